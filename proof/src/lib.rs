@@ -1,1 +1,40 @@
-//! Placeholder so the workspace resolves.
+//! What a receipt is and how anyone checks it: leaf codec, Merkle tree, tiles, checkpoint, receipt and the one
+//! function that verifies them. Pure: no I/O, no clock, no randomness. `docs/formats.md` is normative.
+
+#![warn(missing_docs)]
+
+mod body;
+mod bytes;
+mod checkpoint;
+mod details;
+mod entry;
+mod hash;
+mod header;
+mod leaf;
+mod note;
+mod policy;
+mod receipt;
+mod tile;
+mod tree;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use body::{Body, ExpiryAmount, Withdrawal};
+pub use bytes::DecodeError;
+pub use checkpoint::{Checkpoint, CheckpointError};
+pub use details::{Details, Text, TextLength};
+pub use entry::{Balances, Entry, LotMovement, NO_LEAF, lots_digest};
+pub use hash::{Hash, Id, SaltPart, event_hash, log_id, rule_set_hash, salt};
+pub use header::{Header, PostingKind};
+pub use leaf::{Commitments, LEAF_BYTES, Leaf, LeafKind};
+pub use note::{NoteError, Signature, SignedNote, Signer, VerifierKey, cosigned_message};
+pub use policy::{AnchorPlace, Policy, PolicyError};
+pub use receipt::{AnchorHint, OpenedLeaf, Part, PartValue, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
+pub use tile::{TILE_WIDTH, TileId, bundle, bundle_leaves, tiles_between};
+pub use tree::{
+    Frontier, Node, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, subtree_root,
+    verify_consistency, verify_inclusion,
+};
+pub use verify::{Refusal, Verified, verify, verify_receipt};

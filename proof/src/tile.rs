@@ -1,0 +1,147 @@
+//! C2SP tlog-tiles: where a hash of the tree stands, what each tile and bundle is called, and their bytes.
+
+use crate::bytes::{DecodeError, Reader};
+use crate::hash::Hash;
+use crate::leaf::LEAF_BYTES;
+use crate::tree::{Node, node_hash};
+
+/// How many hashes a full tile holds, and how many leaves a full bundle.
+pub const TILE_WIDTH: u64 = 256;
+
+const TILE_HEIGHT: u8 = 8;
+
+/// The name of a tile, or of a bundle of leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TileId {
+    /// The tile level, `None` for a bundle of leaves.
+    pub level: Option<u8>,
+    /// Its place in the level.
+    pub index: u64,
+    /// How many hashes or leaves it holds, 1 to 256.
+    pub width: u16,
+}
+
+impl TileId {
+    /// Its path below the log's prefix, as `tlog-tiles` says.
+    pub fn path(&self) -> String {
+        let mut path = match self.level {
+            Some(level) => format!("tile/{level}/"),
+            None => String::from("tile/entries/"),
+        };
+        let mut groups = Vec::new();
+        let mut rest = self.index;
+        loop {
+            groups.push(rest % 1000);
+            rest /= 1000;
+            if rest == 0 {
+                break;
+            }
+        }
+        for group in groups[1..].iter().rev() {
+            path.push_str(&format!("x{group:03}/"));
+        }
+        path.push_str(&format!("{:03}", groups[0]));
+        if self.is_partial() {
+            path.push_str(&format!(".p/{}", self.width));
+        }
+        path
+    }
+
+    /// Reads a path, refusing every spelling but the one that [`TileId::path`] writes.
+    pub fn parse(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("tile/")?;
+        let (level, rest) = rest.split_once('/')?;
+        let level = match level {
+            "entries" => None,
+            level => Some(level.parse().ok().filter(|level| *level < 64)?),
+        };
+        let (index, width) = match rest.split_once(".p/") {
+            Some((index, width)) => (index, width.parse().ok().filter(|width| (1..256).contains(width))?),
+            None => (rest, 256),
+        };
+        let index = index
+            .split('/')
+            .map(|group| group.strip_prefix('x').unwrap_or(group))
+            .try_fold(0_u64, |index, group| index.checked_mul(1000)?.checked_add(group.parse().ok()?))?;
+        let tile = Self { level, index, width };
+        (tile.path() == path).then_some(tile)
+    }
+
+    /// Whether it is not full, and so will be replaced by a wider one.
+    pub fn is_partial(&self) -> bool {
+        u64::from(self.width) < TILE_WIDTH
+    }
+
+    /// The full tile at the same place.
+    pub fn full(self) -> Self {
+        Self { width: TILE_WIDTH as u16, ..self }
+    }
+
+    /// The tile of the tree of this size that holds the given complete subtree.
+    pub fn holding(node: Node, size: u64) -> Self {
+        let level = node.level / TILE_HEIGHT;
+        let first = node.index << (node.level % TILE_HEIGHT);
+        Self::at(Some(level), first / TILE_WIDTH, size)
+    }
+
+    /// The bundle of the tree of this size that holds the given leaf.
+    pub fn bundle_holding(leaf_index: u64, size: u64) -> Self {
+        Self::at(None, leaf_index / TILE_WIDTH, size)
+    }
+
+    fn at(level: Option<u8>, index: u64, size: u64) -> Self {
+        let count = size.checked_shr(u32::from(level.unwrap_or(0)) * u32::from(TILE_HEIGHT)).unwrap_or(0);
+        let width = (count.saturating_sub(index * TILE_WIDTH)).min(TILE_WIDTH);
+        Self { level, index, width: width as u16 }
+    }
+
+    /// The hash of a complete subtree, from the bytes of the tile that holds it; `None` where they are too short.
+    pub fn node(bytes: &[u8], node: Node) -> Option<Hash> {
+        let height = node.level % TILE_HEIGHT;
+        let first = ((node.index << height) % TILE_WIDTH) as usize;
+        let (hashes, _) = bytes.as_chunks::<32>();
+        let mut row = hashes.get(first..first + (1 << height))?.to_vec();
+        while row.len() > 1 {
+            row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+        }
+        row.first().copied()
+    }
+}
+
+/// Every bundle and tile that a log growing from `old` to `new` leaves has to write, bundles first, then by level.
+pub fn tiles_between(old: u64, new: u64) -> Vec<TileId> {
+    let mut tiles = Vec::new();
+    for level in std::iter::once(None).chain((0..8).map(Some)) {
+        let shift = u32::from(level.unwrap_or(0)) * u32::from(TILE_HEIGHT);
+        let (old_count, new_count) = (old >> shift, new >> shift);
+        if old_count == new_count {
+            // Bundles and level 0 grow together; above, a level that stands still stops all above it.
+            break;
+        }
+        for index in old_count / TILE_WIDTH..new_count.div_ceil(TILE_WIDTH) {
+            tiles.push(TileId::at(level, index, new));
+        }
+    }
+    tiles
+}
+
+/// The bytes of a bundle: each leaf after its length.
+pub fn bundle<'a>(leaves: impl IntoIterator<Item = &'a [u8; LEAF_BYTES]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for leaf in leaves {
+        bytes.extend_from_slice(&(LEAF_BYTES as u16).to_be_bytes());
+        bytes.extend_from_slice(leaf);
+    }
+    bytes
+}
+
+/// The leaves of a bundle.
+pub fn bundle_leaves(bytes: &[u8]) -> Result<Vec<&[u8]>, DecodeError> {
+    let mut reader = Reader::new(bytes);
+    let mut leaves = Vec::new();
+    while !reader.is_at_end() {
+        let length = usize::from(reader.u16()?);
+        leaves.push(reader.slice(length)?);
+    }
+    Ok(leaves)
+}
