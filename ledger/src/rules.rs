@@ -1,0 +1,90 @@
+//! A rule set: a version of how events earn. Today a rate for each type of event; what an event earns depends on the
+//! event and these bytes alone, so an auditor with both comes to the same points.
+
+use std::collections::BTreeMap;
+
+use proof::Hash;
+use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
+use serde::Deserialize;
+
+use crate::event::Event;
+use crate::points::Points;
+
+/// A version of how events earn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSet {
+    hash: Hash,
+    rates: BTreeMap<String, Decimal>,
+}
+
+/// What an event earns, and by which rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earning {
+    /// How much.
+    pub points: Points,
+    /// The hash of the rule set's bytes.
+    pub rule_set_hash: Hash,
+}
+
+/// Why a rule set cannot be read, or an event earns nothing under it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The document is not a rule set.
+    #[error(
+        "a rule set is a JSON object {{\"rates\": {{\"<event type>\": \"<points per unit of amount>\"}}}}: {0}"
+    )]
+    Document(String),
+    /// The event's type has no rate.
+    #[error("no rule gives points for events of type {0:?}")]
+    NoRate(String),
+    /// The amount comes to less than one point.
+    #[error("the event comes to less than one point")]
+    Nothing,
+    /// The amount comes to more points than there may be.
+    #[error("the event comes to more points than one posting can carry")]
+    TooMuch,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    rates: BTreeMap<String, String>,
+}
+
+impl RuleSet {
+    /// Reads a rule set's bytes.
+    pub fn parse(document: &[u8]) -> Result<Self, RuleError> {
+        let bad = |problem: String| RuleError::Document(problem);
+        let raw: Document = serde_json::from_slice(document).map_err(|error| bad(error.to_string()))?;
+        let mut rates = BTreeMap::new();
+        for (kind, rate) in raw.rates {
+            match Decimal::from_str_exact(&rate) {
+                Ok(decimal) if decimal.is_sign_positive() && !decimal.is_zero() => {
+                    rates.insert(kind, decimal)
+                }
+                _ => return Err(bad(format!("the rate {rate:?} of {kind:?} is not a decimal above zero"))),
+            };
+        }
+        Ok(Self { hash: proof::rule_set_hash(document), rates })
+    }
+
+    /// The hash by which postings name it.
+    pub fn hash(&self) -> &Hash {
+        &self.hash
+    }
+
+    /// What the event earns: its amount times its type's rate, rounded down to whole points.
+    pub fn earn(&self, event: &Event) -> Result<Earning, RuleError> {
+        let rate = self.rates.get(&event.kind).ok_or_else(|| RuleError::NoRate(event.kind.clone()))?;
+        let exact = event.amount.checked_mul(*rate).ok_or(RuleError::TooMuch)?;
+        let whole = exact.round_dp_with_strategy(0, RoundingStrategy::ToZero);
+        match whole.to_i64() {
+            Some(0) => Err(RuleError::Nothing),
+            Some(points) => {
+                let points = Points::new(points).map_err(|_| RuleError::TooMuch)?;
+                Ok(Earning { points, rule_set_hash: self.hash })
+            }
+            None => Err(RuleError::TooMuch),
+        }
+    }
+}
