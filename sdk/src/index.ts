@@ -1,0 +1,7 @@
+export { type AnchorVerdict, type AnchorProof, checkAnchor, type Rpc } from "./anchor.js";
+export { type Hex } from "./bytes.js";
+export { type AnchorHint } from "./leaf.js";
+export { type VerifierKey } from "./note.js";
+export { type Balances, type Body, type Details, type Entry, type Header, type LeafKind, postingKindName } from "./parts.js";
+export { type Anchor, type Group, parsePolicy, type Policy, PolicyError, type Witness } from "./policy.js";
+export { type Part, type Refusal, REFUSALS, type Verdict, type Verified, verifyReceipt } from "./verify.js";
