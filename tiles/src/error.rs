@@ -1,0 +1,34 @@
+//! What can go wrong at the object store, by what to do about it.
+
+use std::path::PathBuf;
+
+/// A failure of the object store.
+#[derive(Debug, thiserror::Error)]
+pub enum TileError {
+    /// The store cannot be reached or has no room: try again.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// What was being read or written.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A tile that a checkpoint implies is not there.
+    #[error("{0} is missing, although a checkpoint implies it")]
+    Missing(String),
+    /// What is there was not written by us.
+    #[error("{path} is damaged: {problem}")]
+    Damaged {
+        /// Where it stands below the log's prefix.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl TileError {
+    /// Whether trying again may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Io { .. })
+    }
+}
