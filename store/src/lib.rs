@@ -1,7 +1,39 @@
 //! The only SQL. One file per noun; a function per question, taking `&mut PgConnection` so that the caller owns the
 //! transaction. PostgreSQL is tested against as it is: there is no second implementation and no trait for one.
 
+mod accounts;
 mod anchors;
+mod balances;
+mod batch;
+mod check;
 mod checkpoints;
+mod committer;
+mod credentials;
+mod error;
+mod keyring;
 mod leaves;
+mod log_head;
+mod outcomes;
+mod pool;
+mod postings;
+mod programs;
+mod rejects;
+mod rows;
 
+#[cfg(test)]
+mod tests;
+
+pub use balances::{MemberBalance, member_balance};
+pub use batch::Answer;
+pub use check::{BooksReport, check_books};
+pub use committer::{Committer, SubmitError};
+pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};
+pub use error::StoreError;
+pub use keyring::{Keyring, Secret};
+pub use log_head::{LogIdentity, ensure_log, log_size};
+pub use pool::{connect, ensure_partitions, migrate, test_database};
+pub use postings::{Viewer, leaf_index_of, opened_posting};
+pub use programs::{Program, ProgramSpec, ensure_partner, ensure_program, program_named, rule_set};
+pub use rejects::{RejectedEvent, keep_rejected, rejected_events};
+/// Connections, as callers hold them; nobody else names the driver.
+pub use sqlx::{PgConnection, PgPool};

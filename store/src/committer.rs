@@ -1,0 +1,174 @@
+//! Group commit: callers hand in requests and await answers; one task commits all that wait, together.
+//!
+//! There is no timer. A batch is what arrived during the last commit: under little load that is one request, under
+//! much load hundreds, and the speed comes from there.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use ledger::Request;
+use sqlx::PgPool;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::batch::{self, Answer, BatchError, Context};
+use crate::error::StoreError;
+use crate::keyring::Keyring;
+use crate::log_head::LogIdentity;
+use crate::programs;
+
+/// How many requests are committed together at most.
+const BATCH_MAX: usize = 1000;
+/// How many requests may wait; the next one is told at once that we are busy.
+const QUEUE_MAX: usize = 8 * BATCH_MAX;
+/// How often a batch that collided with another committer's is tried again before its callers are told to.
+const COLLISIONS_MAX: usize = 10;
+
+/// Why a request has no answer. None of these is remembered: asking again with the same key is always right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The queue is full. Nothing was posted.
+    #[error("too many requests are waiting: ask again in a moment")]
+    Busy,
+    /// The database went away before it answered: it may have been posted or not.
+    #[error("it is not known whether this was posted: ask again with the same key")]
+    Unknown,
+    /// The database refuses this request for a reason that is ours. Nothing was posted.
+    #[error("the request could not be posted")]
+    Failed,
+    /// The process is draining. Nothing was posted.
+    #[error("the service is stopping: ask again with the same key")]
+    Stopping,
+}
+
+struct Job {
+    request: Request,
+    answer: oneshot::Sender<Result<Answer, SubmitError>>,
+}
+
+/// A handle to the committer; clones share its queue. When the last one is dropped, what waits is committed and the
+/// task ends.
+#[derive(Clone)]
+pub struct Committer {
+    queue: mpsc::Sender<Job>,
+}
+
+impl Committer {
+    /// Starts the committer of one log.
+    pub async fn start(
+        pool: PgPool,
+        log: &LogIdentity,
+        keyring: Keyring,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let programs = programs::programs(&mut *pool.acquire().await?, &keyring).await?;
+        let programs: HashMap<_, _> = programs.into_iter().map(|it| (it.program_id, it)).collect();
+        let context = Context { log_id: log.log_id, keyring, programs };
+        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let task = tokio::spawn(run(pool, context, jobs));
+        Ok((Self { queue }, task))
+    }
+
+    /// Hands in a request and awaits what came of it, once the database holds it.
+    pub async fn submit(&self, request: Request) -> Result<Answer, SubmitError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Job { request, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
+            mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
+        })?;
+        metrics::gauge!("daftari_commit_queue_depth").set((QUEUE_MAX - self.queue.capacity()) as f64);
+        answered.await.unwrap_or(Err(SubmitError::Unknown))
+    }
+}
+
+async fn run(pool: PgPool, context: Context, mut jobs: mpsc::Receiver<Job>) {
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    while jobs.recv_many(&mut waiting, BATCH_MAX).await != 0 {
+        metrics::gauge!("daftari_commit_queue_depth").set(jobs.len() as f64);
+        commit_all(&pool, &context, std::mem::take(&mut waiting)).await;
+    }
+}
+
+/// Commits these jobs. Where the database refuses them together, they are tried in halves, in order, until the one
+/// that it refuses stands alone.
+async fn commit_all(pool: &PgPool, context: &Context, jobs: Vec<Job>) {
+    let mut rest = vec![jobs];
+    while let Some(mut jobs) = rest.pop() {
+        match commit_once(pool, context, &jobs).await {
+            Ok(answers) => {
+                for (job, answer) in jobs.into_iter().zip(answers) {
+                    // A caller that has gone does not need its answer: the outcome is stored with its key.
+                    let _ = job.answer.send(Ok(answer));
+                }
+            }
+            Err(Failure::Refused(error)) if jobs.len() == 1 => {
+                tracing::error!(%error, "the database refuses a request");
+                answer_all(jobs, SubmitError::Failed);
+            }
+            Err(Failure::Refused(error)) => {
+                tracing::warn!(%error, jobs = jobs.len(), "the database refuses a batch: trying it in halves");
+                let second = jobs.split_off(jobs.len() / 2);
+                rest.push(second);
+                rest.push(jobs);
+            }
+            Err(Failure::Gone(error)) => {
+                tracing::error!(%error, jobs = jobs.len(), "the database did not answer");
+                answer_all(jobs, SubmitError::Unknown);
+            }
+        }
+    }
+}
+
+enum Failure {
+    /// The database refused: trying the same again gives the same.
+    Refused(StoreError),
+    /// The database went away.
+    Gone(StoreError),
+}
+
+async fn commit_once(pool: &PgPool, context: &Context, jobs: &[Job]) -> Result<Vec<Answer>, Failure> {
+    let requests: Vec<&Request> = jobs.iter().map(|it| &it.request).collect();
+    let mut tries = 0;
+    loop {
+        let started = Instant::now();
+        let mut conn = pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
+        match batch::commit(&mut conn, context, &requests).await {
+            Ok(answers) => {
+                observe(&answers, started);
+                return Ok(answers);
+            }
+            Err(BatchError::RolledBack(error)) if is_retriable(&error) && tries < COLLISIONS_MAX => {
+                metrics::counter!("daftari_commit_collisions_total").increment(1);
+                tracing::debug!(%error, "a batch collided with another committer's: trying it again");
+                tries += 1;
+            }
+            Err(BatchError::RolledBack(error)) if !error.is_outage() => return Err(Failure::Refused(error)),
+            Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => {
+                // The connection is of no more use, and the pool must not lend it again.
+                let _ = conn.close().await;
+                return Err(Failure::Gone(error));
+            }
+        }
+    }
+}
+
+/// Two committers may be handed the same key for different members at once: the second finds the first's outcome when
+/// it tries again.
+fn is_retriable(error: &StoreError) -> bool {
+    error.is_collision() || error.constraint() == Some("outcome_pk")
+}
+
+fn answer_all(jobs: Vec<Job>, error: SubmitError) {
+    for job in jobs {
+        let _ = job.answer.send(Err(error));
+    }
+}
+
+fn observe(answers: &[Answer], started: Instant) {
+    let posted = answers
+        .iter()
+        .filter(|it| !it.replayed && matches!(it.outcome, ledger::Outcome::Accepted { .. }))
+        .count();
+    metrics::counter!("daftari_postings_total").increment(posted as u64);
+    metrics::histogram!("daftari_commit_batch_size").record(answers.len() as f64);
+    metrics::histogram!("daftari_commit_seconds").record(started.elapsed().as_secs_f64());
+}

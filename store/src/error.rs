@@ -1,0 +1,63 @@
+//! What can go wrong at the database, by what to do about it.
+
+/// A failure at the boundary of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or cannot be reached.
+    #[error("PostgreSQL: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration could not be applied.
+    #[error("migration: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The server would lose what it has acknowledged.
+    #[error(
+        "PostgreSQL has {setting} = {value}: set it to on, since a crash would lose acknowledged postings"
+    )]
+    NotDurable {
+        /// The setting.
+        setting: &'static str,
+        /// What it is.
+        value: String,
+    },
+    /// What was read cannot have been written by us: we no longer know our own state.
+    #[error("the books are damaged: {0}")]
+    Damaged(String),
+    /// A secret was wrapped by another key than the one given.
+    #[error("a secret does not open with this wrapping key: give the key that it was wrapped with")]
+    WrongWrappingKey,
+    /// What was asked for does not exist.
+    #[error("{0}")]
+    Missing(String),
+}
+
+impl StoreError {
+    /// The name of the constraint that was broken, which is the interface between the schema and the code.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Database(error) => error.as_database_error().and_then(|it| it.constraint()),
+            _ => None,
+        }
+    }
+
+    /// Whether the same batch may go through if it is tried again as it is: a deadlock or a serialization failure.
+    pub(crate) fn is_collision(&self) -> bool {
+        matches!(self.code().as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// Whether the database went away or was stopped, which says nothing of the request itself. A commit that ends so
+    /// may stand all the same.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            // Class 57 is an operator's intervention, 58 the system's failure, 08 the connection's.
+            Self::Database(_) => self.code().is_none_or(|code| ["57", "58", "08"].contains(&&code[..2])),
+            _ => false,
+        }
+    }
+
+    fn code(&self) -> Option<String> {
+        match self {
+            Self::Database(error) => error.as_database_error()?.code().map(|it| it.into_owned()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The log's head: one row, whose lock puts commits in an order.
+
+use sqlx::{FromRow, PgConnection};
+
+use crate::error::StoreError;
+
+/// Which log these books write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// The hash of the origin and the first signing key.
+    pub log_id: proof::Hash,
+    /// The origin.
+    pub origin: String,
+}
+
+/// The head as it stands under its lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+pub(crate) struct LogHead {
+    /// The next leaf's index.
+    pub(crate) size: i64,
+    /// The time to record: the database's clock, or the last recorded time where the clock is behind it.
+    pub(crate) now_us: i64,
+}
+
+/// Begins the log on an empty database; on one that has a log already, checks that it is this one.
+pub async fn ensure_log(conn: &mut PgConnection, log: &LogIdentity) -> Result<(), StoreError> {
+    sqlx::query("insert into log_head (log_id, origin, size, recorded_at) values ($1, $2, 0, 0) on conflict do nothing")
+        .bind(&log.log_id[..])
+        .bind(&log.origin)
+        .execute(&mut *conn)
+        .await?;
+    let origin: String = sqlx::query_scalar("select origin from log_head").fetch_one(&mut *conn).await?;
+    let is_ours: bool = sqlx::query_scalar("select exists (select from log_head where log_id = $1)")
+        .bind(&log.log_id[..])
+        .fetch_one(&mut *conn)
+        .await?;
+    if is_ours {
+        return Ok(());
+    }
+    Err(StoreError::Missing(format!(
+        "this database holds the log {origin}, begun with another key than the one given: give its key and origin"
+    )))
+}
+
+/// Locks the head: from here to the commit, nobody else appends.
+pub(crate) async fn lock(conn: &mut PgConnection, log_id: &proof::Hash) -> Result<LogHead, StoreError> {
+    let head = sqlx::query_as(
+        "select size, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
+         from log_head
+         where log_id = $1
+         for no key update",
+    )
+    .bind(&log_id[..])
+    .fetch_one(conn)
+    .await?;
+    Ok(head)
+}
+
+/// How many leaves the log has.
+pub async fn log_size(conn: &mut PgConnection) -> Result<u64, StoreError> {
+    let size: i64 = sqlx::query_scalar("select coalesce(max(size), 0) from log_head").fetch_one(conn).await?;
+    Ok(size as u64)
+}

@@ -1,0 +1,108 @@
+//! Connections, migrations, and databases for tests.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Leaves in one partition: 2^26.
+const PARTITION_LEAVES: i64 = 1 << 26;
+
+/// Opens a pool on a server that keeps what it acknowledges; refuses one that would not.
+pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreError> {
+    let options = PgConnectOptions::from_str(url)?
+        .application_name("daftari")
+        // A holder of log_head that stalls would stop every other commit: the server ends it.
+        .options([
+            ("lock_timeout", "10s"),
+            ("statement_timeout", "30s"),
+            ("idle_in_transaction_session_timeout", "10s"),
+        ])
+        .log_statements(tracing::log::LevelFilter::Trace);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(Duration::from_secs(5))
+        .test_before_acquire(false)
+        .connect_with(options)
+        .await?;
+    check_durable(&pool).await?;
+    Ok(pool)
+}
+
+async fn check_durable(pool: &PgPool) -> Result<(), StoreError> {
+    for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
+        let value: String =
+            sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(pool).await?;
+        if value == "off" {
+            return Err(StoreError::NotDurable { setting, value });
+        }
+    }
+    Ok(())
+}
+
+/// Brings the schema to this version and makes room for the next leaves.
+pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+    MIGRATIONS.run(pool).await?;
+    ensure_partitions(&mut *pool.acquire().await?).await
+}
+
+/// Makes the partitions of the log's current size and the one after it.
+pub async fn ensure_partitions(conn: &mut PgConnection) -> Result<(), StoreError> {
+    let size: i64 =
+        sqlx::query_scalar("select coalesce(max(size), 0) from log_head").fetch_one(&mut *conn).await?;
+    let current = size / PARTITION_LEAVES;
+    for number in [current, current + 1] {
+        let (begin, end) = (number * PARTITION_LEAVES, (number + 1) * PARTITION_LEAVES);
+        for table in ["leaf", "posting", "entry"] {
+            let statement = format!(
+                "create table if not exists {table}_{number} partition of {table} for values from ({begin}) to ({end})"
+            );
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut *conn).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A new, migrated and empty database on this server, for one test: cloned from a template that the first caller makes.
+pub async fn test_database(server_url: &str) -> Result<String, StoreError> {
+    let template = format!(
+        "daftari_template_{:x}",
+        MIGRATIONS.iter().fold(0_u64, |fold, it| {
+            it.checksum.iter().fold(fold, |fold, byte| fold.wrapping_mul(31).wrapping_add(u64::from(*byte)))
+        })
+    );
+    let server = PgConnectOptions::from_str(server_url)?;
+    let mut conn = server.connect().await?;
+    // Held until the session ends, so that one of many test processes makes the template.
+    sqlx::query("select pg_advisory_lock(4219)").execute(&mut conn).await?;
+    let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+        .bind(&template)
+        .fetch_one(&mut conn)
+        .await?;
+    if !exists {
+        let making = format!("{template}_making");
+        for statement in [format!("drop database if exists {making}"), format!("create database {making}")] {
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut conn).await?;
+        }
+        let pool =
+            PgPoolOptions::new().max_connections(1).connect_with(server.clone().database(&making)).await?;
+        migrate(&pool).await?;
+        pool.close().await;
+        sqlx::query(AssertSqlSafe(format!("alter database {making} rename to {template}")))
+            .execute(&mut conn)
+            .await?;
+    }
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    sqlx::query(AssertSqlSafe(format!("create database {name} template {template}")))
+        .execute(&mut conn)
+        .await?;
+    conn.close().await?;
+    Ok(server.database(&name).to_url_lossy().to_string())
+}

@@ -1,0 +1,70 @@
+//! Events that were not posted: kept with their bytes and the reason, where an operator can list them.
+
+use sqlx::{FromRow, PgConnection};
+
+use crate::error::StoreError;
+
+/// An event that was not posted.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct RejectedEvent {
+    /// Its number in the list.
+    pub rejected_event_id: i64,
+    /// `http`, or the Kafka topic, partition and offset.
+    pub origin: String,
+    /// The stable code of the reason.
+    pub reason: String,
+    /// The reason in words.
+    pub detail: String,
+    /// The bytes as they were received.
+    pub payload: Vec<u8>,
+    /// When it was first seen, RFC 3339.
+    pub first_seen_at: String,
+}
+
+/// Keeps an event that was not posted. The same bytes for the same reason are kept once.
+pub async fn keep_rejected(
+    conn: &mut PgConnection,
+    program_id: i16,
+    origin: &str,
+    reason: &str,
+    detail: &str,
+    payload: &[u8],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into rejected_event (program_id, origin, reason, detail, payload)
+         values ($1, $2, $3, $4, $5)
+         on conflict do nothing",
+    )
+    .bind(program_id)
+    .bind(origin)
+    .bind(reason)
+    .bind(detail)
+    .bind(payload)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Rejected events after this one, oldest first.
+pub async fn rejected_events(
+    conn: &mut PgConnection,
+    program_id: i16,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<RejectedEvent>, StoreError> {
+    let events = sqlx::query_as(
+        "select rejected_event_id, origin, reason, detail, payload,
+             to_char(first_seen_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') as first_seen_at
+         from rejected_event
+         where program_id = $1
+             and rejected_event_id > $2
+         order by rejected_event_id
+         limit $3",
+    )
+    .bind(program_id)
+    .bind(after)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok(events)
+}
