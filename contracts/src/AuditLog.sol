@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import { IAuditLog, Role } from "./IAuditLog.sol";
+import { Commitments, Leaf, LeafFormat } from "./Leaf.sol";
+import { Details, Entry, Header, PartFormat } from "./Parts.sol";
+import { Rfc9162 } from "./Rfc9162.sol";
+
+/// @title AuditLog
+/// @dev What `anchor` reads and writes is two slots, a `Head`. Everything slow is a `Charter` beside it.
+contract AuditLog is IAuditLog {
+    /// @inheritdoc IAuditLog
+    uint64 public constant DELAY_MIN = 1 hours;
+    /// @inheritdoc IAuditLog
+    uint64 public constant DELAY_MAX = 30 days;
+    /// @inheritdoc IAuditLog
+    uint64 public constant PROPOSAL_WINDOW = 14 days;
+
+    struct Head {
+        bytes32 root;
+        uint64 size;
+        address writer;
+        // True as well once the log is frozen, so that `anchor` has one flag to look at.
+        bool halted;
+    }
+
+    struct Charter {
+        bytes32 log;
+        address registrant;
+        address admin;
+        uint64 delay;
+        address standby;
+        // Other than zeros exactly when the log is frozen.
+        bytes32 successor;
+    }
+
+    struct Proposal {
+        address holder;
+        uint64 readyAt;
+    }
+
+    struct SuccessorProposal {
+        bytes32 successor;
+        uint64 readyAt;
+    }
+
+    mapping(bytes32 place => Head) private _heads;
+    mapping(bytes32 place => Charter) private _charters;
+    mapping(bytes32 place => mapping(uint64 size => bytes32 root)) private _pins;
+    mapping(bytes32 place => mapping(Role => Proposal)) private _proposals;
+    mapping(bytes32 place => SuccessorProposal) private _successors;
+
+    /// @inheritdoc IAuditLog
+    function register(bytes32 log, address writer, address standby, address admin, uint64 delay)
+        external
+        returns (bytes32 place)
+    {
+        require(log != 0, LogZero());
+        require(writer != address(0), RoleEmpty(Role.Writer));
+        require(admin != address(0), RoleEmpty(Role.Admin));
+        require(DELAY_MIN <= delay && delay <= DELAY_MAX, DelayOutOfRange(delay));
+        place = placeOf(log, msg.sender);
+        require(_charters[place].admin == address(0), AlreadyRegistered(place));
+        _heads[place].writer = writer;
+        _charters[place] =
+            Charter({ log: log, registrant: msg.sender, admin: admin, delay: delay, standby: standby, successor: 0 });
+        emit Registered(place, log, msg.sender, writer, standby, admin, delay);
+    }
+
+    /// @inheritdoc IAuditLog
+    function anchor(bytes32 place, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof) external {
+        Head storage current = _heads[place];
+        (uint64 oldSize, address writer, bool halted) = (current.size, current.writer, current.halted);
+        if (msg.sender != writer || halted) _refuseToAnchor(place, writer);
+        require(oldSize < newSize, NotLonger(place, oldSize, newSize));
+        if (oldSize == 0) {
+            // Nothing is there to extend: the writer's word starts the log, and binds it from here on.
+            require(proof.length == 0, ProofNotEmpty(place, proof.length));
+            require(newRoot != 0, RootZero(place));
+        } else {
+            require(
+                Rfc9162.extends(oldSize, current.root, newSize, newRoot, proof), NotAnExtension(place, oldSize, newSize)
+            );
+        }
+        current.root = newRoot;
+        current.size = newSize;
+        emit Anchored(place, newSize, newRoot, oldSize);
+    }
+
+    /// @inheritdoc IAuditLog
+    function pin(bytes32 place) external {
+        Head storage current = _heads[place];
+        (uint64 size, bytes32 root) = (current.size, current.root);
+        require(size != 0, NothingAnchored(place));
+        if (_pins[place][size] != 0) return;
+        _pins[place][size] = root;
+        emit Pinned(place, size, root);
+    }
+
+    /// @inheritdoc IAuditLog
+    function takeOver(bytes32 place) external {
+        Charter storage terms = _live(place);
+        Head storage current = _heads[place];
+        (address from, address to) = (current.writer, terms.standby);
+        require(msg.sender == terms.admin || msg.sender == from, NotAdminOrWriter(place, msg.sender));
+        require(to != address(0), NoStandby(place));
+        current.writer = to;
+        terms.standby = address(0);
+        emit StandbyTookOver(place, msg.sender, from, to);
+    }
+
+    /// @inheritdoc IAuditLog
+    function halt(bytes32 place) external {
+        _liveAsAdmin(place);
+        require(!_heads[place].halted, IsHalted(place));
+        _heads[place].halted = true;
+        emit Halted(place, msg.sender);
+    }
+
+    /// @inheritdoc IAuditLog
+    function resume(bytes32 place) external {
+        _liveAsAdmin(place);
+        require(_heads[place].halted, NotHalted(place));
+        _heads[place].halted = false;
+        emit Resumed(place, msg.sender);
+    }
+
+    /// @inheritdoc IAuditLog
+    function propose(bytes32 place, Role role, address holder) external {
+        Charter storage terms = _liveAsAdmin(place);
+        require(holder != address(0) || role == Role.Standby, RoleEmpty(role));
+        uint64 readyAt = uint64(block.timestamp) + terms.delay;
+        _proposals[place][role] = Proposal({ holder: holder, readyAt: readyAt });
+        emit Proposed(place, role, holder, readyAt);
+    }
+
+    /// @inheritdoc IAuditLog
+    function cancel(bytes32 place, Role role) external {
+        _liveAsAdmin(place);
+        Proposal memory proposed = _proposals[place][role];
+        require(proposed.readyAt != 0, NothingProposed(place));
+        delete _proposals[place][role];
+        emit Cancelled(place, role, proposed.holder);
+    }
+
+    /// @inheritdoc IAuditLog
+    function enact(bytes32 place, Role role) external {
+        Charter storage terms = _live(place);
+        Proposal memory proposed = _proposals[place][role];
+        if (role == Role.Admin) {
+            require(msg.sender == proposed.holder, NotProposed(place, msg.sender));
+        } else {
+            require(msg.sender == terms.admin, NotAdmin(place, msg.sender));
+        }
+        _requireReady(place, proposed.readyAt);
+        delete _proposals[place][role];
+        address from;
+        if (role == Role.Admin) {
+            (from, terms.admin) = (terms.admin, proposed.holder);
+        } else if (role == Role.Writer) {
+            (from, _heads[place].writer) = (_heads[place].writer, proposed.holder);
+        } else {
+            (from, terms.standby) = (terms.standby, proposed.holder);
+        }
+        emit RoleChanged(place, role, from, proposed.holder);
+    }
+
+    /// @inheritdoc IAuditLog
+    function proposeSuccessor(bytes32 place, bytes32 successor) external {
+        Charter storage terms = _liveAsAdmin(place);
+        require(successor != place, OwnSuccessor(place));
+        _live(successor);
+        uint64 readyAt = uint64(block.timestamp) + terms.delay;
+        _successors[place] = SuccessorProposal({ successor: successor, readyAt: readyAt });
+        emit SuccessorProposed(place, successor, readyAt);
+    }
+
+    /// @inheritdoc IAuditLog
+    function cancelSuccessor(bytes32 place) external {
+        _liveAsAdmin(place);
+        SuccessorProposal memory proposed = _successors[place];
+        require(proposed.readyAt != 0, NothingProposed(place));
+        delete _successors[place];
+        emit SuccessorCancelled(place, proposed.successor);
+    }
+
+    /// @inheritdoc IAuditLog
+    function succeed(bytes32 place) external {
+        Charter storage terms = _liveAsAdmin(place);
+        SuccessorProposal memory proposed = _successors[place];
+        _requireReady(place, proposed.readyAt);
+        // A successor that has ended in the meantime would lead nowhere, or round in a circle.
+        _live(proposed.successor);
+        delete _successors[place];
+        terms.successor = proposed.successor;
+        Head storage current = _heads[place];
+        current.halted = true;
+        emit Succeeded(place, proposed.successor, current.size, current.root);
+    }
+
+    /// @inheritdoc IAuditLog
+    function head(bytes32 place) external view returns (uint64 size, bytes32 root, address writer, bool halted) {
+        Head storage current = _heads[place];
+        return (current.size, current.root, current.writer, current.halted);
+    }
+
+    /// @inheritdoc IAuditLog
+    function charter(bytes32 place)
+        external
+        view
+        returns (bytes32 log, address registrant, address admin, address standby, uint64 delay, bytes32 successor)
+    {
+        Charter storage terms = _charters[place];
+        return (terms.log, terms.registrant, terms.admin, terms.standby, terms.delay, terms.successor);
+    }
+
+    /// @inheritdoc IAuditLog
+    function proposal(bytes32 place, Role role) external view returns (address holder, uint64 readyAt) {
+        Proposal storage proposed = _proposals[place][role];
+        return (proposed.holder, proposed.readyAt);
+    }
+
+    /// @inheritdoc IAuditLog
+    function successorProposal(bytes32 place) external view returns (bytes32 successor, uint64 readyAt) {
+        SuccessorProposal storage proposed = _successors[place];
+        return (proposed.successor, proposed.readyAt);
+    }
+
+    /// @inheritdoc IAuditLog
+    function pinnedRoot(bytes32 place, uint64 size) external view returns (bytes32 root) {
+        return _pins[place][size];
+    }
+
+    /// @inheritdoc IAuditLog
+    function includes(bytes32 place, uint64 size, bytes calldata leaf, bytes32[] calldata proof)
+        external
+        view
+        returns (bool included)
+    {
+        Leaf memory read = LeafFormat.decode(leaf);
+        bytes32 log = _charters[place].log;
+        require(log != 0, UnknownPlace(place));
+        require(read.log == log, OtherLog(log, read.log));
+        require(read.leafIndex < size, IndexBeyondSize(read.leafIndex, size));
+        return Rfc9162.includes(size, _requireRoot(place, size), read.leafIndex, Rfc9162.leafHash(leaf), proof);
+    }
+
+    /// @inheritdoc IAuditLog
+    function consistent(bytes32 place, uint64 oldSize, uint64 newSize, bytes32[] calldata proof)
+        external
+        view
+        returns (bool extended)
+    {
+        return Rfc9162.extends(oldSize, _requireRoot(place, oldSize), newSize, _requireRoot(place, newSize), proof);
+    }
+
+    /// @inheritdoc IAuditLog
+    function commitmentOf(Commitments calldata parts) external pure returns (bytes32 commitment) {
+        return LeafFormat.commitment(parts);
+    }
+
+    /// @inheritdoc IAuditLog
+    function openHeader(bytes calldata leaf, Commitments calldata parts, bytes32 salt, bytes calldata part)
+        external
+        pure
+        returns (Header memory header)
+    {
+        Leaf memory read = LeafFormat.decodeWithParts(leaf, parts);
+        LeafFormat.requireOpens(parts.header, LeafFormat.T_HEADER, salt, part);
+        return PartFormat.decodeHeader(read.kind, part);
+    }
+
+    /// @inheritdoc IAuditLog
+    function openDetails(bytes calldata leaf, Commitments calldata parts, bytes32 salt, bytes calldata part)
+        external
+        pure
+        returns (Details memory details)
+    {
+        LeafFormat.decodeWithParts(leaf, parts);
+        LeafFormat.requireOpens(parts.details, LeafFormat.T_DETAILS, salt, part);
+        return PartFormat.decodeDetails(part);
+    }
+
+    /// @inheritdoc IAuditLog
+    function openBody(bytes calldata leaf, Commitments calldata parts, bytes32 salt, bytes calldata part)
+        external
+        pure
+        returns (uint8 kind)
+    {
+        kind = LeafFormat.decodeWithParts(leaf, parts).kind;
+        LeafFormat.requireOpens(parts.body, LeafFormat.T_BODY, salt, part);
+    }
+
+    /// @inheritdoc IAuditLog
+    function openEntry(
+        bytes calldata leaf,
+        Commitments calldata parts,
+        uint256 position,
+        bytes32 salt,
+        bytes calldata part
+    ) external pure returns (Entry memory entry) {
+        Leaf memory read = LeafFormat.decodeWithParts(leaf, parts);
+        LeafFormat.requireOpens(LeafFormat.entryAt(parts, position), LeafFormat.T_ENTRY, salt, part);
+        return PartFormat.decodeEntry(read.leafIndex, part);
+    }
+
+    /// @inheritdoc IAuditLog
+    function placeOf(bytes32 log, address registrant) public pure returns (bytes32 place) {
+        return keccak256(abi.encode(log, registrant));
+    }
+
+    /// @inheritdoc IAuditLog
+    function rootAt(bytes32 place, uint64 size) public view returns (bytes32 root) {
+        Head storage current = _heads[place];
+        return current.size == size ? current.root : _pins[place][size];
+    }
+
+    function _requireRoot(bytes32 place, uint64 size) private view returns (bytes32 root) {
+        root = rootAt(place, size);
+        require(root != 0, SizeUnknown(place, size));
+    }
+
+    function _live(bytes32 place) private view returns (Charter storage terms) {
+        terms = _charters[place];
+        require(terms.admin != address(0), UnknownPlace(place));
+        require(terms.successor == 0, IsFrozen(place, terms.successor));
+    }
+
+    function _liveAsAdmin(bytes32 place) private view returns (Charter storage terms) {
+        terms = _live(place);
+        require(msg.sender == terms.admin, NotAdmin(place, msg.sender));
+    }
+
+    function _requireReady(bytes32 place, uint64 readyAt) private view {
+        require(readyAt != 0, NothingProposed(place));
+        require(readyAt <= block.timestamp, TooEarly(place, readyAt));
+        require(block.timestamp < readyAt + PROPOSAL_WINDOW, TooLate(place, readyAt + PROPOSAL_WINDOW));
+    }
+
+    /// @dev Apart from `anchor`, which pays for one comparison only.
+    function _refuseToAnchor(bytes32 place, address writer) private view {
+        _live(place);
+        require(msg.sender == writer, NotWriter(place, msg.sender));
+        revert IsHalted(place);
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title The tree of RFC 6962 and RFC 9162: hashes of leaves and nodes, inclusion proofs, consistency proofs
+/// @notice A size and a root always come from the caller's own storage. They are never part of a proof: a root does not bind its
+/// size, and a proof for one size can also verify for another.
+/// @dev A proof has exactly the nodes that index and sizes call for, so it is consumed to its end and never longer than 64 nodes.
+///
+/// The two verifiers hash within the first 128 bytes of memory, where no address has to be computed, and put back what Solidity
+/// keeps there. With 0x01 in the word at 0x00, the 65 bytes from 0x1f are a node: 0x01, left at 0x20, right at 0x40.
+///
+/// SHA-256 is the precompile at address 2. It fails only when it runs out of gas, and then at most one gas is left to the caller,
+/// who runs out as well. The verifiers do not rest on that: `mload(shl(6, staticcall(…, 0x40, 0x20)))` reads the hash at 0x40
+/// after a success, and after a failure the word at 0x00, which is 1 and leads to no root.
+library Rfc9162 {
+    /// The SHA-256 precompile failed: the call ran out of gas.
+    error HashFailed();
+
+    /// @notice Whether a leaf of this hash stands at `index` in the tree of this size and root.
+    /// @param proof The siblings on the way from the leaf to the root, the leaf's own first.
+    function includes(uint64 size, bytes32 root, uint64 index, bytes32 hash, bytes32[] calldata proof)
+        internal
+        view
+        returns (bool included)
+    {
+        if (index >= size) return false;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(0x00, 1)
+            let node := proof.offset
+            let position := index
+            let last := sub(size, 1)
+            // While the two differ, the node on our path has a sibling at its level: to its left when its position is odd.
+            for { } xor(position, last) { } {
+                let side := shl(5, and(position, 1))
+                mstore(add(0x20, side), hash)
+                mstore(sub(0x40, side), calldataload(node))
+                hash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                node := add(node, 0x20)
+                position := shr(1, position)
+                last := shr(1, last)
+            }
+            // From here our node is the last of its level. Where its position is even it has no sibling and rises as it is, so
+            // that each bit that is set stands for one sibling to the left.
+            for { } position { position := and(position, sub(position, 1)) } {
+                mstore(0x20, calldataload(node))
+                mstore(0x40, hash)
+                hash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                node := add(node, 0x20)
+            }
+            // Reading past the proof did no harm: a node count that does not come out exactly is refused here.
+            included := and(eq(node, add(proof.offset, shl(5, proof.length))), eq(hash, root))
+            mstore(0x40, free)
+        }
+    }
+
+    /// @notice Whether the tree of `newSize` and `newRoot` begins with the leaves of the tree of `oldSize` and `oldRoot`.
+    /// @dev Trees of the same size are the same tree or no extension, and everything extends the empty tree, whose root is
+    /// never looked at: both take an empty proof.
+    /// @param proof The nodes of RFC 9162, section 2.1.4.1, in its order.
+    function extends(uint64 oldSize, bytes32 oldRoot, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof)
+        internal
+        view
+        returns (bool extended)
+    {
+        if (newSize < oldSize) return false;
+        if (oldSize == 0) return proof.length == 0;
+        if (oldSize == newSize) return proof.length == 0 && oldRoot == newRoot;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(0x00, 1)
+            let node := proof.offset
+            let position := sub(oldSize, 1)
+            let last := sub(newSize, 1)
+            // The last leaf of the old tree closes perfect subtrees: both climbs start at the root of the largest.
+            for { } and(position, 1) { } {
+                position := shr(1, position)
+                last := shr(1, last)
+            }
+            // It comes first in the proof, unless it is the whole old tree.
+            let oldHash := oldRoot
+            if position {
+                oldHash := calldataload(node)
+                node := add(node, 0x20)
+            }
+            let newHash := oldHash
+            for { } xor(position, last) { } {
+                switch and(position, 1)
+                case 0 {
+                    // A sibling to the right belongs to the new tree alone.
+                    mstore(0x20, newHash)
+                    mstore(0x40, calldataload(node))
+                    newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                }
+                default {
+                    mstore(0x20, calldataload(node))
+                    mstore(0x40, oldHash)
+                    oldHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                    mstore(0x40, newHash)
+                    newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                }
+                node := add(node, 0x20)
+                position := shr(1, position)
+                last := shr(1, last)
+            }
+            // Both paths have met the right border: what is left are siblings to the left, one for each bit that is set.
+            for { } position { position := and(position, sub(position, 1)) } {
+                mstore(0x20, calldataload(node))
+                mstore(0x40, oldHash)
+                oldHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                mstore(0x40, newHash)
+                newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                node := add(node, 0x20)
+            }
+            extended := and(
+                eq(node, add(proof.offset, shl(5, proof.length))),
+                and(eq(oldHash, oldRoot), eq(newHash, newRoot))
+            )
+            mstore(0x40, free)
+        }
+    }
+
+    /// @notice The hash of a leaf: SHA-256 of 0x00 and its bytes.
+    function leafHash(bytes calldata leaf) internal view returns (bytes32 hash) {
+        bool done;
+        assembly ("memory-safe") {
+            let input := mload(0x40)
+            mstore8(input, 0)
+            calldatacopy(add(input, 1), leaf.offset, leaf.length)
+            done := staticcall(gas(), 2, input, add(leaf.length, 1), 0x00, 0x20)
+            hash := mload(0x00)
+        }
+        require(done, HashFailed());
+    }
+}
