@@ -1,1 +1,120 @@
-//! Placeholder.
+//! Checkpoints: what was signed, recorded before it is published.
+
+use proof::Hash;
+use sqlx::{FromRow, PgConnection};
+
+use crate::error::StoreError;
+
+/// A signed checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedCheckpoint {
+    /// How many leaves it covers.
+    pub size: u64,
+    /// The size of the checkpoint that it extends; 0 for the first.
+    pub previous_size: u64,
+    /// The root over them.
+    pub root: Hash,
+    /// The signed note, byte for byte as it is published.
+    pub note: String,
+}
+
+/// What came of recording a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Recording {
+    /// It stands: it may be published.
+    Recorded,
+    /// Another sealer has extended the same checkpoint already: this one must never be published.
+    AlreadySealed,
+}
+
+#[derive(FromRow)]
+struct CheckpointRow {
+    size: i64,
+    previous_size: i64,
+    root: Vec<u8>,
+    note: String,
+}
+
+impl TryFrom<CheckpointRow> for RecordedCheckpoint {
+    type Error = StoreError;
+
+    fn try_from(row: CheckpointRow) -> Result<Self, StoreError> {
+        let root = Hash::try_from(row.root)
+            .map_err(|_| StoreError::Damaged(format!("the root of checkpoint {} is not 32 bytes", row.size)))?;
+        Ok(Self { size: row.size as u64, previous_size: row.previous_size as u64, root, note: row.note })
+    }
+}
+
+/// The greatest checkpoint, if anything was ever sealed.
+pub async fn latest_checkpoint(conn: &mut PgConnection) -> Result<Option<RecordedCheckpoint>, StoreError> {
+    let row: Option<CheckpointRow> = sqlx::query_as(
+        "select size, previous_size, root, note
+         from checkpoint
+         order by size desc
+         limit 1",
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(RecordedCheckpoint::try_from).transpose()
+}
+
+/// The checkpoint of exactly this size.
+pub async fn checkpoint_at(
+    conn: &mut PgConnection,
+    size: u64,
+) -> Result<Option<RecordedCheckpoint>, StoreError> {
+    let row: Option<CheckpointRow> = sqlx::query_as(
+        "select size, previous_size, root, note
+         from checkpoint
+         where size = $1",
+    )
+    .bind(size as i64)
+    .fetch_optional(conn)
+    .await?;
+    row.map(RecordedCheckpoint::try_from).transpose()
+}
+
+/// The smallest checkpoint that covers this leaf.
+pub async fn checkpoint_covering(
+    conn: &mut PgConnection,
+    leaf_index: u64,
+) -> Result<Option<RecordedCheckpoint>, StoreError> {
+    let row: Option<CheckpointRow> = sqlx::query_as(
+        "select size, previous_size, root, note
+         from checkpoint
+         where size > $1
+         order by size
+         limit 1",
+    )
+    .bind(leaf_index as i64)
+    .fetch_optional(conn)
+    .await?;
+    row.map(RecordedCheckpoint::try_from).transpose()
+}
+
+/// Records a checkpoint if nobody else has extended the same one. Must not run inside a larger transaction: only a
+/// committed row allows the checkpoint to be published.
+pub async fn record_checkpoint(
+    conn: &mut PgConnection,
+    checkpoint: &RecordedCheckpoint,
+) -> Result<Recording, StoreError> {
+    let recorded = sqlx::query(
+        "insert into checkpoint (size, previous_size, root, note)
+         values ($1, $2, $3, $4)",
+    )
+    .bind(checkpoint.size as i64)
+    .bind(checkpoint.previous_size as i64)
+    .bind(&checkpoint.root[..])
+    .bind(&checkpoint.note)
+    .execute(conn)
+    .await
+    .map_err(StoreError::from);
+    match recorded {
+        Ok(_) => Ok(Recording::Recorded),
+        Err(error) if matches!(error.constraint(), Some("checkpoint_extends_once" | "checkpoint_pk")) => {
+            Ok(Recording::AlreadySealed)
+        }
+        Err(error) => Err(error),
+    }
+}
