@@ -136,7 +136,9 @@ impl TryFrom<AttemptRow> for AnchorAttempt {
 }
 
 fn fixed<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], StoreError> {
-    bytes.try_into().map_err(|_| StoreError::Damaged(format!("an anchor holds a value that is not {N} bytes")))
+    bytes
+        .try_into()
+        .map_err(|_| StoreError::Damaged(format!("an anchor holds a value that is not {N} bytes")))
 }
 
 /// Stores a signed transaction. Only once this is committed may it be sent.

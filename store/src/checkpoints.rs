@@ -40,8 +40,9 @@ impl TryFrom<CheckpointRow> for RecordedCheckpoint {
     type Error = StoreError;
 
     fn try_from(row: CheckpointRow) -> Result<Self, StoreError> {
-        let root = Hash::try_from(row.root)
-            .map_err(|_| StoreError::Damaged(format!("the root of checkpoint {} is not 32 bytes", row.size)))?;
+        let root = Hash::try_from(row.root).map_err(|_| {
+            StoreError::Damaged(format!("the root of checkpoint {} is not 32 bytes", row.size))
+        })?;
         Ok(Self { size: row.size as u64, previous_size: row.previous_size as u64, root, note: row.note })
     }
 }

@@ -55,7 +55,9 @@ pub async fn leaves(
         leaves.push(row.read(leaf_index, entries)?);
     }
     match entries.next() {
-        Some((leaf_index, _)) => Err(StoreError::Damaged(format!("an entry names leaf {leaf_index}, which is missing"))),
+        Some((leaf_index, _)) => {
+            Err(StoreError::Damaged(format!("an entry names leaf {leaf_index}, which is missing")))
+        }
         None => Ok(leaves),
     }
 }
@@ -84,7 +86,8 @@ impl LeafRow {
             return Err(StoreError::Damaged(format!("leaf {leaf_index} is missing")));
         }
         let damaged = |what| StoreError::Damaged(format!("leaf {leaf_index}: {what}"));
-        let hash = |bytes: Vec<u8>| Hash::try_from(bytes).map_err(|_| damaged("a commitment is not 32 bytes"));
+        let hash =
+            |bytes: Vec<u8>| Hash::try_from(bytes).map_err(|_| damaged("a commitment is not 32 bytes"));
         let kind = u8::try_from(self.kind).ok().and_then(LeafKind::from_u8);
         let (Some(header), Some(details)) = (self.header_commitment, self.details_commitment) else {
             return Err(damaged("its posting is missing"));

@@ -23,13 +23,21 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+pub use anchors::{
+    Anchor, AnchorAttempt, AttemptState, NewAttempt, anchors_covering, forget_anchors_beyond, latest_anchor,
+    latest_anchor_age_ms, open_attempts, record_anchor, record_attempt_state, record_sending, store_attempt,
+};
 pub use balances::{MemberBalance, member_balance};
 pub use batch::Answer;
 pub use check::{BooksReport, check_books};
+pub use checkpoints::{
+    RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, latest_checkpoint, record_checkpoint,
+};
 pub use committer::{Committer, SubmitError};
 pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};
 pub use error::StoreError;
 pub use keyring::{Keyring, Secret};
+pub use leaves::{StoredLeaf, leaves};
 pub use log_head::{LogIdentity, ensure_log, log_size};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, leaf_index_of, opened_posting};

@@ -1,1 +1,4 @@
-
+mod committer;
+mod corruption;
+mod fixture;
+mod receipts;

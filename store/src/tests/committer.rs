@@ -1,0 +1,262 @@
+use std::collections::HashMap;
+
+use futures::future::join_all;
+use ledger::{Command, Outcome, Refusal, Request};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+use super::fixture::{Fixture, PARTNER};
+use crate::*;
+
+fn accepted(answer: &Answer) -> (u64, i64) {
+    match answer.outcome {
+        Outcome::Accepted { leaf_index, available, .. } => (leaf_index, available),
+        Outcome::Refused(refusal) => panic!("refused: {refusal}"),
+    }
+}
+
+#[tokio::test]
+async fn a_first_event_enrols_and_its_points_can_be_spent() {
+    let books = Fixture::new().await;
+    let earned = books.committer.submit(books.earn("e1", "456", 150)).await.unwrap();
+    assert_eq!(accepted(&earned), (0, 150));
+    let member = books.balance("456").await.unwrap().member_id;
+    let redeemed = books.committer.submit(books.redeem("r1", member, 40)).await.unwrap();
+    assert_eq!(accepted(&redeemed), (1, 110));
+    let too_much = books.committer.submit(books.redeem("r2", member, 111)).await.unwrap();
+    let refusal = Refusal::InsufficientBalance { available: 110, required: 111 };
+    assert_eq!(too_much.outcome, Outcome::Refused(refusal));
+    let balance = books.balance("456").await.unwrap();
+    assert_eq!((balance.available, balance.sequence), (110, 2));
+    assert_eq!(books.check_books().await.leaves, 2);
+}
+
+#[tokio::test]
+async fn a_uuid_names_the_member_itself() {
+    let books = Fixture::new().await;
+    let id = "550e8400-e29b-41d4-a716-446655440000";
+    books.committer.submit(books.earn("e1", id, 5)).await.unwrap();
+    assert_eq!(books.balance(id).await.unwrap().member_id.to_string(), id);
+}
+
+#[tokio::test]
+async fn the_same_key_at_the_same_moment_is_one_posting_with_one_answer() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 1000).await;
+    let second = Fixture::committer_on(&books.pool, &books.log).await;
+    let tries = (0..50).map(|it| {
+        let committer = if it % 2 == 0 { &books.committer } else { &second };
+        committer.submit(books.redeem("same", member, 10))
+    });
+    let answers: Vec<Answer> = join_all(tries).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|it| !it.replayed).count(), 1);
+    assert!(answers.iter().all(|it| it.outcome == answers[0].outcome), "every caller has the same answer");
+    assert_eq!(books.balance("m").await.unwrap().available, 990);
+    books.check_books().await;
+}
+
+#[tokio::test]
+async fn a_key_used_for_another_request_is_refused_and_nothing_moves() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 1000).await;
+    books.committer.submit(books.redeem("k", member, 10)).await.unwrap();
+    let other = books.committer.submit(books.redeem("k", member, 11)).await.unwrap();
+    assert_eq!(other.outcome, Outcome::Refused(Refusal::KeyReused));
+    // Also for another member at the same moment, from two committers: the locks do not meet, the key does.
+    let rival = books.member_with("rival", 1000).await;
+    let second = Fixture::committer_on(&books.pool, &books.log).await;
+    for round in 0..20 {
+        let key = format!("contested-{round}");
+        let (one, two) = tokio::join!(
+            books.committer.submit(books.redeem(&key, member, 1)),
+            second.submit(books.redeem(&key, rival, 1)),
+        );
+        let outcomes = [one.unwrap().outcome, two.unwrap().outcome];
+        let posted = outcomes.iter().filter(|it| matches!(it, Outcome::Accepted { .. })).count();
+        let reused = outcomes.iter().filter(|it| **it == Outcome::Refused(Refusal::KeyReused)).count();
+        assert_eq!((posted, reused), (1, 1), "round {round}: {outcomes:?}");
+    }
+    books.check_books().await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_with_its_amounts() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 5).await;
+    let refusal = Outcome::Refused(Refusal::InsufficientBalance { available: 5, required: 6 });
+    let first = books.committer.submit(books.redeem("k", member, 6)).await.unwrap();
+    books.committer.submit(books.earn("more", "m", 100)).await.unwrap();
+    let again = books.committer.submit(books.redeem("k", member, 6)).await.unwrap();
+    assert_eq!((first.outcome, first.replayed), (refusal, false));
+    assert_eq!((again.outcome, again.replayed), (refusal, true));
+    let stranger = books.committer.submit(books.redeem("s", Uuid::new_v4(), 6)).await.unwrap();
+    assert_eq!(stranger.outcome, Outcome::Refused(Refusal::MemberUnknown));
+}
+
+#[tokio::test]
+async fn a_stranger_to_the_partners_is_refused() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 5).await;
+    let mut request = books.redeem("k", member, 1);
+    if let Command::Redeem { partner, .. } = &mut request.command {
+        *partner = format!("not {PARTNER}");
+    }
+    let answer = books.committer.submit(request).await.unwrap();
+    assert_eq!(answer.outcome, Outcome::Refused(Refusal::PartnerUnknown));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Earn { member: usize, points: i64, key: u8 },
+    Redeem { member: usize, points: i64, key: u8 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step =
+        (any::<bool>(), 0_usize..4, 1_i64..100, any::<u8>()).prop_map(|(earns, member, points, key)| {
+            if earns { Step::Earn { member, points, key } } else { Step::Redeem { member, points, key } }
+        });
+    prop::collection::vec(step, 1..60)
+}
+
+/// Random requests with repeated keys, from two committers at once. Replayed in leaf order, the accepted ones give the
+/// books exactly, nobody was ever overdrawn, and every request has the answer of its key.
+#[test]
+fn any_interleaving_is_a_history_in_leaf_order() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let books = runtime.block_on(Fixture::new());
+    let second = runtime.block_on(Fixture::committer_on(&books.pool, &books.log));
+    let rounds = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    runner
+        .run(&steps(), |steps| {
+            rounds.set(rounds.get() + 1);
+            runtime.block_on(check_history(&books, &second, rounds.get(), steps));
+            Ok(())
+        })
+        .unwrap();
+    runtime.block_on(books.check_books());
+}
+
+async fn check_history(books: &Fixture, second: &Committer, round: u32, steps: Vec<Step>) {
+    let name = |member: usize| format!("{round}-{member}");
+    let mut ids = Vec::new();
+    for member in 0..4 {
+        ids.push(books.member_with(&name(member), 100).await);
+    }
+    let requests: Vec<Request> = steps
+        .iter()
+        .map(|step| match *step {
+            Step::Earn { member, points, key } => {
+                books.earn(&format!("{round}-e-{key}"), &name(member), points)
+            }
+            Step::Redeem { member, points, key } => {
+                books.redeem(&format!("{round}-r-{key}"), ids[member], points)
+            }
+        })
+        .collect();
+    let answers = join_all(requests.iter().enumerate().map(|(at, request)| {
+        let committer = if at % 2 == 0 { &books.committer } else { second };
+        committer.submit(request.clone())
+    }))
+    .await;
+
+    let mut by_key: HashMap<(String, String), Outcome> = HashMap::new();
+    let mut posted = Vec::new();
+    for (at, answer) in answers.into_iter().enumerate() {
+        let answer = answer.unwrap();
+        if answer.outcome == Outcome::Refused(Refusal::KeyReused) {
+            continue;
+        }
+        let key = (requests[at].source.clone(), requests[at].key.clone());
+        let first = *by_key.entry(key).or_insert(answer.outcome);
+        assert_eq!(first, answer.outcome, "one key has one answer");
+        if let (false, Outcome::Accepted { leaf_index, available, .. }) = (answer.replayed, answer.outcome) {
+            posted.push((leaf_index, at, available));
+        }
+    }
+    posted.sort_unstable();
+    let mut model = [100_i64; 4];
+    for (leaf_index, at, available) in posted {
+        let (member, change) = match steps[at] {
+            Step::Earn { member, points, .. } => (member, points),
+            Step::Redeem { member, points, .. } => (member, -points),
+        };
+        model[member] += change;
+        assert!(0 <= model[member], "leaf {leaf_index} overdraws");
+        assert_eq!(model[member], available, "leaf {leaf_index} answered another balance");
+    }
+    for (member, expected) in model.into_iter().enumerate() {
+        assert_eq!(books.balance(&name(member)).await.unwrap().available, expected);
+    }
+}
+
+/// Connections are ended by the server at any moment, also between a commit and its answer. Whoever is told that it is
+/// not known asks again with the same key, and in the end each request stands exactly once.
+#[tokio::test]
+async fn asking_again_after_a_lost_connection_gives_the_truth() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 100_000).await;
+    let name = books.url.rsplit('/').next().unwrap().to_owned();
+    let mut admin = PgConnection::connect(&devstack::test_postgres_url().unwrap()).await.unwrap();
+    let mut unknown = 0;
+    for round in 0..30 {
+        let requests: Vec<Request> =
+            (0..40).map(|it| books.redeem(&format!("{round}-{it}"), member, 1)).collect();
+        let submits = join_all(requests.iter().map(|it| books.committer.submit(it.clone())));
+        let kill = sqlx::query(AssertSqlSafe(format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'",
+            name.split('?').next().unwrap()
+        )))
+        .execute(&mut admin);
+        let (answers, killed) = tokio::join!(submits, kill);
+        killed.unwrap();
+        for (request, answer) in requests.iter().zip(answers) {
+            let mut answer = answer;
+            while answer.is_err() {
+                assert_eq!(answer, Err(SubmitError::Unknown));
+                unknown += 1;
+                answer = books.committer.submit(request.clone()).await;
+            }
+            accepted(&answer.unwrap());
+        }
+    }
+    assert_ne!(unknown, 0, "no connection was lost: the test shows nothing");
+    assert_eq!(books.balance("m").await.unwrap().available, 100_000 - 30 * 40);
+    assert_eq!(books.check_books().await.leaves, 1 + 30 * 40);
+}
+
+#[tokio::test]
+async fn a_request_that_the_database_refuses_stands_alone() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 100).await;
+    // A text with a zero byte is one that PostgreSQL cannot store.
+    let poisoned = books.redeem("with \0 zero", member, 1);
+    let sound = (0..20).map(|it| books.redeem(&format!("k{it}"), member, 1));
+    let requests: Vec<Request> = sound.chain([poisoned]).collect();
+    let answers = join_all(requests.into_iter().map(|it| books.committer.submit(it))).await;
+    let failed: Vec<_> = answers.iter().filter(|it| it.is_err()).collect();
+    assert_eq!(failed, [&Err(SubmitError::Failed)]);
+    assert_eq!(books.balance("m").await.unwrap().available, 80);
+    books.check_books().await;
+}
+
+#[tokio::test]
+async fn a_server_that_would_lose_postings_is_refused() {
+    let books = Fixture::new().await;
+    let name = books.url.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
+    let statement = format!("alter database {name} set synchronous_commit = off");
+    sqlx::query(AssertSqlSafe(statement)).execute(&books.pool).await.unwrap();
+    let error = connect(&books.url, 1).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotDurable { setting: "synchronous_commit", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_begun_with_another_key_is_refused() {
+    let books = Fixture::new().await;
+    let other = LogIdentity { log_id: [6; 32], ..books.log.clone() };
+    let error = ensure_log(&mut books.pool.acquire().await.unwrap(), &other).await.unwrap_err();
+    assert!(error.to_string().contains("begun with another key"), "{error}");
+}

@@ -1,0 +1,88 @@
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::fixture::Fixture;
+use crate::*;
+
+/// Plants one corruption with the triggers out of the way, and demands that the check names it.
+#[track_caller]
+fn check(runtime: &tokio::runtime::Runtime, statement: &str, expected: &str) {
+    let error = runtime.block_on(async {
+        let books = Fixture::new().await;
+        let member = books.member_with("m", 100).await;
+        for it in 0..5 {
+            books.committer.submit(books.redeem(&format!("k{it}"), member, 1)).await.unwrap();
+        }
+        books.check_books().await;
+        let mut conn = PgConnection::connect(&books.url).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("set session_replication_role = replica; {statement}")))
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        check_books(&mut conn).await
+    });
+    let error = error.expect_err(statement).to_string();
+    assert!(error.contains(expected), "{statement}\ngave: {error}");
+}
+
+#[test]
+fn the_check_finds_what_was_planted() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let cases = [
+        (
+            "with changed as (
+                 update entry
+                 set available_change = available_change - 1, available_after = available_after - 1
+                 where leaf_index = 5 and ordinal = 0
+                 returning account_id
+             )
+             update balance
+             set available = available - 1
+             from changed
+             where balance.account_id = changed.account_id",
+            "sum to zero",
+        ),
+        ("update entry set available_change = available_change - 1 where leaf_index = 2", "do not follow"),
+        ("update entry set available_after = available_after + 1 where leaf_index = 2", "do not follow"),
+        ("update entry set sequence = sequence + 1 where leaf_index = 3 and ordinal = 0", "leaves a hole"),
+        ("update entry set previous_leaf_index = 0 where leaf_index = 4", "does not name the entry before"),
+        (
+            "update entry set commitment = sha256('x') where leaf_index = 5 and ordinal = 0",
+            "not that of its parts",
+        ),
+        ("delete from entry where leaf_index = 3", "not that of its parts"),
+        ("update leaf set commitment = sha256('x') where leaf_index = 1", "not that of its parts"),
+        ("delete from leaf where leaf_index = 2", "leaf 2"),
+        ("delete from posting where leaf_index = 2", "it has no posting"),
+        ("update posting set header_commitment = sha256('x') where leaf_index = 0", "not that of its parts"),
+        ("update posting set details_commitment = sha256('x') where leaf_index = 0", "not that of its parts"),
+        ("update balance set available = available + 1 where sequence = 6", "not what its entries come to"),
+        ("update balance set sequence = sequence + 1 where sequence = 6", "not what its entries come to"),
+        ("update log_head set size = 5", "beyond the log's size"),
+        ("update log_head set size = 7", "leaf 6 is missing"),
+        ("delete from outcome where leaf_index = 3", "do not name each other"),
+        ("update outcome set posting_id = gen_random_uuid() where leaf_index = 3", "do not name each other"),
+        (
+            "insert into checkpoint (size, previous_size, root, note) values (3, 0, sha256('x'), 'n')",
+            "signed over another history",
+        ),
+    ];
+    for (statement, expected) in cases {
+        check(&runtime, statement, expected);
+    }
+}
+
+#[tokio::test]
+async fn history_refuses_to_change() {
+    let books = Fixture::new().await;
+    books.member_with("m", 100).await;
+    for table in ["leaf", "posting", "entry"] {
+        for statement in [
+            format!("update {table} set leaf_index = leaf_index"),
+            format!("delete from {table}"),
+            format!("truncate {table}"),
+        ] {
+            let error = sqlx::query(AssertSqlSafe(statement.clone())).execute(&books.pool).await.unwrap_err();
+            assert!(error.to_string().contains("is append-only"), "{statement}: {error}");
+        }
+    }
+}
