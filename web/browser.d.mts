@@ -1,0 +1,4 @@
+import { type Browser } from "playwright-core";
+
+/** Starts a headless Chromium that the caller closes. */
+export function launchBrowser(): Promise<Browser>;

@@ -1,0 +1,242 @@
+import { contentsOf } from "./contents.js";
+import { byId, el } from "./dom.js";
+import { type Answer, answerOf, type Findings, judge, NOTHING } from "./judge.js";
+import { fetchReceipt, keepTrust, keptTrust, NoReceipt, serversTrust, type Trust } from "./sources.js";
+import { sentence, type Step, stepsOf, type StepState } from "./steps.js";
+
+const receiptBox = byId("receipt", HTMLTextAreaElement);
+const fileName = byId("file-name", HTMLParagraphElement);
+const fileInput = byId("file", HTMLInputElement);
+const linkDetails = byId("link-details", HTMLDetailsElement);
+const linkBox = byId("link", HTMLInputElement);
+const apiKeyBox = byId("api-key", HTMLInputElement);
+const policyBox = byId("policy", HTMLTextAreaElement);
+const policyError = byId("policy-error", HTMLParagraphElement);
+const policyKept = byId("policy-kept", HTMLParagraphElement);
+const policyReset = byId("policy-reset", HTMLButtonElement);
+const rpcBox = byId("rpc", HTMLInputElement);
+const verdictBox = byId("verdict", HTMLElement);
+const stepList = byId("steps", HTMLOListElement);
+const contents = byId("contents", HTMLElement);
+const drop = byId("drop", HTMLDivElement);
+
+/** The bytes of a file or a link, as they came; null while the box is what is verified. */
+let loaded: Uint8Array | null = null;
+let servers: Trust = { policy: "", rpcUrl: "" };
+/** Counts the checks, so that the answer of an older one is dropped. */
+let latestRun = 0;
+
+async function start(): Promise<void> {
+  show(NOTHING);
+  listen();
+  servers = await serversTrust();
+  const kept = keptTrust();
+  policyBox.value = kept.policy ?? servers.policy;
+  rpcBox.value = kept.rpcUrl ?? servers.rpcUrl;
+  showWhoseTrust();
+  document.documentElement.dataset["ready"] = "true";
+  if (!(await followHash()) && hasReceipt()) await verifyNow();
+}
+
+function listen(): void {
+  receiptBox.addEventListener("input", () => {
+    loaded = null;
+    fileName.hidden = true;
+    void verifyNow();
+  });
+  byId("verify", HTMLButtonElement).addEventListener("click", () => void verifyNow());
+  fileInput.addEventListener("change", () => {
+    const file = fileInput.files?.[0];
+    if (file !== undefined) void verifyFile(file);
+    fileInput.value = "";
+  });
+  byId("link-form", HTMLFormElement).addEventListener("submit", (event) => {
+    event.preventDefault();
+    void verifyLink();
+  });
+  for (const box of [policyBox, rpcBox]) {
+    box.addEventListener("input", () => {
+      keepTrust(ownTrust(), servers);
+      showWhoseTrust();
+      if (hasReceipt()) void verifyNow();
+    });
+  }
+  policyReset.addEventListener("click", () => {
+    policyBox.value = servers.policy;
+    rpcBox.value = servers.rpcUrl;
+    keepTrust(servers, servers);
+    showWhoseTrust();
+    policyBox.focus();
+    if (hasReceipt()) void verifyNow();
+  });
+  window.addEventListener("hashchange", () => void followHash());
+  listenForDrops();
+}
+
+function listenForDrops(): void {
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    drop.hidden = false;
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) drop.hidden = true;
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    drop.hidden = true;
+    const file = event.dataTransfer?.files[0];
+    const text = event.dataTransfer?.getData("text/plain") ?? "";
+    if (file !== undefined) void verifyFile(file);
+    else if (text !== "") {
+      loaded = null;
+      receiptBox.value = text;
+      void verifyNow();
+    }
+  });
+}
+
+/** Follows `#receipt=<url>`. */
+async function followHash(): Promise<boolean> {
+  const link = new URLSearchParams(location.hash.slice(1)).get("receipt");
+  if (link === null || link === "") return false;
+  linkBox.value = link;
+  linkDetails.open = true;
+  await verifyLink();
+  return true;
+}
+
+async function verifyFile(file: File): Promise<void> {
+  await verifyLoaded(new Uint8Array(await file.arrayBuffer()), file.name);
+}
+
+async function verifyLink(): Promise<void> {
+  const run = beginRun();
+  show(NOTHING, { verdict: "checking" });
+  try {
+    const bytes = await fetchReceipt(linkBox.value.trim(), apiKeyBox.value.trim());
+    if (run === latestRun) await verifyLoaded(bytes, linkBox.value.trim());
+  } catch (error) {
+    if (!(error instanceof NoReceipt)) throw error;
+    if (run === latestRun) show(NOTHING, { verdict: "could_not_check", reason: error.message });
+  }
+}
+
+async function verifyLoaded(bytes: Uint8Array, name: string): Promise<void> {
+  loaded = bytes;
+  receiptBox.value = new TextDecoder().decode(bytes.subarray(0, 70_000));
+  fileName.textContent = `From ${name}`;
+  fileName.hidden = false;
+  await verifyNow();
+}
+
+async function verifyNow(): Promise<void> {
+  const run = beginRun();
+  if (!hasReceipt()) return show(NOTHING);
+  const began = performance.now();
+  const isLatest = () => run === latestRun;
+  const question = { receipt: loaded ?? pasted(), policyText: policyBox.value, rpcUrl: rpcBox.value.trim() };
+  const judged = await judge(question, (findings) => {
+    if (isLatest()) show(findings);
+  });
+  if (!isLatest()) return;
+  showPolicyError(judged.policyError);
+  show(judged.findings, answerOf(judged.findings), performance.now() - began);
+}
+
+function beginRun(): number {
+  latestRun += 1;
+  return latestRun;
+}
+
+function hasReceipt(): boolean {
+  return loaded !== null || receiptBox.value.trim() !== "";
+}
+
+/** What is in the box. Selecting text often leaves the last newline behind, so it is given back; nothing else is mended. */
+function pasted(): string {
+  return receiptBox.value.endsWith("\n") ? receiptBox.value : `${receiptBox.value}\n`;
+}
+
+function ownTrust(): Trust {
+  return { policy: policyBox.value, rpcUrl: rpcBox.value };
+}
+
+function showWhoseTrust(): void {
+  const own = policyBox.value !== servers.policy || rpcBox.value !== servers.rpcUrl;
+  policyReset.hidden = !own;
+  policyKept.hidden = !own;
+}
+
+function showPolicyError(reason: string | null): void {
+  policyError.hidden = reason === null;
+  policyError.textContent = reason ?? "";
+  policyBox.setAttribute("aria-invalid", String(reason !== null));
+}
+
+function show(findings: Findings, answer: Answer = answerOf(findings), tookMs: number | null = null): void {
+  const [heading, says] = wordsOf(answer, findings);
+  verdictBox.dataset["verdict"] = answer.verdict;
+  verdictBox.dataset["code"] = answer.verdict === "refused" ? answer.code : "";
+  verdictBox.dataset["tookMs"] = tookMs === null ? "" : tookMs.toFixed(1);
+  byId("verdict-heading", HTMLHeadingElement).textContent = heading;
+  byId("verdict-says", HTMLParagraphElement).textContent = says;
+  const timeBox = byId("verdict-time", HTMLParagraphElement);
+  timeBox.hidden = tookMs === null;
+  timeBox.textContent = tookMs === null ? "" : `Checked in this browser in ${Math.max(1, Math.round(tookMs))} ms.`;
+  stepList.replaceChildren(...stepsOf(findings).map(stepElement));
+
+  const { local, chain } = findings;
+  const refusedByChain = chain.verdict === "refused";
+  contents.hidden = local?.verdict !== "valid" || refusedByChain;
+  byId("contents-body", HTMLDivElement).replaceChildren(
+    ...(local?.verdict === "valid" && !refusedByChain ? contentsOf(local.verified, chain.verdict === "anchored" ? chain.proof : null) : []),
+  );
+  if (tookMs !== null) bringIntoView();
+}
+
+/** On a narrow screen the verdict stands below the boxes. */
+function bringIntoView(): void {
+  const { top } = verdictBox.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight * 0.8) verdictBox.scrollIntoView({ block: "start" });
+}
+
+function wordsOf(answer: Answer, { chain }: Findings): readonly [string, string] {
+  switch (answer.verdict) {
+    case "none":
+      return ["No receipt yet", "Six things are checked, in this order. Each says what it proves, and what it does not."];
+    case "checking":
+      return ["Checking…", ""];
+    case "valid":
+      return chain.verdict === "anchored"
+        ? ["Valid", `The entry is recorded in ${answer.verified.origin}, and the contract on chain ${chain.proof.chainId} holds the same history.`]
+        : ["Valid", `The entry is recorded in ${answer.verified.origin}, as the log's key and your policy say. The chain was not asked.`];
+    case "not_anchored":
+      return ["Valid, not anchored yet", `The entry is recorded in ${answer.verified.origin}. The chain does not hold this checkpoint yet: ask for the receipt again later.`];
+    case "refused":
+      return ["Refused", `${sentence(answer.reason)} Do not rely on this receipt.`];
+    case "could_not_check":
+      return ["Could not check", `${sentence(answer.reason)} This says nothing about the receipt, good or bad.`];
+  }
+}
+
+const STATE_WORDS: Readonly<Record<StepState, string>> = {
+  waiting: "Not checked",
+  passed: "Holds",
+  failed: "Fails",
+  not_asked: "Not asked for",
+  asking: "Asking",
+  early: "Not yet",
+  unknown: "Could not check",
+};
+
+function stepElement(step: Step): HTMLElement {
+  return el(
+    "li",
+    { class: "step", "data-step": step.id, "data-state": step.state },
+    el("div", { class: "step-head" }, el("h3", {}, step.title), el("p", { class: "state" }, STATE_WORDS[step.state])),
+    ...(step.found === "" ? [] : [el("p", { class: "found" }, step.found)]),
+    el("p", { class: "meaning" }, el("b", {}, "Proves: "), step.proves, " ", el("b", {}, "Does not prove: "), step.doesNot),
+  );
+}
+
+void start();
