@@ -10,6 +10,8 @@ import { Rfc9162 } from "./Rfc9162.sol";
 /// @dev What `anchor` reads and writes is two slots, a `Head`. Everything slow is a `Charter` beside it.
 contract AuditLog is IAuditLog {
     /// @inheritdoc IAuditLog
+    uint64 public constant SIZE_MAX = 2 ** 63 - 1;
+    /// @inheritdoc IAuditLog
     uint64 public constant DELAY_MIN = 1 hours;
     /// @inheritdoc IAuditLog
     uint64 public constant DELAY_MAX = 30 days;
@@ -73,6 +75,7 @@ contract AuditLog is IAuditLog {
         (uint64 oldSize, address writer, bool halted) = (current.size, current.writer, current.halted);
         if (msg.sender != writer || halted) _refuseToAnchor(place, writer);
         require(oldSize < newSize, NotLonger(place, oldSize, newSize));
+        require(newSize <= SIZE_MAX, SizeTooLarge(place, newSize));
         if (oldSize == 0) {
             // Nothing is there to extend: the writer's word starts the log, and binds it from here on.
             require(proof.length == 0, ProofNotEmpty(place, proof.length));

@@ -85,6 +85,8 @@ interface IAuditLog {
     error IsFrozen(bytes32 place, bytes32 successor);
     /// The checkpoint is not longer than the head.
     error NotLonger(bytes32 place, uint64 headSize, uint64 newSize);
+    /// The checkpoint is longer than `SIZE_MAX`.
+    error SizeTooLarge(bytes32 place, uint64 newSize);
     /// The proof does not show that the checkpoint extends the head.
     error NotAnExtension(bytes32 place, uint64 headSize, uint64 newSize);
     /// The first checkpoint extends nothing and takes an empty proof.
@@ -109,6 +111,9 @@ interface IAuditLog {
     error NoStandby(bytes32 place);
     /// A log does not succeed itself.
     error OwnSuccessor(bytes32 place);
+
+    /// @notice The largest size that a log can have here, as in the checkpoint format: 2^63 - 1. No proof is longer than 64 nodes.
+    function SIZE_MAX() external view returns (uint64);
 
     /// @notice The shortest delay that a log can have, in seconds.
     function DELAY_MIN() external view returns (uint64);

@@ -4,7 +4,8 @@ pragma solidity 0.8.37;
 /// @title The tree of RFC 6962 and RFC 9162: hashes of leaves and nodes, inclusion proofs, consistency proofs
 /// @notice A size and a root always come from the caller's own storage. They are never part of a proof: a root does not bind its
 /// size, and a proof for one size can also verify for another.
-/// @dev A proof has exactly the nodes that index and sizes call for, so it is consumed to its end and never longer than 64 nodes.
+/// @dev A proof has exactly the nodes that index and sizes call for, so it is consumed to its end and its length is bounded: below
+/// size 2^63 an inclusion proof has at most 63 nodes, a consistency proof 64.
 ///
 /// The two verifiers hash within the first 128 bytes of memory, where no address has to be computed, and put back what Solidity
 /// keeps there. With 0x01 in the word at 0x00, the 65 bytes from 0x1f are a node: 0x01, left at 0x20, right at 0x40.
