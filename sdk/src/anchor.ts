@@ -101,7 +101,7 @@ async function askContract(verified: Verified, anchor: Anchor, rpc: Rpc): Promis
   const event = await findEvent(rpc, anchor, place, verified, known);
   if (event !== null) demandSame(event.root, root, size);
   if (!known && event === null) return { verdict: "not_anchored", contract: anchor.contract, headSize: numberOf(headSize) };
-  if (known) await demandContractConfirms(verified, anchor, place, rpc);
+  const contractConfirmsLeaf = known && (await contractConfirms(verified, anchor, place, rpc));
 
   return {
     verdict: "anchored",
@@ -109,7 +109,7 @@ async function askContract(verified: Verified, anchor: Anchor, rpc: Rpc): Promis
       ...anchor,
       place: hex(place),
       shownBy: isHead ? "head" : isPin ? "pin" : "event",
-      contractConfirmsLeaf: known,
+      contractConfirmsLeaf,
       headSize: numberOf(headSize),
       halted: !isZero(halted),
       mined: event === null ? null : { block: event.block, transaction: event.transaction, depthBlocks: await depthOf(rpc, event.block) },
@@ -123,26 +123,27 @@ function demandSame(known: Uint8Array, root: Uint8Array, size: bigint): void {
   }
 }
 
-async function demandContractConfirms(verified: Verified, anchor: Anchor, place: Bytes, rpc: Rpc): Promise<void> {
+/** Whether the contract, asked for this leaf and path, says yes. Its head may have moved on meanwhile; then it cannot say. */
+async function contractConfirms(verified: Verified, anchor: Anchor, place: Bytes, rpc: Rpc): Promise<boolean> {
   const leaf = bytesOfHex(verified.leaf);
   const leafPadded = concat(leaf, new Uint8Array((32 - (leaf.length % 32)) % 32));
   const head = 4 * 32;
-  const [confirms] = words(
-    await ask(rpc, anchor, "includes(bytes32,uint64,bytes,bytes32[])", [
-      place,
-      word(verified.size),
-      word(BigInt(head)),
-      word(BigInt(head + 32 + leafPadded.length)),
-      word(BigInt(leaf.length)),
-      leafPadded,
-      word(BigInt(verified.path.length)),
-      ...verified.path.map(bytesOfHex),
-    ]),
-    1,
-  );
+  const answer = await ask(rpc, anchor, "includes(bytes32,uint64,bytes,bytes32[])", [
+    place,
+    word(verified.size),
+    word(BigInt(head)),
+    word(BigInt(head + 32 + leafPadded.length)),
+    word(BigInt(leaf.length)),
+    leafPadded,
+    word(BigInt(verified.path.length)),
+    ...verified.path.map(bytesOfHex),
+  ]).catch(ifCouldNotCheck);
+  if (answer === null) return false;
+  const [confirms] = words(answer, 1);
   if (confirms === undefined || isZero(confirms)) {
-    throw new CouldNotCheck("The contract holds this root and yet does not confirm the leaf, so the endpoint contradicts itself.");
+    throw new CouldNotCheck("The contract holds this root and yet denies the leaf, so the endpoint contradicts itself.");
   }
+  return true;
 }
 
 interface AnchoredEvent {

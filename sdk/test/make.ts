@@ -199,3 +199,15 @@ export function makeReceipt(recipe: Partial<Recipe> = {}): string {
   const lines = ["c2sp.org/tlog-proof@v1", `extra ${recipe.extra ?? base64(extraBytes(leaf))}`, `index ${leaf.index}`, ...path.map(base64)];
   return `${lines.join("\n")}\n\n${text}\n${signatures(text)}`;
 }
+
+/** PROOF of RFC 6962, 2.1.2: that the log of these leaves extends the log of the first ones. */
+export function treeExtension(oldSize: number, leaves: readonly Uint8Array[]): Buffer[] {
+  return subproof(oldSize, leaves, true);
+}
+
+function subproof(oldSize: number, leaves: readonly Uint8Array[], isWhole: boolean): Buffer[] {
+  if (oldSize === leaves.length) return isWhole ? [] : [treeRoot(leaves)];
+  const split = splitOf(leaves.length);
+  const [left, right] = [leaves.slice(0, split), leaves.slice(split)];
+  return oldSize <= split ? [...subproof(oldSize, left, isWhole), treeRoot(right)] : [...subproof(oldSize - split, right, false), treeRoot(left)];
+}
