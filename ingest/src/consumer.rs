@@ -1,0 +1,145 @@
+//! The Kafka consumer: many events in flight, so that they commit together, and offsets in the order of the topic.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use tokio_util::sync::CancellationToken;
+
+use crate::intake::Intake;
+
+/// How long an event that has no verdict waits before it is tried again: at first, and at most.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// What to read, and as whom.
+#[derive(Clone, Debug)]
+pub struct ConsumerConfig {
+    /// `bootstrap.servers`.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
+    /// The consumer group: its members share the partitions.
+    pub group: String,
+    /// How many events may be on their way to a verdict at once.
+    pub in_flight_max: usize,
+}
+
+impl ConsumerConfig {
+    /// The usual topic and group.
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            topic: crate::EVENTS_TOPIC.into(),
+            group: "daftari".into(),
+            in_flight_max: 1000,
+        }
+    }
+}
+
+/// Why there is nothing to consume.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsumerError {
+    /// The client cannot go on.
+    #[error("Kafka: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The topic cannot be made.
+    #[error("Kafka: the topic could not be made: {0}")]
+    Topic(String),
+}
+
+/// Consumes until told to stop; then finishes what is in flight, commits its offsets and leaves the group.
+pub async fn consume(
+    intake: Intake,
+    config: &ConsumerConfig,
+    stop: CancellationToken,
+) -> Result<(), ConsumerError> {
+    let consumer: StreamConsumer = client(config).create()?;
+    consumer.subscribe(&[&config.topic])?;
+    tracing::info!(topic = config.topic, group = config.group, "consuming");
+    let mut in_flight = FuturesOrdered::new();
+    let all_settled = loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break true,
+            Some(settled) = in_flight.next(), if !in_flight.is_empty() => match settled {
+                Some(message) => mark(&consumer, &message),
+                None => break false,
+            },
+            received = consumer.recv(), if in_flight.len() < config.in_flight_max => match received {
+                Ok(message) => in_flight.push_back(settle(&intake, message, &stop)),
+                Err(error) if is_fatal(&error) => return Err(error.into()),
+                // The client mends what it can by itself: brokers that went away, leaders that moved.
+                Err(error) => tracing::warn!(%error, "Kafka"),
+            },
+        }
+    };
+    // In order, and only up to the first without a verdict: what is after it will be delivered again, too.
+    if all_settled {
+        while let Some(Some(message)) = in_flight.next().await {
+            mark(&consumer, &message);
+        }
+    }
+    match consumer.commit_consumer_state(CommitMode::Sync) {
+        Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
+        Err(error) => {
+            tracing::warn!(%error, "the last offsets are not committed: their events will come again")
+        }
+    }
+    Ok(())
+}
+
+fn client(config: &ConsumerConfig) -> ClientConfig {
+    let mut client = ClientConfig::new();
+    client
+        .set("bootstrap.servers", &config.brokers)
+        .set("group.id", &config.group)
+        .set("auto.offset.reset", "earliest")
+        // Offsets are ours to mark, one by one, after the verdict; what is marked is committed every second, before
+        // partitions are given away, and at the end.
+        .set("enable.auto.offset.store", "false")
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", "1000")
+        .set("queued.max.messages.kbytes", "16384");
+    client
+}
+
+/// Brings one message to its verdict, however often it must be tried; `None` where we are told to stop before there is
+/// one. A message is never skipped.
+async fn settle<'a>(
+    intake: &Intake,
+    message: BorrowedMessage<'a>,
+    stop: &CancellationToken,
+) -> Option<BorrowedMessage<'a>> {
+    let origin = format!("kafka:{}/{}@{}", message.topic(), message.partition(), message.offset());
+    let payload = message.payload().unwrap_or_default();
+    let mut backoff = BACKOFF_MIN;
+    loop {
+        match intake.accept(payload, &origin).await {
+            Ok(_) => return Some(message),
+            Err(error) => tracing::warn!(%error, origin, ?backoff, "no verdict: trying it again"),
+        }
+        metrics::counter!("daftari_event_retries_total").increment(1);
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(backoff) => backoff = (2 * backoff).min(BACKOFF_MAX),
+        }
+    }
+}
+
+fn mark(consumer: &StreamConsumer, message: &BorrowedMessage<'_>) {
+    // From here the posting exists: Postgres holds it and its leaf. A crash before the Kafka commit only replays the
+    // event, and `outcome_pk` makes the replay a no-op.
+    if let Err(error) = consumer.store_offset_from_message(message) {
+        // The partition was given to another consumer meanwhile: it will see the event again, to no effect.
+        tracing::debug!(%error, "the partition is no longer ours");
+    }
+}
+
+fn is_fatal(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal)
+}

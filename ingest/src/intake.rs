@@ -1,0 +1,188 @@
+//! What becomes of one event, whichever way it came.
+
+use std::sync::Arc;
+
+use ledger::{Command, Event, Outcome, Refusal, Request, RuleError};
+use proof::{Details, Text};
+use store::{Committer, PgPool, StoreError, SubmitError};
+use uuid::Uuid;
+
+use crate::rules::NewestRules;
+
+/// What became of an event. Either way it is dealt with: delivering it again changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It earned.
+    Posted {
+        /// The posting.
+        transaction_id: Uuid,
+        /// Its leaf.
+        leaf_index: u64,
+        /// What it earned.
+        points: i64,
+        /// The member's available points after it.
+        balance: i64,
+        /// Whether it had been posted before.
+        replayed: bool,
+    },
+    /// It is not posted because of what it is; it is kept for an operator to read.
+    Rejected {
+        /// Why.
+        code: RejectCode,
+        /// Why, in words.
+        detail: String,
+    },
+}
+
+/// Why an event is not posted: stable, as an operator's list and the API show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RejectCode {
+    /// It cannot be read as an event.
+    Unreadable,
+    /// No rule gives points for its type.
+    NoRate,
+    /// It comes to less than one point.
+    NothingEarned,
+    /// It, or the balance after it, would be more than there may be.
+    LimitExceeded,
+    /// It is of a member who is not known, and the program enrols nobody by an event.
+    UserNotFound,
+    /// It says that it happens in the future.
+    InFuture,
+    /// Its source has used this id for another event.
+    IdReused,
+}
+
+impl RejectCode {
+    /// The code as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "EVENT_UNREADABLE",
+            Self::NoRate => "EVENT_TYPE_WITHOUT_RATE",
+            Self::NothingEarned => "NOTHING_EARNED",
+            Self::LimitExceeded => "LIMIT_EXCEEDED",
+            Self::UserNotFound => "USER_NOT_FOUND",
+            Self::InFuture => "EVENT_IN_FUTURE",
+            Self::IdReused => "EVENT_ID_REUSED",
+        }
+    }
+}
+
+/// Why there is no verdict: the world's fault, not the event's. Nothing is kept, and asking again is always right.
+#[derive(Debug, thiserror::Error)]
+pub enum Retry {
+    /// The committer has no answer.
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
+    /// The database has none.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The way of an event into the books. Clones share the committer and what is known of the rules.
+#[derive(Clone)]
+pub struct Intake {
+    committer: Committer,
+    pool: PgPool,
+    program: i16,
+    rules: Arc<NewestRules>,
+}
+
+impl Intake {
+    /// The intake of one program.
+    pub fn new(committer: Committer, pool: PgPool, program: i16) -> Self {
+        Self { committer, pool, program, rules: Arc::default() }
+    }
+
+    /// Posts the event, or keeps it as rejected. `origin` tells an operator where it came from: `http`, or the Kafka
+    /// topic, partition and offset.
+    pub async fn accept(&self, payload: &[u8], origin: &str) -> Result<Verdict, Retry> {
+        let verdict = match self.request(payload).await? {
+            Ok(request) => {
+                let answer = self.committer.submit(request).await?;
+                verdict(answer.outcome, answer.replayed)
+            }
+            Err(rejected) => rejected,
+        };
+        match &verdict {
+            Verdict::Posted { transaction_id, leaf_index, replayed, .. } => {
+                metrics::counter!("daftari_events_total", "verdict" => if *replayed { "REPLAYED" } else { "POSTED" })
+                    .increment(1);
+                // This line is how a request's correlation id and the posting find each other.
+                tracing::info!(%transaction_id, leaf_index, replayed, origin, "event posted");
+            }
+            Verdict::Rejected { code, detail } => {
+                metrics::counter!("daftari_events_total", "verdict" => code.as_str()).increment(1);
+                self.keep(payload, origin, *code, detail).await?;
+                tracing::info!(code = code.as_str(), detail, origin, "event rejected and kept");
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// What the event asks of the books; or why it asks nothing.
+    async fn request(&self, payload: &[u8]) -> Result<Result<Request, Verdict>, Retry> {
+        let event = match Event::parse(payload) {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(rejected(RejectCode::Unreadable, &error))),
+        };
+        let earning = match self.rules.of(&self.pool, self.program).await?.earn(&event) {
+            Ok(earning) => earning,
+            Err(error) => return Ok(Err(rejected(code_of(&error), &error))),
+        };
+        let reason = Text::new(event.kind.as_str()).expect("an event's type has 1 to 100 bytes");
+        Ok(Ok(Request {
+            program: self.program,
+            source: format!("event:{}", event.source),
+            key: event.id.clone(),
+            posting_id: Uuid::now_v7(),
+            details: Details { reason: Some(reason), ..Details::default() },
+            command: Command::Earn {
+                points: earning.points,
+                rule_set_hash: earning.rule_set_hash,
+                event,
+                payload: payload.to_vec(),
+            },
+        }))
+    }
+
+    async fn keep(&self, payload: &[u8], origin: &str, code: RejectCode, detail: &str) -> Result<(), Retry> {
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        store::keep_rejected(&mut conn, self.program, origin, code.as_str(), detail, payload).await?;
+        Ok(())
+    }
+}
+
+fn rejected(code: RejectCode, detail: &dyn std::fmt::Display) -> Verdict {
+    // PostgreSQL's text holds every character but this one, and a detail may quote the event.
+    Verdict::Rejected { code, detail: detail.to_string().replace('\0', "\u{fffd}") }
+}
+
+fn code_of(error: &RuleError) -> RejectCode {
+    match error {
+        RuleError::NoRate(_) => RejectCode::NoRate,
+        RuleError::Nothing => RejectCode::NothingEarned,
+        RuleError::TooMuch => RejectCode::LimitExceeded,
+        RuleError::Document(_) => unreachable!("the rule set is read already"),
+    }
+}
+
+fn verdict(outcome: Outcome, replayed: bool) -> Verdict {
+    match outcome {
+        Outcome::Accepted { posting_id, leaf_index, points, available } => {
+            Verdict::Posted { transaction_id: posting_id, leaf_index, points, balance: available, replayed }
+        }
+        Outcome::Refused(refusal) => {
+            let code = match refusal {
+                Refusal::MemberUnknown => RejectCode::UserNotFound,
+                Refusal::InFuture => RejectCode::InFuture,
+                Refusal::KeyReused => RejectCode::IdReused,
+                // Issuance has a floor of its own, far down; partners have no part in an earning.
+                Refusal::LimitExceeded | Refusal::InsufficientBalance { .. } | Refusal::PartnerUnknown => {
+                    RejectCode::LimitExceeded
+                }
+            };
+            rejected(code, &refusal)
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Events in, postings out, rejects kept: one code path for HTTP and for Kafka. The only crate that speaks to Kafka.
+
+mod consumer;
+mod intake;
+mod rules;
+mod topic;
+
+#[cfg(test)]
+mod tests;
+
+pub use consumer::{ConsumerConfig, ConsumerError, consume};
+pub use intake::{Intake, RejectCode, Retry, Verdict};
+pub use topic::{EVENTS_TOPIC, ensure_topic, publish};
