@@ -77,7 +77,9 @@ contract AuditLog is IAuditLog {
         require(oldSize < newSize, NotLonger(place, oldSize, newSize));
         require(newSize <= SIZE_MAX, SizeTooLarge(place, newSize));
         if (oldSize == 0) {
-            // Nothing is there to extend: the writer's word starts the log, and binds it from here on.
+            // Nothing is there to extend: the writer's word starts the log, and binds it from here on. A place that nobody has
+            // registered has no writer, and a simulated call can come from the zero address.
+            require(writer != address(0), UnknownPlace(place));
             require(proof.length == 0, ProofNotEmpty(place, proof.length));
             require(newRoot != 0, RootZero(place));
         } else {
@@ -292,6 +294,7 @@ contract AuditLog is IAuditLog {
     {
         kind = LeafFormat.decodeWithParts(leaf, parts).kind;
         LeafFormat.requireOpens(parts.body, LeafFormat.T_BODY, salt, part);
+        require(LeafFormat.isPosting(kind) || salt == 0, LeafFormat.PublicBodySalted(kind, salt));
     }
 
     /// @inheritdoc IAuditLog

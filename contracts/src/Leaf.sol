@@ -58,6 +58,8 @@ library LeafFormat {
     error CommitmentDiffers(bytes32 committed, bytes32 computed);
     /// The opened bytes under this salt do not give the part's commitment.
     error PartDiffers(bytes32 committed, bytes32 computed);
+    /// The body of this kind concerns nobody in particular, so its salt is zeros.
+    error PublicBodySalted(uint8 kind, bytes32 salt);
     /// The leaf has no entry at this position, counted from 0.
     error NoSuchEntry(uint256 position, uint256 count);
 
@@ -80,11 +82,15 @@ library LeafFormat {
         returns (Leaf memory leaf)
     {
         leaf = decode(encoded);
-        bool isPosting = leaf.kind == KIND_POSTING || leaf.kind == KIND_WITHDRAWAL;
-        require(isPosting || parts.entries.length == 0, EntriesMisplaced(leaf.kind, parts.entries.length));
+        require(isPosting(leaf.kind) || parts.entries.length == 0, EntriesMisplaced(leaf.kind, parts.entries.length));
         require((leaf.kind == KIND_POSTING) == (parts.body == 0), BodyMisplaced(leaf.kind, parts.body));
         bytes32 computed = commitment(parts);
         require(leaf.commitment == computed, CommitmentDiffers(leaf.commitment, computed));
+    }
+
+    /// @notice Whether a leaf of this kind is a posting, with entries.
+    function isPosting(uint8 kind) internal pure returns (bool) {
+        return kind == KIND_POSTING || kind == KIND_WITHDRAWAL;
     }
 
     /// @notice The commitment of a leaf with these parts.

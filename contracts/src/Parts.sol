@@ -116,8 +116,7 @@ library PartFormat {
         header.eventHash = bytes32(part[81:113]);
         header.reverses = bytes16(part[113:129]);
         require(header.effectiveAt <= header.recordedAt, EffectiveAfterRecorded(header.effectiveAt, header.recordedAt));
-        bool isPosting = kind == LeafFormat.KIND_POSTING || kind == LeafFormat.KIND_WITHDRAWAL;
-        require(isPosting == (header.postingKind != 0), PostingKindMisplaced(kind, header.postingKind));
+        require(LeafFormat.isPosting(kind) == (header.postingKind != 0), PostingKindMisplaced(kind, header.postingKind));
     }
 
     /// @notice Reads details.
