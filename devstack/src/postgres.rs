@@ -162,6 +162,8 @@ fn initialise(home: &Home, programs: &Path, lock: &Lock) -> Result<(), Error> {
             "--auth=scram-sha-256",
             // The password has 192 random bits: stretching it would only make every connection slower.
             "--set=scram_iterations=1",
+            // Shared memory as files of the cluster: /dev/shm would keep it when this is interrupted.
+            "--set=dynamic_shared_memory_type=mmap",
             "--encoding=UTF8",
             // The same order of text on every machine, whatever its C library and its locale.
             "--locale=C",
@@ -179,7 +181,8 @@ fn initialise(home: &Home, programs: &Path, lock: &Lock) -> Result<(), Error> {
         user: home.user,
         lock: Some(lock),
         log: Log::kept(&home.log())?,
-        orphaned: "KILL",
+        // It waits for the server it runs meanwhile; killed itself, it would leave that one behind, without the lock.
+        orphaned: "TERM",
         stop: Signal::TERM,
         grace: Duration::from_secs(5),
     })?
@@ -203,7 +206,9 @@ fn server<'a>(
         "unix_socket_directories=".into(),
         "logging_collector=off".into(),
     ];
-    let defaults = ["max_connections=200", "timezone=UTC", "log_timezone=UTC"].map(String::from);
+    let defaults =
+        ["max_connections=200", "timezone=UTC", "log_timezone=UTC", "dynamic_shared_memory_type=posix"]
+            .map(String::from);
     let mut arguments: Vec<OsString> = vec!["-D".into(), home.cluster().into()];
     // The last one of a name wins.
     for setting in defaults.into_iter().chain(given).chain(durable).chain(place) {

@@ -42,14 +42,15 @@ impl Drop for Scratch {
 }
 
 /// A process that waits until its standard input ends, because we closed it or because we are no more, and then removes
-/// the folder. Whatever runs in there is ending at the same moment and may still write, hence the second try.
+/// the folder. Parts in there are ending at the same moment: it waits for their locks, because a server that loses its
+/// files before its end leaves shared memory behind.
 fn cleaner(path: &Path) -> Result<Child, Error> {
     const WAIT_AND_REMOVE: &str = r#"
         cat >/dev/null
-        for attempt in 1 2 3 4 5 6 7 8 9 10; do
-            rm -rf -- "$0" 2>/dev/null && exit
-            sleep 0.5
-        done"#;
+        for lock in "$0"/*/lock; do
+            test -e "$lock" && flock --wait 10 "$lock" true
+        done
+        rm -rf -- "$0""#;
     Command::new("/bin/sh")
         .args(["-c", WAIT_AND_REMOVE])
         .arg(path)

@@ -39,6 +39,8 @@ pub fn test_postgres_config(folder: &Path) -> PostgresConfig {
         ("wal_level", "minimal"),
         ("max_wal_senders", "0"),
         ("max_wal_size", "256MB"),
+        // Goes with the folder, also after a SIGKILL; the posix kind would stay in /dev/shm for ever.
+        ("dynamic_shared_memory_type", "mmap"),
     ];
     PostgresConfig {
         settings: settings.map(|(name, value)| (name.into(), value.into())).into(),

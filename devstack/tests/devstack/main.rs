@@ -1,0 +1,8 @@
+//! Real parts, started, killed and started again. They have to be fetched first: `devstack/fetch postgres anvil kafka`.
+
+mod anvil;
+mod kafka;
+mod postgres;
+mod run;
+mod support;
+mod testing;
