@@ -1,0 +1,143 @@
+//! Balances, as the app and the partners read them.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use ledger::MemberRef;
+use serde::Serialize;
+use store::MemberBalance;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use crate::Api;
+use crate::body::json;
+use crate::error::{Code, Problem};
+use crate::gate::{self, Scope};
+
+// Tier and expiry have no value for "none": members without them do not have the fields, and so far nobody has them.
+#[derive(Serialize)]
+struct AppBalance {
+    user_id: Uuid,
+    current_balance: i64,
+    pending_points: i64,
+    last_updated: String,
+}
+
+#[derive(Serialize)]
+struct PartnerBalance {
+    user_id: Uuid,
+    // The contract's balance is never below zero, though a ledger's may be.
+    balance: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debt_points: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_points: Option<i64>,
+    last_updated: String,
+}
+
+/// `GET /api/v1/loyalty/balance`
+pub(crate) async fn app_balance(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let credential = api.gate.admit(headers, Scope::Read).await?;
+    let Some(member) = gate::member(&credential, headers)? else {
+        return Err(match credential.delegated {
+            true => Problem::invalid_parameter("X-User-ID", "this header is required"),
+            false => Problem::new(Code::Forbidden, "A partner reads balances under /loyalty/v1/partner."),
+        });
+    };
+    let balance = read(&api, &member).await?;
+    Ok(unless_known(headers, &balance, "app", || AppBalance {
+        user_id: balance.member_id,
+        current_balance: balance.available,
+        pending_points: balance.pending,
+        last_updated: rfc3339(balance.updated_at_us),
+    }))
+}
+
+/// `GET /loyalty/v1/partner/users/{userId}/balance`
+pub(crate) async fn partner_balance(
+    State(api): State<Arc<Api>>,
+    user: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let credential = api.gate.admit(headers, Scope::Read).await?;
+    gate::partner(&credential, headers, true)?;
+    let member = user_id(user)?;
+    let with_pending = include_pending(request.uri())?;
+    let balance = read(&api, &MemberRef::Id(member)).await?;
+    let view = if with_pending { "partner-pending" } else { "partner" };
+    Ok(unless_known(headers, &balance, view, || PartnerBalance {
+        user_id: balance.member_id,
+        balance: balance.available.max(0),
+        debt_points: (balance.available < 0).then(|| -balance.available),
+        pending_points: with_pending.then_some(balance.pending),
+        last_updated: rfc3339(balance.updated_at_us),
+    }))
+}
+
+pub(crate) fn user_id(user: Result<Path<String>, PathRejection>) -> Result<Uuid, Problem> {
+    let text = user.map(|Path(it)| it).unwrap_or_default();
+    match Uuid::try_parse(&text) {
+        Ok(id) if text.len() == 36 => Ok(id),
+        _ => Err(Problem::invalid_parameter("userId", "it is not a UUID")),
+    }
+}
+
+pub(crate) fn user_not_found() -> Problem {
+    Problem::new(Code::UserNotFound, "The user was not found or is inactive.")
+}
+
+fn include_pending(uri: &Uri) -> Result<bool, Problem> {
+    let bad = |words: &str| Problem::invalid_parameter("include_pending", words);
+    let query: Query<Vec<(String, String)>> =
+        Query::try_from_uri(uri).map_err(|_| bad("the query cannot be read"))?;
+    let mut values =
+        query.iter().filter(|(name, _)| name == "include_pending").map(|(_, value)| value.as_str());
+    match (values.next(), values.next()) {
+        (None, _) => Ok(false),
+        (Some("true"), None) => Ok(true),
+        (Some("false"), None) => Ok(false),
+        _ => Err(bad("it is true or false, once")),
+    }
+}
+
+async fn read(api: &Api, member: &MemberRef) -> Result<MemberBalance, Problem> {
+    let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
+    store::member_balance(&mut conn, api.program_id, member).await?.ok_or_else(user_not_found)
+}
+
+/// The answer, or 304 where the caller has it already.
+fn unless_known<T: Serialize>(
+    headers: &HeaderMap,
+    balance: &MemberBalance,
+    view: &str,
+    body: impl FnOnce() -> T,
+) -> Response {
+    let etag = format!("\"{}.{}.{view}\"", balance.member_id.simple(), balance.sequence);
+    let is_known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|it| it.to_str().ok())
+        .flat_map(|it| it.split(','))
+        .any(|it| it.trim() == "*" || it.trim().trim_start_matches("W/") == etag);
+    let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { json(&body()) };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, HeaderValue::from_str(&etag).expect("ids and numbers are a header's value"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=0, must-revalidate"));
+    headers
+        .insert(VARY, HeaderValue::from_static("Authorization, X-API-Key, X-User-ID, X-Partner-ID, Accept"));
+    response
+}
+
+fn rfc3339(micros: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
+        .ok()
+        .and_then(|it| it.format(&Rfc3339).ok())
+        .expect("a recorded time is between 1970 and 9999")
+}

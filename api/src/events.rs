@@ -1,0 +1,202 @@
+//! Events over HTTP, through the same intake as those from Kafka, and the list of what was rejected.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::{StreamExt, TryStreamExt, stream};
+use ingest::Verdict;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use store::RejectedEvent;
+use uuid::Uuid;
+
+use crate::Api;
+use crate::body::{json, json_body, not_json};
+use crate::dress::Posted;
+use crate::error::{Code, Invalid, Problem};
+use crate::gate::Scope;
+
+/// Where an operator's list says that these events came from.
+const ORIGIN: &str = "http";
+const EVENTS_MAX: usize = 1000;
+/// How many events of one request are on their way at once.
+const IN_FLIGHT_MAX: usize = 256;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    events: Option<&'a RawValue>,
+}
+
+enum Body<'a> {
+    One(&'a RawValue),
+    Many(Vec<&'a RawValue>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "status", rename_all = "UPPERCASE")]
+enum Told<'a> {
+    Posted {
+        transaction_id: Uuid,
+        leaf_index: u64,
+        points: i64,
+        balance: i64,
+        replayed: bool,
+        receipt_url: String,
+    },
+    Rejected {
+        error: &'static str,
+        message: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+struct Results<'a> {
+    results: Vec<Told<'a>>,
+}
+
+/// `POST /api/v1/events`
+pub(crate) async fn post_events(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    api.gate.admit(&parts.headers, Scope::Earn).await?;
+    let bytes = json_body(&parts.headers, body).await?;
+    let body = match read(&bytes) {
+        Ok(body) => body,
+        Err(error) => {
+            // Kept like every other event that cannot be read, though the caller is told that it is not even JSON.
+            api.intake.accept(&bytes, ORIGIN).await?;
+            return Err(not_json(&error));
+        }
+    };
+    match body {
+        Body::One(event) => one(&api, event).await,
+        Body::Many(events) if EVENTS_MAX < events.len() => Err(Problem::invalid(vec![Invalid::in_body(
+            "events",
+            "/events",
+            "TOO_MANY",
+            format!("one request has at most {EVENTS_MAX} events"),
+        )])),
+        Body::Many(events) => many(&api, events).await,
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Body<'_>, serde_json::Error> {
+    let whole: &RawValue = serde_json::from_slice(bytes)?;
+    let list = match whole.get().as_bytes().first() {
+        Some(b'[') => Some(whole),
+        Some(b'{') => serde_json::from_str::<Envelope<'_>>(whole.get())
+            .ok()
+            .and_then(|it| it.events)
+            .filter(|it| it.get().starts_with('[')),
+        _ => None,
+    };
+    list.map_or(Ok(Body::One(whole)), |it| serde_json::from_str(it.get()).map(Body::Many))
+}
+
+async fn one(api: &Api, event: &RawValue) -> Result<Response, Problem> {
+    let verdict = api.intake.accept(event.get().as_bytes(), ORIGIN).await?;
+    match &verdict {
+        Verdict::Rejected { code, detail } => Err(Problem::new(Code::Event(*code), detail.clone())),
+        Verdict::Posted { transaction_id, leaf_index, .. } => {
+            let mut response = json(&result(api, &verdict));
+            response
+                .extensions_mut()
+                .insert(Posted { transaction_id: *transaction_id, leaf_index: *leaf_index });
+            Ok(response)
+        }
+    }
+}
+
+/// A verdict for each, in order. Where one has none the whole request has none: sending it again posts nothing twice.
+async fn many(api: &Api, events: Vec<&RawValue>) -> Result<Response, Problem> {
+    let on_their_way: Vec<_> =
+        events.into_iter().map(|it| api.intake.accept(it.get().as_bytes(), ORIGIN)).collect();
+    let verdicts: Vec<Verdict> = stream::iter(on_their_way).buffered(IN_FLIGHT_MAX).try_collect().await?;
+    Ok(json(&Results { results: verdicts.iter().map(|it| result(api, it)).collect() }))
+}
+
+fn result<'a>(api: &Api, verdict: &'a Verdict) -> Told<'a> {
+    match verdict {
+        Verdict::Posted { transaction_id, leaf_index, points, balance, replayed } => Told::Posted {
+            transaction_id: *transaction_id,
+            leaf_index: *leaf_index,
+            points: *points,
+            balance: *balance,
+            replayed: *replayed,
+            receipt_url: api.receipt_url(*transaction_id),
+        },
+        Verdict::Rejected { code, detail } => Told::Rejected { error: code.as_str(), message: detail },
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    id: i64,
+    origin: String,
+    error: String,
+    message: String,
+    first_seen_at: String,
+    payload_base64: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_text: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    object: &'static str,
+    data: Vec<Listed>,
+    has_more: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    url: &'static str,
+}
+
+/// `GET /api/v1/rejected-events`, oldest first: whoever works them off goes on from where they were.
+pub(crate) async fn rejected_events(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    api.gate.admit(request.headers(), Scope::Earn).await?;
+    let (after, limit) = page(request.uri())?;
+    let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
+    let mut events = store::rejected_events(&mut conn, api.program_id, after, limit + 1).await?;
+    let has_more = limit < events.len() as i64;
+    events.truncate(limit as usize);
+    let next_cursor = events.last().filter(|_| has_more).map(|it| it.rejected_event_id.to_string());
+    let data = events.into_iter().map(listed).collect();
+    Ok(json(&Page { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" }))
+}
+
+fn page(uri: &Uri) -> Result<(i64, i64), Problem> {
+    let query: Query<Vec<(String, String)>> =
+        Query::try_from_uri(uri).map_err(|_| Problem::invalid_parameter("query", "it cannot be read"))?;
+    let (mut after, mut limit) = (0, 50);
+    for (name, value) in query.iter() {
+        let number = value.parse::<i64>().ok();
+        match (name.as_str(), number) {
+            ("limit", Some(number @ 1..=100)) => limit = number,
+            ("limit", _) => return Err(Problem::invalid_parameter("limit", "it is a number from 1 to 100")),
+            ("starting_after" | "cursor", Some(number @ 0..)) => after = number,
+            ("starting_after" | "cursor", _) => {
+                return Err(Problem::invalid_parameter("starting_after", "it is the id of a listed event"));
+            }
+            _ => {}
+        }
+    }
+    Ok((after, limit))
+}
+
+fn listed(event: RejectedEvent) -> Listed {
+    Listed {
+        id: event.rejected_event_id,
+        origin: event.origin,
+        error: event.reason,
+        message: event.detail,
+        first_seen_at: event.first_seen_at,
+        payload_base64: STANDARD.encode(&event.payload),
+        payload_text: String::from_utf8(event.payload).ok(),
+    }
+}

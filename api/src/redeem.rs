@@ -1,0 +1,250 @@
+//! `POST /loyalty/v1/partner/users/{userId}/redeem`: the M-PESA contract to the letter, and the hot path. It asks the
+//! database nothing by itself: the committer decides, and its answer holds everything.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
+use ledger::{Command, Outcome, Points, Refusal};
+use proof::{Details, Text};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::Api;
+use crate::balance::{user_id, user_not_found};
+use crate::body::{json, json_body, not_json};
+use crate::dress::Posted;
+use crate::error::{Code, Invalid, Problem};
+use crate::gate::{self, Scope};
+use crate::worth::Value;
+
+const POINTS_MAX: i64 = 100_000;
+const MERCHANT_REFERENCE_CHARS_MAX: usize = 100;
+const DESCRIPTION_CHARS_MAX: usize = 500;
+/// What a leaf's details hold of one text.
+const TEXT_BYTES_MAX: usize = 1000;
+
+#[derive(Deserialize)]
+struct RedemptionRequest<'a> {
+    points: i64,
+    #[serde(borrow)]
+    merchant_reference: Cow<'a, str>,
+    #[serde(borrow, default)]
+    description: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct RedemptionResponse<'a> {
+    transaction_id: Uuid,
+    status: &'static str,
+    points_redeemed: i64,
+    new_balance: i64,
+    value: Value<'a>,
+    leaf_index: u64,
+    receipt_url: String,
+}
+
+pub(crate) async fn redeem(
+    State(api): State<Arc<Api>>,
+    user: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let credential = api.gate.admit(&parts.headers, Scope::Redeem).await?;
+    let partner = gate::partner(&credential, &parts.headers, false)?;
+    let member = user_id(user)?;
+    let key = idempotency_key(&parts.headers)?;
+    let body = json_body(&parts.headers, body).await?;
+    let (points, mut details) = wish(&body)?;
+    details.actor = Text::new(format!("partner:{partner}")).ok();
+    details.rate = Some(api.rate.clone());
+
+    let answer = api
+        .committer
+        .submit(ledger::Request {
+            program: api.program_id,
+            source: format!("credential:{}", credential.owner),
+            key: key.to_string(),
+            posting_id: Uuid::now_v7(),
+            command: Command::Redeem { member, points, partner: partner.to_owned() },
+            details,
+        })
+        .await?;
+    match answer.outcome {
+        Outcome::Accepted { posting_id, leaf_index, points, available } => {
+            let mut response = json(&RedemptionResponse {
+                transaction_id: posting_id,
+                status: "SUCCESS",
+                points_redeemed: points,
+                new_balance: available,
+                value: api.worth.of(points),
+                leaf_index,
+                receipt_url: api.receipt_url(posting_id),
+            });
+            if answer.replayed {
+                response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+            }
+            response.extensions_mut().insert(Posted { transaction_id: posting_id, leaf_index });
+            Ok(response)
+        }
+        Outcome::Refused(refusal) => Err(refused(refusal).replayed(answer.replayed)),
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::MemberUnknown => user_not_found(),
+        Refusal::PartnerUnknown => {
+            Problem::new(Code::Forbidden, "The credential's partner does not take part in this program.")
+        }
+        Refusal::InsufficientBalance { available, required } => {
+            Problem::insufficient_balance(available, required)
+        }
+        Refusal::LimitExceeded => Problem::new(Code::LimitExceeded, "A balance would exceed its limit."),
+        Refusal::KeyReused => Problem::new(
+            Code::IdempotencyKeyReused,
+            "This key came before with another request: its user, points, merchant_reference or description differ. \
+             Send the same request again, or a new key.",
+        ),
+        Refusal::InFuture => Problem::internal("a redemption was refused as in the future"),
+    }
+}
+
+/// The key, from the contract's header or the draft standard's. Both may be there if they say the same.
+fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
+    const CONTRACTS: &str = "X-Idempotency-Key";
+    const STANDARD: &str = "Idempotency-Key";
+    let bad = |field, message: &str| Problem::invalid(vec![Invalid::parameter(field, "INVALID", message)]);
+    let read = |field: &'static str| {
+        let mut values = headers.get_all(field).iter();
+        let (value, more) = (values.next(), values.next());
+        if more.is_some() {
+            return Err(bad(field, "it is given more than once"));
+        }
+        let Some(value) = value else { return Ok(None) };
+        // The draft's form is a quoted string, most clients send it bare.
+        let text = value.to_str().unwrap_or_default();
+        let text = text.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(text);
+        match Uuid::try_parse(text) {
+            Ok(key) if text.len() == 36 => Ok(Some(key)),
+            _ => Err(bad(field, "it is not a UUID")),
+        }
+    };
+    match (read(CONTRACTS)?, read(STANDARD)?) {
+        (Some(one), Some(other)) if one != other => {
+            Err(bad(CONTRACTS, "it differs from Idempotency-Key: send one of them"))
+        }
+        (Some(key), _) | (None, Some(key)) => Ok(key),
+        (None, None) => Err(Problem::invalid(vec![Invalid::parameter(
+            CONTRACTS,
+            "IDEMPOTENCY_KEY_MISSING",
+            "this header is required",
+        )])),
+    }
+}
+
+/// What the body asks for. A body that is right is read once and in place; one that is not is read again, to say why.
+fn wish(body: &Bytes) -> Result<(Points, Details), Problem> {
+    let request: RedemptionRequest<'_> = match serde_json::from_slice(body) {
+        Ok(request) => request,
+        Err(error) => return Err(diagnosis(body, &error)),
+    };
+    let mut invalid = Vec::new();
+    let points = check_points(request.points, &mut invalid);
+    let merchant_reference = check_text(
+        ("merchant_reference", "/merchant_reference"),
+        &request.merchant_reference,
+        MERCHANT_REFERENCE_CHARS_MAX,
+        &mut invalid,
+    );
+    let description = request
+        .description
+        .and_then(|it| check_text(("description", "/description"), &it, DESCRIPTION_CHARS_MAX, &mut invalid));
+    match points {
+        Some(points) if invalid.is_empty() => {
+            Ok((points, Details { merchant_reference, description, ..Details::default() }))
+        }
+        _ => Err(Problem::invalid(invalid)),
+    }
+}
+
+fn check_points(points: i64, invalid: &mut Vec<Invalid>) -> Option<Points> {
+    let points = Points::new(points).ok().filter(|it| it.get() <= POINTS_MAX);
+    if points.is_none() {
+        let message = format!("it is a whole number from 1 to {POINTS_MAX}");
+        invalid.push(Invalid::in_body("points", "/points", "OUT_OF_RANGE", message));
+    }
+    points
+}
+
+/// A text for the leaf; an empty one says nothing and is left out.
+fn check_text(
+    (field, pointer): (&'static str, &'static str),
+    text: &str,
+    chars_max: usize,
+    invalid: &mut Vec<Invalid>,
+) -> Option<Text> {
+    let problem = if chars_max < text.chars().count() {
+        format!("it has more than {chars_max} characters")
+    } else if TEXT_BYTES_MAX < text.len() {
+        format!("it has more than {TEXT_BYTES_MAX} bytes in UTF-8")
+    } else if text.contains('\0') {
+        "it holds the character U+0000".to_owned()
+    } else {
+        return Text::new(text).ok();
+    };
+    invalid.push(Invalid::in_body(field, pointer, "INVALID_TEXT", problem));
+    None
+}
+
+fn diagnosis(body: &Bytes, error: &serde_json::Error) -> Problem {
+    let object = match serde_json::from_slice::<Json>(body) {
+        Ok(Json::Object(object)) => object,
+        Ok(_) => {
+            return Problem::invalid(vec![Invalid::in_body(
+                "body",
+                "",
+                "WRONG_TYPE",
+                "it is not a JSON object",
+            )]);
+        }
+        Err(error) => return not_json(&error),
+    };
+    let mut invalid = Vec::new();
+    match object.get("points") {
+        None => invalid.push(Invalid::in_body("points", "/points", "REQUIRED", "it is required")),
+        Some(points) => match points.as_i64() {
+            Some(points) => {
+                check_points(points, &mut invalid);
+            }
+            None => {
+                let message = format!("it is a whole number from 1 to {POINTS_MAX}");
+                invalid.push(Invalid::in_body("points", "/points", "WRONG_TYPE", message));
+            }
+        },
+    }
+    match object.get("merchant_reference") {
+        Some(Json::String(_)) => {}
+        None => {
+            let (field, pointer) = ("merchant_reference", "/merchant_reference");
+            invalid.push(Invalid::in_body(field, pointer, "REQUIRED", "it is required"));
+        }
+        Some(_) => {
+            let (field, pointer) = ("merchant_reference", "/merchant_reference");
+            invalid.push(Invalid::in_body(field, pointer, "WRONG_TYPE", "it is not a text"));
+        }
+    }
+    if !matches!(object.get("description"), None | Some(Json::Null | Json::String(_))) {
+        invalid.push(Invalid::in_body("description", "/description", "WRONG_TYPE", "it is not a text"));
+    }
+    if invalid.is_empty() {
+        // A field that stands there twice, for one.
+        return not_json(error);
+    }
+    Problem::invalid(invalid)
+}

@@ -1,0 +1,37 @@
+//! What points are worth, exactly.
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer, ser::Error};
+use serde_json::value::RawValue;
+
+/// An amount of money. In JSON a number with every digit of its decimal: it is never a float on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Amount(pub(crate) Decimal);
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.0.to_string()).map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+/// The M-PESA contract's `value`.
+#[derive(Serialize)]
+pub(crate) struct Value<'a> {
+    amount: Amount,
+    currency: &'a str,
+}
+
+/// What one point is worth.
+#[derive(Clone, Debug)]
+pub(crate) struct Worth {
+    pub(crate) point_value: Decimal,
+    pub(crate) currency: String,
+}
+
+impl Worth {
+    /// A redemption's points, up to 100,000, times a value of up to 12 digits before the point and 8 after: 26 digits,
+    /// which a decimal holds.
+    pub(crate) fn of(&self, points: i64) -> Value<'_> {
+        Value { amount: Amount(Decimal::from(points) * self.point_value), currency: &self.currency }
+    }
+}
