@@ -19,6 +19,7 @@ mod postings;
 mod programs;
 mod rejects;
 mod rows;
+mod tamper;
 
 #[cfg(test)]
 mod tests;
@@ -38,10 +39,12 @@ pub use credentials::{Credential, CredentialKind, credential_of, ensure_credenti
 pub use error::StoreError;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
-pub use log_head::{LogIdentity, ensure_log, log_size};
+pub use log_head::{LogIdentity, ensure_log, log_identity, log_size};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, leaf_index_of, opened_posting};
 pub use programs::{Program, ProgramSpec, ensure_partner, ensure_program, program_named, rule_set};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events};
+#[doc(hidden)]
+pub use tamper::tamper;
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};

@@ -1,0 +1,335 @@
+//! Seal: new leaves become bundles, tiles and a signed checkpoint, which is recorded before it is published.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use proof::{Checkpoint, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
+use store::{
+    LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
+    ensure_log, latest_checkpoint, leaves, log_size, record_checkpoint,
+};
+use tiles::{Edge, TileError, TileFolder};
+
+use crate::failpoint::{Act, Failpoint, Moment};
+use crate::key::LogKey;
+
+/// How many leaves one checkpoint covers at most: about a megabyte of bundles, so that memory and the time between
+/// two checkpoints stay bounded, also after a long outage.
+pub(crate) const BATCH_LEAVES_MAX: u32 = 16 * 1024;
+
+/// A failure of sealing, by what to do about it. There is nothing to reject: a leaf is promised once it is committed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The world is bad: back off, then try again.
+    #[error("sealing waits: {0}")]
+    Retry(#[from] Obstacle),
+    /// We no longer know our own state: stop, and raise the alarm.
+    #[error("sealing halts: {0}")]
+    Halt(#[from] Doubt),
+}
+
+/// What keeps us from sealing for now.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// PostgreSQL does not answer.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The object store does not answer.
+    #[error(transparent)]
+    Tiles(TileError),
+    /// A test ended the worker here.
+    #[error("a failpoint: {0:?}, {1:?}")]
+    Failpoint(Act, Moment),
+}
+
+/// What makes us doubt our own state. Signing on could fork the log.
+#[derive(Debug, thiserror::Error)]
+pub enum Doubt {
+    /// What is stored of a leaf does not hash to what was promised.
+    #[error("leaf {leaf_index} does not hash to its commitment: what is stored of it was changed")]
+    LeafChanged {
+        /// The leaf.
+        leaf_index: u64,
+    },
+    /// A leaf that was sealed is another one in the database.
+    #[error("leaf {leaf_index} was sealed as another leaf: the database holds another history")]
+    SealedLeafChanged {
+        /// The leaf.
+        leaf_index: u64,
+    },
+    /// The published checkpoint is none of ours.
+    #[error("the published checkpoint is not this log's: {0}")]
+    ForeignCheckpoint(String),
+    /// The database has lost what was published.
+    #[error(
+        "a checkpoint of {published} leaves is published, but the database knows only {known}: it lost commits"
+    )]
+    Behind {
+        /// The size that is published.
+        published: u64,
+        /// The size that the database knows.
+        known: u64,
+    },
+    /// The database and the published checkpoint are two histories.
+    #[error(
+        "the checkpoint of {size} leaves is published with another root than the database has: two histories"
+    )]
+    Forked {
+        /// The size that both know.
+        size: u64,
+    },
+    /// The tiles do not give the root that was signed.
+    #[error("the tiles do not give the root of the checkpoint of {size} leaves")]
+    TilesDisagree {
+        /// The checkpoint's size.
+        size: u64,
+    },
+    /// Tiles are missing or damaged.
+    #[error(transparent)]
+    Tiles(TileError),
+    /// The books are damaged.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for SealError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Database(_) => Self::Retry(Obstacle::Store(error)),
+            _ => Self::Halt(Doubt::Store(error)),
+        }
+    }
+}
+
+impl From<TileError> for SealError {
+    fn from(error: TileError) -> Self {
+        if error.is_passing() { Self::Retry(Obstacle::Tiles(error)) } else { Self::Halt(Doubt::Tiles(error)) }
+    }
+}
+
+/// What came of one attempt to seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealed {
+    /// There was nothing new.
+    Nothing,
+    /// A checkpoint of this size was recorded and published.
+    Checkpoint {
+        /// How many leaves it covers.
+        size: u64,
+    },
+    /// Another sealer was faster.
+    LostRace,
+}
+
+/// One of any number of sealers of a log.
+pub struct Sealer {
+    pool: PgPool,
+    folder: Arc<TileFolder>,
+    key: LogKey,
+    log: LogIdentity,
+    batch_leaves: u32,
+    // The edge of the last checkpoint that we know; none until the tiles were checked against the database.
+    edge: Option<Edge>,
+    failpoint: Failpoint,
+}
+
+impl Sealer {
+    /// A sealer of this key's log, which begins in the database where there is none.
+    pub async fn open(pool: PgPool, folder: Arc<TileFolder>, key: LogKey) -> Result<Self, SealError> {
+        let log = key.log();
+        ensure_log(&mut *pool.acquire().await.map_err(StoreError::from)?, &log).await?;
+        let failpoint = crate::nowhere();
+        Ok(Self { pool, folder, key, log, batch_leaves: BATCH_LEAVES_MAX, edge: None, failpoint })
+    }
+
+    /// The same sealer with so many leaves in a checkpoint at most.
+    #[must_use]
+    pub fn with_batch(self, batch_leaves: u32) -> Self {
+        Self { batch_leaves, ..self }
+    }
+
+    /// The same sealer, ending where the failpoint says.
+    #[must_use]
+    pub fn with_failpoint(self, failpoint: Failpoint) -> Self {
+        Self { failpoint, ..self }
+    }
+
+    /// Publishes what was recorded and is not published yet, then seals what is new, if anything is.
+    pub async fn seal(&mut self) -> Result<Sealed, SealError> {
+        let started = Instant::now();
+        // The folder is read first: whatever it shows was recorded before, so the database must know it now.
+        let published = self.published().await?;
+        let pool = self.pool.clone();
+        let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
+        let last = latest_checkpoint(conn).await?;
+        let last_size = last.as_ref().map_or(0, |it| it.size);
+        check_extends(conn, published.as_ref(), last_size).await?;
+        let size = log_size(conn).await?;
+        metrics::gauge!("daftari_unsealed_leaves").set(size.saturating_sub(last_size) as f64);
+        if size < last_size {
+            return Err(Doubt::Behind { published: last_size, known: size }.into());
+        }
+        let edge = self.edge_of(conn, last.as_ref()).await?;
+        if let Some(last) = &last
+            && published.is_none_or(|it| it.size < last.size)
+        {
+            self.publish(last.note.clone()).await?;
+        }
+        if size == last_size {
+            return Ok(Sealed::Nothing);
+        }
+        let sealed = self.extend(conn, &edge).await?;
+        metrics::histogram!("daftari_seal_seconds").record(started.elapsed().as_secs_f64());
+        Ok(sealed)
+    }
+
+    async fn extend(&mut self, conn: &mut PgConnection, edge: &Edge) -> Result<Sealed, SealError> {
+        let stored = leaves(conn, edge.size(), self.batch_leaves).await?;
+        let leaves = stored.iter().map(|it| self.rehash(it)).collect::<Result<Vec<_>, _>>()?;
+        let (after, tiles) = edge.extended(&leaves);
+        self.write(tiles).await?;
+        let (size, root) = (after.size(), after.root());
+        let checkpoint = Checkpoint { origin: self.log.origin.clone(), size, root };
+        let note = checkpoint.sign(self.key.signer()).encode();
+        let recorded = RecordedCheckpoint { size, previous_size: edge.size(), root, note };
+        // From here the log has promised this root: PostgreSQL holds it before anyone sees it. A crash before it is
+        // published only leaves that to the next sealer, and one before it is recorded leaves tiles that will be
+        // written again, the same.
+        self.passes(Act::RecordCheckpoint, Moment::Before)?;
+        let recording = record_checkpoint(conn, &recorded).await?;
+        self.passes(Act::RecordCheckpoint, Moment::After)?;
+        if recording == Recording::AlreadySealed {
+            self.edge = None;
+            return Ok(Sealed::LostRace);
+        }
+        self.edge = Some(after);
+        self.publish(recorded.note).await?;
+        tracing::debug!(size, "sealed");
+        Ok(Sealed::Checkpoint { size })
+    }
+
+    // A leaf is sealed only as what its stored parts hash to.
+    fn rehash(&self, stored: &StoredLeaf) -> Result<[u8; LEAF_BYTES], SealError> {
+        if stored.parts.commitment() != stored.commitment {
+            return Err(Doubt::LeafChanged { leaf_index: stored.leaf_index }.into());
+        }
+        Ok(self.leaf_bytes(stored))
+    }
+
+    fn leaf_bytes(&self, stored: &StoredLeaf) -> [u8; LEAF_BYTES] {
+        let StoredLeaf { leaf_index, kind, commitment, .. } = *stored;
+        Leaf { kind, log_id: self.log.log_id, leaf_index, commitment }.encode()
+    }
+
+    async fn published(&self) -> Result<Option<Checkpoint>, SealError> {
+        let folder = Arc::clone(&self.folder);
+        let Some(note) = blocking(move || folder.checkpoint()).await? else { return Ok(None) };
+        let foreign = |problem: &str| Doubt::ForeignCheckpoint(problem.to_owned());
+        let note = SignedNote::parse(&note).map_err(|error| foreign(error.0))?;
+        let checkpoint = Checkpoint::parse(&note.text).map_err(|error| foreign(error.0))?;
+        if checkpoint.origin != self.log.origin {
+            return Err(foreign(&format!("its origin is {}", checkpoint.origin)).into());
+        }
+        let key = self.key.verifier_key();
+        if !note.signatures.iter().any(|it| key.is_named_by(it) && key.verifies(&note.text, it)) {
+            return Err(foreign("the log's key has not signed it").into());
+        }
+        Ok(Some(checkpoint))
+    }
+
+    // The edge of the last checkpoint. Where it comes from the tiles, as at every start, the newest sealed leaves are compared
+    // with what the database has now: a failover or a restored backup that rewrote them is found before anything more is signed.
+    async fn edge_of(
+        &mut self,
+        conn: &mut PgConnection,
+        last: Option<&RecordedCheckpoint>,
+    ) -> Result<Edge, SealError> {
+        let size = last.map_or(0, |it| it.size);
+        let known = self.edge.take_if(|it| it.size() == size);
+        let is_known = known.is_some();
+        let edge = match known {
+            Some(edge) => edge,
+            None => {
+                let folder = Arc::clone(&self.folder);
+                blocking(move || folder.edge(size)).await?
+            }
+        };
+        if last.is_some_and(|it| it.root != edge.root()) {
+            return Err(Doubt::TilesDisagree { size }.into());
+        }
+        if !is_known {
+            self.check_sealed(conn, size).await?;
+        }
+        self.edge = Some(edge.clone());
+        Ok(edge)
+    }
+
+    async fn check_sealed(&self, conn: &mut PgConnection, size: u64) -> Result<(), SealError> {
+        let Some(last_index) = size.checked_sub(1) else { return Ok(()) };
+        let bundle = TileId::bundle_holding(last_index, size);
+        let folder = Arc::clone(&self.folder);
+        let bytes = blocking(move || folder.read(bundle)).await?;
+        let bytes = bytes.ok_or_else(|| TileError::Missing(bundle.path()))?;
+        let stored = leaves(conn, bundle.index * TILE_WIDTH, u32::from(bundle.width)).await?;
+        let stored: Vec<_> = stored.iter().map(|it| self.leaf_bytes(it)).collect();
+        let sealed = proof::bundle_leaves(&bytes)
+            .map_err(|error| TileError::Damaged { path: bundle.path(), problem: error.to_string() })?;
+        let differs = |at: &usize| stored.get(*at).map(|it| &it[..]) != sealed.get(*at).copied();
+        match (0..sealed.len()).find(differs) {
+            Some(at) => {
+                Err(Doubt::SealedLeafChanged { leaf_index: bundle.index * TILE_WIDTH + at as u64 }.into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn write(&self, tiles: Vec<(TileId, Vec<u8>)>) -> Result<(), SealError> {
+        let (folder, failpoint) = (Arc::clone(&self.folder), Arc::clone(&self.failpoint));
+        blocking(move || -> Result<(), SealError> {
+            for (tile, bytes) in tiles {
+                passes(&failpoint, Act::WriteTile(tile), Moment::Before)?;
+                folder.write(tile, &bytes)?;
+                passes(&failpoint, Act::WriteTile(tile), Moment::After)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn publish(&self, note: String) -> Result<(), SealError> {
+        let folder = Arc::clone(&self.folder);
+        self.passes(Act::PublishCheckpoint, Moment::Before)?;
+        blocking(move || folder.publish_checkpoint(&note)).await?;
+        self.passes(Act::PublishCheckpoint, Moment::After)
+    }
+
+    fn passes(&self, act: Act, moment: Moment) -> Result<(), SealError> {
+        passes(&self.failpoint, act, moment)
+    }
+}
+
+/// The database must extend what was published: else it lost commits, or is another history.
+async fn check_extends(
+    conn: &mut PgConnection,
+    published: Option<&Checkpoint>,
+    known: u64,
+) -> Result<(), SealError> {
+    let Some(published) = published else { return Ok(()) };
+    let size = published.size;
+    match checkpoint_at(conn, size).await? {
+        Some(recorded) if recorded.root == published.root => Ok(()),
+        None if known < size => Err(Doubt::Behind { published: size, known }.into()),
+        _ => Err(Doubt::Forked { size }.into()),
+    }
+}
+
+fn passes(failpoint: &Failpoint, act: Act, moment: Moment) -> Result<(), SealError> {
+    if failpoint(act, moment) { Err(Obstacle::Failpoint(act, moment).into()) } else { Ok(()) }
+}
+
+async fn blocking<T: Send + 'static, E: Send + 'static + Into<SealError>>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, SealError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.expect("the object store does not panic").map_err(Into::into)
+}

@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ledger::{Command, Event, Outcome, Points, Request};
+use proof::{Checkpoint, Details, LEAF_BYTES, Leaf, SignedNote};
+use store::{Committer, Keyring, LogIdentity, PgPool, Program, ProgramSpec};
+use tempfile::TempDir;
+use tiles::{Edge, TileFolder};
+use uuid::Uuid;
+
+use crate::{LogKey, Sealed, Sealer};
+
+pub(super) const ORIGIN: &str = "daftari.example/test";
+
+/// A log on a database and a folder of its own, with a committer to grow it.
+pub(super) struct Fixture {
+    pub(super) home: TempDir,
+    pub(super) pool: PgPool,
+    pub(super) log: LogIdentity,
+    pub(super) folder: Arc<TileFolder>,
+    committer: Committer,
+    program: Program,
+    posted: AtomicU64,
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
+        let url = store::test_database(&server).await.unwrap();
+        let pool = store::connect(&url, 8).await.unwrap();
+        let home = TempDir::new().unwrap();
+        let log = LogKey::open(&home.path().join("log.key"), ORIGIN).unwrap().log();
+        let mut conn = pool.acquire().await.unwrap();
+        store::ensure_log(&mut conn, &log).await.unwrap();
+        let spec = ProgramSpec {
+            name: "test".to_owned(),
+            enrols: true,
+            point_value: "0.10".to_owned(),
+            currency: "KES".to_owned(),
+            rule_set: br#"{"rates":{"purchase":"1"}}"#.to_vec(),
+        };
+        let keyring = || Keyring::new(&[9; 32]);
+        let program = store::ensure_program(&mut conn, &keyring(), &spec).await.unwrap();
+        drop(conn);
+        let (committer, _) = Committer::start(pool.clone(), &log, keyring()).await.unwrap();
+        let folder = Arc::new(TileFolder::open(home.path().join("log")).unwrap());
+        Self { home, pool, log, folder, committer, program, posted: AtomicU64::new(0) }
+    }
+
+    pub(super) fn key(&self) -> LogKey {
+        LogKey::open(&self.home.path().join("log.key"), ORIGIN).unwrap()
+    }
+
+    /// A sealer as a new process would start it.
+    pub(super) async fn sealer(&self) -> Sealer {
+        let folder = Arc::new(TileFolder::open(self.home.path().join("log")).unwrap());
+        Sealer::open(self.pool.clone(), folder, self.key()).await.unwrap()
+    }
+
+    /// Seals until nothing is new.
+    pub(super) async fn seal_all(&self) {
+        let mut sealer = self.sealer().await;
+        while sealer.seal().await.unwrap() != Sealed::Nothing {}
+    }
+
+    /// Appends so many leaves.
+    pub(super) async fn post(&self, count: u64) {
+        let first = self.posted.fetch_add(count, Ordering::Relaxed);
+        let submitted: Vec<_> = (first..first + count)
+            .map(|number| {
+                let (committer, request) = (self.committer.clone(), self.earn(number));
+                tokio::spawn(async move { committer.submit(request).await.unwrap() })
+            })
+            .collect();
+        for answer in submitted {
+            assert!(matches!(answer.await.unwrap().outcome, Outcome::Accepted { .. }));
+        }
+    }
+
+    fn earn(&self, number: u64) -> Request {
+        let payload = format!(
+            r#"{{"user_id":"asha","type":"purchase","amount":5,"timestamp":"2026-01-15T10:00:00Z","event_id":"{number}"}}"#
+        );
+        Request {
+            program: self.program.program_id,
+            source: "event:test".to_owned(),
+            key: number.to_string(),
+            posting_id: Uuid::now_v7(),
+            command: Command::Earn {
+                points: Points::new(5).unwrap(),
+                rule_set_hash: [7; 32],
+                event: Event::parse(payload.as_bytes()).unwrap(),
+                payload: payload.into_bytes(),
+            },
+            details: Details::default(),
+        }
+    }
+
+    /// The leaves that the database holds, as the log's bytes.
+    pub(super) async fn leaf_bytes(&self) -> Vec<[u8; LEAF_BYTES]> {
+        let stored = store::leaves(&mut *self.pool.acquire().await.unwrap(), 0, 1 << 20).await.unwrap();
+        let log_id = self.log.log_id;
+        stored
+            .iter()
+            .map(|it| {
+                let leaf_index = it.leaf_index;
+                Leaf { kind: it.kind, log_id, leaf_index, commitment: it.commitment }.encode()
+            })
+            .collect()
+    }
+
+    /// Everything that must stand in the folder after seals of these sizes, by path.
+    pub(super) async fn expected(&self, sizes: &[u64]) -> BTreeMap<PathBuf, Vec<u8>> {
+        let leaves = self.leaf_bytes().await;
+        let mut files = BTreeMap::new();
+        let mut edge = Edge::default();
+        for size in sizes {
+            let (after, tiles) = edge.extended(&leaves[edge.size() as usize..*size as usize]);
+            files.extend(tiles.into_iter().map(|(tile, bytes)| (PathBuf::from(tile.path()), bytes)));
+            edge = after;
+        }
+        let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: edge.size(), root: edge.root() };
+        let note = checkpoint.sign(self.key().signer()).encode();
+        files.insert(PathBuf::from("checkpoint"), note.into_bytes());
+        files
+    }
+
+    /// Everything that does stand in the folder.
+    pub(super) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let root = self.home.path().join("log");
+        let mut files = BTreeMap::new();
+        let mut folders = vec![root.clone()];
+        while let Some(folder) = folders.pop() {
+            for item in std::fs::read_dir(folder).unwrap() {
+                let path = item.unwrap().path();
+                let name = path.strip_prefix(&root).unwrap();
+                if name.starts_with(".staging") || name == Path::new(".lock") {
+                    continue;
+                }
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    files.insert(name.to_owned(), std::fs::read(&path).unwrap());
+                }
+            }
+        }
+        files
+    }
+
+    /// The published checkpoint.
+    pub(super) fn published(&self) -> Option<Checkpoint> {
+        let note = SignedNote::parse(&self.folder.checkpoint().unwrap()?).unwrap();
+        Some(Checkpoint::parse(&note.text).unwrap())
+    }
+
+    /// Changes the database as its owner could.
+    pub(super) async fn tamper(&self, statements: &str) {
+        let statements =
+            format!("set session_replication_role = replica; {statements}; reset session_replication_role");
+        store::tamper(&mut *self.pool.acquire().await.unwrap(), &statements).await.unwrap();
+    }
+}

@@ -1,0 +1,245 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proof::{TileId, leaf_hash, verify_inclusion};
+
+use super::fixture::Fixture;
+use crate::{Doubt, Failpoint, LogKey, Obstacle, SealError, Sealed};
+
+#[tokio::test]
+async fn what_is_sealed_is_what_was_committed() {
+    let it = Fixture::new().await;
+    let mut sealer = it.sealer().await;
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
+    assert_eq!(it.published(), None);
+    let mut sizes = Vec::new();
+    for count in [1, 2, 252, 1, 1, 300] {
+        it.post(count).await;
+        let size = sizes.last().unwrap_or(&0) + count;
+        assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size });
+        assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
+        sizes.push(size);
+        assert_eq!(it.files(), it.expected(&sizes).await);
+    }
+    let checkpoint = it.published().unwrap();
+    for leaf_index in [0, 100, 256, 556] {
+        let leaf = it.folder.leaf(leaf_index, checkpoint.size).unwrap();
+        let path = it.folder.inclusion_proof(leaf_index, checkpoint.size).unwrap();
+        assert!(verify_inclusion(leaf_index, checkpoint.size, &leaf_hash(&leaf), &path, &checkpoint.root));
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_is_sealed_in_bounded_batches() {
+    let it = Fixture::new().await;
+    it.post(10).await;
+    let mut sealer = it.sealer().await.with_batch(4);
+    for size in [4, 8, 10] {
+        assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size });
+    }
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
+    assert_eq!(it.files(), it.expected(&[4, 8, 10]).await);
+}
+
+/// Ends the worker at its n-th chance; counts the chances.
+fn at_chance(chance: usize) -> (Failpoint, Arc<AtomicUsize>) {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&seen);
+    (Arc::new(move |_, _| counter.fetch_add(1, Ordering::Relaxed) == chance), seen)
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_resumes_to_the_same_bytes() {
+    let it = Fixture::new().await;
+    let mut sizes = Vec::new();
+    for chance in 0.. {
+        // 90 leaves at a time: most seals end inside a tile, some close one and open the next.
+        it.post(90).await;
+        let (failpoint, _) = at_chance(chance);
+        let ended = it.sealer().await.with_failpoint(failpoint).seal().await;
+        sizes.push(90 * (chance as u64 + 1));
+        it.seal_all().await;
+        assert_eq!(it.files(), it.expected(&sizes).await, "chance {chance}: {ended:?}");
+        match ended {
+            Err(SealError::Retry(Obstacle::Failpoint(..))) => {}
+            // Ended before its n-th chance came: every step of a seal has been broken both ways.
+            ended => {
+                assert!(matches!(ended, Ok(Sealed::Checkpoint { .. })), "{ended:?}");
+                assert!(
+                    8 <= chance,
+                    "a bundle, a tile, the record and the checkpoint, each before and after"
+                );
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_published_by_the_next() {
+    let it = Fixture::new().await;
+    it.post(3).await;
+    // A bundle, a tile, the record: each before and after; then before publishing.
+    let (failpoint, _) = at_chance(6);
+    it.sealer().await.with_failpoint(failpoint).seal().await.unwrap_err();
+    assert_eq!(it.published(), None);
+    assert_eq!(it.sealer().await.seal().await.unwrap(), Sealed::Nothing);
+    assert_eq!(it.published().unwrap().size, 3);
+}
+
+#[tokio::test]
+async fn of_two_sealers_at_once_one_wins() {
+    let it = Arc::new(Fixture::new().await);
+    let sealers = (0..2).map(|_| {
+        let it = Arc::clone(&it);
+        tokio::spawn(async move {
+            let mut sealer = it.sealer().await;
+            let mut lost = 0;
+            while it.published().is_none_or(|it| it.size < 400) {
+                lost += usize::from(sealer.seal().await.unwrap() == Sealed::LostRace);
+            }
+            lost
+        })
+    });
+    let sealers: Vec<_> = sealers.collect();
+    for _ in 0..20 {
+        it.post(20).await;
+    }
+    for sealer in sealers {
+        sealer.await.unwrap();
+    }
+    // Every size that was published has its tiles, and the last one those of a plain recomputation.
+    let files = it.files();
+    for (path, bytes) in it.expected(&[400]).await {
+        assert_eq!(files.get(&path), Some(&bytes), "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn a_lost_race_is_found_by_the_database() {
+    let it = Fixture::new().await;
+    it.post(5).await;
+    let (mut slow, mut fast) = (it.sealer().await, it.sealer().await.with_batch(3));
+    // The slow one stops after it wrote its tiles, and the fast one seals something else meanwhile.
+    let gate = Arc::new(std::sync::Barrier::new(2));
+    let waiting = Arc::clone(&gate);
+    let first = std::sync::Once::new();
+    slow = slow.with_failpoint(Arc::new(move |act, moment| {
+        if (act, moment)
+            == (crate::Act::WriteTile(TileId { level: Some(0), index: 0, width: 5 }), crate::Moment::After)
+        {
+            first.call_once(|| {
+                waiting.wait();
+                waiting.wait();
+            });
+        }
+        false
+    }));
+    let racing = tokio::spawn(async move {
+        let first = slow.seal().await.unwrap();
+        (first, slow.seal().await.unwrap())
+    });
+    let wait = |gate: &Arc<std::sync::Barrier>| {
+        let gate = Arc::clone(gate);
+        tokio::task::spawn_blocking(move || drop(gate.wait()))
+    };
+    wait(&gate).await.unwrap();
+    assert_eq!(fast.seal().await.unwrap(), Sealed::Checkpoint { size: 3 });
+    wait(&gate).await.unwrap();
+    assert_eq!(racing.await.unwrap(), (Sealed::LostRace, Sealed::Checkpoint { size: 5 }));
+}
+
+/// What sealing says of a database that was changed after ten leaves were sealed.
+async fn check_doubt(statements: &str) -> String {
+    let it = Fixture::new().await;
+    it.post(10).await;
+    it.seal_all().await;
+    it.tamper(statements).await;
+    let published = it.published();
+    let error = it.sealer().await.seal().await.unwrap_err();
+    assert!(matches!(error, SealError::Halt(_)), "{error}");
+    assert_eq!(it.published(), published, "nothing is published in doubt");
+    error.to_string()
+}
+
+#[tokio::test]
+async fn a_rewritten_history_is_refused() {
+    let sealed = check_doubt("update leaf set commitment = sha256('x') where leaf_index = 4").await;
+    assert_eq!(
+        sealed,
+        "sealing halts: leaf 4 was sealed as another leaf: the database holds another history"
+    );
+    let lost = check_doubt("delete from checkpoint").await;
+    assert_eq!(
+        lost,
+        "sealing halts: a checkpoint of 10 leaves is published, but the database knows only 0: it lost commits"
+    );
+    let forked = check_doubt("update checkpoint set root = sha256('x')").await;
+    assert_eq!(
+        forked,
+        "sealing halts: the checkpoint of 10 leaves is published with another root than the database has: two histories"
+    );
+    let regrown = check_doubt("update checkpoint set size = 11").await;
+    assert!(regrown.contains("two histories"), "{regrown}");
+    let emptied = check_doubt("delete from checkpoint; update log_head set size = 0; delete from leaf").await;
+    assert!(emptied.contains("it lost commits"), "{emptied}");
+    let shorter = check_doubt("update log_head set size = 5; delete from leaf where leaf_index >= 5; delete from posting where leaf_index >= 5; delete from entry where leaf_index >= 5").await;
+    assert!(shorter.contains("it lost commits"), "{shorter}");
+}
+
+/// What sealing says of a new leaf that was changed before it was sealed.
+async fn check_changed(statements: &str) {
+    let it = Fixture::new().await;
+    it.post(3).await;
+    it.tamper(statements).await;
+    let error = it.sealer().await.seal().await.unwrap_err();
+    assert!(matches!(error, SealError::Halt(Doubt::LeafChanged { leaf_index: 1 })), "{error}");
+    assert_eq!(it.published(), None);
+}
+
+#[tokio::test]
+async fn a_corrupted_part_halts_sealing_and_names_the_leaf() {
+    check_changed("update leaf set commitment = sha256('x') where leaf_index = 1").await;
+    check_changed("update posting set header_commitment = sha256('x') where leaf_index = 1").await;
+    check_changed("update posting set details_commitment = sha256('x') where leaf_index = 1").await;
+    check_changed("update entry set commitment = sha256('x') where leaf_index = 1 and ordinal = 1").await;
+    check_changed("delete from entry where leaf_index = 1 and ordinal = 1").await;
+}
+
+#[tokio::test]
+async fn a_lost_tile_halts_sealing() {
+    let it = Fixture::new().await;
+    it.post(3).await;
+    it.seal_all().await;
+    std::fs::remove_file(it.home.path().join("log/tile/0/000.p/3")).unwrap();
+    let error = it.sealer().await.seal().await.unwrap_err();
+    assert!(matches!(error, SealError::Halt(Doubt::Tiles(_))), "{error}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_key_halts_sealing() {
+    let it = Fixture::new().await;
+    let other = LogKey::open(&it.home.path().join("other.key"), super::fixture::ORIGIN).unwrap();
+    let checkpoint = proof::Checkpoint { origin: it.log.origin.clone(), size: 1, root: [0; 32] };
+    it.folder.publish_checkpoint(&checkpoint.sign(other.signer()).encode()).unwrap();
+    let error = it.sealer().await.seal().await.unwrap_err();
+    assert!(matches!(error, SealError::Halt(Doubt::ForeignCheckpoint(_))), "{error}");
+}
+
+#[tokio::test]
+async fn the_key_is_generated_once_and_kept_to_ourselves() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::TempDir::new().unwrap();
+    let path = home.path().join("keys/log.key");
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let opening: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| LogKey::open(&path, "log.example").unwrap().log())).collect();
+        opening.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    assert!(opened.iter().all(|it| *it == opened[0]), "all read the key that one generated");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    assert!(LogKey::open(&path, "other.example").is_err());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(LogKey::open(&path, "log.example").is_err(), "a key that others can read is refused");
+}

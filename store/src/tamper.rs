@@ -1,0 +1,12 @@
+//! For tests: what somebody with the rights of the tables' owner could do. The application's own role cannot.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use crate::error::StoreError;
+
+/// Runs statements as they are.
+#[doc(hidden)]
+pub async fn tamper(conn: &mut PgConnection, statements: &str) -> Result<(), StoreError> {
+    sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(conn).await?;
+    Ok(())
+}
