@@ -85,8 +85,12 @@ async function askContract(verified: Verified, anchor: Anchor, rpc: Rpc): Promis
   const root = bytesOfHex(verified.root);
   const [place] = words(await ask(rpc, anchor, "placeOf(bytes32,address)", [bytesOfHex(verified.logId), leftPadded(bytesOfHex(anchor.registrant))]), 1);
   if (place === undefined) return unreachable();
-  const [headSize, headRoot, , halted] = words(await ask(rpc, anchor, "head(bytes32)", [place]), 4);
-  const [pinnedRoot] = words(await ask(rpc, anchor, "pinnedRoot(bytes32,uint64)", [place, leftPadded(u64Bytes(size))]), 1);
+  const [head, pin] = await Promise.all([
+    ask(rpc, anchor, "head(bytes32)", [place]),
+    ask(rpc, anchor, "pinnedRoot(bytes32,uint64)", [place, word(size)]),
+  ]);
+  const [headSize, headRoot, , halted] = words(head, 4);
+  const [pinnedRoot] = words(pin, 1);
   if (headSize === undefined || headRoot === undefined || halted === undefined || pinnedRoot === undefined) return unreachable();
 
   const isHead = numberOf(headSize) === size;
@@ -98,10 +102,12 @@ async function askContract(verified: Verified, anchor: Anchor, rpc: Rpc): Promis
   if (!known && numberOf(headSize) < size) {
     return { verdict: "not_anchored", contract: anchor.contract, headSize: numberOf(headSize) };
   }
-  const event = await findEvent(rpc, anchor, place, verified, known);
+  const [event, contractConfirmsLeaf] = await Promise.all([
+    findEvent(rpc, anchor, place, verified, known),
+    known && contractConfirms(verified, anchor, place, rpc),
+  ]);
   if (event !== null) demandSame(event.root, root, size);
   if (!known && event === null) return { verdict: "not_anchored", contract: anchor.contract, headSize: numberOf(headSize) };
-  const contractConfirmsLeaf = known && (await contractConfirms(verified, anchor, place, rpc));
 
   return {
     verdict: "anchored",
@@ -188,14 +194,16 @@ async function searchEvents(rpc: Rpc, anchor: Anchor, place: Bytes, size: bigint
 
 /** Null where the block is final, else how many blocks stand on it. */
 async function depthOf(rpc: Rpc, block: bigint): Promise<bigint | null> {
-  const finalized = await blockNumber(rpc, "finalized").catch(ifCouldNotCheck);
+  const [finalized, latest] = await Promise.all([
+    finalizedBlock(rpc).catch(ifCouldNotCheck),
+    call(rpc, "eth_blockNumber", []).then(asU64),
+  ]);
   if (finalized !== null && finalized >= block) return null;
-  const latest = asU64(await call(rpc, "eth_blockNumber", []));
   return latest > block ? latest - block : 0n;
 }
 
-async function blockNumber(rpc: Rpc, blockTag: string): Promise<bigint> {
-  return asU64(asRecord(await call(rpc, "eth_getBlockByNumber", [blockTag, false]))["number"]);
+async function finalizedBlock(rpc: Rpc): Promise<bigint> {
+  return asU64(asRecord(await call(rpc, "eth_getBlockByNumber", ["finalized", false]))["number"]);
 }
 
 async function ask(rpc: Rpc, anchor: Anchor, signature: keyof typeof SELECTORS, args: readonly Uint8Array[]): Promise<Bytes> {

@@ -138,6 +138,7 @@ test("the chain's state counts where its events are not to be had, and an event 
   check((await scripted({ events: [{ size: 11n, root: hash(1), block: 42n }] })).verdict, "refused");
   check((await scripted({ pins: new Map([[11n, hash(1)]]) })).verdict, "refused");
   check((await scripted({ headSize: 12n, events: [] })).verdict, "not_anchored");
+  check((await scripted({ headSize: 12n, events: [{ size: 11n, root: rootAt(11), block: 42n, removed: true }] })).verdict, "not_anchored");
 });
 
 test("the hinted block is searched first, and everything only when it holds nothing", async () => {

@@ -8,6 +8,8 @@ export interface ScriptedEvent {
   readonly size: bigint;
   readonly root: Uint8Array;
   readonly block: bigint;
+  /** The block was reorganised away. */
+  readonly removed?: boolean;
 }
 
 export interface ScriptedChain {
@@ -56,7 +58,7 @@ export function answer(chain: ScriptedChain, method: string, params: readonly un
       return chain.events
         .filter((event) => BigInt(fromBlock) <= event.block && event.block <= to && size === `0x${word(event.size)}`)
         .map((event) => ({
-          address: chain.contract, topics: [TOPIC, place, size], data: `0x${plain(event.root)}${word(0n)}`, removed: false,
+          address: chain.contract, topics: [TOPIC, place, size], data: `0x${plain(event.root)}${word(0n)}`, removed: event.removed === true,
           blockNumber: `0x${event.block.toString(16)}`, transactionHash: `0x${plain(sha256(u64(event.block)))}`,
         }));
     }

@@ -94,6 +94,28 @@ test("every kind of leaf opens", async () => {
   }
 });
 
+test("bodies that break their layout", async () => {
+  const made = (kind: number, body: Buffer) =>
+    check(
+      makeReceipt({
+        leaf: redeemLeaf({
+          kind, entries: [], body: opened(body, hash(0)), header: opened(headerBytes({ postingKind: kind === 2 ? 10 : 0 })),
+        }),
+      }),
+      "malformed_part",
+    );
+  const withdrawal = (amounts: readonly (readonly [number, bigint])[], count = amounts.length) =>
+    made(2, Buffer.concat([u64(137n), Buffer.alloc(20, 1), Buffer.alloc(20, 2), hash(3), u64(99n), u8(count), ...amounts.flatMap(([day, amount]) => [i32(day), u64(amount)])]));
+  await withdrawal([]);
+  await withdrawal(Array.from({ length: 65 }, (_, day) => [day, 1n] as const));
+  await withdrawal([[1, 0n]]);
+  await withdrawal([[2, 1n], [1, 1n]]);
+  await withdrawal([[1, 1n], [1, 1n]]);
+  await made(4, Buffer.concat([u8(3), u8(1), u16(0)]));
+  await made(4, Buffer.concat([u8(0), u8(1), u16(0)]));
+  await made(5, Buffer.concat([u64(1n), u64(2n), u16(0)]));
+});
+
 test("an unknown posting kind is shown and not refused", async () => {
   const verified = await check(makeReceipt({ leaf: redeemLeaf({ header: opened(headerBytes({ postingKind: 200 })) }) }), "valid");
   assert.ok(verified?.header.state === "opened");
@@ -220,6 +242,11 @@ test("keys, logs and signatures", async () => {
   await check(makeReceipt({ signatures: (text) => signatureLine(LOG, text) + signatureLine(LOG, `${text} `) }), "bad_signature");
   await check(makeReceipt({ signatures: (text) => signatureLine(LOG, text) + signatureLine(LOG, text) }), "valid");
   await check(makeReceipt({ signatures: (text) => signatureLine(stranger, "anything") + signatureLine(LOG, text) }), "valid");
+  // A key is its name and its id: a line that shares only the id says nothing, and so does one that shares only the name.
+  await check(makeReceipt({ signatures: (text) => signatureLine(LOG, text) + signatureLine(LOG, "x").replace(LOG.name, "other.example") }), "valid");
+  await check(makeReceipt({ signatures: (text) => signatureLine(LOG, text).replace(LOG.name, "other.example") }), "unsigned");
+  const longer = (line: string) => line.replace(/[^ ]*\n$/, (encoded) => `${base64(Buffer.concat([Buffer.from(encoded, "base64"), u8(0)]))}\n`);
+  await check(makeReceipt({ signatures: (text) => longer(signatureLine(LOG, text)) }), "bad_signature");
   const later = makeKey(LOG.name, 21);
   await check(makeReceipt({ signatures: (text) => signatureLine(later, text) }), "valid", `log ${vkey(LOG)}\nlog ${vkey(later)}\nquorum none\n`);
 });

@@ -12,13 +12,19 @@ const linkBox = byId("link", HTMLInputElement);
 const apiKeyBox = byId("api-key", HTMLInputElement);
 const policyBox = byId("policy", HTMLTextAreaElement);
 const policyError = byId("policy-error", HTMLParagraphElement);
-const policyKept = byId("policy-kept", HTMLParagraphElement);
+const policyNote = byId("policy-note", HTMLParagraphElement);
 const policyReset = byId("policy-reset", HTMLButtonElement);
 const rpcBox = byId("rpc", HTMLInputElement);
 const verdictBox = byId("verdict", HTMLElement);
 const stepList = byId("steps", HTMLOListElement);
 const contents = byId("contents", HTMLElement);
 const drop = byId("drop", HTMLDivElement);
+
+const SERVERS_POLICY =
+  "This one came from the server that serves this page, so believing it is believing that server. To check independently, " +
+  "paste the policy that the operator published elsewhere, printed, or gave to your auditor.";
+const OWN_POLICY = "This one is yours, and is kept in this browser.";
+const NO_POLICY = "This server proposes none: paste the one that the operator published, printed, or gave to your auditor.";
 
 /** The bytes of a file or a link, as they came; null while the box is what is verified. */
 let loaded: Uint8Array | null = null;
@@ -164,7 +170,8 @@ function ownTrust(): Trust {
 function showWhoseTrust(): void {
   const own = policyBox.value !== servers.policy || rpcBox.value !== servers.rpcUrl;
   policyReset.hidden = !own;
-  policyKept.hidden = !own;
+  const whose = policyBox.value !== servers.policy ? OWN_POLICY : servers.policy === "" ? NO_POLICY : SERVERS_POLICY;
+  policyNote.textContent = `The policy names the log's key and the contract. ${whose}`;
 }
 
 function showPolicyError(reason: string | null): void {
@@ -183,13 +190,15 @@ function show(findings: Findings, answer: Answer = answerOf(findings), tookMs: n
   const timeBox = byId("verdict-time", HTMLParagraphElement);
   timeBox.hidden = tookMs === null;
   timeBox.textContent = tookMs === null ? "" : `Checked in this browser in ${Math.max(1, Math.round(tookMs))} ms.`;
-  stepList.replaceChildren(...stepsOf(findings).map(stepElement));
-
   const { local, chain } = findings;
   const refusedByChain = chain.verdict === "refused";
-  contents.hidden = local?.verdict !== "valid" || refusedByChain;
+  // Where one step fails, what the others would prove does not add up to anything.
+  const adds = local?.verdict === "valid" && !refusedByChain;
+  stepList.replaceChildren(...stepsOf(findings).map((step) => stepElement(step, adds && step.state === "passed")));
+
+  contents.hidden = !adds;
   byId("contents-body", HTMLDivElement).replaceChildren(
-    ...(local?.verdict === "valid" && !refusedByChain ? contentsOf(local.verified, chain.verdict === "anchored" ? chain.proof : null) : []),
+    ...(adds ? contentsOf(local.verified, chain.verdict === "anchored" ? chain.proof : null) : []),
   );
   if (tookMs !== null) bringIntoView();
 }
@@ -229,13 +238,14 @@ const STATE_WORDS: Readonly<Record<StepState, string>> = {
   unknown: "Could not check",
 };
 
-function stepElement(step: Step): HTMLElement {
+function stepElement(step: Step, proves: boolean): HTMLElement {
   return el(
     "li",
     { class: "step", "data-step": step.id, "data-state": step.state },
     el("div", { class: "step-head" }, el("h3", {}, step.title), el("p", { class: "state" }, STATE_WORDS[step.state])),
     ...(step.found === "" ? [] : [el("p", { class: "found" }, step.found)]),
-    el("p", { class: "meaning" }, el("b", {}, "Proves: "), step.proves, " ", el("b", {}, "Does not prove: "), step.doesNot),
+    el("p", { class: "meaning" }, el("b", {}, proves ? "Proves: " : "Would prove: "), step.proves),
+    el("p", { class: "meaning" }, el("b", {}, proves ? "Does not prove: " : "Would not prove: "), step.doesNot),
   );
 }
 

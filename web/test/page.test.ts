@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { type Browser, type BrowserContext, type Page } from "playwright-core";
 import { launchBrowser } from "../browser.mjs";
+import { anchor, deploy, register, startAnvil } from "../../sdk/test/chain.js";
 import { type ScriptedChain, scriptedChain } from "../../sdk/test/endpoint.js";
-import { base64, hash, LOG, logOf, makeKey, makeReceipt, redeemLeaf, treeRoot, vkey } from "../../sdk/test/make.js";
+import { base64, hash, LOG, logIdOf, logOf, makeKey, makeReceipt, redeemLeaf, treeRoot, vkey } from "../../sdk/test/make.js";
 import { type Served, serveChain, serveSite, type SiteFiles } from "./site.js";
 
 const VERDICT_MS_MAX = 1_000;
@@ -220,6 +221,26 @@ test("the chain's answers: other root, nothing yet, silence", async () => {
   });
 });
 
+test("against the real contract on anvil", async () => {
+  const anvil = await startAnvil();
+  try {
+    const contract = await deploy(anvil);
+    await anchor(anvil, contract, await register(anvil, contract, logIdOf(LOG)), SIZE, ROOT, []);
+    await visit(async ({ page, requests }) => {
+      await page.fill("#policy", `log ${vkey(LOG)}\nanchor 31337 ${contract} ${anvil.account}\n`);
+      await page.fill("#rpc", anvil.url);
+      await paste(page, RECEIPT);
+      await expectVerdict(page, "valid");
+      assert.match(await page.innerText('[data-step="chain"]'), /has this very size and root as its newest.*checked the entry's place itself.*0 blocks deep/s);
+      const asked = requests.findIndex(({ url }) => url.startsWith(anvil.url));
+      assert.ok(asked >= 0);
+      for (const request of requests.filter(({ url }) => url.startsWith(anvil.url))) requests.splice(requests.indexOf(request), 1);
+    });
+  } finally {
+    anvil.stop();
+  }
+});
+
 test("the user's own policy is kept, and the server's comes back when asked for", async () => {
   const context = await browser.newContext();
   const page = await context.newPage();
@@ -230,6 +251,7 @@ test("the user's own policy is kept, and the server's comes back when asked for"
   await open();
   assert.equal(await page.inputValue("#policy"), POLICY);
   assert.equal(await page.isVisible("#policy-reset"), false);
+  assert.match(await page.innerText("#policy-note"), /came from the server/);
   await paste(page, RECEIPT);
   await expectVerdict(page, "valid");
   await page.fill("#policy", "log nonsense");
@@ -241,6 +263,7 @@ test("the user's own policy is kept, and the server's comes back when asked for"
   await page.waitForSelector('#verdict[data-code="unknown_log"]');
   await open();
   assert.equal(await page.inputValue("#policy"), own);
+  assert.match(await page.innerText("#policy-note"), /is yours/);
   await page.click("#policy-reset");
   assert.equal(await page.inputValue("#policy"), POLICY);
   await open();
