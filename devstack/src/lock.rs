@@ -8,7 +8,7 @@ use crate::Error;
 
 // A part whose parent was killed a moment ago is still on its way down: PostgreSQL's immediate shutdown gives its
 // processes 5 s before it kills them.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(7);
 
 /// A folder that no other part runs in.
 ///

@@ -1,5 +1,6 @@
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use devstack::{Error, Postgres, PostgresConfig, Scratch};
 use rustix::process::Signal;
@@ -117,4 +118,28 @@ fn a_refusal_to_start_quotes_the_log() {
     config.settings = vec![setting("no_such_setting", "1")];
     let error = Postgres::start(&config).unwrap_err();
     assert!(error.to_string().contains("no_such_setting"), "{error}");
+}
+
+/// Root's own folders are closed to the user that PostgreSQL then runs as. An ordinary user's are not closed to itself.
+#[test]
+fn a_folder_closed_to_others_serves_too() {
+    let scratch = Scratch::new().unwrap();
+    let closed = scratch.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).unwrap();
+    let config = PostgresConfig::new(closed.join("postgres"));
+
+    let first = Postgres::start(&config).unwrap();
+    let (identity, folder) = (system_identifier(&first), first.folder().to_owned());
+    first.stop().unwrap();
+    let again = Postgres::start(&config).unwrap();
+    assert_eq!((system_identifier(&again), again.folder()), (identity, folder.as_path()));
+    again.stop().unwrap();
+
+    let we_are_root = rustix::process::geteuid().is_root();
+    assert_eq!(folder != config.data_dir, we_are_root);
+    if we_are_root {
+        assert_eq!(fs::read_link(config.data_dir.join("moved")).unwrap(), folder);
+        fs::remove_dir_all(folder).unwrap();
+    }
 }
