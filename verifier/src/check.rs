@@ -1,0 +1,201 @@
+//! The check behind `daftari verify`: from a receipt's bytes, a policy, and what the chain said, to one verdict.
+
+use proof::{Entry, Part, Policy, Verified};
+use serde::Serialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// What the chain's half came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChainFinding {
+    /// Nobody gave an endpoint to ask.
+    NotAsked,
+    /// The contract knows this size with this root.
+    Anchored {
+        /// The chain.
+        chain_id: u64,
+        /// The contract.
+        contract: [u8; 20],
+    },
+    /// The contract knows nothing of this size yet.
+    NotAnchored,
+    /// The contract knows this size with another root.
+    Disagrees,
+    /// The chain did not answer, or the policy names no contract there.
+    Unreachable(String),
+}
+
+/// A verdict, for people and for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// `valid`, `refused`, `not_anchored` or `could_not_check`.
+    pub verdict: &'static str,
+    /// 0 valid, 1 refused, 2 could not check.
+    pub exit_status: u8,
+    /// The refusal's code of `docs/formats.md`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// The verdict in one sentence.
+    pub sentence: String,
+    /// What the receipt proves, where the log's half of the check was passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proves: Option<Proves>,
+}
+
+/// What a receipt proves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Proves {
+    /// The log.
+    pub origin: String,
+    /// The place in it.
+    pub leaf_index: u64,
+    /// The signed size.
+    pub log_size: u64,
+    /// The signed root, hexadecimal.
+    pub root: String,
+    /// The witnesses of the policy that cosigned.
+    pub witnesses: Vec<String>,
+    /// What the leaf records.
+    pub leaf_kind: &'static str,
+    /// The posting, where the header is opened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<Uuid>,
+    /// What it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posting_kind: Option<String>,
+    /// When it was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_at: Option<String>,
+    /// The merchant's name for the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merchant_reference: Option<String>,
+    /// The holder's own side.
+    pub entries: Vec<ProvesEntry>,
+    /// The chain and contract that hold the checkpoint, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anchored: Option<ProvesAnchor>,
+}
+
+/// One opened entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProvesEntry {
+    /// The account's random name.
+    pub account: Uuid,
+    /// The entry's number in it.
+    pub sequence: u64,
+    /// The change of available points.
+    pub change: i64,
+    /// The available points after it.
+    pub available: i64,
+}
+
+/// Where the checkpoint stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProvesAnchor {
+    /// The chain.
+    pub chain_id: u64,
+    /// The contract, hexadecimal.
+    pub contract: String,
+}
+
+/// Judges a receipt. The log's half comes first: what the chain said of a receipt that is refused says nothing.
+pub fn check(receipt: &[u8], policy: &Policy, chain: &ChainFinding) -> Report {
+    let verified = match proof::verify(receipt, policy) {
+        Ok(verified) => verified,
+        Err(refusal) => return refused(refusal.code(), &refusal.to_string(), None),
+    };
+    let mut proves = proves(&verified);
+    let what = format!(
+        "{} stands at index {} of {}, in the checkpoint of {} leaves that the log signed",
+        proves.transaction_id.map_or_else(|| "the leaf".to_owned(), |it| format!("transaction {it}")),
+        proves.leaf_index,
+        proves.origin,
+        proves.log_size,
+    );
+    match chain {
+        ChainFinding::NotAsked => valid(format!("Valid: {what}. The chain was not asked."), proves),
+        ChainFinding::Anchored { chain_id, contract } => {
+            let contract = format!("0x{}", hex::encode(contract));
+            let sentence = format!(
+                "Valid: {what}, and the contract {contract} on chain {chain_id} holds that checkpoint."
+            );
+            proves.anchored = Some(ProvesAnchor { chain_id: *chain_id, contract });
+            valid(sentence, proves)
+        }
+        ChainFinding::NotAnchored => Report {
+            verdict: "not_anchored",
+            exit_status: 2,
+            code: None,
+            sentence: format!(
+                "Not anchored yet: {what}, but the contract holds nothing of that size: ask again."
+            ),
+            proves: Some(proves),
+        },
+        ChainFinding::Disagrees => refused(
+            "anchor_disagrees",
+            "the contract holds this size with another root, so the log signed two histories",
+            Some(proves),
+        ),
+        ChainFinding::Unreachable(problem) => Report {
+            proves: Some(proves),
+            ..could_not_check(&format!("{what}, but the chain could not be asked: {problem}"))
+        },
+    }
+}
+
+/// A receipt that could not be had, or a policy that cannot be read.
+pub fn could_not_check(problem: &str) -> Report {
+    Report {
+        verdict: "could_not_check",
+        exit_status: 2,
+        code: None,
+        sentence: format!("Could not check: {problem}."),
+        proves: None,
+    }
+}
+
+fn valid(sentence: String, proves: Proves) -> Report {
+    Report { verdict: "valid", exit_status: 0, code: None, sentence, proves: Some(proves) }
+}
+
+fn refused(code: &'static str, problem: &str, proves: Option<Proves>) -> Report {
+    let sentence = format!("Refused ({code}): {problem}.");
+    Report { verdict: "refused", exit_status: 1, code: Some(code), sentence, proves }
+}
+
+fn proves(verified: &Verified) -> Proves {
+    let leaf = &verified.leaf;
+    let (header, details) = (leaf.header.opened(), leaf.details.opened());
+    Proves {
+        origin: verified.checkpoint.origin.clone(),
+        leaf_index: verified.leaf_index,
+        log_size: verified.checkpoint.size,
+        root: hex::encode(verified.checkpoint.root),
+        witnesses: verified.witnesses.clone(),
+        leaf_kind: leaf.kind.name(),
+        transaction_id: header.map(|it| Uuid::from_bytes(it.posting_id)),
+        posting_kind: header
+            .map(|it| it.posting_kind.name().map_or_else(|| it.posting_kind.0.to_string(), str::to_owned)),
+        recorded_at: header.and_then(|it| rfc3339(it.recorded_at_us)),
+        merchant_reference: details
+            .and_then(|it| it.merchant_reference.as_ref())
+            .map(|it| it.as_str().to_owned()),
+        entries: leaf.entries.iter().filter_map(Part::opened).map(entry).collect(),
+        anchored: None,
+    }
+}
+
+fn entry(entry: &Entry) -> ProvesEntry {
+    ProvesEntry {
+        account: Uuid::from_bytes(entry.account),
+        sequence: entry.sequence,
+        change: entry.change.available,
+        available: entry.after.available,
+    }
+}
+
+fn rfc3339(micros: i64) -> Option<String> {
+    let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()?;
+    instant.format(&Rfc3339).ok()
+}

@@ -1,0 +1,179 @@
+//! Receipts: what the caller may see of a leaf, its path in the tree, and the checkpoint that anchors it.
+
+use std::sync::Arc;
+
+use api::{Code, Problem, Scope};
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use ledger::MemberRef;
+use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Receipt, SignedNote};
+use serde::Serialize;
+use store::{Anchor, PgConnection, StoreError, Viewer};
+use uuid::Uuid;
+
+use crate::ProofService;
+use crate::log::read;
+
+pub(crate) fn routes() -> Router<Arc<ProofService>> {
+    // A page of another origin may ask, since it has to show a credential of its user's all the same: nothing here
+    // goes by cookies.
+    Router::new().route("/v1/receipts/{transaction_id}", get(receipt).options(preflight)).layer(map_response(
+        async |mut response: Response| {
+            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            response
+        },
+    ))
+}
+
+async fn preflight() -> impl IntoResponse {
+    let headers = [
+        (ACCESS_CONTROL_ALLOW_METHODS, "GET"),
+        (ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, X-API-Key, X-User-ID, X-Request-ID"),
+        (ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    (StatusCode::NO_CONTENT, headers)
+}
+
+#[derive(Serialize)]
+struct NotSealed {
+    status: &'static str,
+    message: &'static str,
+    transaction_id: Uuid,
+    leaf_index: u64,
+}
+
+async fn receipt(
+    State(service): State<Arc<ProofService>>,
+    transaction_id: Result<Path<String>, PathRejection>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let headers = request.headers();
+    let credential = service.gate.admit(headers, Scope::Read).await?;
+    let not_found = || Problem::new(Code::TransactionNotFound, "There is no such transaction of yours.");
+    let transaction_id = transaction_id.map(|Path(it)| it).unwrap_or_default();
+    let id = Uuid::try_parse(&transaction_id).map_err(|_| not_found())?;
+
+    let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
+    let viewer = match (api::member(&credential, headers)?, &credential.partner_id) {
+        (Some(member), _) => {
+            Viewer::Member(member_id(&service, &mut conn, member).await?.ok_or_else(not_found)?)
+        }
+        (None, Some(partner)) => Viewer::Partner(partner.clone()),
+        (None, None) => return Err(Problem::invalid_parameter("X-User-ID", "this header is required")),
+    };
+    let opened =
+        store::opened_posting(&mut conn, &service.keyring, &service.log, service.program_id, id, &viewer)
+            .await?;
+    let (leaf_index, leaf) = opened.ok_or_else(not_found)?;
+    let Some(covering) = covering(&service, &mut conn, leaf_index).await? else {
+        return Ok(not_sealed(id, leaf_index));
+    };
+    drop(conn);
+
+    let text = assemble(&service, leaf, leaf_index, covering).await?;
+    let disposition = format!("attachment; filename=\"{}.tlog-proof\"", id.hyphenated());
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a UUID is a file's name")),
+        // It is one member's, and the next one may be anchored.
+        (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+    ];
+    Ok((headers, text).into_response())
+}
+
+async fn member_id(
+    service: &ProofService,
+    conn: &mut PgConnection,
+    member: MemberRef,
+) -> Result<Option<Uuid>, StoreError> {
+    match member {
+        MemberRef::Id(id) => Ok(Some(id)),
+        name => Ok(store::member_balance(conn, service.program_id, &name).await?.map(|it| it.member_id)),
+    }
+}
+
+/// The checkpoint of a receipt, with where it is anchored.
+struct Covering {
+    note: String,
+    anchors: Vec<Anchor>,
+}
+
+/// The smallest anchored checkpoint that covers the leaf; else the newest published one, if it does.
+async fn covering(
+    service: &ProofService,
+    conn: &mut PgConnection,
+    leaf_index: u64,
+) -> Result<Option<Covering>, Problem> {
+    let mut anchors = store::anchors_covering(conn, leaf_index).await?;
+    // Whoever trusts our policy looks nowhere else.
+    anchors.retain(|it| service.policy.anchors.contains(&it.place));
+    if let Some(size) = anchors.iter().map(|it| it.size).min() {
+        anchors.retain(|it| it.size == size);
+        let checkpoint = store::checkpoint_at(conn, size).await?;
+        let checkpoint = checkpoint
+            .ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
+        return Ok(Some(Covering { note: checkpoint.note, anchors }));
+    }
+    let Some(note) = read(&service.tiles, |it| it.checkpoint()).await? else { return Ok(None) };
+    let is_covered = leaf_index < parse(&note)?.size;
+    Ok(is_covered.then_some(Covering { note, anchors }))
+}
+
+async fn assemble(
+    service: &ProofService,
+    mut leaf: OpenedLeaf,
+    leaf_index: u64,
+    covering: Covering,
+) -> Result<String, Problem> {
+    let Checkpoint { size, root, .. } = parse(&covering.note)?;
+    let path = read(&service.tiles, move |it| it.inclusion_proof(leaf_index, size)).await?;
+    check_included(&leaf, leaf_index, size, &path, &root)?;
+    leaf.hints = covering.anchors.iter().take(8).map(hint).collect();
+    Ok(Receipt { leaf, leaf_index, path, checkpoint: covering.note }.encode())
+}
+
+/// A receipt that would be refused is ours to find, not its holder's.
+fn check_included(
+    leaf: &OpenedLeaf,
+    index: u64,
+    size: u64,
+    path: &[Hash],
+    root: &Hash,
+) -> Result<(), Problem> {
+    let hash = proof::leaf_hash(&leaf.leaf(index).encode());
+    match proof::verify_inclusion(index, size, &hash, path, root) {
+        true => Ok(()),
+        false => Err(Problem::internal(format!("leaf {index} does not lead to the root of size {size}"))),
+    }
+}
+
+fn hint(anchor: &Anchor) -> AnchorHint {
+    AnchorHint {
+        chain_id: anchor.place.chain_id,
+        contract: anchor.place.contract,
+        registrant: anchor.place.registrant,
+        block: anchor.block,
+        transaction: anchor.transaction,
+    }
+}
+
+fn parse(note: &str) -> Result<Checkpoint, Problem> {
+    let note = SignedNote::parse(note).map_err(Problem::internal)?;
+    Checkpoint::parse(&note.text).map_err(Problem::internal)
+}
+
+fn not_sealed(transaction_id: Uuid, leaf_index: u64) -> Response {
+    let message = "posted, not sealed yet: ask again in a second";
+    let body = NotSealed { status: "POSTED", message, transaction_id, leaf_index };
+    (StatusCode::ACCEPTED, [(RETRY_AFTER, "1"), (CACHE_CONTROL, "no-store")], axum::Json(body))
+        .into_response()
+}
