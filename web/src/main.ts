@@ -20,6 +20,9 @@ const stepList = byId("steps", HTMLOListElement);
 const contents = byId("contents", HTMLElement);
 const drop = byId("drop", HTMLDivElement);
 
+const RECEIPT_PAUSE_MS = 50;
+const TRUST_PAUSE_MS = 400;
+
 const SERVERS_POLICY =
   "This one came from the server that serves this page, so believing it is believing that server. To check independently, " +
   "paste the policy that the operator published elsewhere, printed, or gave to your auditor.";
@@ -31,6 +34,7 @@ let loaded: Uint8Array | null = null;
 let servers: Trust = { policy: "", rpcUrl: "" };
 /** Counts the checks, so that the answer of an older one is dropped. */
 let latestRun = 0;
+let soon: number | undefined;
 
 async function start(): Promise<void> {
   show(NOTHING);
@@ -48,7 +52,7 @@ function listen(): void {
   receiptBox.addEventListener("input", () => {
     loaded = null;
     fileName.hidden = true;
-    void verifyNow();
+    verifySoon(RECEIPT_PAUSE_MS);
   });
   byId("verify", HTMLButtonElement).addEventListener("click", () => void verifyNow());
   fileInput.addEventListener("change", () => {
@@ -64,7 +68,7 @@ function listen(): void {
     box.addEventListener("input", () => {
       keepTrust(ownTrust(), servers);
       showWhoseTrust();
-      if (hasReceipt()) void verifyNow();
+      verifySoon(TRUST_PAUSE_MS);
     });
   }
   policyReset.addEventListener("click", () => {
@@ -135,7 +139,14 @@ async function verifyLoaded(bytes: Uint8Array, name: string): Promise<void> {
   await verifyNow();
 }
 
+/** Waits for a pause: typing is many changes, and half an endpoint's address is an address of somebody else. */
+function verifySoon(pauseMs: number): void {
+  window.clearTimeout(soon);
+  soon = window.setTimeout(() => void verifyNow(), pauseMs);
+}
+
 async function verifyNow(): Promise<void> {
+  window.clearTimeout(soon);
   const run = beginRun();
   if (!hasReceipt()) return show(NOTHING);
   const began = performance.now();

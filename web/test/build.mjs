@@ -10,6 +10,7 @@ await build({
   outdir: here("../build"),
   bundle: true,
   packages: "external",
+  external: ["../browser.mjs"],
   platform: "node",
   format: "esm",
   target: "node20",

@@ -119,6 +119,16 @@ test("a pasted receipt is valid, and the page says what it proves", async () => 
   });
 });
 
+test("many changes in a row ask the chain once", () =>
+  visit(async ({ page }) => {
+    // Filling a box line by line fires an input event for each line.
+    await paste(page, RECEIPT);
+    await page.fill("#rpc", `${chainServer.origin}/`);
+    await expectVerdict(page, "valid");
+    await page.waitForTimeout(600);
+    assert.ok(chain.asked.filter((method) => method === "eth_chainId").length <= 2, chain.asked.join(" "));
+  }));
+
 test("a paste that lost its last newline is still the receipt", () =>
   visit(async ({ page }) => {
     await paste(page, RECEIPT.trimEnd());
