@@ -1,0 +1,234 @@
+//! The API against a real PostgreSQL, asked as its callers ask. After each journey the books are checked.
+
+mod contract;
+mod events;
+mod idempotency;
+mod operations;
+mod properties;
+mod sockets;
+
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use ingest::Intake;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::{Value, json};
+use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool, ProgramSpec};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use crate::{Api, Gate, Operations, metrics_builder};
+
+const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
+const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
+const KEY: &str = "0198a000-0000-7000-8000-000000000001";
+const RULES: &[u8] = br#"{"rates":{"purchase":"1","airtime":"0.5"}}"#;
+
+/// A program with a partner and its callers, on a database of its own.
+struct World {
+    pool: PgPool,
+    router: Router,
+    program_id: i16,
+}
+
+fn metrics() -> PrometheusHandle {
+    static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
+    INSTALLED.get_or_init(|| metrics_builder().unwrap().install_recorder().unwrap()).clone()
+}
+
+async fn test_database() -> String {
+    let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
+    store::test_database(&server).await.unwrap()
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::on(&test_database().await, "0.10").await
+    }
+
+    async fn worth(point_value: &str) -> Self {
+        Self::on(&test_database().await, point_value).await
+    }
+
+    async fn on(url: &str, point_value: &str) -> Self {
+        let pool = store::connect(url, 8).await.unwrap();
+        let keyring = Keyring::new(&[7; 32]);
+        let log = LogIdentity { log_id: [1; 32], origin: "log.test".into() };
+        let spec = ProgramSpec {
+            name: "test".into(),
+            enrols: true,
+            point_value: point_value.into(),
+            currency: "KES".into(),
+            rule_set: RULES.to_vec(),
+        };
+        let mut conn = pool.acquire().await.unwrap();
+        store::ensure_log(&mut conn, &log).await.unwrap();
+        let program = store::ensure_program(&mut conn, &keyring, &spec).await.unwrap();
+        let program_id = program.program_id;
+        for partner in ["duka", "kiosk"] {
+            store::ensure_partner(&mut conn, &keyring, program_id, partner).await.unwrap();
+        }
+        let all = ["loyalty:read", "loyalty:redeem", "loyalty:earn"];
+        let callers = [
+            (CredentialKind::ApiKey, "duka-key", "duka-shop", Some("duka"), false, &all[..]),
+            (CredentialKind::BearerToken, "duka-token", "duka-shop", Some("duka"), false, &all[..]),
+            (CredentialKind::ApiKey, "kiosk-key", "kiosk-shop", Some("kiosk"), false, &all[..]),
+            (CredentialKind::ApiKey, "reader-key", "reader", Some("duka"), false, &all[..1]),
+            (CredentialKind::BearerToken, "app-token", "app", None, true, &all[..]),
+            (CredentialKind::BearerToken, "member-token", MEMBER, None, false, &all[..1]),
+        ];
+        for (kind, secret, owner, partner, delegated, scopes) in callers {
+            let credential = Credential {
+                program_id,
+                owner: owner.into(),
+                scopes: scopes.iter().map(|it| it.to_string()).collect(),
+                partner_id: partner.map(Into::into),
+                delegated,
+            };
+            store::ensure_credential(&mut conn, kind, secret, &credential).await.unwrap();
+        }
+        drop(conn);
+        let (committer, _) = Committer::start(pool.clone(), &log, keyring).await.unwrap();
+        let intake = Intake::new(committer.clone(), pool.clone(), program_id);
+        let gate = Gate::new(pool.clone(), program_id);
+        let public_url = "https://loyalty.test";
+        let api = Api::new(pool.clone(), committer, intake, gate, &program, public_url).unwrap();
+        let operations =
+            Operations { pool: pool.clone(), metrics: metrics(), public_url: public_url.to_owned() };
+        let router = crate::router(Arc::new(api), operations);
+        Self { pool, router, program_id }
+    }
+
+    async fn send(&self, ask: Ask) -> Told {
+        let response = self.router.clone().oneshot(ask.request()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+        Told { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    /// The member has this many points.
+    async fn with_points(self, points: i64) -> Self {
+        let told = self.send(earn(&json!({"user_id": MEMBER, "amount": points}))).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        self
+    }
+
+    async fn check_books(&self) -> store::BooksReport {
+        store::check_books(&mut *self.pool.acquire().await.unwrap()).await.unwrap()
+    }
+}
+
+/// A request in the making.
+#[derive(Clone)]
+struct Ask {
+    method: Method,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Ask {
+    fn get(path: impl Into<String>) -> Self {
+        Self { method: Method::GET, path: path.into(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self { method: Method::POST, path: path.into(), headers, body: body.into() }
+    }
+
+    /// Sets a header in place of what it was; an empty value takes it away.
+    fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.retain(|(it, _)| *it != name);
+        if !value.is_empty() {
+            self.headers.push((name, value.to_owned()));
+        }
+        self
+    }
+
+    fn request(self) -> Request<Body> {
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        request.body(Body::from(self.body)).unwrap()
+    }
+}
+
+/// A partner's redemption as the contract has it.
+fn redeem(points: i64) -> Ask {
+    let body = json!({"points": points, "merchant_reference": "ORDER-7"}).to_string();
+    Ask::post(format!("/loyalty/v1/partner/users/{MEMBER}/redeem"), body)
+        .with("x-api-key", "duka-key")
+        .with("x-idempotency-key", KEY)
+}
+
+/// A purchase, with these fields in place of the usual ones.
+fn earn(fields: &Value) -> Ask {
+    Ask::post("/api/v1/events", purchase(fields).to_string()).with("authorization", "Bearer app-token")
+}
+
+fn purchase(fields: &Value) -> Value {
+    let mut event = json!({
+        "user_id": MEMBER,
+        "type": "purchase",
+        "amount": 100,
+        "timestamp": "2025-07-17T14:30:00Z",
+        "event_id": Uuid::new_v4(),
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
+
+struct Told {
+    status: StatusCode,
+    headers: HeaderMap,
+    bytes: Vec<u8>,
+}
+
+impl Told {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |it| it.to_str().unwrap())
+    }
+
+    /// A failure has all members of both contracts, and they agree with each other and with the status line.
+    fn check_problem(&self, status: u16, code: &str) -> Value {
+        let body = self.json();
+        assert_eq!(self.status, status, "{body}");
+        assert_eq!(body["error"], code, "{body}");
+        assert_eq!(body["status"], status);
+        let slug = code.to_ascii_lowercase().replace('_', "-");
+        assert_eq!(body["type"], format!("https://loyalty.test/problems/{slug}"));
+        assert_eq!(body["detail"], body["message"]);
+        assert!(!body["title"].as_str().unwrap().is_empty());
+        let request_id = self.header("x-request-id");
+        assert!(Uuid::try_parse(request_id).is_ok());
+        assert_eq!(body["request_id"], request_id);
+        assert_eq!(body["instance"], format!("urn:request:{request_id}"));
+        body
+    }
+
+    /// The fields that a 400 complains about, in order.
+    fn invalid_fields(&self) -> Vec<String> {
+        let body = self.check_problem(400, "INVALID_REQUEST");
+        let errors = body["validation_errors"].as_array().unwrap_or_else(|| panic!("{body}"));
+        errors
+            .iter()
+            .inspect(|it| assert!(!it["message"].as_str().unwrap().is_empty()))
+            .map(|it| it["field"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}

@@ -1,0 +1,75 @@
+//! What an operator is told, also when PostgreSQL is away.
+
+use std::time::{Duration, Instant};
+
+use devstack::{Postgres, Scratch, test_postgres_config};
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_the_truth_when_postgresql_stops() {
+    let scratch = Scratch::new().unwrap();
+    let config = test_postgres_config(scratch.path());
+    let postgres = tokio::task::spawn_blocking(move || Postgres::start(&config)).await.unwrap().unwrap();
+    let url = store::test_database(&postgres.url("postgres")).await.unwrap();
+    let world = World::on(&url, "1").await.with_points(5).await;
+    assert_eq!(world.send(Ask::get("/health/ready")).await.text(), "ready\n");
+
+    tokio::task::spawn_blocking(move || postgres.stop()).await.unwrap().unwrap();
+    for _ in 0..3 {
+        let asked = Instant::now();
+        let told = world.send(Ask::get("/health/ready")).await;
+        assert!(asked.elapsed() < Duration::from_secs(2), "it took {:?}", asked.elapsed());
+        told.check_problem(503, "DEPENDENCY_UNAVAILABLE");
+    }
+    assert_eq!(world.send(Ask::get("/health/live")).await.status, 200);
+    for ask in [redeem(1), earn(&json!({}))] {
+        let told = world.send(ask).await;
+        let body = told.check_problem(503, "DEPENDENCY_UNAVAILABLE");
+        assert_eq!((told.header("retry-after"), &body["retry_after"]), ("1", &json!(1)));
+        assert!(told.text().contains("ask again with the same key"), "{}", told.text());
+    }
+}
+
+#[tokio::test]
+async fn figures_name_the_route_and_the_status() {
+    let world = World::new().await.with_points(5).await;
+    world.send(redeem(1)).await;
+    world.send(Ask::get("/no/such/path/51")).await;
+    let told = world.send(Ask::get("/metrics")).await;
+    assert!(told.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let text = told.text();
+    let route = "/loyalty/v1/partner/users/{user_id}/redeem";
+    assert!(
+        text.contains(&format!(r#"daftari_http_requests_total{{route="{route}",status="200"}}"#)),
+        "{text}"
+    );
+    assert!(text.contains(r#"daftari_http_requests_total{route="unmatched",status="404"}"#), "{text}");
+    assert!(text.contains(r#"daftari_http_request_seconds_bucket{"#), "{text}");
+    assert!(text.contains(r#"daftari_commit_batch_size_bucket"#), "{text}");
+    assert!(!text.contains("/no/such/path"), "a stranger cannot make new series");
+}
+
+#[tokio::test]
+async fn a_problem_type_can_be_looked_up() {
+    let world = World::new().await;
+    assert_eq!(
+        world.send(Ask::get("/problems/insufficient-balance")).await.text(),
+        "The balance is not sufficient.\n"
+    );
+    assert_eq!(world.send(Ask::get("/problems/event-unreadable")).await.status, 200);
+    world.send(Ask::get("/problems/no-such-problem")).await.check_problem(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_withdrawn_credential_is_soon_a_strangers() {
+    let world = World::new().await.with_points(5).await;
+    assert_eq!(world.send(redeem(1)).await.status, 200);
+    // A gate that has never seen the credential asks at once; one that has may take two seconds, not more.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    store::tamper(&mut *world.pool.acquire().await.unwrap(), "delete from credential").await.unwrap();
+    while world.send(redeem(1)).await.status != 401 {
+        assert!(Instant::now() < deadline, "a withdrawn credential still works");
+        tokio::task::yield_now().await;
+    }
+}
