@@ -1,1 +1,20 @@
-//! Placeholder.
+//! The only alloy: contract bindings, signer, transactions, and what a chain shows. It sends nothing by itself and
+//! follows nothing in the background: callers store what they are about to send, and ask again.
+
+mod account;
+mod audit_log;
+mod check;
+pub mod dev;
+mod error;
+mod fees;
+mod rpc;
+
+#[cfg(test)]
+mod tests;
+
+pub use account::{Account, SignedTransaction};
+pub use audit_log::{AuditLog, Head, Sighting};
+pub use check::{AnchorStatus, check_anchor};
+pub use error::ChainError;
+pub use fees::{Fees, fees_for, tip_floor_wei};
+pub use rpc::{Chain, Receipt};

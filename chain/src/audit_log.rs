@@ -1,0 +1,179 @@
+//! The audit contract, as one log sees it.
+
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::rpc::types::Filter;
+use alloy::sol_types::{SolCall, SolEvent, SolInterface, SolValue};
+use proof::{AnchorPlace, Hash};
+
+use crate::account::{Account, SignedTransaction};
+use crate::error::ChainError;
+use crate::fees::Fees;
+use crate::rpc::Chain;
+
+pub(crate) mod contract {
+    #![expect(clippy::too_many_arguments, reason = "generated from the contract's own interface")]
+    alloy::sol!(
+        #[derive(Debug)]
+        AuditLog,
+        "abi/AuditLog.json"
+    );
+}
+
+use contract::AuditLog as Bindings;
+
+/// The last anchored checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its size; 0 where nothing is anchored yet.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+    /// Who may anchor; zeros where nobody has registered the place.
+    pub writer: [u8; 20],
+    /// Whether anchoring is halted, or over for ever.
+    pub halted: bool,
+}
+
+/// An anchor, as an event in a block shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The anchored root.
+    pub root: Hash,
+    /// The block.
+    pub block: u64,
+    /// The transaction.
+    pub transaction: [u8; 32],
+}
+
+/// One log's place in the audit contract.
+#[derive(Clone, Debug)]
+pub struct AuditLog {
+    chain: Chain,
+    at: AnchorPlace,
+    contract: Address,
+    place: B256,
+}
+
+impl AuditLog {
+    /// The place of this log, as the policy names it.
+    pub fn new(chain: Chain, at: AnchorPlace, log_id: &Hash) -> Result<Self, ChainError> {
+        if chain.id() != at.chain_id {
+            return Err(ChainError::OtherChain { found: chain.id(), expected: at.chain_id });
+        }
+        let place = place_of(log_id, &at.registrant);
+        Ok(Self { chain, contract: Address::from(at.contract), at, place })
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> AnchorPlace {
+        self.at
+    }
+
+    /// The last anchored checkpoint.
+    pub async fn head(&self) -> Result<Head, ChainError> {
+        let head = self.call(Bindings::headCall { place: self.place }).await?;
+        Ok(Head { size: head.size, root: head.root.0, writer: head.writer.into_array(), halted: head.halted })
+    }
+
+    /// The root at this size, if it is the head's or a pinned one.
+    pub async fn stored_root(&self, size: u64) -> Result<Option<Hash>, ChainError> {
+        let root = self.call(Bindings::rootAtCall { place: self.place, size }).await?;
+        Ok(Some(root.0).filter(|it| *it != Hash::default()))
+    }
+
+    /// The event that anchored this size: first looked for in the hinted block, then everywhere.
+    pub async fn sighting(&self, size: u64, hint_block: Option<u64>) -> Result<Option<Sighting>, ChainError> {
+        let filter = Filter::new()
+            .address(self.contract)
+            .event_signature(Bindings::Anchored::SIGNATURE_HASH)
+            .topic1(self.place)
+            .topic2(B256::from(U256::from(size)));
+        if let Some(block) = hint_block
+            // A hint may name a block that the chain has never had, which some nodes answer with an error.
+            && let Ok(Some(sighting)) = self.sighting_in(&filter.clone().from_block(block).to_block(block)).await
+        {
+            return Ok(Some(sighting));
+        }
+        self.sighting_in(&filter.from_block(0_u64)).await
+    }
+
+    async fn sighting_in(&self, filter: &Filter) -> Result<Option<Sighting>, ChainError> {
+        let logs = self.chain.logs(filter).await?;
+        let sightings =
+            logs.iter().filter(|it| !it.removed && it.address() == self.contract).filter_map(|log| {
+                let event = Bindings::Anchored::decode_log(&log.inner).ok()?;
+                let (block, transaction) = (log.block_number?, log.transaction_hash?.0);
+                Some(Sighting { root: event.root.0, block, transaction })
+            });
+        Ok(sightings.last())
+    }
+
+    /// The root at this size from wherever the contract has it: its head, a pin, or its history of events.
+    pub async fn anchored_root(
+        &self,
+        size: u64,
+        hint_block: Option<u64>,
+    ) -> Result<Option<Hash>, ChainError> {
+        match self.stored_root(size).await? {
+            Some(root) => Ok(Some(root)),
+            None => Ok(self.sighting(size, hint_block).await?.map(|it| it.root)),
+        }
+    }
+
+    /// Whether the contract itself finds this leaf in the tree of this size, its head's or a pinned one.
+    pub async fn includes(&self, size: u64, leaf: &[u8], path: &[Hash]) -> Result<bool, ChainError> {
+        let proof = path.iter().map(B256::from).collect();
+        self.call(Bindings::includesCall {
+            place: self.place,
+            size,
+            leaf: Bytes::copy_from_slice(leaf),
+            proof,
+        })
+        .await
+    }
+
+    /// Signs an anchor of this checkpoint, which extends the contract's head by this proof. Nothing is sent; that the
+    /// contract would refuse it is found here.
+    pub async fn sign_anchor(
+        &self,
+        account: &Account,
+        nonce: u64,
+        fees: Fees,
+        size: u64,
+        root: &Hash,
+        proof: &[Hash],
+    ) -> Result<SignedTransaction, ChainError> {
+        let call = Bindings::anchorCall {
+            place: self.place,
+            newSize: size,
+            newRoot: B256::from(*root),
+            proof: proof.iter().map(B256::from).collect(),
+        };
+        self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
+    }
+
+    async fn call<C: SolCall>(&self, call: C) -> Result<C::Return, ChainError> {
+        let answer = self.chain.call(self.contract, call.abi_encode()).await?;
+        if answer.is_empty() {
+            return Err(ChainError::NoContract(format!("there is no audit contract at {}", self.contract)));
+        }
+        C::abi_decode_returns(&answer).map_err(|error| ChainError::NoContract(error.to_string()))
+    }
+}
+
+/// What the contract calls the place of a log and its registrant.
+pub(crate) fn place_of(log_id: &Hash, registrant: &[u8; 20]) -> B256 {
+    alloy::primitives::keccak256((B256::from(*log_id), Address::from(*registrant)).abi_encode())
+}
+
+/// A revert in the contract's own words, from the error data of an answer.
+pub(crate) fn told_revert(data: &str) -> Option<String> {
+    let data: Bytes = data.trim_matches('"').parse().ok()?;
+    let error = Bindings::AuditLogErrors::abi_decode(&data).ok()?;
+    Some(format!("{error:?}"))
+}
