@@ -1,0 +1,153 @@
+//! Events against a real PostgreSQL and a real broker. After each journey the books are checked.
+
+mod kafka;
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use store::{Committer, Keyring, LogIdentity, PgPool, ProgramSpec, RejectedEvent};
+
+use crate::{Intake, RejectCode, Verdict};
+
+const RULES: &[u8] = br#"{"rates":{"purchase":"1"}}"#;
+
+struct World {
+    pool: PgPool,
+    intake: Intake,
+    program_id: i16,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::where_events_enrol(true).await
+    }
+
+    async fn where_events_enrol(enrols: bool) -> Self {
+        let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
+        let pool = store::connect(&store::test_database(&server).await.unwrap(), 8).await.unwrap();
+        let keyring = Keyring::new(&[7; 32]);
+        let log = LogIdentity { log_id: [1; 32], origin: "log.test".into() };
+        let spec = ProgramSpec {
+            name: "test".into(),
+            enrols,
+            point_value: "1".into(),
+            currency: "KES".into(),
+            rule_set: RULES.to_vec(),
+        };
+        let mut conn = pool.acquire().await.unwrap();
+        store::ensure_log(&mut conn, &log).await.unwrap();
+        let program_id = store::ensure_program(&mut conn, &keyring, &spec).await.unwrap().program_id;
+        drop(conn);
+        let (committer, _) = Committer::start(pool.clone(), &log, keyring).await.unwrap();
+        let intake = Intake::new(committer, pool.clone(), program_id);
+        Self { pool, intake, program_id }
+    }
+
+    async fn rejected(&self) -> Vec<RejectedEvent> {
+        let mut conn = self.pool.acquire().await.unwrap();
+        store::rejected_events(&mut conn, self.program_id, 0, 1000).await.unwrap()
+    }
+
+    async fn leaves(&self) -> u64 {
+        store::log_size(&mut *self.pool.acquire().await.unwrap()).await.unwrap()
+    }
+
+    async fn check_books(&self) -> store::BooksReport {
+        store::check_books(&mut *self.pool.acquire().await.unwrap()).await.unwrap()
+    }
+}
+
+fn purchase(user: &str, id: &str, amount: u64) -> String {
+    let timestamp = "2025-07-17T14:30:00Z";
+    let event = json!({"user_id": user, "type": "purchase", "amount": amount, "timestamp": timestamp, "event_id": id});
+    event.to_string()
+}
+
+/// Waits until this holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "still not: {what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn code(verdict: &Verdict) -> Option<RejectCode> {
+    match verdict {
+        Verdict::Posted { .. } => None,
+        Verdict::Rejected { code, .. } => Some(*code),
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_posted_once_whichever_way_it_comes() {
+    let world = World::new().await;
+    let event = purchase("amina", "e-1", 5);
+    let first = world.intake.accept(event.as_bytes(), "http").await.unwrap();
+    let again = world.intake.accept(event.as_bytes(), "kafka:loyalty.events/0@7").await.unwrap();
+    let Verdict::Posted { transaction_id, leaf_index: 0, points: 5, balance: 5, replayed: false } = first
+    else {
+        panic!("{first:?}");
+    };
+    let expected = Verdict::Posted { transaction_id, leaf_index: 0, points: 5, balance: 5, replayed: true };
+    assert_eq!(again, expected);
+    assert_eq!(world.check_books().await.leaves, 1);
+    assert!(world.rejected().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_without_an_id_is_known_by_what_it_says() {
+    let world = World::new().await;
+    let mut event: Value = serde_json::from_str(&purchase("amina", "", 5)).unwrap();
+    event.as_object_mut().unwrap().remove("event_id");
+    let first = world.intake.accept(event.to_string().as_bytes(), "http").await.unwrap();
+    event["amount"] = json!("5.00");
+    let again = world.intake.accept(event.to_string().as_bytes(), "http").await.unwrap();
+    let id = |verdict: &Verdict| match verdict {
+        Verdict::Posted { transaction_id, .. } => *transaction_id,
+        Verdict::Rejected { .. } => panic!("{verdict:?}"),
+    };
+    assert_eq!(id(&first), id(&again));
+    assert_eq!(world.check_books().await.leaves, 1);
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_enrolled_where_the_program_does_not() {
+    let world = World::where_events_enrol(false).await;
+    let event = purchase("amina", "e-1", 5);
+    let verdict = world.intake.accept(event.as_bytes(), "http").await.unwrap();
+    assert_eq!(code(&verdict), Some(RejectCode::UserNotFound));
+    let kept = world.rejected().await;
+    assert_eq!(kept.len(), 1);
+    assert_eq!((kept[0].payload.as_slice(), kept[0].reason.as_str()), (event.as_bytes(), "USER_NOT_FOUND"));
+    assert_eq!(world.check_books().await.leaves, 0);
+}
+
+#[tokio::test]
+async fn new_rules_are_seen_without_a_restart() {
+    let world = World::new().await;
+    let walk = |id: &str| purchase("amina", id, 5).replace("purchase", "walk");
+    let verdict = world.intake.accept(walk("w-0").as_bytes(), "http").await.unwrap();
+    assert_eq!(code(&verdict), Some(RejectCode::NoRate));
+    let statement = r#"insert into rule_set (program_id, version, hash, document)
+        select program_id, 2, sha256(document), document
+        from (select program_id, '{"rates":{"walk":"2"}}'::text::bytea as document from program) as newer"#;
+    store::tamper(&mut *world.pool.acquire().await.unwrap(), statement).await.unwrap();
+    let mut tries = 0;
+    until("the new rate counts", async || {
+        tries += 1;
+        let verdict = world.intake.accept(walk(&format!("w-{tries}")).as_bytes(), "http").await.unwrap();
+        matches!(verdict, Verdict::Posted { points: 10, .. })
+    })
+    .await;
+    world.check_books().await;
+}
+
+#[tokio::test]
+async fn what_the_world_prevents_is_neither_posted_nor_kept() {
+    let world = World::new().await;
+    world.intake.accept(purchase("amina", "e-1", 5).as_bytes(), "http").await.unwrap();
+    world.pool.close().await;
+    assert!(world.intake.accept(purchase("amina", "e-2", 5).as_bytes(), "http").await.is_err());
+    assert!(world.intake.accept(b"not an event", "http").await.is_err(), "what is not kept has no verdict");
+}
