@@ -69,7 +69,7 @@ export type Body =
   | { readonly kind: "map"; readonly logSize: bigint; readonly accounts: bigint; readonly mapRoot: Hex }
   | { readonly kind: "key"; readonly action: "introduced" | "retired"; readonly signatureType: number; readonly publicKey: Hex }
   | { readonly kind: "incident"; readonly firstLeafIndex: bigint; readonly leaves: bigint; readonly reason: string }
-  | { readonly kind: "orphan"; readonly leaf: Hex; readonly leafKind: LeafKind; readonly logId: Hex; readonly leafIndex: bigint }
+  | { readonly kind: "orphan"; readonly leaf: Hex }
   | { readonly kind: "succession"; readonly oldLogId: Hex; readonly oldSize: bigint; readonly oldRoot: Hex };
 
 const NO_PREVIOUS = (1n << 64n) - 1n;
@@ -141,7 +141,6 @@ export function decodeEntry(bytes: Bytes, leafIndex: bigint): Entry {
     return { accountId, unit, sequence, change, after, lotsDigest, previous: null };
   }
   if (previousIndex >= leafIndex) throw new Malformed("an entry's previous entry does not stand before it");
-  if (isZero(previousCommitment)) throw new Malformed("an entry names no previous commitment");
   return { accountId, unit, sequence, change, after, lotsDigest, previous: { leafIndex: previousIndex, commitment: hex(previousCommitment) } };
 }
 
@@ -165,7 +164,7 @@ function takeBody(cursor: Cursor, kind: LeafKind): Body {
     case "incident":
       return { kind, firstLeafIndex: takeU64(cursor), leaves: takeU64(cursor), reason: takeText(cursor) };
     case "orphan":
-      return takeOrphan(cursor);
+      return { kind, leaf: hex(take(cursor, 74)) };
     case "succession":
       return { kind, oldLogId: takeHash(cursor), oldSize: takeU64(cursor), oldRoot: takeHash(cursor) };
   }
@@ -197,14 +196,6 @@ function takeKey(cursor: Cursor): Body {
   const signatureType = takeU8(cursor);
   const publicKey = hex(take(cursor, takeU16(cursor)));
   return { kind: "key", action: action === 1 ? "introduced" : "retired", signatureType, publicKey };
-}
-
-function takeOrphan(cursor: Cursor): Body {
-  const leaf = take(cursor, 74);
-  const lost = cursorOf(leaf);
-  if (takeU8(lost) !== 1) throw new Malformed("a lost leaf is of an unknown version");
-  const leafKind = leafKindOf(takeU8(lost));
-  return { kind: "orphan", leaf: hex(leaf), leafKind, logId: takeHash(lost), leafIndex: takeU64(lost) };
 }
 
 function takeBalances(cursor: Cursor): Balances {

@@ -96,7 +96,7 @@ function bodyRows(body: Body): Rows {
     case "incident":
       return [["First leaf", number(body.firstLeafIndex)], ["Leaves", number(body.leaves)], ["Reason", body.reason]];
     case "orphan":
-      return [["Lost leaf's kind", body.leafKind], ["Lost leaf's position", number(body.leafIndex)], ["Lost leaf", body.leaf]];
+      return [["The lost leaf", body.leaf]];
     case "succession":
       return [["Old log id", body.oldLogId], ["Old size", number(body.oldSize)], ["Old root", body.oldRoot]];
   }
