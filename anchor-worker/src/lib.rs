@@ -1,13 +1,19 @@
 //! Seal: leaves to tiles and a signed checkpoint. Anchor: checkpoint to chain. Any number of workers may run; they
 //! coordinate only through PostgreSQL and the contract.
 
+mod anchor;
 mod failpoint;
 mod key;
+mod run;
 mod seal;
+mod step;
 
 #[cfg(test)]
 mod tests;
 
+pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer};
 pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};
+pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, Obstacle, SealError, Sealed, Sealer};
+pub use step::{AnchorPolicy, Pending, Sighting, Step, next_step};

@@ -130,16 +130,25 @@ pub struct Sealer {
     batch_leaves: u32,
     // The edge of the last checkpoint that we know; none until the tiles were checked against the database.
     edge: Option<Edge>,
+    // Whether the database was asked if it holds this log.
+    is_checked: bool,
     failpoint: Failpoint,
 }
 
 impl Sealer {
-    /// A sealer of this key's log, which begins in the database where there is none.
-    pub async fn open(pool: PgPool, folder: Arc<TileFolder>, key: LogKey) -> Result<Self, SealError> {
-        let log = key.log();
-        ensure_log(&mut *pool.acquire().await.map_err(StoreError::from)?, &log).await?;
-        let failpoint = crate::nowhere();
-        Ok(Self { pool, folder, key, log, batch_leaves: BATCH_LEAVES_MAX, edge: None, failpoint })
+    /// A sealer of this key's log.
+    pub fn new(pool: PgPool, folder: Arc<TileFolder>, key: LogKey) -> Self {
+        let (log, failpoint) = (key.log(), crate::nowhere());
+        Self {
+            pool,
+            folder,
+            key,
+            log,
+            batch_leaves: BATCH_LEAVES_MAX,
+            edge: None,
+            is_checked: false,
+            failpoint,
+        }
     }
 
     /// The same sealer with so many leaves in a checkpoint at most.
@@ -161,6 +170,10 @@ impl Sealer {
         let published = self.published().await?;
         let pool = self.pool.clone();
         let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
+        if !self.is_checked {
+            ensure_log(conn, &self.log).await?;
+            self.is_checked = true;
+        }
         let last = latest_checkpoint(conn).await?;
         let last_size = last.as_ref().map_or(0, |it| it.size);
         check_extends(conn, published.as_ref(), last_size).await?;

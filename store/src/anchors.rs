@@ -272,6 +272,28 @@ pub async fn latest_anchor(
     row.map(Anchor::try_from).transpose()
 }
 
+/// The anchors up to this block that are not known to be final, oldest first, a few at a time.
+pub async fn anchors_to_settle(
+    conn: &mut PgConnection,
+    place: &AnchorPlace,
+    block_max: u64,
+) -> Result<Vec<Anchor>, StoreError> {
+    let rows: Vec<AnchorRow> = sqlx::query_as(
+        "select chain_id, contract, registrant, size, block, transaction_hash, false as is_final
+         from anchor
+         where chain_id = $1 and contract = $2 and registrant = $3 and block <= $4 and final_at is null
+         order by size
+         limit 16",
+    )
+    .bind(place.chain_id as i64)
+    .bind(&place.contract[..])
+    .bind(&place.registrant[..])
+    .bind(block_max as i64)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Anchor::try_from).collect()
+}
+
 /// Milliseconds since the greatest anchor at this place was first seen in a block.
 pub async fn latest_anchor_age_ms(
     conn: &mut PgConnection,

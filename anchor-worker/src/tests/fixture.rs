@@ -54,14 +54,14 @@ impl Fixture {
     }
 
     /// A sealer as a new process would start it.
-    pub(super) async fn sealer(&self) -> Sealer {
+    pub(super) fn sealer(&self) -> Sealer {
         let folder = Arc::new(TileFolder::open(self.home.path().join("log")).unwrap());
-        Sealer::open(self.pool.clone(), folder, self.key()).await.unwrap()
+        Sealer::new(self.pool.clone(), folder, self.key())
     }
 
     /// Seals until nothing is new.
     pub(super) async fn seal_all(&self) {
-        let mut sealer = self.sealer().await;
+        let mut sealer = self.sealer();
         while sealer.seal().await.unwrap() != Sealed::Nothing {}
     }
 

@@ -9,7 +9,7 @@ use crate::{Doubt, Failpoint, LogKey, Obstacle, SealError, Sealed};
 #[tokio::test]
 async fn what_is_sealed_is_what_was_committed() {
     let it = Fixture::new().await;
-    let mut sealer = it.sealer().await;
+    let mut sealer = it.sealer();
     assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
     assert_eq!(it.published(), None);
     let mut sizes = Vec::new();
@@ -33,7 +33,7 @@ async fn what_is_sealed_is_what_was_committed() {
 async fn a_backlog_is_sealed_in_bounded_batches() {
     let it = Fixture::new().await;
     it.post(10).await;
-    let mut sealer = it.sealer().await.with_batch(4);
+    let mut sealer = it.sealer().with_batch(4);
     for size in [4, 8, 10] {
         assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size });
     }
@@ -56,7 +56,7 @@ async fn a_crash_at_any_point_resumes_to_the_same_bytes() {
         // 90 leaves at a time: most seals end inside a tile, some close one and open the next.
         it.post(90).await;
         let (failpoint, _) = at_chance(chance);
-        let ended = it.sealer().await.with_failpoint(failpoint).seal().await;
+        let ended = it.sealer().with_failpoint(failpoint).seal().await;
         sizes.push(90 * (chance as u64 + 1));
         it.seal_all().await;
         assert_eq!(it.files(), it.expected(&sizes).await, "chance {chance}: {ended:?}");
@@ -81,9 +81,9 @@ async fn what_was_recorded_is_published_by_the_next() {
     it.post(3).await;
     // A bundle, a tile, the record: each before and after; then before publishing.
     let (failpoint, _) = at_chance(6);
-    it.sealer().await.with_failpoint(failpoint).seal().await.unwrap_err();
+    it.sealer().with_failpoint(failpoint).seal().await.unwrap_err();
     assert_eq!(it.published(), None);
-    assert_eq!(it.sealer().await.seal().await.unwrap(), Sealed::Nothing);
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Nothing);
     assert_eq!(it.published().unwrap().size, 3);
 }
 
@@ -93,7 +93,7 @@ async fn of_two_sealers_at_once_one_wins() {
     let sealers = (0..2).map(|_| {
         let it = Arc::clone(&it);
         tokio::spawn(async move {
-            let mut sealer = it.sealer().await;
+            let mut sealer = it.sealer();
             let mut lost = 0;
             while it.published().is_none_or(|it| it.size < 400) {
                 lost += usize::from(sealer.seal().await.unwrap() == Sealed::LostRace);
@@ -119,7 +119,7 @@ async fn of_two_sealers_at_once_one_wins() {
 async fn a_lost_race_is_found_by_the_database() {
     let it = Fixture::new().await;
     it.post(5).await;
-    let (mut slow, mut fast) = (it.sealer().await, it.sealer().await.with_batch(3));
+    let (mut slow, mut fast) = (it.sealer(), it.sealer().with_batch(3));
     // The slow one stops after it wrote its tiles, and the fast one seals something else meanwhile.
     let gate = Arc::new(std::sync::Barrier::new(2));
     let waiting = Arc::clone(&gate);
@@ -156,7 +156,7 @@ async fn check_doubt(statements: &str) -> String {
     it.seal_all().await;
     it.tamper(statements).await;
     let published = it.published();
-    let error = it.sealer().await.seal().await.unwrap_err();
+    let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(_)), "{error}");
     assert_eq!(it.published(), published, "nothing is published in doubt");
     error.to_string()
@@ -192,7 +192,7 @@ async fn check_changed(statements: &str) {
     let it = Fixture::new().await;
     it.post(3).await;
     it.tamper(statements).await;
-    let error = it.sealer().await.seal().await.unwrap_err();
+    let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::LeafChanged { leaf_index: 1 })), "{error}");
     assert_eq!(it.published(), None);
 }
@@ -212,7 +212,7 @@ async fn a_lost_tile_halts_sealing() {
     it.post(3).await;
     it.seal_all().await;
     std::fs::remove_file(it.home.path().join("log/tile/0/000.p/3")).unwrap();
-    let error = it.sealer().await.seal().await.unwrap_err();
+    let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::Tiles(_))), "{error}");
 }
 
@@ -222,7 +222,7 @@ async fn a_checkpoint_of_another_key_halts_sealing() {
     let other = LogKey::open(&it.home.path().join("other.key"), super::fixture::ORIGIN).unwrap();
     let checkpoint = proof::Checkpoint { origin: it.log.origin.clone(), size: 1, root: [0; 32] };
     it.folder.publish_checkpoint(&checkpoint.sign(other.signer()).encode()).unwrap();
-    let error = it.sealer().await.seal().await.unwrap_err();
+    let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::ForeignCheckpoint(_))), "{error}");
 }
 

@@ -1,0 +1,136 @@
+//! The worker: one loop that seals, and one for each place that anchors there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chain::{Account, AuditLog};
+use store::PgPool;
+use tiles::TileFolder;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::anchor::{AnchorError, Anchorer};
+use crate::key::LogKey;
+use crate::seal::{SealError, Sealer};
+use crate::step::AnchorPolicy;
+
+/// How long to wait between two rounds of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// After a round that did what it could.
+    pub gap: Duration,
+    /// After repeated failures, at most. The first failure waits a gap, each further one twice as long.
+    pub back_off_max: Duration,
+}
+
+impl Pacing {
+    /// Sealing's: 200 ms after the last seal.
+    pub const SEAL: Self = Self { gap: Duration::from_millis(200), back_off_max: Duration::from_secs(5) };
+    /// Anchoring's: about as often as a chain has blocks.
+    pub const ANCHOR: Self = Self { gap: Duration::from_secs(1), back_off_max: Duration::from_secs(30) };
+
+    fn after_failures(&self, failures: u32) -> Duration {
+        self.gap.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.back_off_max.max(self.gap))
+    }
+}
+
+/// What a worker works on.
+pub struct Config {
+    /// The database.
+    pub pool: PgPool,
+    /// The log's folder.
+    pub folder: Arc<TileFolder>,
+    /// The log's key.
+    pub key: LogKey,
+    /// The pace of sealing.
+    pub seal_pacing: Pacing,
+    /// Where to anchor; nowhere is allowed.
+    pub places: Vec<PlaceConfig>,
+}
+
+/// One place to anchor to.
+pub struct PlaceConfig {
+    /// The log's place in the contract.
+    pub audit_log: AuditLog,
+    /// Who pays and signs.
+    pub account: Account,
+    /// When.
+    pub policy: AnchorPolicy,
+    /// The pace of looking.
+    pub pacing: Pacing,
+}
+
+/// Seals and anchors until told to stop, or until sealing halts. A place whose sender halts raises its alarm, the
+/// gauge `daftari_anchor_halted`, and stands still; sealing and the other places go on.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), SealError> {
+    let Config { pool, folder, key, seal_pacing, places } = config;
+    // Whoever leaves, by an error too, stops the rest: a log in doubt is not anchored either.
+    let stop = shutdown.child_token();
+    let mut anchoring = JoinSet::new();
+    for place in places {
+        let PlaceConfig { audit_log, account, policy, pacing } = place;
+        let anchorer = Anchorer::new(pool.clone(), Arc::clone(&folder), audit_log, account, policy);
+        anchoring.spawn(anchor_until(anchorer, pacing, stop.clone()));
+    }
+    let sealed = seal_until(pool, folder, key, seal_pacing, stop.clone()).await;
+    stop.cancel();
+    while let Some(ended) = anchoring.join_next().await {
+        ended.expect("anchoring does not panic");
+    }
+    sealed
+}
+
+async fn seal_until(
+    pool: PgPool,
+    folder: Arc<TileFolder>,
+    key: LogKey,
+    pacing: Pacing,
+    stop: CancellationToken,
+) -> Result<(), SealError> {
+    let mut sealer = Sealer::new(pool, folder, key);
+    let mut failures = 0;
+    loop {
+        match sealer.seal().await {
+            Ok(_) => failures = 0,
+            Err(SealError::Retry(obstacle)) => {
+                failures += 1;
+                tracing::warn!(%obstacle, failures, "sealing waits");
+            }
+            Err(halt) => return Err(halt),
+        }
+        if rests_until_stopped(pacing.after_failures(failures), &stop).await {
+            return Ok(());
+        }
+    }
+}
+
+async fn anchor_until(mut anchorer: Anchorer, pacing: Pacing, stop: CancellationToken) {
+    let chain_id = anchorer.chain_id();
+    let halted = metrics::gauge!("daftari_anchor_halted", "chain_id" => chain_id.to_string());
+    halted.set(0.0);
+    let mut failures = 0;
+    loop {
+        match anchorer.step().await {
+            Ok(_) => failures = 0,
+            Err(AnchorError::Retry(obstacle)) => {
+                failures += 1;
+                tracing::warn!(%obstacle, chain_id, failures, "anchoring waits");
+            }
+            Err(AnchorError::Halt(doubt)) => {
+                halted.set(1.0);
+                tracing::error!(%doubt, chain_id, "anchoring halts; sealing goes on");
+                return;
+            }
+        }
+        if rests_until_stopped(pacing.after_failures(failures), &stop).await {
+            return;
+        }
+    }
+}
+
+async fn rests_until_stopped(rest: Duration, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => true,
+        () = tokio::time::sleep(rest) => false,
+    }
+}
