@@ -1,6 +1,7 @@
 //! The check behind `daftari verify`: from a receipt's bytes, a policy, and what the chain said, to one verdict.
 
-use proof::{Entry, Part, Policy, Verified};
+use chain::{AnchorStatus, Chain, ChainError};
+use proof::{AnchorPlace, Entry, Part, Policy, Verified};
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -11,16 +12,18 @@ use uuid::Uuid;
 pub enum ChainFinding {
     /// Nobody gave an endpoint to ask.
     NotAsked,
-    /// The contract knows this size with this root.
+    /// The contract has this size with this root.
     Anchored {
-        /// The chain.
-        chain_id: u64,
-        /// The contract.
-        contract: [u8; 20],
+        /// Where.
+        place: AnchorPlace,
+        /// In which block, where the node shows it.
+        block: Option<u64>,
+        /// Whether the chain has promised to keep it.
+        is_final: bool,
     },
-    /// The contract knows nothing of this size yet.
+    /// The contract has nothing at this size yet.
     NotAnchored,
-    /// The contract knows this size with another root.
+    /// The contract has this size with another root.
     Disagrees,
     /// The chain did not answer, or the policy names no contract there.
     Unreachable(String),
@@ -97,11 +100,65 @@ pub struct ProvesAnchor {
     pub chain_id: u64,
     /// The contract, hexadecimal.
     pub contract: String,
+    /// In which block, where the node shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<u64>,
+    /// Whether the chain has promised to keep it.
+    pub is_final: bool,
 }
 
-/// Judges a receipt. The log's half comes first: what the chain said of a receipt that is refused says nothing.
-pub fn check(receipt: &[u8], policy: &Policy, chain: &ChainFinding) -> Report {
-    let verified = match proof::verify(receipt, policy) {
+/// Checks a receipt: the log's half, and the chain's where there is an endpoint to ask. The endpoint is believed for
+/// what the chain says; key, contract and registrant are the policy's.
+pub async fn check(receipt: &[u8], policy: &Policy, rpc_url: Option<&str>) -> Report {
+    let verified = proof::verify(receipt, policy);
+    let finding = match (&verified, rpc_url) {
+        (Ok(verified), Some(url)) => ask(verified, policy, url)
+            .await
+            .unwrap_or_else(|error| ChainFinding::Unreachable(error.to_string())),
+        _ => ChainFinding::NotAsked,
+    };
+    report(verified, &finding)
+}
+
+/// Judges a receipt, given what the chain said.
+pub fn judge(receipt: &[u8], policy: &Policy, finding: &ChainFinding) -> Report {
+    report(proof::verify(receipt, policy), finding)
+}
+
+async fn ask(verified: &Verified, policy: &Policy, url: &str) -> Result<ChainFinding, ChainError> {
+    let chain = Chain::connect(url).await?;
+    let leaf = verified.leaf.leaf(verified.leaf_index).encode();
+    let mut finding = ChainFinding::Unreachable(format!(
+        "it serves chain {}, and the policy names no contract there",
+        chain.id()
+    ));
+    for &place in policy.anchors.iter().filter(|it| it.chain_id == chain.id()) {
+        let hint = verified.leaf.hints.iter().find(|it| {
+            (it.chain_id, it.contract, it.registrant) == (place.chain_id, place.contract, place.registrant)
+        });
+        let status = chain::check_anchor(
+            &chain,
+            place,
+            &verified.leaf.log_id,
+            &verified.checkpoint,
+            &leaf,
+            &verified.path,
+            hint.map(|it| it.block),
+        );
+        match status.await? {
+            AnchorStatus::Anchored { block, is_final, .. } => {
+                return Ok(ChainFinding::Anchored { place, block, is_final });
+            }
+            AnchorStatus::Disagrees { .. } => return Ok(ChainFinding::Disagrees),
+            AnchorStatus::NotAnchored => finding = ChainFinding::NotAnchored,
+        }
+    }
+    Ok(finding)
+}
+
+fn report(verified: Result<Verified, proof::Refusal>, finding: &ChainFinding) -> Report {
+    // The log's half comes first: what the chain says of a receipt that is refused says nothing.
+    let verified = match verified {
         Ok(verified) => verified,
         Err(refusal) => return refused(refusal.code(), &refusal.to_string(), None),
     };
@@ -113,14 +170,17 @@ pub fn check(receipt: &[u8], policy: &Policy, chain: &ChainFinding) -> Report {
         proves.origin,
         proves.log_size,
     );
-    match chain {
-        ChainFinding::NotAsked => valid(format!("Valid: {what}. The chain was not asked."), proves),
-        ChainFinding::Anchored { chain_id, contract } => {
-            let contract = format!("0x{}", hex::encode(contract));
+    match finding {
+        ChainFinding::NotAsked => valid(format!("Valid: {what}; the chain was not asked."), proves),
+        ChainFinding::Anchored { place, block, is_final } => {
+            let contract = format!("0x{}", hex::encode(place.contract));
+            let since = block.map(|it| format!(" since block {it}")).unwrap_or_default();
             let sentence = format!(
-                "Valid: {what}, and the contract {contract} on chain {chain_id} holds that checkpoint."
+                "Valid: {what}, and the contract {contract} on chain {} holds that checkpoint{since}.",
+                place.chain_id
             );
-            proves.anchored = Some(ProvesAnchor { chain_id: *chain_id, contract });
+            let (block, is_final) = (*block, *is_final);
+            proves.anchored = Some(ProvesAnchor { chain_id: place.chain_id, contract, block, is_final });
             valid(sentence, proves)
         }
         ChainFinding::NotAnchored => Report {

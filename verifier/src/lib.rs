@@ -18,7 +18,7 @@ use proof::{Policy, PolicyError};
 use store::{Keyring, LogIdentity, PgPool};
 use tiles::TileFolder;
 
-pub use check::{ChainFinding, Report, check, could_not_check};
+pub use check::{ChainFinding, Proves, ProvesAnchor, ProvesEntry, Report, check, could_not_check, judge};
 
 /// What the proof service serves from.
 pub struct ProofService {
