@@ -1,2 +1,3 @@
+mod anchor;
 mod fixture;
 mod seal;

@@ -1,0 +1,329 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chain::dev::{DEV_KEY, ensure_contract};
+use chain::{Account, AuditLog, Chain, ChainError};
+use devstack::{Anvil, AnvilConfig};
+use proof::AnchorPlace;
+use serde_json::{Value, json};
+use store::{Anchor, PgPool};
+use tiles::TileFolder;
+use tokio_util::sync::CancellationToken;
+
+use super::fixture::Fixture;
+use crate::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A log with a chain to anchor it on.
+struct Anchored {
+    log: Fixture,
+    anvil: Anvil,
+    audit_log: AuditLog,
+}
+
+fn account() -> Account {
+    Account::from_key(DEV_KEY).unwrap()
+}
+
+fn policy() -> AnchorPolicy {
+    AnchorPolicy { resend_after: Duration::ZERO, ..AnchorPolicy::new(31337, Duration::ZERO) }
+}
+
+impl Anchored {
+    async fn new() -> Self {
+        let log = Fixture::new().await;
+        let anvil =
+            tokio::task::spawn_blocking(|| Anvil::start(&AnvilConfig::default())).await.unwrap().unwrap();
+        let chain = Chain::connect(&anvil.url()).await.unwrap();
+        let audit_log = ensure_contract(&chain, &account(), &log.log.log_id).await.unwrap();
+        Self { log, anvil, audit_log }
+    }
+
+    /// A sender as a new process would start it.
+    fn anchorer(&self) -> Anchorer {
+        let folder = Arc::clone(&self.log.folder);
+        Anchorer::new(self.log.pool.clone(), folder, self.audit_log.clone(), account(), policy())
+    }
+
+    async fn grow(&self, leaves: u64) {
+        self.log.post(leaves).await;
+        self.log.seal_all().await;
+    }
+
+    /// Steps until the contract has this size and our records say so.
+    async fn anchor_until(&self, size: u64) {
+        let mut anchorer = self.anchorer();
+        let started = Instant::now();
+        while self.latest().await.is_none_or(|it| it.size < size) {
+            anchorer.step().await.unwrap();
+            assert!(started.elapsed() < PATIENCE, "it is not anchored in time");
+        }
+        // Writes down what the chain shows of the transaction itself.
+        anchorer.step().await.unwrap();
+    }
+
+    async fn latest(&self) -> Option<Anchor> {
+        let conn = &mut *self.log.pool.acquire().await.unwrap();
+        store::latest_anchor(conn, &self.audit_log.place()).await.unwrap()
+    }
+
+    async fn nonce(&self) -> u64 {
+        self.audit_log.chain().nonce(&account().address()).await.unwrap()
+    }
+
+    fn rpc(&self, method: &str, params: Value) -> Value {
+        self.anvil.rpc(method, params).unwrap()
+    }
+
+    async fn open_attempts(&self) -> Vec<store::AnchorAttempt> {
+        let conn = &mut *self.log.pool.acquire().await.unwrap();
+        store::open_attempts(conn, &self.audit_log.place()).await.unwrap()
+    }
+}
+
+#[test]
+fn the_decision() {
+    let second = Duration::from_secs(1);
+    let policy = AnchorPolicy {
+        resend_after: 30 * second,
+        gap_min: 60 * second,
+        ..AnchorPolicy::new(31337, Duration::ZERO)
+    };
+    let idle = Sighting { checkpoint_size: 5, head_size: 5, anchor_age: Some(100 * second), pending: None };
+    let due = Sighting { checkpoint_size: 6, ..idle };
+    let pending = |sent_age, vanished| Sighting { pending: Some(Pending { sent_age, vanished }), ..due };
+    let check = |sighting, step| assert_eq!(next_step(&policy, &sighting), step, "{sighting:?}");
+    check(Sighting { checkpoint_size: 0, head_size: 0, anchor_age: None, pending: None }, Step::Wait);
+    check(idle, Step::Wait);
+    check(due, Step::Anchor);
+    check(Sighting { anchor_age: None, ..due }, Step::Anchor);
+    check(Sighting { anchor_age: Some(59 * second), ..due }, Step::Wait);
+    check(Sighting { anchor_age: Some(60 * second), ..due }, Step::Anchor);
+    check(pending(None, false), Step::Send);
+    check(pending(Some(29 * second), false), Step::Wait);
+    check(pending(Some(30 * second), false), Step::Send);
+    check(pending(Some(second), true), Step::Send);
+}
+
+#[tokio::test]
+async fn the_newest_checkpoint_is_anchored_once() {
+    let it = Anchored::new().await;
+    let mut anchorer = it.anchorer();
+    assert_eq!(anchorer.step().await.unwrap(), Step::Wait, "an empty log owes nothing");
+    let nonce = it.nonce().await;
+    for size in [3, 4, 300] {
+        it.grow(size - it.latest().await.map_or(0, |it| it.size)).await;
+        it.anchor_until(size).await;
+        let head = it.audit_log.head().await.unwrap();
+        assert_eq!((head.size, head.root), (size, it.log.published().unwrap().root));
+        assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
+    }
+    assert_eq!(it.nonce().await, nonce + 3, "one transaction for each");
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    for (leaf_index, size) in [(0, 3), (2, 3), (3, 4), (4, 300), (299, 300)] {
+        let anchors = store::anchors_covering(conn, leaf_index).await.unwrap();
+        assert_eq!(anchors.iter().map(|it| it.size).collect::<Vec<_>>(), [size], "leaf {leaf_index}");
+        let receipt = it.audit_log.chain().receipt(&anchors[0].transaction).await.unwrap().unwrap();
+        assert_eq!(receipt.block, anchors[0].block);
+    }
+    assert!(store::anchors_covering(conn, 300).await.unwrap().is_empty());
+    assert!(!it.latest().await.unwrap().is_final);
+    it.rpc("anvil_mine", json!(["0x50"]));
+    anchorer.step().await.unwrap();
+    assert!(it.latest().await.unwrap().is_final);
+    anchorer.step().await.unwrap();
+    assert!(it.open_attempts().await.is_empty(), "every story has ended");
+}
+
+#[tokio::test]
+async fn an_anchor_survives_the_end_of_its_worker_at_any_point() {
+    let it = Anchored::new().await;
+    let mut nonce = it.nonce().await;
+    for (number, act) in [Act::StoreAttempt, Act::SendAttempt].into_iter().enumerate() {
+        for (half, moment) in [Moment::Before, Moment::After].into_iter().enumerate() {
+            let size = 3 * (2 * number + half + 1) as u64;
+            it.grow(3).await;
+            let ends: Failpoint = Arc::new(move |at, when| (at, when) == (act, moment));
+            let ended = it.anchorer().with_failpoint(ends).step().await.unwrap_err();
+            assert!(matches!(ended, AnchorError::Retry(AnchorObstacle::Failpoint(..))), "{ended}");
+            it.anchor_until(size).await;
+            nonce += 1;
+            assert_eq!(it.nonce().await, nonce, "one transaction, {act:?} {moment:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reorganised_anchor_is_anchored_again() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    it.grow(4).await;
+    let before = it.rpc("evm_snapshot", json!([]));
+    it.anchor_until(7).await;
+    assert_eq!(it.rpc("evm_revert", json!([before])), json!(true));
+    it.rpc("anvil_mine", json!(["0x3"]));
+    assert_eq!(it.audit_log.head().await.unwrap().size, 3);
+    let first = it.latest().await.unwrap();
+    assert_eq!(it.anchorer().step().await.unwrap(), Step::Send, "a vanished transaction is missing again");
+    it.anchor_until(7).await;
+    let again = it.latest().await.unwrap();
+    assert_eq!((again.size, again.transaction), (7, first.transaction), "the same bytes serve");
+    assert!(first.block < again.block);
+}
+
+#[tokio::test]
+async fn what_another_anchored_is_written_down() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    let anchored = it.latest().await.unwrap();
+    it.log.tamper("delete from anchor; delete from anchor_attempt").await;
+    let nonce = it.nonce().await;
+    assert_eq!(it.anchorer().step().await.unwrap(), Step::Wait);
+    assert_eq!(it.latest().await.unwrap(), anchored);
+    assert_eq!(it.nonce().await, nonce, "nothing is anchored twice");
+}
+
+#[tokio::test]
+async fn a_rewritten_history_is_refused_by_the_contract() {
+    let mut it = Anchored::new().await;
+    it.grow(10).await;
+    it.anchor_until(10).await;
+    // Whoever has the database, the folder and the key rewrites it all, and seals it anew.
+    it.log
+        .tamper(
+            "delete from anchor_attempt; delete from anchor; delete from checkpoint;
+                 update entry set commitment = sha256('x') where leaf_index = 4 and ordinal = 0",
+        )
+        .await;
+    let mut conn = it.log.pool.acquire().await.unwrap();
+    let changed = store::leaves(&mut conn, 4, 1).await.unwrap()[0].parts.commitment();
+    drop(conn);
+    let hex: String = changed.iter().map(|byte| format!("{byte:02x}")).collect();
+    it.log.tamper(&format!("update leaf set commitment = '\\x{hex}' where leaf_index = 4")).await;
+    it.log.post(1).await;
+    let rewritten = Arc::new(TileFolder::open(it.log.home.path().join("rewritten")).unwrap());
+    let mut sealer = Sealer::new(it.log.pool.clone(), Arc::clone(&rewritten), it.log.key());
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 11 });
+    it.log.folder = rewritten;
+
+    let halted = it.anchorer().step().await.unwrap_err();
+    assert!(matches!(halted, AnchorError::Halt(AnchorDoubt::HeadDisagrees { size: 10 })), "{halted}");
+    // And with a worker that does not look, the contract itself refuses.
+    let root = it.log.published().unwrap().root;
+    let proof = it.log.folder.consistency_proof(10, 11).unwrap();
+    let fees = chain::fees_for(1_000_000_000, 1_000_000_000, 40);
+    let refused = it.audit_log.sign_anchor(&account(), it.nonce().await, fees, 11, &root, &proof).await;
+    assert!(
+        matches!(&refused, Err(ChainError::Reverted(why)) if why.contains("NotAnExtension")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_revert_stops_the_sender() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    let ends: Failpoint = Arc::new(|act, when| (act, when) == (Act::StoreAttempt, Moment::After));
+    it.anchorer().with_failpoint(ends).step().await.unwrap_err();
+    let attempt = it.open_attempts().await.remove(0);
+    // For one block the contract refuses everything.
+    let contract: String = it.audit_log.place().contract.iter().map(|byte| format!("{byte:02x}")).collect();
+    let contract = format!("0x{contract}");
+    let code = it.rpc("eth_getCode", json!([contract, "latest"]));
+    it.rpc("anvil_setCode", json!([contract, "0x5f5ffd"]));
+    it.audit_log.chain().send_raw(&attempt.raw).await.unwrap();
+    it.rpc("anvil_setCode", json!([contract, code]));
+    let halted = it.anchorer().step().await.unwrap_err();
+    assert!(matches!(halted, AnchorError::Halt(AnchorDoubt::Reverted { size: 3, .. })), "{halted}");
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_the_writer_waits() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    let stranger = Account::from_key(&"42".repeat(32)).unwrap();
+    let folder = Arc::clone(&it.log.folder);
+    let mut anchorer = Anchorer::new(it.log.pool.clone(), folder, it.audit_log.clone(), stranger, policy());
+    let waits = anchorer.step().await.unwrap_err();
+    assert!(matches!(waits, AnchorError::Retry(AnchorObstacle::NotAdmitted(_))), "{waits}");
+}
+
+#[tokio::test]
+async fn two_senders_at_once_anchor_once() {
+    let it = Anchored::new().await;
+    let nonce = it.nonce().await;
+    it.grow(3).await;
+    // The first ends with a stored transaction, which the second sends rather than sign another.
+    let ends: Failpoint = Arc::new(|act, when| (act, when) == (Act::StoreAttempt, Moment::After));
+    it.anchorer().with_failpoint(ends).step().await.unwrap_err();
+    assert_eq!(it.anchorer().step().await.unwrap(), Step::Send);
+    it.anchor_until(3).await;
+    it.grow(3).await;
+    let (mut first, mut second) = (it.anchorer(), it.anchorer());
+    let _ = tokio::join!(first.step(), second.step());
+    it.anchor_until(6).await;
+    assert_eq!(it.nonce().await, nonce + 2);
+}
+
+async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < PATIENCE, "{what}: not in time");
+        tokio::task::yield_now().await;
+    }
+}
+
+fn config(it: &Fixture, pool: &PgPool, audit_log: AuditLog) -> Config {
+    let gap = Duration::from_millis(1);
+    let pacing = Pacing { gap, back_off_max: 5 * gap };
+    let place = PlaceConfig { audit_log, account: account(), policy: policy(), pacing };
+    Config {
+        pool: pool.clone(),
+        folder: Arc::clone(&it.folder),
+        key: it.key(),
+        seal_pacing: pacing,
+        places: vec![place],
+    }
+}
+
+#[tokio::test]
+async fn the_worker_seals_and_anchors_until_it_is_stopped() {
+    let it = Anchored::new().await;
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(run(config(&it.log, &it.log.pool, it.audit_log.clone()), stop.clone()));
+    for size in [2, 4] {
+        it.log.post(2).await;
+        eventually("anchored", || async { it.latest().await.is_some_and(|it| it.size == size) }).await;
+    }
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_that_is_down_holds_up_nothing_else() {
+    let it = Fixture::new().await;
+    let at = AnchorPlace { chain_id: 31337, contract: [1; 20], registrant: [2; 20] };
+    let port = devstack::free_port().unwrap();
+    let chain = Chain::of_id(&format!("http://127.0.0.1:{port}"), 31337).unwrap();
+    let audit_log = AuditLog::new(chain, at, &it.log.log_id).unwrap();
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(run(config(&it, &it.pool, audit_log), stop.clone()));
+    for size in [2, 4] {
+        it.post(2).await;
+        eventually("sealed", || async { it.published().is_some_and(|it| it.size == size) }).await;
+    }
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_log_in_doubt_ends_the_worker() {
+    let it = Anchored::new().await;
+    it.log.post(2).await;
+    it.log.tamper("update leaf set commitment = sha256('x') where leaf_index = 1").await;
+    let ended = run(config(&it.log, &it.log.pool, it.audit_log.clone()), CancellationToken::new()).await;
+    assert!(matches!(ended, Err(SealError::Halt(Doubt::LeafChanged { leaf_index: 1 }))), "{ended:?}");
+}
