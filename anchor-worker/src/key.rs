@@ -54,7 +54,8 @@ impl LogKey {
                 return Err(KeyError::Exposed { path: path.to_owned() });
             }
             Err(error) if error.kind() == ErrorKind::NotFound => generate(path, origin)?,
-            found => drop(found.map_err(at)?),
+            Err(error) => return Err(at(error)),
+            Ok(_) => {}
         }
         let text = Zeroizing::new(fs::read_to_string(path).map_err(at)?);
         let signer = Signer::parse(&text).map_err(KeyError::Malformed)?;

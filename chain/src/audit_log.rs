@@ -11,7 +11,6 @@ use crate::fees::Fees;
 use crate::rpc::Chain;
 
 pub(crate) mod contract {
-    #![expect(clippy::too_many_arguments, reason = "generated from the contract's own interface")]
     alloy::sol!(
         #[derive(Debug)]
         AuditLog,

@@ -100,7 +100,7 @@ impl Fixture {
 
     /// The leaves that the database holds, as the log's bytes.
     pub(super) async fn leaf_bytes(&self) -> Vec<[u8; LEAF_BYTES]> {
-        let stored = store::leaves(&mut *self.pool.acquire().await.unwrap(), 0, 1 << 20).await.unwrap();
+        let stored = store::leaves(&mut self.pool.acquire().await.unwrap(), 0, 1 << 20).await.unwrap();
         let log_id = self.log.log_id;
         stored
             .iter()
@@ -159,6 +159,6 @@ impl Fixture {
     pub(super) async fn tamper(&self, statements: &str) {
         let statements =
             format!("set session_replication_role = replica; {statements}; reset session_replication_role");
-        store::tamper(&mut *self.pool.acquire().await.unwrap(), &statements).await.unwrap();
+        store::tamper(&mut self.pool.acquire().await.unwrap(), &statements).await.unwrap();
     }
 }

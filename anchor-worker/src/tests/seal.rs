@@ -141,7 +141,9 @@ async fn a_lost_race_is_found_by_the_database() {
     });
     let wait = |gate: &Arc<std::sync::Barrier>| {
         let gate = Arc::clone(gate);
-        tokio::task::spawn_blocking(move || drop(gate.wait()))
+        tokio::task::spawn_blocking(move || {
+            gate.wait();
+        })
     };
     wait(&gate).await.unwrap();
     assert_eq!(fast.seal().await.unwrap(), Sealed::Checkpoint { size: 3 });
