@@ -5,6 +5,7 @@ import { IAuditLog, Role } from "./IAuditLog.sol";
 import { Commitments, Leaf, LeafFormat } from "./Leaf.sol";
 import { Details, Entry, Header, PartFormat } from "./Parts.sol";
 import { Rfc9162 } from "./Rfc9162.sol";
+import { Tip, Tips } from "./Tip.sol";
 
 /// @title AuditLog
 /// @dev What `anchor` reads and writes is two slots, a `Head`. Everything slow is a `Charter` beside it.
@@ -18,12 +19,10 @@ contract AuditLog is IAuditLog {
     /// @inheritdoc IAuditLog
     uint64 public constant PROPOSAL_WINDOW = 14 days;
 
+    /// @dev A frozen log is halted too, so that `anchor` has one flag to look at.
     struct Head {
         bytes32 root;
-        uint64 size;
-        address writer;
-        // True as well once the log is frozen, so that `anchor` has one flag to look at.
-        bool halted;
+        Tip tip;
     }
 
     struct Charter {
@@ -63,7 +62,7 @@ contract AuditLog is IAuditLog {
         require(DELAY_MIN <= delay && delay <= DELAY_MAX, DelayOutOfRange(delay));
         place = placeOf(log, msg.sender);
         require(_charters[place].admin == address(0), AlreadyRegistered(place));
-        _heads[place].writer = writer;
+        _heads[place].tip = Tips.make(0, writer, false);
         _charters[place] =
             Charter({ log: log, registrant: msg.sender, admin: admin, delay: delay, standby: standby, successor: 0 });
         emit Registered(place, log, msg.sender, writer, standby, admin, delay);
@@ -72,30 +71,32 @@ contract AuditLog is IAuditLog {
     /// @inheritdoc IAuditLog
     function anchor(bytes32 place, uint64 newSize, bytes32 newRoot, bytes32[] calldata proof) external {
         Head storage current = _heads[place];
-        (uint64 oldSize, address writer, bool halted) = (current.size, current.writer, current.halted);
-        if (msg.sender != writer || halted) _refuseToAnchor(place, writer);
+        Tip tip = current.tip;
+        if (!tip.isOpenTo(msg.sender)) _refuseToAnchor(place, tip);
+        uint64 oldSize = tip.size();
         require(oldSize < newSize, NotLonger(place, oldSize, newSize));
         require(newSize <= SIZE_MAX, SizeTooLarge(place, newSize));
-        if (oldSize == 0) {
+        if (oldSize != 0) {
+            require(
+                Rfc9162.extendsShorter(oldSize, current.root, newSize, newRoot, proof),
+                NotAnExtension(place, oldSize, newSize)
+            );
+        } else {
             // Nothing is there to extend: the writer's word starts the log, and binds it from here on. A place that nobody has
             // registered has no writer, and a simulated call can come from the zero address.
-            require(writer != address(0), UnknownPlace(place));
+            require(msg.sender != address(0), UnknownPlace(place));
             require(proof.length == 0, ProofNotEmpty(place, proof.length));
             require(newRoot != 0, RootZero(place));
-        } else {
-            require(
-                Rfc9162.extends(oldSize, current.root, newSize, newRoot, proof), NotAnExtension(place, oldSize, newSize)
-            );
         }
         current.root = newRoot;
-        current.size = newSize;
+        current.tip = Tips.make(newSize, msg.sender, false);
         emit Anchored(place, newSize, newRoot, oldSize);
     }
 
     /// @inheritdoc IAuditLog
     function pin(bytes32 place) external {
         Head storage current = _heads[place];
-        (uint64 size, bytes32 root) = (current.size, current.root);
+        (uint64 size, bytes32 root) = (current.tip.size(), current.root);
         require(size != 0, NothingAnchored(place));
         if (_pins[place][size] != 0) return;
         _pins[place][size] = root;
@@ -106,10 +107,11 @@ contract AuditLog is IAuditLog {
     function takeOver(bytes32 place) external {
         Charter storage terms = _live(place);
         Head storage current = _heads[place];
-        (address from, address to) = (current.writer, terms.standby);
+        Tip tip = current.tip;
+        (address from, address to) = (tip.writer(), terms.standby);
         require(msg.sender == terms.admin || msg.sender == from, NotAdminOrWriter(place, msg.sender));
         require(to != address(0), NoStandby(place));
-        current.writer = to;
+        current.tip = tip.withWriter(to);
         terms.standby = address(0);
         emit StandbyTookOver(place, msg.sender, from, to);
     }
@@ -117,16 +119,18 @@ contract AuditLog is IAuditLog {
     /// @inheritdoc IAuditLog
     function halt(bytes32 place) external {
         _liveAsAdmin(place);
-        require(!_heads[place].halted, IsHalted(place));
-        _heads[place].halted = true;
+        Tip tip = _heads[place].tip;
+        require(!tip.halted(), IsHalted(place));
+        _heads[place].tip = tip.withHalted(true);
         emit Halted(place, msg.sender);
     }
 
     /// @inheritdoc IAuditLog
     function resume(bytes32 place) external {
         _liveAsAdmin(place);
-        require(_heads[place].halted, NotHalted(place));
-        _heads[place].halted = false;
+        Tip tip = _heads[place].tip;
+        require(tip.halted(), NotHalted(place));
+        _heads[place].tip = tip.withHalted(false);
         emit Resumed(place, msg.sender);
     }
 
@@ -163,7 +167,8 @@ contract AuditLog is IAuditLog {
         if (role == Role.Admin) {
             (from, terms.admin) = (terms.admin, proposed.holder);
         } else if (role == Role.Writer) {
-            (from, _heads[place].writer) = (_heads[place].writer, proposed.holder);
+            Tip tip = _heads[place].tip;
+            (from, _heads[place].tip) = (tip.writer(), tip.withWriter(proposed.holder));
         } else {
             (from, terms.standby) = (terms.standby, proposed.holder);
         }
@@ -199,14 +204,16 @@ contract AuditLog is IAuditLog {
         delete _successors[place];
         terms.successor = proposed.successor;
         Head storage current = _heads[place];
-        current.halted = true;
-        emit Succeeded(place, proposed.successor, current.size, current.root);
+        Tip tip = current.tip;
+        current.tip = tip.withHalted(true);
+        emit Succeeded(place, proposed.successor, tip.size(), current.root);
     }
 
     /// @inheritdoc IAuditLog
     function head(bytes32 place) external view returns (uint64 size, bytes32 root, address writer, bool halted) {
         Head storage current = _heads[place];
-        return (current.size, current.root, current.writer, current.halted);
+        Tip tip = current.tip;
+        return (tip.size(), current.root, tip.writer(), tip.halted());
     }
 
     /// @inheritdoc IAuditLog
@@ -318,7 +325,7 @@ contract AuditLog is IAuditLog {
     /// @inheritdoc IAuditLog
     function rootAt(bytes32 place, uint64 size) public view returns (bytes32 root) {
         Head storage current = _heads[place];
-        return current.size == size ? current.root : _pins[place][size];
+        return current.tip.size() == size ? current.root : _pins[place][size];
     }
 
     function _requireRoot(bytes32 place, uint64 size) private view returns (bytes32 root) {
@@ -344,9 +351,9 @@ contract AuditLog is IAuditLog {
     }
 
     /// @dev Apart from `anchor`, which pays for one comparison only.
-    function _refuseToAnchor(bytes32 place, address writer) private view {
+    function _refuseToAnchor(bytes32 place, Tip tip) private view {
         _live(place);
-        require(msg.sender == writer, NotWriter(place, msg.sender));
+        require(msg.sender == tip.writer(), NotWriter(place, msg.sender));
         revert IsHalted(place);
     }
 }

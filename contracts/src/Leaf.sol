@@ -66,13 +66,22 @@ library LeafFormat {
     /// @notice Reads a leaf.
     function decode(bytes calldata encoded) internal pure returns (Leaf memory leaf) {
         require(encoded.length == LEAF_BYTES, LeafLength(encoded.length));
-        uint8 version = uint8(encoded[0]);
+        uint8 version;
+        uint8 kind;
+        bytes32 log;
+        uint64 leafIndex;
+        bytes32 committed;
+        assembly ("memory-safe") {
+            let first := calldataload(encoded.offset)
+            version := byte(0, first)
+            kind := byte(1, first)
+            log := calldataload(add(encoded.offset, 2))
+            leafIndex := shr(192, calldataload(add(encoded.offset, 34)))
+            committed := calldataload(add(encoded.offset, 42))
+        }
         require(version == VERSION, LeafVersion(version));
-        leaf.kind = uint8(encoded[1]);
-        require(0 < leaf.kind && leaf.kind <= KIND_LAST, LeafKind(leaf.kind));
-        leaf.log = bytes32(encoded[2:34]);
-        leaf.leafIndex = uint64(bytes8(encoded[34:42]));
-        leaf.commitment = bytes32(encoded[42:74]);
+        require(0 < kind && kind <= KIND_LAST, LeafKind(kind));
+        return Leaf({ kind: kind, log: log, leafIndex: leafIndex, commitment: committed });
     }
 
     /// @notice Reads a leaf and makes sure that these are its parts.

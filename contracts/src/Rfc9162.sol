@@ -30,16 +30,14 @@ library Rfc9162 {
             mstore(0x00, 1)
             let node := proof.offset
             let position := index
-            let last := sub(size, 1)
-            // While the two differ, the node on our path has a sibling at its level: to its left when its position is odd.
-            for { } xor(position, last) { } {
+            // While it is not zero, our node has a sibling at its level: to its left when its position is odd.
+            for { let apart := xor(index, sub(size, 1)) } apart { apart := shr(1, apart) } {
                 let side := shl(5, and(position, 1))
                 mstore(add(0x20, side), hash)
                 mstore(sub(0x40, side), calldataload(node))
                 hash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
                 node := add(node, 0x20)
                 position := shr(1, position)
-                last := shr(1, last)
             }
             // From here our node is the last of its level. Where its position is even it has no sibling and rises as it is, so
             // that each bit that is set stands for one sibling to the left.
@@ -67,44 +65,55 @@ library Rfc9162 {
         if (newSize < oldSize) return false;
         if (oldSize == 0) return proof.length == 0;
         if (oldSize == newSize) return proof.length == 0 && oldRoot == newRoot;
+        return extendsShorter(oldSize, oldRoot, newSize, newRoot, proof);
+    }
+
+    /// @notice The same for a caller who knows that 0 < oldSize < newSize.
+    function extendsShorter(
+        uint256 oldSize,
+        bytes32 oldRoot,
+        uint256 newSize,
+        bytes32 newRoot,
+        bytes32[] calldata proof
+    ) internal view returns (bool extended) {
         assembly ("memory-safe") {
             let free := mload(0x40)
             mstore(0x00, 1)
             let node := proof.offset
             let position := sub(oldSize, 1)
-            let last := sub(newSize, 1)
+            // Its highest bit is the level at which the way up from the old tree's last leaf meets the new tree's right border.
+            let apart := xor(position, sub(newSize, 1))
             // The last leaf of the old tree closes perfect subtrees: both climbs start at the root of the largest.
-            for { } and(position, 1) { } {
-                position := shr(1, position)
-                last := shr(1, last)
+            for { } and(position, 1) { position := shr(1, position) } {
+                apart := shr(1, apart)
             }
             // It comes first in the proof, unless it is the whole old tree.
-            let oldHash := oldRoot
+            let newHash := oldRoot
             if position {
-                oldHash := calldataload(node)
+                newHash := calldataload(node)
                 node := add(node, 0x20)
             }
-            let newHash := oldHash
-            for { } xor(position, last) { } {
-                switch and(position, 1)
-                case 0 {
-                    // A sibling to the right belongs to the new tree alone.
-                    mstore(0x20, newHash)
-                    mstore(0x40, calldataload(node))
-                    newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
-                }
-                default {
+            let oldHash := newHash
+            for { } apart { apart := shr(1, apart) } {
+                if and(position, 1) {
+                    // A sibling to the left belongs to both trees.
                     mstore(0x20, calldataload(node))
                     mstore(0x40, oldHash)
                     oldHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
                     mstore(0x40, newHash)
                     newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                    node := add(node, 0x20)
+                    position := shr(1, position)
+                    continue
                 }
+                // A sibling to the right belongs to the new tree alone.
+                mstore(0x20, newHash)
+                mstore(0x40, calldataload(node))
+                newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
                 node := add(node, 0x20)
                 position := shr(1, position)
-                last := shr(1, last)
             }
-            // Both paths have met the right border: what is left are siblings to the left, one for each bit that is set.
+            // Both climbs go on along the right border: what is left are siblings to the left, one for each bit that is set.
             for { } position { position := and(position, sub(position, 1)) } {
                 mstore(0x20, calldataload(node))
                 mstore(0x40, oldHash)
