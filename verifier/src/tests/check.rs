@@ -1,0 +1,172 @@
+//! The whole check: a receipt, a policy, and the contract on a real chain.
+
+use std::time::{Duration, Instant};
+
+use anchor_worker::{AnchorPolicy, Anchorer};
+use chain::dev::{DEV_KEY, ensure_contract};
+use chain::{Account, AuditLog, Chain};
+use devstack::{Anvil, AnvilConfig};
+use proof::{Checkpoint, Receipt, SignedNote};
+
+use super::*;
+use crate::{ChainFinding, Report, check, could_not_check, judge};
+
+fn account() -> Account {
+    Account::from_key(DEV_KEY).unwrap()
+}
+
+/// A sealed posting, and its receipt.
+async fn sealed() -> (World, Vec<u8>) {
+    let mut world = World::new().await;
+    let id = world.earn(MEMBER, 5).await;
+    world.seal().await;
+    let receipt = world.receipt(id, "member-key", "").await.bytes;
+    (world, receipt)
+}
+
+fn expect(report: &Report, exit_status: u8, verdict: &str, code: Option<&str>, words: &str) {
+    assert_eq!(
+        (report.exit_status, report.verdict, report.code),
+        (exit_status, verdict, code),
+        "{}",
+        report.sentence
+    );
+    assert!(report.sentence.contains(words), "{}", report.sentence);
+    assert!(report.sentence.ends_with('.') && !report.sentence.contains('\n'), "{}", report.sentence);
+}
+
+#[tokio::test]
+async fn a_verdict_has_a_status_a_code_and_one_sentence() {
+    let (world, receipt) = sealed().await;
+    let place = AnchorPlace { chain_id: 31337, contract: [0xc0; 20], registrant: [1; 20] };
+    let policy = world.policy(&[place]);
+    let anchored = ChainFinding::Anchored { place, block: Some(7), is_final: true };
+    let tell = |finding: &ChainFinding| judge(&receipt, &policy, finding);
+    expect(&tell(&ChainFinding::NotAsked), 0, "valid", None, "the chain was not asked");
+    expect(&tell(&anchored), 0, "valid", None, "on chain 31337 holds that checkpoint since block 7");
+    expect(&tell(&ChainFinding::NotAnchored), 2, "not_anchored", None, "ask again");
+    expect(&tell(&ChainFinding::Disagrees), 1, "refused", Some("anchor_disagrees"), "another root");
+    let unreachable = ChainFinding::Unreachable("connection refused".into());
+    expect(&tell(&unreachable), 2, "could_not_check", None, "connection refused");
+    expect(&could_not_check("no such file"), 2, "could_not_check", None, "no such file");
+    // What the chain says of a receipt that is refused says nothing.
+    for finding in [ChainFinding::NotAsked, anchored.clone(), ChainFinding::NotAnchored, unreachable] {
+        expect(&judge(b"nothing", &policy, &finding), 1, "refused", Some("malformed_receipt"), "");
+        let stranger = Policy::of_log(proof::Signer::new("other", &[3; 32]).unwrap().verifier_key());
+        expect(&judge(&receipt, &stranger, &finding), 1, "refused", Some("unknown_log"), "");
+    }
+    let body = serde_json::to_value(tell(&anchored)).unwrap();
+    assert_eq!((&body["verdict"], &body["exit_status"]), (&json!("valid"), &json!(0)));
+    assert_eq!(body["proves"]["anchored"]["contract"], format!("0x{}", "c0".repeat(20)));
+    assert_eq!(body["proves"]["posting_kind"], "earn");
+    assert_eq!(body.get("code"), None);
+}
+
+struct Anchored {
+    world: World,
+    anvil: Anvil,
+    audit_log: AuditLog,
+}
+
+impl Anchored {
+    async fn new() -> Self {
+        let mut world = World::new().await;
+        let anvil =
+            tokio::task::spawn_blocking(|| Anvil::start(&AnvilConfig::default())).await.unwrap().unwrap();
+        let chain = Chain::connect(&anvil.url()).await.unwrap();
+        let audit_log = ensure_contract(&chain, &account(), &world.log.log_id).await.unwrap();
+        world.serve(&[audit_log.place()]);
+        Self { world, anvil, audit_log }
+    }
+
+    /// Anchors the newest checkpoint, and waits until it is written down.
+    async fn anchor(&self, size: u64) {
+        let policy = AnchorPolicy::new(self.audit_log.place().chain_id, Duration::ZERO);
+        let folder = Arc::clone(&self.world.folder);
+        let mut anchorer =
+            Anchorer::new(self.world.pool.clone(), folder, self.audit_log.clone(), account(), policy);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut conn = self.world.pool.acquire().await.unwrap();
+        while store::latest_anchor(&mut conn, &self.audit_log.place()).await.unwrap().map(|it| it.size)
+            != Some(size)
+        {
+            assert!(Instant::now() < deadline, "{size} leaves are still not anchored");
+            anchorer.step().await.unwrap();
+        }
+    }
+
+    async fn check(&self, receipt: &[u8]) -> Report {
+        check(receipt, &self.world.policy(&[self.audit_log.place()]), Some(&self.anvil.url())).await
+    }
+}
+
+fn size(receipt: &[u8]) -> u64 {
+    let receipt = Receipt::parse(receipt).unwrap();
+    Checkpoint::parse(&SignedNote::parse(&receipt.checkpoint).unwrap().text).unwrap().size
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anchored_receipt_carries_exactly_the_anchored_checkpoint() {
+    let mut it = Anchored::new().await;
+    let first = it.world.earn(MEMBER, 5).await;
+    it.world.seal().await;
+    let early = it.world.receipt(first, "member-key", "").await.bytes;
+    expect(&it.check(&early).await, 2, "not_anchored", None, "ask again");
+
+    it.world.earn(MEMBER, 5).await;
+    it.world.seal().await;
+    it.anchor(2).await;
+    let third = it.world.earn(MEMBER, 5).await;
+    it.world.seal().await;
+
+    let receipt = it.world.receipt(first, "member-key", "").await.bytes;
+    assert_eq!(size(&receipt), 2, "not the newest, which is larger");
+    let hints = Receipt::parse(&receipt).unwrap().leaf.hints;
+    let place = it.audit_log.place();
+    assert_eq!(hints.len(), 1);
+    assert_eq!(
+        (hints[0].chain_id, hints[0].contract, hints[0].registrant),
+        (place.chain_id, place.contract, place.registrant)
+    );
+    let report = it.check(&receipt).await;
+    expect(&report, 0, "valid", None, "holds that checkpoint");
+    assert_eq!(report.proves.unwrap().anchored.unwrap().block, Some(hints[0].block));
+
+    // What no anchor covers yet comes with the newest checkpoint.
+    let receipt = it.world.receipt(third, "member-key", "").await.bytes;
+    assert_eq!(size(&receipt), 3);
+    expect(&it.check(&receipt).await, 2, "not_anchored", None, "ask again");
+    it.anchor(3).await;
+    expect(&it.check(&receipt).await, 0, "valid", None, "holds that checkpoint");
+    let again = it.world.receipt(first, "member-key", "").await.bytes;
+    assert_eq!(size(&again), 2, "the smallest anchored one, so that the file stays as it is");
+
+    let body: Value = serde_json::from_slice(&it.world.get("/v1/anchors").await.bytes).unwrap();
+    assert_eq!(body["anchors"][0]["latest"]["size"], 3);
+    assert_eq!(body["anchors"][0]["chain_id"], place.chain_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_that_cannot_be_asked_is_no_refusal() {
+    let (world, receipt) = sealed().await;
+    let anvil = tokio::task::spawn_blocking(|| Anvil::start(&AnvilConfig::default())).await.unwrap().unwrap();
+    let url = anvil.url();
+    let nowhere = AnchorPlace { chain_id: 31337, contract: [0xc0; 20], registrant: [1; 20] };
+    let elsewhere = AnchorPlace { chain_id: 137, ..nowhere };
+    let asked =
+        async |places: &[AnchorPlace], url: &str| check(&receipt, &world.policy(places), Some(url)).await;
+    expect(&asked(&[nowhere], &url).await, 2, "could_not_check", None, "could not be asked");
+    expect(
+        &asked(&[elsewhere], &url).await,
+        2,
+        "could_not_check",
+        None,
+        "the policy names no contract there",
+    );
+    expect(&asked(&[], &url).await, 2, "could_not_check", None, "the policy names no contract there");
+    expect(&asked(&[nowhere], "not a url").await, 2, "could_not_check", None, "URL");
+    tokio::task::spawn_blocking(move || anvil.stop()).await.unwrap().unwrap();
+    expect(&asked(&[nowhere], &url).await, 2, "could_not_check", None, "could not be asked");
+    let offline = check(&receipt, &world.policy(&[nowhere]), None).await;
+    expect(&offline, 0, "valid", None, "the chain was not asked");
+}

@@ -1,0 +1,83 @@
+//! The public log, as a stranger's tool reads it.
+
+use proof::{Checkpoint, SignedNote, VerifierKey};
+
+use super::*;
+
+#[tokio::test]
+async fn the_log_is_served_as_tlog_tiles_says() {
+    let mut world = World::new().await;
+    world.get("/checkpoint").await.check_problem(404, "NOT_FOUND");
+    for _ in 0..3 {
+        world.earn(MEMBER, 5).await;
+    }
+    assert_eq!(world.seal().await, 3);
+
+    let told = world.get("/checkpoint").await;
+    assert_eq!(told.header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(told.header("access-control-allow-origin"), "*");
+    assert_eq!(told.header("cache-control"), "public, max-age=1");
+    let note = SignedNote::parse(&told.text()).unwrap();
+    let key = VerifierKey::parse(&world.vkey).unwrap();
+    assert!(key.verifies(&note.text, &note.signatures[0]));
+    let checkpoint = Checkpoint::parse(&note.text).unwrap();
+    assert_eq!((checkpoint.origin.as_str(), checkpoint.size), (ORIGIN, 3));
+
+    // A stranger rebuilds the root from the bundle alone.
+    let told = world.get("/tile/entries/000.p/3").await;
+    assert_eq!(told.header("content-type"), "application/octet-stream");
+    assert_eq!(told.header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(told.header("access-control-allow-origin"), "*");
+    let mut frontier = proof::Frontier::default();
+    for leaf in proof::bundle_leaves(&told.bytes).unwrap() {
+        frontier.push(proof::leaf_hash(leaf), |_, _| {});
+    }
+    assert_eq!(frontier.root(), checkpoint.root);
+    assert_eq!(world.get("/tile/0/000.p/3").await.bytes.len(), 96);
+
+    let body: Value = serde_json::from_slice(&world.get("/v1/keys").await.bytes).unwrap();
+    let log_id = hex::encode(world.log.log_id);
+    assert_eq!(body, json!({"origin": ORIGIN, "log_id": log_id, "keys": [world.vkey]}));
+    let body: Value = serde_json::from_slice(&world.get("/v1/anchors").await.bytes).unwrap();
+    assert_eq!(body, json!({"anchors": []}));
+
+    // None of it needs PostgreSQL.
+    world.pool.close().await;
+    assert_eq!(world.get("/checkpoint").await.status, 200);
+    assert_eq!(world.get("/tile/0/000.p/3").await.status, 200);
+    assert_eq!(world.get("/health/ready").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_tile_has_one_spelling() {
+    let mut world = World::new().await;
+    world.earn(MEMBER, 5).await;
+    world.seal().await;
+    assert_eq!(world.get("/tile/0/000.p/1").await.status, 200);
+    for path in [
+        "/tile/0/000.p/01",
+        "/tile/00/000.p/1",
+        "/tile/0/0.p/1",
+        "/tile/0/x000/000.p/1",
+        "/tile/0/000.p/1/",
+        "/tile/0/000.p/0",
+        "/tile/0/000.p/256",
+        "/tile/+0/000.p/1",
+        "/tile/64/000",
+        "/tile/0/%30%30%30.p/1",
+        "/tile//0/000.p/1",
+        "/tile/entries/../0/000.p/1",
+        "/tile/entries/..%2f..%2flog.key",
+        "/tile/0/000.p/2",
+        "/tile/0/000",
+        "/tile/1/000.p/1",
+        "/tile/entries",
+        "/tile/../log.key",
+        "/tile/.lock",
+        "/tile/",
+    ] {
+        let told = world.get(path).await;
+        told.check_problem(404, "NOT_FOUND");
+        assert_eq!(told.header("cache-control"), "", "{path}: it may be there soon");
+    }
+}
