@@ -1,0 +1,23 @@
+//! Benchmarks: each runs the built product and says what it measured, beside PostgreSQL's own in the same run.
+
+mod pgbench;
+mod redeem;
+mod report;
+
+use anyhow::bail;
+
+use crate::config::Bench;
+
+/// Runs the benchmark of this name and prints its report.
+pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
+    let report = match config.name.as_str() {
+        "redeem" => redeem::run(&config).await?,
+        other => bail!("there is no benchmark {other:?}: there is redeem"),
+    };
+    if config.json {
+        println!("{}", report.to_json());
+    } else {
+        print!("{}", report.to_table());
+    }
+    Ok(())
+}

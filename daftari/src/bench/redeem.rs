@@ -1,0 +1,183 @@
+//! Durable redeems per second over HTTP, beside TPC-B transactions per second of the same PostgreSQL in the same run.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use devstack::{Postgres, PostgresConfig};
+use ledger::{Command as LedgerCommand, Event, Points, Request};
+use proof::Details;
+use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, ProgramSpec};
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+use super::pgbench::Pgbench;
+use super::report::Report;
+use crate::config::{Bench, Span};
+use crate::load::{Client, LoadReport, member};
+
+const PARTNER: &str = "bench";
+const API_KEY: &str = "lk_test_bench";
+const TPCB_SCALE: u32 = 50;
+const TPCB_CLIENTS: u32 = 32;
+
+pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(root.join(".cache"))?;
+    let mut server = PostgresConfig::new(folder.path().join("postgres"));
+    server.settings = [("shared_buffers", "1GB"), ("max_wal_size", "4GB"), ("max_connections", "100")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    let postgres = tokio::task::spawn_blocking(move || Postgres::start(&server)).await??;
+    let mut report = Report::new("redeem", config.seed);
+    report.setting("members", config.members);
+    report.setting("seconds_each", config.duration.0.as_secs_f64());
+    report.setting("load", "daftari load, a process of its own on the same machine");
+    report.setting("server", "daftari api, a process of its own: authentication, idempotency, sequences, leaf; not sealed meanwhile");
+    report.setting("postgres", "fsync, full_page_writes, synchronous_commit on; shared_buffers 1 GB");
+
+    let seconds = config.duration.0.as_secs().max(1);
+    let program = root.join(".cache/pgbench/bin/pgbench");
+    let pgbench = Pgbench { program: &program, url: postgres.url("postgres") };
+    pgbench.fill(TPCB_SCALE).await?;
+    let tpcb = pgbench.tpcb(TPCB_CLIENTS, seconds).await?;
+    report.figure("tpcb_tps", tpcb, "transactions/s (pgbench, scale 50, 32 clients)");
+
+    let url = store::test_database(&postgres.url("postgres")).await?;
+    let key_file = folder.path().join("wrapping.key");
+    prepare(&url, &key_file, config.members).await?;
+    let api = Api::start(&url, &key_file).await?;
+    for (connections, goal) in [(64, None), (256, Some(3.0))] {
+        let load = load(config, api.address, connections).await?;
+        ensure!(load.failed == 0, "{} redeems failed", load.failed);
+        let rate = load.succeeded as f64 / load.seconds;
+        report.figure(&format!("redeem_http_{connections}"), rate, "redeems/s");
+        report.figure(&format!("redeem_http_{connections}_p50_ms"), f64::from(load.p50_us) / 1000.0, "ms");
+        report.figure(&format!("redeem_http_{connections}_p99_ms"), f64::from(load.p99_us) / 1000.0, "ms");
+        match goal {
+            Some(goal) => report.figure_at_least("redeem_http_vs_tpcb", rate / tpcb, "× TPC-B", goal),
+            None => report.figure("redeem_http_64_vs_tpcb", rate / tpcb, "× TPC-B"),
+        }
+    }
+    drop(api);
+    let pool = store::connect(&url, 2).await?;
+    let books = store::check_books(&mut *pool.acquire().await?).await?;
+    report.figure("postings", books.leaves as f64, "postings, checked afterwards");
+    pool.close().await;
+    tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    Ok(report)
+}
+
+/// A program, its partner, a credential, and members who have enough.
+async fn prepare(url: &str, key_file: &Path, members: u32) -> anyhow::Result<()> {
+    let key = [7; 32];
+    crate::keys::write_secret(key_file, &hex::encode(key))?;
+    let pool = store::connect(url, 4).await?;
+    let log = LogIdentity { log_id: [1; 32], origin: "daftari.local/bench".to_owned() };
+    let mut conn = pool.acquire().await?;
+    store::ensure_log(&mut conn, &log).await?;
+    let spec = ProgramSpec {
+        name: "default".to_owned(),
+        enrols: true,
+        point_value: "0.10".to_owned(),
+        currency: "KES".to_owned(),
+        rule_set: br#"{"rates":{"grant":"1"}}"#.to_vec(),
+    };
+    let program = store::ensure_program(&mut conn, &Keyring::new(&key), &spec).await?;
+    store::ensure_partner(&mut conn, &Keyring::new(&key), program.program_id, PARTNER).await?;
+    let credential = Credential {
+        program_id: program.program_id,
+        owner: PARTNER.to_owned(),
+        scopes: vec!["loyalty:read".to_owned(), "loyalty:redeem".to_owned()],
+        partner_id: Some(PARTNER.to_owned()),
+        delegated: true,
+    };
+    store::ensure_credential(&mut conn, CredentialKind::ApiKey, API_KEY, &credential).await?;
+    drop(conn);
+    let (committer, task) = Committer::start(pool.clone(), &log, Keyring::new(&key)).await?;
+    for chunk in (0..members).collect::<Vec<_>>().chunks(1000) {
+        let grants = chunk.iter().map(|n| committer.submit(grant(program.program_id, member(*n))));
+        for answer in futures::future::join_all(grants).await {
+            answer?;
+        }
+    }
+    drop(committer);
+    task.await?;
+    pool.close().await;
+    Ok(())
+}
+
+fn grant(program: i16, member: Uuid) -> Request {
+    let payload = format!(
+        r#"{{"user_id":"{member}","type":"grant","amount":1000000000,"timestamp":"2026-01-01T00:00:00Z","event_id":"{member}"}}"#
+    );
+    let event = Event::parse(payload.as_bytes()).expect("the benchmark's own event is well formed");
+    Request {
+        program,
+        source: "event:bench".to_owned(),
+        key: event.id.clone(),
+        posting_id: Uuid::now_v7(),
+        command: LedgerCommand::Earn {
+            points: Points::new(1_000_000_000).expect("a billion points are within the limit"),
+            rule_set_hash: [1; 32],
+            event,
+            payload: payload.into_bytes(),
+        },
+        details: Details::default(),
+    }
+}
+
+/// `daftari api` in a process of its own.
+struct Api {
+    address: SocketAddr,
+    _process: Child,
+}
+
+impl Api {
+    async fn start(url: &str, key_file: &Path) -> anyhow::Result<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], devstack::free_port()?));
+        let process = Command::new(own_program()?)
+            .args(["--log-level", "warn", "api", "--listen", &address.to_string(), "--database-url", url])
+            .arg("--wrapping-key-file")
+            .arg(key_file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Ok(mut client) = Client::connect(address).await
+                && client
+                    .ask(b"GET /health/ready HTTP/1.1\r\nHost: bench\r\n\r\n")
+                    .await
+                    .is_ok_and(|it| it == 200)
+            {
+                return Ok(Self { address, _process: process });
+            }
+            ensure!(Instant::now() < deadline, "the API did not become ready in 20 s");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn load(config: &Bench, target: SocketAddr, connections: u32) -> anyhow::Result<LoadReport> {
+    let Span(duration) = config.duration;
+    let output = Command::new(own_program()?)
+        .args(["load", "--target", &target.to_string(), "--api-key", API_KEY, "--partner", PARTNER])
+        .args(["--members", &config.members.to_string(), "--connections", &connections.to_string()])
+        .args(["--duration", &format!("{}ms", duration.as_millis())])
+        .args(["--seed", &(config.seed + u64::from(connections)).to_string()])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    ensure!(output.status.success(), "the load process failed");
+    serde_json::from_slice(&output.stdout).context("the load process printed no report")
+}
+
+fn own_program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find this program's own file")
+}

@@ -1,0 +1,84 @@
+//! What a benchmark says: a table for people, one JSON object for programs.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+
+/// One benchmark's figures, and the goals that they are held against.
+pub(super) struct Report {
+    bench: &'static str,
+    seed: u64,
+    settings: Map<String, Value>,
+    figures: Vec<(String, f64, &'static str)>,
+    goals: Vec<(String, String, bool)>,
+}
+
+impl Report {
+    pub(super) fn new(bench: &'static str, seed: u64) -> Self {
+        Self { bench, seed, settings: Map::new(), figures: Vec::new(), goals: Vec::new() }
+    }
+
+    /// Says how it was measured.
+    pub(super) fn setting(&mut self, name: &str, value: impl Into<Value>) {
+        self.settings.insert(name.to_owned(), value.into());
+    }
+
+    pub(super) fn figure(&mut self, name: &str, value: f64, unit: &'static str) {
+        self.figures.push((name.to_owned(), value, unit));
+    }
+
+    /// A figure that is to be at least this much.
+    pub(super) fn figure_at_least(&mut self, name: &str, value: f64, unit: &'static str, goal: f64) {
+        self.figure(name, value, unit);
+        self.goals.push((name.to_owned(), format!("≥ {goal}"), goal <= value));
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        let figures: Map<_, _> =
+            self.figures.iter().map(|(name, value, _)| (name.clone(), json!(value))).collect();
+        let goals: Map<_, _> = self
+            .goals
+            .iter()
+            .map(|(name, goal, met)| (name.clone(), json!({"goal": goal, "met": met})))
+            .collect();
+        json!({
+            "bench": self.bench,
+            "seed": self.seed,
+            "machine": machine(),
+            "settings": self.settings,
+            "figures": figures,
+            "goals": goals,
+        })
+        .to_string()
+    }
+
+    pub(super) fn to_table(&self) -> String {
+        let mut table = format!("{} on {}, seed {}\n", self.bench, machine(), self.seed);
+        for (name, value) in &self.settings {
+            let _ = writeln!(table, "  {name}: {}", value.as_str().map_or(value.to_string(), str::to_owned));
+        }
+        for (name, value, unit) in &self.figures {
+            let digits = if value.abs() < 100.0 { 2 } else { 0 };
+            let _ = write!(table, "  {name:<32} {value:>12.digits$} {unit}");
+            if let Some((_, goal, met)) = self.goals.iter().find(|it| it.0 == *name) {
+                let _ = write!(table, "   goal {goal}: {}", if *met { "met" } else { "missed" });
+            }
+            table.push('\n');
+        }
+        table
+    }
+}
+
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = std::thread::available_parallelism().map_or(0, |it| it.get());
+    let model = read("/proc/cpuinfo")
+        .lines()
+        .find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned()))
+        .unwrap_or_else(|| "unknown processor".to_owned());
+    let memory_kib: u64 = read("/proc/meminfo")
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    format!("{cpus} × {model}, {} GiB", memory_kib.div_ceil(1024 * 1024))
+}

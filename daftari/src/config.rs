@@ -1,0 +1,428 @@
+//! What each role is told. One documented struct per role; nothing else reads the environment.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A loyalty-points ledger that nobody has to trust.
+#[derive(Debug, Parser)]
+#[command(name = "daftari", version)]
+pub(crate) struct Config {
+    #[command(flatten)]
+    pub(crate) logging: Logging,
+    #[command(subcommand)]
+    pub(crate) role: Role,
+}
+
+/// What this process does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Run the whole system on this machine, with an embedded default for everything outside.
+    Up(Up),
+    /// Serve the API for apps and partners.
+    Api(Api),
+    /// Take events from Kafka.
+    Ingest(Ingest),
+    /// Seal the log and anchor it.
+    Anchor(Anchor),
+    /// Serve checkpoints, tiles, receipts and the verification page.
+    Verifier(Verifier),
+    /// Check a receipt.
+    Verify(Verify),
+    /// Bring the database to this version's schema and begin the log.
+    Migrate(Migrate),
+    /// Look into the books.
+    #[command(subcommand)]
+    Books(Books),
+    /// Run a benchmark.
+    Bench(Bench),
+    /// Make load for a benchmark: the process that the benchmark measures against.
+    #[command(hide = true)]
+    Load(Load),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logging {
+    /// How log lines are written to standard error.
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub(crate) log_format: LogFormat,
+    /// What is logged: a level, or directives such as `info,store=debug`.
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", global = true)]
+    pub(crate) log_level: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// A URL that may hold a password, which it never shows.
+#[derive(Clone)]
+pub(crate) struct SecretUrl(pub(crate) String);
+
+impl FromStr for SecretUrl {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Ok(Self(url.to_owned()))
+        } else {
+            Err("a database URL begins with postgres://".to_owned())
+        }
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+            Some((scheme, (_, host))) => write!(f, "{scheme}://[redacted]@{host}"),
+            None => f.write_str(&self.0),
+        }
+    }
+}
+
+/// A text that it never shows.
+#[derive(Clone)]
+pub(crate) struct SecretText(pub(crate) String);
+
+impl FromStr for SecretText {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// A span of time, written as in `500ms`, `2s`, `5m` or `1h`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
+        let number: u64 =
+            digits.parse().map_err(|_| "a span of time is a number and ms, s, m or h".to_owned())?;
+        let millis = match &text[digits.len()..] {
+            "ms" => Some(1),
+            "s" => Some(1000),
+            "m" => Some(60_000),
+            "h" => Some(3_600_000),
+            _ => None,
+        };
+        let millis = millis.and_then(|it: u64| it.checked_mul(number));
+        Ok(Self(Duration::from_millis(millis.ok_or("a span of time is a number and ms, s, m or h")?)))
+    }
+}
+
+/// Twenty bytes in hexadecimal with 0x.
+pub(crate) fn parse_address(text: &str) -> anyhow::Result<[u8; 20]> {
+    let mut address = [0; 20];
+    let digits =
+        text.strip_prefix("0x").with_context(|| format!("{text:?} is not an address: it begins with 0x"))?;
+    hex::decode_to_slice(digits, &mut address)
+        .with_context(|| format!("{text:?} is not an address of 20 bytes"))?;
+    Ok(address)
+}
+
+/// The database, and the key that wraps the secrets in it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Database {
+    /// The PostgreSQL database of the books.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretUrl,
+    /// How many connections this process may hold.
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 20)]
+    pub(crate) database_connections: u32,
+    /// The file with the wrapping key: 32 bytes in hexadecimal, kept outside the database and its backups.
+    #[arg(long, env = "WRAPPING_KEY_FILE")]
+    pub(crate) wrapping_key_file: PathBuf,
+    /// The program that this process serves.
+    #[arg(long, env = "PROGRAM", default_value = "default")]
+    pub(crate) program: String,
+}
+
+/// The log and its signing key.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Log {
+    /// The log's origin: the name that its checkpoints carry.
+    #[arg(long, env = "LOG_ORIGIN")]
+    pub(crate) origin: String,
+    /// The file with the log's signing key. It is made when it is not there.
+    #[arg(long, env = "LOG_KEY_FILE")]
+    pub(crate) log_key_file: PathBuf,
+}
+
+/// Run the whole system on this machine.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Up {
+    /// The folder for everything that must survive a restart: keys, database, chain, tiles, logs.
+    #[arg(long, env = "DATA_DIR", default_value = ".daftari")]
+    pub(crate) data_dir: PathBuf,
+    /// Where the API and the page listen. Without it, port 8080 of the loopback, or a free one.
+    #[arg(long, env = "LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Another PostgreSQL than the embedded one.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<SecretUrl>,
+    /// Another chain than the embedded anvil. It must know anvil's development accounts.
+    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
+    pub(crate) chain_rpc_url: Option<SecretText>,
+    /// Also start Kafka and take events from it. Needs Java.
+    #[arg(long)]
+    pub(crate) kafka: bool,
+    /// Take events from these brokers.
+    #[arg(long, env = "KAFKA_BROKERS", conflicts_with = "kafka")]
+    pub(crate) kafka_brokers: Option<String>,
+    /// The folder with the built verification page.
+    #[arg(long, env = "WEB_DIR", default_value = "web/dist")]
+    pub(crate) web_dir: PathBuf,
+    /// How long to wait between two anchors at least.
+    #[arg(long, env = "ANCHOR_GAP", default_value = "2s")]
+    pub(crate) anchor_gap: Span,
+}
+
+/// Serve the API.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Api {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// Where to listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// The address under which callers reach the API and the receipts, if it is another.
+    #[arg(long, env = "PUBLIC_URL")]
+    pub(crate) public_url: Option<String>,
+}
+
+/// Take events from Kafka.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Ingest {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// The Kafka brokers.
+    #[arg(long, env = "KAFKA_BROKERS")]
+    pub(crate) kafka_brokers: String,
+    /// The topic of events, keyed by user.
+    #[arg(long, env = "KAFKA_TOPIC", default_value = "loyalty.events")]
+    pub(crate) kafka_topic: String,
+    /// The consumer group; its members share the topic's partitions.
+    #[arg(long, env = "KAFKA_GROUP", default_value = "daftari")]
+    pub(crate) kafka_group: String,
+    /// Where `/health` and `/metrics` listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8081")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Seal the log and anchor it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Anchor {
+    /// The PostgreSQL database of the books.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretUrl,
+    #[command(flatten)]
+    pub(crate) log: Log,
+    /// The folder of bundles, tiles and the checkpoint.
+    #[arg(long, env = "TILE_DIR")]
+    pub(crate) tile_dir: PathBuf,
+    /// The chain's JSON-RPC. Without it the log is sealed and not anchored.
+    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true, requires_all = ["contract", "registrant", "chain_key_file"])]
+    pub(crate) chain_rpc_url: Option<SecretText>,
+    /// The AuditLog contract.
+    #[arg(long, env = "AUDIT_CONTRACT")]
+    pub(crate) contract: Option<String>,
+    /// Who registered the log in it.
+    #[arg(long, env = "AUDIT_REGISTRANT")]
+    pub(crate) registrant: Option<String>,
+    /// The file with the private key that pays for anchors, in hexadecimal.
+    #[arg(long, env = "CHAIN_KEY_FILE")]
+    pub(crate) chain_key_file: Option<PathBuf>,
+    /// How long to wait between two anchors at least.
+    #[arg(long, env = "ANCHOR_GAP", default_value = "5m")]
+    pub(crate) anchor_gap: Span,
+    /// Where `/health` and `/metrics` listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8082")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Serve checkpoints, tiles, receipts and the verification page.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Verifier {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// The folder of bundles, tiles and the checkpoint.
+    #[arg(long, env = "TILE_DIR")]
+    pub(crate) tile_dir: PathBuf,
+    /// The policy that the page shows as a default.
+    #[arg(long, env = "POLICY_FILE")]
+    pub(crate) policy_file: PathBuf,
+    /// The JSON-RPC that the page asks by default; it must be reachable from browsers.
+    #[arg(long, env = "PUBLIC_CHAIN_RPC_URL")]
+    pub(crate) public_chain_rpc_url: Option<String>,
+    /// The folder with the built verification page.
+    #[arg(long, env = "WEB_DIR", default_value = "web/dist")]
+    pub(crate) web_dir: PathBuf,
+    /// Where to listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8083")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Verify {
+    /// The receipt: a file, `-` for standard input, or an http(s) URL.
+    pub(crate) receipt: String,
+    /// The policy file: the log's key, its witnesses, where it is anchored.
+    #[arg(long, env = "POLICY_FILE", required_unless_present = "key")]
+    pub(crate) policy: Option<PathBuf>,
+    /// The log's public key, in the form `<origin>+<id>+<key>`, instead of a policy.
+    #[arg(long, conflicts_with = "policy")]
+    pub(crate) key: Option<String>,
+    /// The chain's JSON-RPC: check the anchor too.
+    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
+    pub(crate) rpc: Option<SecretText>,
+    /// The AuditLog contract, where the policy names none.
+    #[arg(long, requires_all = ["registrant", "rpc"])]
+    pub(crate) contract: Option<String>,
+    /// Who registered the log in the contract.
+    #[arg(long, requires = "contract")]
+    pub(crate) registrant: Option<String>,
+    /// The API key for a receipt behind a URL.
+    #[arg(long, env = "DAFTARI_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<SecretText>,
+    /// Ask again for this long while the receipt is not sealed or not anchored yet.
+    #[arg(long)]
+    pub(crate) wait: Option<Span>,
+    /// Print the verdict as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Bring the database to this version's schema and begin the log.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) log: Log,
+}
+
+/// Look into the books.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Books {
+    /// Recompute everything and name the first thing that is wrong.
+    Check {
+        /// The PostgreSQL database of the books.
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database_url: SecretUrl,
+    },
+    /// List the events that were not posted, with the reason.
+    Rejects {
+        #[command(flatten)]
+        database: Database,
+        /// Only those after this number.
+        #[arg(long, default_value_t = 0)]
+        after: i64,
+    },
+}
+
+/// Run a benchmark.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Bench {
+    /// Which: `redeem`.
+    pub(crate) name: String,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How long each figure is measured.
+    #[arg(long, default_value = "10s")]
+    pub(crate) duration: Span,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many members take part.
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) members: u32,
+}
+
+/// Make load for a benchmark.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Load {
+    /// The API.
+    #[arg(long)]
+    pub(crate) target: SocketAddr,
+    /// The API key.
+    #[arg(long)]
+    pub(crate) api_key: SecretText,
+    /// The partner.
+    #[arg(long)]
+    pub(crate) partner: String,
+    /// The members, as the number of them: member `n` is the UUID of that number.
+    #[arg(long)]
+    pub(crate) members: u32,
+    /// How many connections ask at once.
+    #[arg(long)]
+    pub(crate) connections: u32,
+    /// For how long.
+    #[arg(long)]
+    pub(crate) duration: Span,
+    /// The seed.
+    #[arg(long)]
+    pub(crate) seed: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Config::command().debug_assert();
+    }
+
+    #[test]
+    fn a_printed_configuration_shows_no_secret() {
+        let words = [
+            "daftari",
+            "api",
+            "--database-url",
+            "postgres://daftari:hunter2@127.0.0.1:5432/books",
+            "--wrapping-key-file",
+            "wrapping.key",
+        ];
+        let printed = format!("{:?}", Config::parse_from(words));
+        assert!(printed.contains("postgres://[redacted]@127.0.0.1:5432/books"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+        let words =
+            ["daftari", "verify", "r", "--key", "k", "--api-key", "lk_test_1", "--rpc", "https://rpc/token"];
+        let printed = format!("{:?}", Config::parse_from(words));
+        assert!(!printed.contains("lk_test_1") && !printed.contains("token"), "{printed}");
+    }
+
+    #[test]
+    fn a_bad_configuration_is_one_clear_error() {
+        let words = ["daftari", "api", "--database-url", "mysql://x", "--wrapping-key-file", "k"];
+        let error = Config::try_parse_from(words).unwrap_err().to_string();
+        assert!(error.contains("a database URL begins with postgres://"), "{error}");
+        let error =
+            Config::try_parse_from(["daftari", "up", "--anchor-gap", "5 days"]).unwrap_err().to_string();
+        assert!(error.contains("a span of time"), "{error}");
+    }
+}

@@ -1,0 +1,78 @@
+//! Files that hold secrets: readable by their owner only.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use store::Keyring;
+use zeroize::Zeroizing;
+
+/// Writes a secret into a new file with mode 0600; an existing file is left as it is.
+pub(crate) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            file.write_all(secret.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all().with_context(|| format!("cannot write {}", path.display()))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+    }
+}
+
+/// Writes a file that only its owner may read, replacing what it held.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Reads a secret from a file that nobody else may read.
+pub(crate) fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let metadata = path.metadata().with_context(|| format!("cannot read {}", path.display()))?;
+    let mode = metadata.permissions().mode();
+    ensure!(mode & 0o077 == 0, "{} can be read by others: give it mode 0600", path.display());
+    let text = Zeroizing::new(std::fs::read_to_string(path)?);
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// The 32 bytes in hexadecimal that this file holds.
+pub(crate) fn read_key(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    let text = read_secret(path)?;
+    let mut key = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text.trim_start_matches("0x"), key.as_mut())
+        .ok()
+        .with_context(|| format!("{} does not hold 32 bytes in hexadecimal", path.display()))?;
+    Ok(key)
+}
+
+/// The keyring of the wrapping key in this file.
+pub(crate) fn keyring(path: &Path) -> anyhow::Result<Keyring> {
+    Ok(Keyring::new(&*read_key(path)?))
+}
+
+/// 32 random bytes in hexadecimal.
+pub(crate) fn random_hex() -> anyhow::Result<String> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(bytes.as_mut()).context("the operating system gives no random bytes")?;
+    Ok(hex::encode(bytes.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_secret(&path, &random_hex().unwrap()).unwrap();
+        let first = read_key(&path).unwrap();
+        write_secret(&path, &random_hex().unwrap()).unwrap();
+        assert_eq!(read_key(&path).unwrap(), first, "a key is never overwritten");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(read_key(&path).unwrap_err().to_string().contains("can be read by others"));
+    }
+}

@@ -1,0 +1,46 @@
+//! The one executable. Each role reads its configuration, opens its doors, runs, and drains when it is told to stop.
+
+mod bench;
+mod config;
+mod keys;
+mod load;
+mod logging;
+mod roles;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{Config, Role};
+
+fn main() -> ExitCode {
+    // A configuration that cannot be read ends the process here, with one sentence, before anything connects.
+    let config = Config::parse();
+    match run(config) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("daftari: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    logging::start(&config.logging)?;
+    tracing::debug!(?config, "configured");
+    match config.role {
+        Role::Up(config) => roles::up::run(config).await?,
+        Role::Api(config) => roles::api::run(config).await?,
+        Role::Ingest(config) => roles::ingest::run(config).await?,
+        Role::Anchor(config) => roles::anchor::run(config).await?,
+        Role::Verifier(config) => roles::verifier::run(config).await?,
+        Role::Verify(config) => return Ok(roles::verify::run(config).await),
+        Role::Migrate(config) => roles::migrate::run(config).await?,
+        Role::Books(command) => roles::books::run(command).await?,
+        Role::Bench(config) => bench::run(config).await?,
+        Role::Load(config) => load::run(config).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

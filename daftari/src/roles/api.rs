@@ -1,0 +1,38 @@
+//! `daftari api`: REST for apps and partners.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use api::{Api, Gate, Operations};
+use ingest::Intake;
+use store::Committer;
+use tokio::net::TcpListener;
+
+use crate::config;
+use crate::roles::OpenBooks;
+use crate::{logging, signals};
+
+pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
+    let stop = signals::stop_on_signal()?;
+    let metrics = logging::collect_metrics()?;
+    let books = OpenBooks::open(&config.database).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let (committer, committing) = Committer::start(books.pool.clone(), &books.log, books.keyring()?).await?;
+    let api = Arc::new(assemble(&books, committer, &public_url)?);
+    let operations = Operations { pool: books.pool.clone(), metrics, public_url };
+    tracing::info!(listen = %config.listen, "the API answers");
+    api::serve(listener, api::router(api, operations), stop).await?;
+    // The last handle went with the router: what was handed in is committed, then the committer ends.
+    Ok(committing.await?)
+}
+
+/// The API of these books.
+pub(crate) fn assemble(books: &OpenBooks, committer: Committer, public_url: &str) -> anyhow::Result<Api> {
+    let program_id = books.program.program_id;
+    let intake = Intake::new(committer.clone(), books.pool.clone(), program_id);
+    let gate = Gate::new(books.pool.clone(), program_id);
+    Ok(Api::new(books.pool.clone(), committer, intake, gate, &books.program, public_url)?)
+}

@@ -1,0 +1,44 @@
+//! `daftari books`: looks into the books from outside.
+
+use anyhow::Context;
+
+use crate::config::Books;
+use crate::keys;
+
+/// How many rejected events are shown at a time.
+const PAGE: i64 = 100;
+
+pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
+    match command {
+        Books::Check { database_url } => {
+            let pool = store::connect(&database_url.0, 1).await.context("cannot use the database")?;
+            let report = store::check_books(&mut *pool.acquire().await?).await?;
+            println!(
+                "The books are right: {} leaves, {} entries, root {}.",
+                report.leaves,
+                report.entries,
+                hex::encode(report.root)
+            );
+        }
+        Books::Rejects { database, after } => {
+            let pool =
+                store::connect(&database.database_url.0, 1).await.context("cannot use the database")?;
+            let mut conn = pool.acquire().await?;
+            let keyring = keys::keyring(&database.wrapping_key_file)?;
+            let program = store::program_named(&mut conn, &keyring, &database.program).await?;
+            let program = program.with_context(|| format!("there is no program {:?}", database.program))?;
+            for event in store::rejected_events(&mut conn, program.program_id, after, PAGE).await? {
+                println!(
+                    "{}  {}  {}  {}: {}\n    {}",
+                    event.rejected_event_id,
+                    event.first_seen_at,
+                    event.origin,
+                    event.reason,
+                    event.detail,
+                    String::from_utf8_lossy(&event.payload).escape_debug()
+                );
+            }
+        }
+    }
+    Ok(())
+}

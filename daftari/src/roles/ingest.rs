@@ -1,0 +1,31 @@
+//! `daftari ingest`: events from Kafka.
+
+use anyhow::Context;
+use ingest::{ConsumerConfig, Intake};
+use store::Committer;
+use tokio::net::TcpListener;
+
+use crate::config::Ingest;
+use crate::roles::{OpenBooks, serve_operations};
+use crate::{logging, signals};
+
+pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
+    let stop = signals::stop_on_signal()?;
+    let metrics = logging::collect_metrics()?;
+    let books = OpenBooks::open(&config.database).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let (committer, committing) = Committer::start(books.pool.clone(), &books.log, books.keyring()?).await?;
+    let intake = Intake::new(committer, books.pool.clone(), books.program.program_id);
+    let consumer = ConsumerConfig {
+        topic: config.kafka_topic,
+        group: config.kafka_group,
+        ..ConsumerConfig::new(config.kafka_brokers)
+    };
+    let operations = tokio::spawn(serve_operations(listener, books.pool.clone(), metrics, stop.clone()));
+    ingest::consume(intake, &consumer, stop.clone()).await?;
+    stop.cancel();
+    operations.await??;
+    Ok(committing.await?)
+}

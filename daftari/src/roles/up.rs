@@ -1,0 +1,190 @@
+//! `daftari up`: the whole system in one process, with an embedded default for everything outside.
+
+mod greeting;
+mod home;
+mod parts;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anchor_worker::{LogKey, PlaceConfig};
+use anyhow::{Context, bail};
+use api::Operations;
+use chain::{Account, Chain, dev};
+use ingest::{ConsumerConfig, Intake};
+use proof::AnchorPlace;
+use store::{Committer, Credential, CredentialKind, ProgramSpec};
+use tiles::TileFolder;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Database, SecretUrl, Up};
+use crate::roles::{OpenBooks, anchor, api as api_role, verifier as verifier_role};
+use crate::{keys, logging, signals};
+use greeting::Facts;
+use home::Home;
+use parts::Parts;
+
+const PROGRAM: &str = "default";
+const PARTNER: &str = "duka";
+const RULE_SET: &[u8] = br#"{"rates":{"purchase":"0.1","airtime":"0.05"}}"#;
+const USUAL_PORT: u16 = 8080;
+
+pub(crate) async fn run(config: Up) -> anyhow::Result<()> {
+    let stop = signals::stop_on_signal()?;
+    if !config.web_dir.join("index.html").exists() {
+        bail!("{} holds no page: build it with web/fetch and npm run build", config.web_dir.display());
+    }
+    let home = Home::open(&config.data_dir)?;
+    let listener = listen(config.listen).await?;
+    let parts = tokio::select! {
+        parts = Parts::start(&config, &home) => parts?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let served = serve(&config, &home, &parts, listener, stop).await;
+    eprintln!("up: stopping what was started");
+    parts.stop().await?;
+    served
+}
+
+async fn listen(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+    if let Some(address) = asked {
+        return TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"));
+    }
+    match TcpListener::bind(("127.0.0.1", USUAL_PORT)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => {
+            eprintln!("up: port {USUAL_PORT} is taken: using a free one");
+            Ok(TcpListener::bind(("127.0.0.1", 0)).await?)
+        }
+    }
+}
+
+async fn serve(
+    config: &Up,
+    home: &Home,
+    parts: &Parts,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let metrics = logging::collect_metrics()?;
+    let public_url = format!("http://{}", listener.local_addr()?);
+    let key = LogKey::open(&home.log_key(), &home.origin()?)?;
+    let vkey = key.verifier_key().encode();
+    let database = Database {
+        database_url: SecretUrl(parts.database_url.clone()),
+        database_connections: 20,
+        wrapping_key_file: home.wrapping_key(),
+        program: PROGRAM.to_owned(),
+    };
+    provision(&database, home, &key).await?;
+    let books = OpenBooks::open(&database).await?;
+
+    let (place, anchored_at) = development_place(config, parts, &books).await?;
+    let policy = policy(&vkey, anchored_at);
+    std::fs::write(home.path("policy.txt"), &policy)?;
+    let tiles = home.path("log");
+    let page = verifier_role::page(&config.web_dir, policy, Some(&parts.chain_rpc_url));
+    let proofs = Arc::new(verifier_role::assemble(&books, TileFolder::open(&tiles)?, page)?);
+
+    let (committer, committing) = Committer::start(books.pool.clone(), &books.log, books.keyring()?).await?;
+    let mut roles = JoinSet::new();
+    if let Some(brokers) = &parts.kafka_brokers {
+        ingest::ensure_topic(brokers, ingest::EVENTS_TOPIC, 4).await?;
+        let intake = Intake::new(committer.clone(), books.pool.clone(), books.program.program_id);
+        let (consumer, stop) = (ConsumerConfig::new(brokers.clone()), stop.clone());
+        roles.spawn(async move { Ok(ingest::consume(intake, &consumer, stop).await?) });
+    }
+    let worker = anchor::worker(books.pool.clone(), TileFolder::open(&tiles)?, key, vec![place]);
+    let stopping = stop.clone();
+    roles.spawn(async move { Ok(anchor_worker::run(worker, stopping).await?) });
+
+    let api = Arc::new(api_role::assemble(&books, committer, &public_url)?);
+    let operations = Operations { pool: books.pool.clone(), metrics, public_url: public_url.clone() };
+    let router = api::complete(api::routes(api).merge(verifier::routes(proofs)), operations);
+    let stopping = stop.clone();
+    roles.spawn(async move { Ok(api::serve(listener, router, stopping).await?) });
+
+    let facts = Facts {
+        api: public_url,
+        chain_rpc_url: parts.chain_rpc_url.clone(),
+        database_url: parts.database_url.clone(),
+        kafka_brokers: parts.kafka_brokers.clone(),
+        contract: format!("0x{}", hex::encode(anchored_at.contract)),
+        registrant: format!("0x{}", hex::encode(anchored_at.registrant)),
+        log_key: vkey,
+        policy: home.path("policy.txt"),
+        redemption: home.path("redemption.json"),
+        api_key: home.api_key()?,
+        token: home.token()?,
+        partner: PARTNER,
+    };
+    keys::write_private(&home.path("up.json"), &serde_json::to_string_pretty(&facts)?)?;
+    print!("{}", facts.greeting());
+
+    // The first role to end, for whatever reason, ends the others: half a system would only look like one.
+    let mut outcome = Ok(());
+    while let Some(ended) = roles.join_next().await {
+        stop.cancel();
+        let ended: anyhow::Result<()> = ended.context("a role panicked").and_then(|it| it);
+        if let (Err(error), true) = (ended, outcome.is_ok()) {
+            outcome = Err(error);
+        }
+    }
+    committing.await?;
+    books.pool.close().await;
+    outcome
+}
+
+/// The schema, the log, and a program with a partner and a development credential; what is there already stays.
+async fn provision(database: &Database, home: &Home, key: &LogKey) -> anyhow::Result<()> {
+    let keyring = keys::keyring(&home.wrapping_key())?;
+    let pool = store::connect(&database.database_url.0, 2).await.context("cannot use the database")?;
+    store::migrate(&pool).await?;
+    let mut conn = pool.acquire().await?;
+    store::ensure_log(&mut conn, &key.log()).await?;
+    let spec = ProgramSpec {
+        name: PROGRAM.to_owned(),
+        enrols: true,
+        point_value: "0.10".to_owned(),
+        currency: "KES".to_owned(),
+        rule_set: RULE_SET.to_vec(),
+    };
+    let program = store::ensure_program(&mut conn, &keyring, &spec).await?;
+    store::ensure_partner(&mut conn, &keyring, program.program_id, PARTNER).await?;
+    let credential = Credential {
+        program_id: program.program_id,
+        owner: "development".to_owned(),
+        scopes: ["loyalty:read", "loyalty:redeem", "loyalty:earn"].map(str::to_owned).to_vec(),
+        partner_id: Some(PARTNER.to_owned()),
+        delegated: true,
+    };
+    store::ensure_credential(&mut conn, CredentialKind::ApiKey, &home.api_key()?, &credential).await?;
+    store::ensure_credential(&mut conn, CredentialKind::BearerToken, &home.token()?, &credential).await?;
+    drop(conn);
+    pool.close().await;
+    Ok(())
+}
+
+/// The contract on the development chain, with the log registered, and anvil's well-known account that anchors.
+async fn development_place(
+    config: &Up,
+    parts: &Parts,
+    books: &OpenBooks,
+) -> anyhow::Result<(PlaceConfig, AnchorPlace)> {
+    let account = Account::from_key(dev::DEV_KEY)?;
+    let chain = Chain::connect(&parts.chain_rpc_url).await.context("cannot use the chain")?;
+    let audit_log = dev::ensure_contract(&chain, &account, &books.log.log_id).await?;
+    let at = audit_log.place();
+    Ok((anchor::place_of(audit_log, account, config.anchor_gap.0), at))
+}
+
+fn policy(vkey: &str, at: AnchorPlace) -> String {
+    format!(
+        "# What a verifier of this log trusts. Made by `daftari up` for development.\nlog {vkey}\nanchor {} 0x{} 0x{}\nquorum none\n",
+        at.chain_id,
+        hex::encode(at.contract),
+        hex::encode(at.registrant)
+    )
+}

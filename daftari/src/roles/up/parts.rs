@@ -1,0 +1,77 @@
+//! What runs beside Daftari on this machine: embedded, unless a URL says where else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use devstack::{Anvil, AnvilConfig, Kafka, KafkaConfig, Postgres, PostgresConfig};
+
+use super::home::Home;
+use crate::config::Up;
+
+/// The parts, and where they are. The embedded ones stop when this is stopped, or with the process.
+pub(super) struct Parts {
+    pub(super) database_url: String,
+    pub(super) chain_rpc_url: String,
+    pub(super) kafka_brokers: Option<String>,
+    postgres: Option<Postgres>,
+    anvil: Option<Anvil>,
+    kafka: Option<Kafka>,
+}
+
+impl Parts {
+    /// Starts what is embedded, and says so.
+    pub(super) async fn start(config: &Up, home: &Home) -> anyhow::Result<Self> {
+        let config = config.clone();
+        let folders = [home.path("postgres"), home.path("anvil"), home.path("kafka")];
+        tokio::task::spawn_blocking(move || Self::start_blocking(&config, folders)).await?
+    }
+
+    fn start_blocking(config: &Up, [postgres, anvil, kafka]: [PathBuf; 3]) -> anyhow::Result<Self> {
+        let mut parts = Self {
+            database_url: config.database_url.as_ref().map(|it| it.0.clone()).unwrap_or_default(),
+            chain_rpc_url: config.chain_rpc_url.as_ref().map(|it| it.0.clone()).unwrap_or_default(),
+            kafka_brokers: config.kafka_brokers.clone(),
+            postgres: None,
+            anvil: None,
+            kafka: None,
+        };
+        if config.database_url.is_none() {
+            eprintln!("up: starting PostgreSQL");
+            let started =
+                Postgres::start(&PostgresConfig::new(postgres)).context("PostgreSQL did not start")?;
+            parts.database_url = started.url("postgres");
+            parts.postgres = Some(started);
+        }
+        if config.chain_rpc_url.is_none() {
+            eprintln!("up: starting anvil, a local chain");
+            std::fs::create_dir_all(&anvil)?;
+            let started = Anvil::start(&AnvilConfig {
+                state_file: Some(anvil.join("state.json")),
+                block_time: Some(Duration::from_secs(1)),
+                ..AnvilConfig::default()
+            })
+            .context("anvil did not start")?;
+            parts.chain_rpc_url = started.url();
+            parts.anvil = Some(started);
+        }
+        if config.kafka {
+            eprintln!("up: starting Kafka");
+            let started = Kafka::start(&KafkaConfig::new(kafka)).context("Kafka did not start")?;
+            parts.kafka_brokers = Some(started.brokers());
+            parts.kafka = Some(started);
+        }
+        Ok(parts)
+    }
+
+    /// Stops what is embedded, the database last.
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        tokio::task::spawn_blocking(move || {
+            self.kafka.map(Kafka::stop).transpose()?;
+            self.anvil.map(Anvil::stop).transpose()?;
+            self.postgres.map(Postgres::stop).transpose()?;
+            anyhow::Ok(())
+        })
+        .await?
+    }
+}

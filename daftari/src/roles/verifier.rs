@@ -1,0 +1,46 @@
+//! `daftari verifier`: checkpoints, tiles, receipts and the verification page.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use api::{Gate, Operations};
+use serde_json::json;
+use tiles::TileFolder;
+use tokio::net::TcpListener;
+use verifier::{Page, ProofService};
+
+use crate::config::Verifier;
+use crate::roles::OpenBooks;
+use crate::{logging, signals};
+
+pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
+    let stop = signals::stop_on_signal()?;
+    let metrics = logging::collect_metrics()?;
+    let books = OpenBooks::open(&config.database).await?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", config.listen))?;
+    let policy = std::fs::read_to_string(&config.policy_file)
+        .with_context(|| format!("cannot read {}", config.policy_file.display()))?;
+    let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
+    let service = Arc::new(assemble(&books, TileFolder::open(&config.tile_dir)?, page)?);
+    let public_url = format!("http://{}", config.listen);
+    let operations = Operations { pool: books.pool, metrics, public_url };
+    tracing::info!(listen = %config.listen, "the proof service answers");
+    Ok(api::serve(listener, verifier::router(service, operations), stop).await?)
+}
+
+/// The page of this folder, with what it proposes.
+pub(crate) fn page(folder: &Path, policy: String, rpc_url: Option<&str>) -> Page {
+    Page { folder: folder.to_owned(), policy, chain: json!({"rpc_url": rpc_url}).to_string() }
+}
+
+/// The proof service over these books.
+pub(crate) fn assemble(books: &OpenBooks, tiles: TileFolder, page: Page) -> anyhow::Result<ProofService> {
+    let program_id = books.program.program_id;
+    let gate = Gate::new(books.pool.clone(), program_id);
+    let keyring = Arc::new(books.keyring()?);
+    let log = books.log.clone();
+    Ok(ProofService::new(books.pool.clone(), keyring, log, program_id, Arc::new(tiles), gate, page)?)
+}

@@ -1,0 +1,109 @@
+//! `daftari verify`: fetches a receipt and what the chain says of it, and prints the verdict.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use chain::Chain;
+use proof::{AnchorPlace, Policy, RECEIPT_BYTES_MAX, VerifierKey};
+use verifier::Report;
+
+use crate::config::{Verify, parse_address};
+
+/// How often a receipt that is not there yet is asked for again.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+pub(crate) async fn run(config: Verify) -> ExitCode {
+    let report = match judge(&config).await {
+        Ok(report) => report,
+        Err(error) => verifier::could_not_check(&format!("{error:#}")),
+    };
+    if config.json {
+        println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+    } else {
+        println!("{}", report.sentence);
+    }
+    ExitCode::from(report.exit_status)
+}
+
+async fn judge(config: &Verify) -> anyhow::Result<Report> {
+    let policy = policy(config).await?;
+    let deadline = Instant::now() + config.wait.map_or(Duration::ZERO, |it| it.0);
+    loop {
+        let report = match fetch(config).await? {
+            Some(receipt) => {
+                verifier::check(&receipt, &policy, config.rpc.as_ref().map(|it| it.0.as_str())).await
+            }
+            None => verifier::could_not_check("the posting is not sealed yet, ask again in a moment"),
+        };
+        // Only what time mends is worth waiting for.
+        if report.exit_status != 2 || deadline <= Instant::now() {
+            return Ok(report);
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+async fn policy(config: &Verify) -> anyhow::Result<Policy> {
+    let mut policy = match (&config.policy, &config.key) {
+        (Some(path), _) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the policy {} cannot be read", path.display()))?;
+            Policy::parse(&text)?
+        }
+        (None, Some(key)) => {
+            Policy::of_log(VerifierKey::parse(key).context("--key is not a log's public key")?)
+        }
+        (None, None) => bail!("give --policy or --key: what you trust never comes from the receipt"),
+    };
+    if let (Some(contract), Some(registrant), Some(rpc)) = (&config.contract, &config.registrant, &config.rpc)
+    {
+        let (contract, registrant) = (parse_address(contract)?, parse_address(registrant)?);
+        let chain_id = Chain::connect(&rpc.0).await?.id();
+        policy.anchors = vec![AnchorPlace { chain_id, contract, registrant }];
+    }
+    Ok(policy)
+}
+
+/// The receipt's bytes; nothing where the posting is not sealed yet.
+async fn fetch(config: &Verify) -> anyhow::Result<Option<Vec<u8>>> {
+    let source = config.receipt.as_str();
+    if source.starts_with("http://") || source.starts_with("https://") {
+        return download(config).await;
+    }
+    let mut bytes = Vec::new();
+    let limit = RECEIPT_BYTES_MAX as u64 + 1;
+    match source {
+        "-" => {
+            std::io::stdin().take(limit).read_to_end(&mut bytes).context("standard input cannot be read")?
+        }
+        path => std::fs::File::open(path)
+            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+            .with_context(|| format!("the receipt {path} cannot be read"))?,
+    };
+    Ok(Some(bytes))
+}
+
+async fn download(config: &Verify) -> anyhow::Result<Option<Vec<u8>>> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
+    let mut request = client.get(&config.receipt);
+    if let Some(key) = &config.api_key {
+        request = request.header("X-API-Key", &key.0);
+    }
+    let mut response = request.send().await.with_context(|| format!("{} does not answer", config.receipt))?;
+    match response.status().as_u16() {
+        200 => {}
+        202 => return Ok(None),
+        401 | 403 => bail!("{} asks for a credential that may read it: give --api-key", config.receipt),
+        status => bail!("{} answered with status {status}", config.receipt),
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.context("the receipt's download broke off")? {
+        bytes.extend_from_slice(&chunk);
+        if RECEIPT_BYTES_MAX < bytes.len() {
+            break;
+        }
+    }
+    Ok(Some(bytes))
+}
