@@ -52,7 +52,7 @@ pub(crate) struct Logging {
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     pub(crate) log_format: LogFormat,
     /// What is logged: a level, or directives such as `info,store=debug`.
-    #[arg(long, env = "LOG_LEVEL", default_value = "info", global = true)]
+    #[arg(long, env = "LOG_LEVEL", default_value = "info,sqlx=warn", global = true)]
     pub(crate) log_level: String,
 }
 

@@ -95,6 +95,11 @@ impl Policy {
                 _ => return Err(at("it is not one of log, witness, group, quorum, anchor with its words")),
             }
         }
+        // A forgotten line must not switch the witnesses off.
+        if !has_quorum && !policy.witnesses.is_empty() {
+            let problem = "it names witnesses and no quorum: say how many are enough, or quorum none";
+            return Err(PolicyError { line: text.lines().count(), problem });
+        }
         Ok(policy)
     }
 
@@ -102,6 +107,9 @@ impl Policy {
         let key = VerifierKey::parse(vkey).map_err(|error| error.0)?;
         if !key.is_log_key() {
             return Err("a log's key is Ed25519, type 0x01");
+        }
+        if self.log_keys.contains(&key) {
+            return Err("a key is named once");
         }
         self.log_keys.push(key);
         Ok(())
@@ -111,6 +119,9 @@ impl Policy {
         let key = VerifierKey::parse(vkey).map_err(|error| error.0)?;
         if !key.is_witness_key() {
             return Err("a witness's key is an Ed25519 cosignature key, type 0x04");
+        }
+        if self.witnesses.iter().any(|(_, it)| *it == key) {
+            return Err("a key is named once");
         }
         if name == "none" || self.is_named(name) {
             return Err("a name is given once, and none is not a name");

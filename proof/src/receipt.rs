@@ -144,18 +144,34 @@ impl<T: PartValue> Part<T> {
             }
         }
     }
+}
 
-    fn read(kind: LeafKind, state: u8, reader: &mut Reader<'_>) -> Result<Self, ReceiptError> {
+/// A part as it lies in `extra`, before its value is looked at: a fault of the layout comes before a fault of a part.
+enum RawPart<'a> {
+    Closed(Hash),
+    Opened(Hash, &'a [u8]),
+}
+
+impl<'a> RawPart<'a> {
+    fn read(state: u8, reader: &mut Reader<'a>) -> Result<Self, ReceiptError> {
         match state {
             1 => Ok(Self::Closed(reader.array().map_err(extra)?)),
             2 => {
                 let salt = reader.array().map_err(extra)?;
                 let length = usize::from(reader.u16().map_err(extra)?);
-                let bytes = reader.slice(length).map_err(extra)?;
-                let value = T::from_part(kind, bytes).map_err(|error| ReceiptError::Part(error.0))?;
-                Ok(Self::Opened { salt, value })
+                Ok(Self::Opened(salt, reader.slice(length).map_err(extra)?))
             }
             _ => Err(ReceiptError::Extra("a part is neither closed nor opened")),
+        }
+    }
+
+    fn open<T: PartValue>(self, kind: LeafKind) -> Result<Part<T>, ReceiptError> {
+        match self {
+            Self::Closed(commitment) => Ok(Part::Closed(commitment)),
+            Self::Opened(salt, bytes) => {
+                let value = T::from_part(kind, bytes).map_err(|error| ReceiptError::Part(error.0))?;
+                Ok(Part::Opened { salt, value })
+            }
         }
     }
 }
@@ -253,14 +269,14 @@ impl OpenedLeaf {
             .ok_or(ReceiptError::Extra("its kind is unknown"))?;
         let log_id = reader.array().map_err(extra)?;
         let state = reader.u8().map_err(extra)?;
-        let header = Part::read(kind, state, &mut reader)?;
+        let header = RawPart::read(state, &mut reader)?;
         let state = reader.u8().map_err(extra)?;
-        let details = Part::read(kind, state, &mut reader)?;
+        let details = RawPart::read(state, &mut reader)?;
         let body = match reader.u8().map_err(extra)? {
             0 if kind.has_body() => return Err(ReceiptError::Extra("a body is missing")),
             0 => None,
             _ if !kind.has_body() => return Err(ReceiptError::Extra("a posting has no body")),
-            state => Some(Part::read(kind, state, &mut reader)?),
+            state => Some(RawPart::read(state, &mut reader)?),
         };
         let count = reader.u8().map_err(extra)?;
         if count != 0 && !kind.is_posting() {
@@ -269,7 +285,7 @@ impl OpenedLeaf {
         let mut entries = Vec::with_capacity(usize::from(count));
         for _ in 0..count {
             let state = reader.u8().map_err(extra)?;
-            entries.push(Part::read(kind, state, &mut reader)?);
+            entries.push(RawPart::read(state, &mut reader)?);
         }
         let count = reader.u8().map_err(extra)?;
         if HINTS_MAX < count {
@@ -280,7 +296,15 @@ impl OpenedLeaf {
             hints.push(AnchorHint::read(&mut reader).map_err(extra)?);
         }
         reader.end().map_err(extra)?;
-        let leaf = Self { kind, log_id, header, details, body, entries, hints };
+        let leaf = Self {
+            kind,
+            log_id,
+            header: header.open(kind)?,
+            details: details.open(kind)?,
+            body: body.map(|it| it.open(kind)).transpose()?,
+            entries: entries.into_iter().map(|it| it.open(kind)).collect::<Result<_, _>>()?,
+            hints,
+        };
         leaf.check(leaf_index).map_err(ReceiptError::Part)?;
         Ok(leaf)
     }

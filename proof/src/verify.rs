@@ -136,7 +136,7 @@ fn check_signatures(note: &SignedNote, origin: &str, policy: &Policy) -> Result<
     }
     let mut cosigned = BTreeSet::new();
     for line in &note.signatures {
-        let named = log_keys().map(|key| (None, key));
+        let named = policy.log_keys.iter().map(|key| (None, key));
         let witnesses = policy.witnesses.iter().map(|(name, key)| (Some(name.as_str()), key));
         for (witness, key) in named.chain(witnesses).filter(|(_, key)| key.is_named_by(line)) {
             if !key.verifies(&note.text, line) {

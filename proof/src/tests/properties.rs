@@ -200,3 +200,31 @@ fn a_size_is_never_taken_from_the_prover() {
     let policy = Policy::of_log(samples::signer().verifier_key());
     assert_eq!(verify(receipt.encode().as_bytes(), &policy), Err(Refusal::BadSignature));
 }
+
+#[track_caller]
+fn check_policy(lines: &str, problem: Option<&str>) {
+    let parsed = Policy::parse(lines).map_err(|error| error.problem);
+    assert_eq!(parsed.err(), problem, "{lines}");
+}
+
+#[test]
+fn a_policy_is_read_whole_or_refused() {
+    let log = samples::signer().verifier_key().encode();
+    let witness = "witness.example/one+e5ef5ac8+BNVCB9oZSXfc9Grb/sK8LnW1LVqKQhhP7f3AACTw4+ja";
+    check_policy(&format!("# a comment\n\nlog {log}\n"), None);
+    check_policy(&format!("log {log}\nlog {log}"), Some("a key is named once"));
+    check_policy("log nonsense", Some("a vkey has a name, an id and a key"));
+    check_policy("logs x", Some("it is not one of log, witness, group, quorum, anchor with its words"));
+    check_policy("quorum nobody", Some("the quorum is not defined above"));
+    check_policy("quorum none\nquorum none", Some("there is exactly one quorum"));
+    check_policy("group g all", Some("a group's threshold is all, any, or a number of its members"));
+    check_policy("group g 1 w", Some("a group's members are defined above, each in one group once"));
+    check_policy("anchor 137 0x12 0x34", Some("an anchor is a chain id, a contract and a registrant"));
+    let [contract, registrant] = ["11", "aB"].map(|it| it.repeat(20));
+    check_policy(&format!("anchor 137 0x{contract} 0x{registrant}"), None);
+    let forgotten = "it names witnesses and no quorum: say how many are enough, or quorum none";
+    check_policy(&format!("log {log}\nwitness w {witness}"), Some(forgotten));
+    check_policy(&format!("log {log}\nwitness w {witness}\nquorum w"), None);
+    check_policy(&format!("witness w {witness}\nwitness v {witness}"), Some("a key is named once"));
+    check_policy(&format!("log {witness}"), Some("a log's key is Ed25519, type 0x01"));
+}

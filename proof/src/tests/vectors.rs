@@ -205,6 +205,7 @@ fn receipt() {
     let witnessed =
         format!("{policy}witness w1 {one}\nwitness w2 {two}\ngroup both all w1 w2\nquorum both\n");
     let other = Signer::new("other.example/log", &[8; 32]).unwrap();
+    let two_logs = format!("{policy}log {}\n", other.verifier_key().encode());
     let same_name = Signer::new(ORIGIN, &[9; 32]).unwrap();
 
     let text = sound.encode();
@@ -264,6 +265,14 @@ fn receipt() {
         ),
         ("an unknown signature beside it", &policy, text.clone() + &one_line, "valid"),
         ("two witnesses of two", &witnessed, text.clone() + &one_line + &two_line, "valid"),
+        ("a log of another origin that did not sign", &two_logs, text.clone(), "valid"),
+        (
+            "another log's key named on the checkpoint",
+            &two_logs,
+            text.clone() + &Signature { bytes: vec![1; 64], ..other.sign("x\n") }.encode(),
+            "bad_signature",
+        ),
+        ("seventy unknown signatures", &policy, text.clone() + &one_line.repeat(70), "valid"),
         ("the same witness twice", &witnessed, text.clone() + &one_line + &one_line, "quorum_missing"),
         ("no witness", &witnessed, text.clone(), "quorum_missing"),
         ("longer than 64 KiB", &policy, text.clone() + &"x".repeat(RECEIPT_BYTES_MAX), "too_long"),
@@ -289,6 +298,21 @@ fn receipt() {
         ("extra of an unknown kind", &policy, raw(&|it| it[1] = 8), "malformed_extra"),
         ("a part in an unknown state", &policy, raw(&|it| it[34] = 3), "malformed_extra"),
         ("extra with loose base64", &policy, text.replacen("extra A", "extra  A", 1), "malformed_extra"),
+        (
+            "a fault of a part before a fault of the layout",
+            &policy,
+            raw(&|it| {
+                it[header_at + 16] = 0;
+                it.push(0);
+            }),
+            "malformed_extra",
+        ),
+        (
+            "a control character in the checkpoint",
+            &policy,
+            text.replacen("\n8\n", "\n8\t\n", 1),
+            "malformed_checkpoint",
+        ),
         ("a header of a map in a posting", &policy, raw(&|it| it[header_at + 16] = 0), "malformed_part"),
         (
             "a header effective after it is recorded",
