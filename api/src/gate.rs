@@ -48,11 +48,13 @@ pub struct Gate {
     inner: Arc<Inner>,
 }
 
+/// A credential's kind and its secret's hash: a secret itself does not stay in memory longer than its request.
+type Shown = (u8, [u8; 32]);
+
 struct Inner {
     pool: PgPool,
     program_id: i16,
-    // By the secret's hash: a secret itself does not stay in memory longer than its request.
-    known: RwLock<HashMap<(u8, [u8; 32]), Arc<Known>>>,
+    known: RwLock<HashMap<Shown, Arc<Known>>>,
 }
 
 struct Known {
@@ -120,7 +122,7 @@ impl Gate {
         Ok(found)
     }
 
-    fn known(&self, key: &(u8, [u8; 32])) -> Option<Arc<Credential>> {
+    fn known(&self, key: &Shown) -> Option<Arc<Credential>> {
         let known = self.inner.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(key)?;
         let age = known.asked.elapsed();

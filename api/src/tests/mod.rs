@@ -117,7 +117,7 @@ impl World {
     }
 
     async fn check_books(&self) -> store::BooksReport {
-        store::check_books(&mut *self.pool.acquire().await.unwrap()).await.unwrap()
+        store::check_books(&mut self.pool.acquire().await.unwrap()).await.unwrap()
     }
 }
 

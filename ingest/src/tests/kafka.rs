@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use devstack::{Postgres, Scratch, test_postgres_config};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -173,4 +174,37 @@ async fn an_event_waits_for_a_database_that_is_away() {
     consumer.stop().await;
     drop(holder);
     world.check_books().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_restarts_takes_no_event_with_it() {
+    let scratch = Scratch::new().unwrap();
+    let mut postgres = test_postgres_config(scratch.path());
+    postgres.port = Some(devstack::free_port().unwrap());
+    let start = || {
+        let config = postgres.clone();
+        async { tokio::task::spawn_blocking(move || Postgres::start(&config)).await.unwrap().unwrap() }
+    };
+    let server = start().await;
+    let (world, config) = (World::on(&server.url("postgres"), true).await, topic(1).await);
+    let consumer = Consumer::start(&world, &config);
+    let early: Vec<_> = (0..10).map(|n| keyed("amina", &format!("e-{n}"), 1)).collect();
+    send(&config, &early).await;
+    until("the first events are posted", async || world.leaves().await == 10).await;
+
+    tokio::task::spawn_blocking(move || server.stop()).await.unwrap().unwrap();
+    let mut late: Vec<_> = (10..20).map(|n| keyed("amina", &format!("e-{n}"), 1)).collect();
+    late.insert(5, ("amina".to_owned(), b"poison".to_vec()));
+    send(&config, &late).await;
+    // While it is away there is no verdict for anybody, the poison included.
+    until("an event has no verdict", async || world.intake.accept(b"other poison", "http").await.is_err())
+        .await;
+
+    let _server = start().await;
+    let after = world.reconnected().await;
+    until("the late events are posted", async || after.leaves().await == 20).await;
+    until("the poison is kept", async || after.rejected().await.len() == 1).await;
+    consumer.stop().await;
+    assert_eq!(after.check_books().await.leaves, 20);
+    assert_eq!(balances(&after, &["amina".into()]).await["amina"], 20);
 }

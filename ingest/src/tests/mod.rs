@@ -12,6 +12,7 @@ use crate::{Intake, RejectCode, Verdict};
 const RULES: &[u8] = br#"{"rates":{"purchase":"1"}}"#;
 
 struct World {
+    url: String,
     pool: PgPool,
     intake: Intake,
     program_id: i16,
@@ -24,7 +25,12 @@ impl World {
 
     async fn where_events_enrol(enrols: bool) -> Self {
         let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
-        let pool = store::connect(&store::test_database(&server).await.unwrap(), 8).await.unwrap();
+        Self::on(&server, enrols).await
+    }
+
+    async fn on(server: &str, enrols: bool) -> Self {
+        let url = store::test_database(server).await.unwrap();
+        let pool = store::connect(&url, 8).await.unwrap();
         let keyring = Keyring::new(&[7; 32]);
         let log = LogIdentity { log_id: [1; 32], origin: "log.test".into() };
         let spec = ProgramSpec {
@@ -40,7 +46,13 @@ impl World {
         drop(conn);
         let (committer, _) = Committer::start(pool.clone(), &log, keyring).await.unwrap();
         let intake = Intake::new(committer, pool.clone(), program_id);
-        Self { pool, intake, program_id }
+        Self { url, pool, intake, program_id }
+    }
+
+    /// The same world, read through new connections.
+    async fn reconnected(&self) -> Self {
+        let pool = store::connect(&self.url, 8).await.unwrap();
+        Self { url: self.url.clone(), pool, intake: self.intake.clone(), program_id: self.program_id }
     }
 
     async fn rejected(&self) -> Vec<RejectedEvent> {
@@ -49,11 +61,11 @@ impl World {
     }
 
     async fn leaves(&self) -> u64 {
-        store::log_size(&mut *self.pool.acquire().await.unwrap()).await.unwrap()
+        store::log_size(&mut self.pool.acquire().await.unwrap()).await.unwrap()
     }
 
     async fn check_books(&self) -> store::BooksReport {
-        store::check_books(&mut *self.pool.acquire().await.unwrap()).await.unwrap()
+        store::check_books(&mut self.pool.acquire().await.unwrap()).await.unwrap()
     }
 }
 
@@ -132,7 +144,7 @@ async fn new_rules_are_seen_without_a_restart() {
     let statement = r#"insert into rule_set (program_id, version, hash, document)
         select program_id, 2, sha256(document), document
         from (select program_id, '{"rates":{"walk":"2"}}'::text::bytea as document from program) as newer"#;
-    store::tamper(&mut *world.pool.acquire().await.unwrap(), statement).await.unwrap();
+    store::tamper(&mut world.pool.acquire().await.unwrap(), statement).await.unwrap();
     let mut tries = 0;
     until("the new rate counts", async || {
         tries += 1;
