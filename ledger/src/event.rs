@@ -65,11 +65,10 @@ impl Event {
     pub fn parse(payload: &[u8]) -> Result<Self, EventError> {
         let raw: Raw<'_> =
             serde_json::from_slice(payload).map_err(|error| EventError::Json(error.to_string()))?;
-        let user = word("user_id", scalar(raw.user_id), 200)?;
+        let user = word("user_id", scalar("user_id", raw.user_id)?, 200)?;
         let kind = word("type", raw.r#type, 100)?;
-        let amount = Decimal::from_str_exact(&scalar(raw.amount)).map_err(|_| EventError::Field {
-            field: "amount",
-            problem: "it is not a decimal of at most 28 digits",
+        let amount = Decimal::from_str_exact(&scalar("amount", raw.amount)?).map_err(|_| {
+            EventError::Field { field: "amount", problem: "it is not a decimal of at most 28 digits" }
         })?;
         if amount.is_sign_negative() {
             return Err(EventError::Field { field: "amount", problem: "it is below zero" });
@@ -110,8 +109,13 @@ impl Event {
 }
 
 /// A JSON string's text, or a JSON number as it stands there.
-fn scalar(value: &RawValue) -> String {
-    serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned())
+fn scalar(field: &'static str, value: &RawValue) -> Result<String, EventError> {
+    let json = value.get();
+    match json.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(json).map_err(|error| EventError::Json(error.to_string())),
+        Some(b'-' | b'0'..=b'9') => Ok(json.to_owned()),
+        _ => Err(EventError::Field { field, problem: "it is neither a text nor a number" }),
+    }
 }
 
 fn word(field: &'static str, text: String, length_max: usize) -> Result<String, EventError> {

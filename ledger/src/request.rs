@@ -73,8 +73,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// The fingerprint of the canonical request, version 1. It does not cover the key, the posting's id, or the bytes
-    /// in which the request arrived: the same wish through another door is the same request.
+    /// The fingerprint of the canonical request, version 1. It covers what the caller wishes and nothing else: not the
+    /// key, the posting's id, the bytes in which the request arrived, or the rate that we add to it.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hasher = Sha256::new();
         hasher.update([1]);
@@ -94,7 +94,7 @@ impl Request {
                 field(partner.as_bytes());
             }
         }
-        field(&self.details.encode());
+        field(&Details { rate: None, ..self.details.clone() }.encode());
         hasher.finalize().into()
     }
 }

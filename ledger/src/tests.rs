@@ -158,6 +158,10 @@ fn events_are_read_exactly_or_refused() {
     check_event(&EVENT.replace("2026-01-15T10:00:00Z", "2026-01-15"), Err("timestamp"));
     check_event(&EVENT.replace("2026-01-15T10:00:00Z", "1969-01-15T10:00:00Z"), Err("before 1970"));
     check_event(&EVENT.replace("\"456\"", "\"\""), Err("user_id"));
+    for odd in ["null", "true", "{}", "[]"] {
+        check_event(&EVENT.replace("\"456\"", odd), Err("user_id: it is neither a text nor a number"));
+        check_event(&EVENT.replace("150.00", odd), Err("amount: it is neither a text nor a number"));
+    }
     check_event(&EVENT.replace("\"user_id\"", "\"user\""), Err("missing field `user_id`"));
     check_event("[]", Err("JSON object"));
 }
@@ -214,6 +218,8 @@ fn a_fingerprint_tells_requests_apart_and_nothing_else() {
     assert_ne!(other.fingerprint(), request(redeem(15)).fingerprint());
     other = request(redeem(15));
     (other.key, other.posting_id) = ("another".to_owned(), Uuid::max());
+    // A rate is ours, not the caller's: a retry after it has changed is still the same request.
+    other.details.rate = Some(proof::Text::new("0.20 KES").unwrap());
     assert_eq!(other.fingerprint(), request(redeem(15)).fingerprint());
 }
 

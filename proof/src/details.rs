@@ -3,20 +3,20 @@
 use crate::bytes::{DecodeError, Reader};
 use crate::hash::{Hash, T_DETAILS, hash};
 
-/// A text of 1 to 1,000 bytes.
+/// A text of 1 to 2,000 bytes: 500 characters, whatever they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text(String);
 
-/// A text that is empty or longer than 1,000 bytes.
+/// A text that is empty or longer than 2,000 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a text has 1 to 1,000 bytes")]
+#[error("a text has 1 to 2,000 bytes")]
 pub struct TextLength;
 
 impl Text {
-    /// Takes a text of 1 to 1,000 bytes.
+    /// Takes a text of 1 to 2,000 bytes.
     pub fn new(text: impl Into<String>) -> Result<Self, TextLength> {
         let text = text.into();
-        if (1..=1000).contains(&text.len()) { Ok(Self(text)) } else { Err(TextLength) }
+        if (1..=2000).contains(&text.len()) { Ok(Self(text)) } else { Err(TextLength) }
     }
 
     /// The text.
@@ -25,7 +25,7 @@ impl Text {
     }
 
     pub(crate) fn encode_into(&self, bytes: &mut Vec<u8>) {
-        let length = u16::try_from(self.0.len()).expect("a text has at most 1,000 bytes");
+        let length = u16::try_from(self.0.len()).expect("a text has at most 2,000 bytes");
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(self.0.as_bytes());
     }

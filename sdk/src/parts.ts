@@ -212,7 +212,7 @@ function takeTextIf(cursor: Cursor, present: number): string | null {
 
 function takeText(cursor: Cursor): string {
   const length = takeU16(cursor);
-  if (length < 1 || length > 1000) throw new Malformed("a text is not of 1 to 1,000 bytes");
+  if (length < 1 || length > 2000) throw new Malformed("a text is not of 1 to 2,000 bytes");
   return textOf(take(cursor, length));
 }
 

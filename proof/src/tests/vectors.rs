@@ -246,8 +246,17 @@ fn receipt() {
             cases.push((name, &policy, samples::receipt(&leaves, index).encode(), "valid"));
         }
     }
+    let long = {
+        let mut leaves = leaves.clone();
+        if let Part::Opened { value, .. } = &mut leaves[1].details {
+            value.description = Some(Text::new("\u{1f375}".repeat(500)).unwrap());
+        }
+        samples::receipt(&leaves, 1).encode()
+    };
+    assert!(Text::new("x".repeat(2001)).is_err() && Text::new("").is_err());
     let header_at = 2 + 32 + 1 + 32 + 2;
     cases.extend([
+        ("a description of 500 characters", &policy, long, "valid"),
         ("the member's own side only", &policy, member_only.encode(), "valid"),
         (
             "a hint that says anything",
