@@ -1,9 +1,15 @@
 //! The system under test: the built executable, started as a user starts it, and asked from outside.
 
 mod api;
+mod ask;
+mod chain;
+mod machine;
 mod process;
 mod system;
 
 pub use api::{Api, Reply};
-pub use process::{Process, daftari, eventually, root};
-pub use system::System;
+pub use ask::{Answered, answer_of, bash, node};
+pub use chain::JsonRpc;
+pub use machine::{kill_all, lasting_port, processes_of, root};
+pub use process::{Process, daftari, eventually};
+pub use system::{System, check_books};

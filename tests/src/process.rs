@@ -1,28 +1,27 @@
 //! Processes that are started, watched and ended by a journey.
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::machine::root;
+
 /// How long anything may take before the journey fails.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How much of a log a failing journey shows.
+const TAIL_LINES: usize = 60;
 
-/// The checkout's root.
-pub fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout is there")
-}
-
-/// The built executable, beside the test binary that runs now.
+/// The built executable, beside the test binary that runs now. It ends with the test that started it, however that ends.
 pub fn daftari() -> Command {
     let own = std::env::current_exe().expect("a test knows its own file");
     let program = own.parent().and_then(|it| it.parent()).expect("tests are in deps/").join("daftari");
     assert!(program.exists(), "{} is not built: run cargo build --workspace first", program.display());
-    let mut command = Command::new(program);
-    command.env_clear();
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program).current_dir(root()).env_clear();
     for name in ["PATH", "HOME", "TMPDIR", "JAVA_HOME", "LANG"] {
         #[expect(
             clippy::disallowed_methods,
@@ -48,18 +47,22 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
     }
 }
 
-/// A running process, with its standard output at hand.
+/// A running process, with its standard output at hand and its standard error in a file. When a journey fails, it shows
+/// how that file ends.
 pub struct Process {
     child: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
+    log: PathBuf,
 }
 
 impl Process {
-    /// Starts a command.
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("the command starts");
+    /// Starts a command. Its log goes behind what the file holds already.
+    pub fn start(mut command: Command, log: &Path) -> Self {
+        let file = std::fs::File::options().create(true).append(true).open(log);
+        command.stdout(Stdio::piped()).stderr(file.expect("the log can be written"));
+        let mut child = command.spawn().expect("the command starts");
         let stdout = child.stdout.take().expect("standard output is piped");
-        Self { child, lines: BufReader::new(stdout).lines() }
+        Self { child, lines: BufReader::new(stdout).lines(), log: log.to_owned() }
     }
 
     /// Lines of standard output up to and including the first that holds this text.
@@ -84,17 +87,48 @@ impl Process {
         self.child.id().expect("the process runs")
     }
 
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).expect("the log can be read");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Sends SIGKILL and waits for the end.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("the process can be killed");
     }
 
+    /// Waits for the end of a process that ends by itself.
+    pub async fn end(mut self) -> Option<i32> {
+        self.end_within(PATIENCE).await
+    }
+
     /// Sends a signal by name, as a user would, and gives the exit code.
-    pub async fn end_with(mut self, signal: &str) -> Option<i32> {
+    pub async fn end_with(mut self, signal: &str, patience: Duration) -> Option<i32> {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status().await;
-        assert!(sent.expect("kill is installed").success());
-        let status =
-            tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends when it is told to");
+        assert!(sent.expect("kill is installed").success(), "it had ended by itself");
+        self.end_within(patience).await
+    }
+
+    async fn end_within(&mut self, patience: Duration) -> Option<i32> {
+        let ended = tokio::time::timeout(patience, self.child.wait()).await;
+        let status = ended.unwrap_or_else(|_| panic!("it has not ended within {patience:?}"));
         status.expect("it can be waited for").code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+            eprintln!("{} ends with:\n{tail}", self.log.display());
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! The whole system, as `daftari up` runs it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use devstack::Scratch;
 use serde_json::Value;
-use tempfile::TempDir;
 
 use crate::api::Api;
-use crate::process::{Process, daftari, root};
+use crate::ask::{Answered, answer_of};
+use crate::process::{Process, daftari};
 
 /// A system that runs, in a folder that may outlive it.
 pub struct System {
@@ -19,36 +21,20 @@ pub struct System {
 }
 
 impl System {
-    /// A folder for a system's data, removed when it is dropped. Everyone may pass through it, because PostgreSQL's
-    /// user must where the tests run as root.
-    pub fn folder() -> TempDir {
-        use std::os::unix::fs::PermissionsExt;
-        let everyone_passes = std::fs::Permissions::from_mode(0o711);
-        tempfile::Builder::new()
-            .prefix("journey-")
-            .permissions(everyone_passes)
-            .tempdir()
-            .expect("a folder can be made")
+    /// A folder for a system's data, in memory where there is room, removed when it is dropped.
+    pub fn folder() -> Scratch {
+        Scratch::new().expect("a folder can be made")
     }
 
     /// Starts the system in this folder, with these further words, and waits until it says that it is ready.
     pub async fn up(folder: &Path, words: &[&str]) -> Self {
         let mut command = daftari();
-        command.current_dir(root());
-        command.args([
-            "--log-format",
-            "json",
-            "up",
-            "--listen",
-            "127.0.0.1:0",
-            "--anchor-gap",
-            "200ms",
-            "--data-dir",
-        ]);
+        command.args(["--log-format", "json", "up", "--anchor-gap", "200ms", "--data-dir"]);
         command.arg(folder).args(words);
-        let log = std::fs::File::options().create(true).append(true).open(folder.join("up.log"));
-        command.stderr(log.expect("the log can be written"));
-        let mut process = Process::start(command);
+        if !words.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        let mut process = Process::start(command, &folder.join("up.log"));
         let printed = process.lines_until("Ctrl-C stops").await;
         let facts = std::fs::read(folder.join("up.json")).expect("up says where everything is");
         Self { process, printed, facts: serde_json::from_slice(&facts).expect("up.json is JSON") }
@@ -64,16 +50,33 @@ impl System {
         Api::new(self.fact("api"), self.fact("api_key"), self.fact("partner"))
     }
 
+    /// Runs `daftari verify` with these words.
+    pub async fn verify(words: &[&str]) -> Answered {
+        let mut command = daftari();
+        command.arg("verify").args(words);
+        answer_of(command).await
+    }
+
     /// Recomputes the books from outside.
     pub async fn check_books(&self) -> store::BooksReport {
-        let pool = store::connect(self.fact("database_url"), 2).await.expect("the database answers");
-        let report = store::check_books(&mut *pool.acquire().await.expect("the database answers")).await;
-        pool.close().await;
-        report.expect("the books are right")
+        check_books(self.fact("database_url")).await
     }
 
     /// The policy file.
     pub fn policy(&self) -> PathBuf {
         self.fact("policy").into()
     }
+
+    /// Stops the system as Ctrl-C does; it must end well, with everything it has started.
+    pub async fn interrupt(self) {
+        assert_eq!(self.process.end_with("INT", Duration::from_secs(30)).await, Some(0));
+    }
+}
+
+/// Recomputes the books of a database.
+pub async fn check_books(database_url: &str) -> store::BooksReport {
+    let pool = store::connect(database_url, 2).await.expect("the database answers");
+    let report = store::check_books(&mut *pool.acquire().await.expect("the database answers")).await;
+    pool.close().await;
+    report.expect("the books are right")
 }

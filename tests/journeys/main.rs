@@ -1,0 +1,20 @@
+//! The journeys end to end, over the built executable with real PostgreSQL, anvil, Kafka and Chromium. Few and long:
+//! each tells one story, and after each the books are recomputed.
+
+mod newcomer;
+
+mod redemption;
+
+use serde_json::{Value, json};
+
+/// An event that earns a tenth of its amount.
+fn purchase(id: &str, user: &str, amount: i64) -> String {
+    let event: Value = json!({
+        "event_id": id,
+        "user_id": user,
+        "type": "purchase",
+        "amount": amount,
+        "timestamp": "2026-01-15T10:00:00Z",
+    });
+    event.to_string()
+}

@@ -1,0 +1,62 @@
+//! Programs that run, answer and end.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::machine::root;
+
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// What a program said, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Answered {
+    /// Fails the journey where it ended with another code.
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// Its standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+/// Runs a program to its end.
+pub async fn answer_of(mut command: Command) -> Answered {
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = ended.unwrap_or_else(|_| panic!("{command:?} does not end")).expect("the program starts");
+    Answered {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Pastes a line into a shell in the checkout.
+pub async fn bash(line: &str) -> Answered {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", line]).current_dir(root());
+    answer_of(shell).await
+}
+
+/// Runs one of the checkout's scripts for Node.
+pub async fn node(script: &Path, words: &[&str]) -> Answered {
+    let mut node = Command::new("node");
+    node.arg(script).args(words).current_dir(root());
+    answer_of(node).await
+}
