@@ -12,12 +12,16 @@ pub(crate) mod verify;
 use ::api::Operations;
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use store::{Keyring, LogIdentity, PgPool, Program};
+use store::{Committer, Keyring, LogIdentity, PgPool, Program};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Database;
 use crate::keys;
+
+/// One commits; another is made when that one was lost.
+const COMMITTER_CONNECTIONS: u32 = 2;
 
 /// The books of one program, open.
 pub(crate) struct OpenBooks {
@@ -42,6 +46,12 @@ impl OpenBooks {
         Ok(Self { pool, log, program, database: database.clone() })
     }
 
+    /// Starts the committer of these books on connections of its own: readers cannot keep it waiting.
+    pub(crate) async fn committer(&self) -> anyhow::Result<(Committer, JoinHandle<()>)> {
+        let pool = store::connect(&self.database.database_url.0, COMMITTER_CONNECTIONS).await?;
+        Ok(Committer::start(pool, &self.log, self.keyring()?).await?)
+    }
+
     /// The keyring, read anew: each user of it has its own.
     pub(crate) fn keyring(&self) -> anyhow::Result<Keyring> {
         keys::keyring(&self.database.wrapping_key_file)
@@ -58,4 +68,12 @@ pub(crate) async fn serve_operations(
     let public_url = format!("http://{}", listener.local_addr()?);
     let router = ::api::complete(axum::Router::new(), Operations { pool, metrics, public_url });
     Ok(::api::serve(listener, router, stop).await?)
+}
+
+/// Ends the rest when the committer ends before it was told to: it can only have panicked, and half a process would
+/// look like a whole one. Start-up recovers.
+pub(crate) async fn watch(committing: JoinHandle<()>, stop: CancellationToken) -> anyhow::Result<()> {
+    let ended = committing.await.context("the committer panicked");
+    stop.cancel();
+    ended
 }

@@ -9,7 +9,7 @@ use store::Committer;
 use tokio::net::TcpListener;
 
 use crate::config;
-use crate::roles::OpenBooks;
+use crate::roles::{OpenBooks, watch};
 use crate::{logging, signals};
 
 pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
@@ -20,13 +20,14 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
-    let (committer, committing) = Committer::start(books.pool.clone(), &books.log, books.keyring()?).await?;
+    let (committer, committing) = books.committer().await?;
+    let committing = tokio::spawn(watch(committing, stop.clone()));
     let api = Arc::new(assemble(&books, committer, &public_url)?);
     let operations = Operations { pool: books.pool.clone(), metrics, public_url };
     tracing::info!(listen = %config.listen, "the API answers");
     api::serve(listener, api::router(api, operations), stop).await?;
     // The last handle went with the router: what was handed in is committed, then the committer ends.
-    Ok(committing.await?)
+    committing.await?
 }
 
 /// The API of these books.

@@ -2,11 +2,10 @@
 
 use anyhow::Context;
 use ingest::{ConsumerConfig, Intake};
-use store::Committer;
 use tokio::net::TcpListener;
 
 use crate::config::Ingest;
-use crate::roles::{OpenBooks, serve_operations};
+use crate::roles::{OpenBooks, serve_operations, watch};
 use crate::{logging, signals};
 
 pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
@@ -16,7 +15,8 @@ pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let (committer, committing) = Committer::start(books.pool.clone(), &books.log, books.keyring()?).await?;
+    let (committer, committing) = books.committer().await?;
+    let committing = tokio::spawn(watch(committing, stop.clone()));
     let intake = Intake::new(committer, books.pool.clone(), books.program.program_id);
     let consumer = ConsumerConfig {
         topic: config.kafka_topic,
@@ -27,5 +27,5 @@ pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
     ingest::consume(intake, &consumer, stop.clone()).await?;
     stop.cancel();
     operations.await??;
-    Ok(committing.await?)
+    committing.await?
 }

@@ -13,14 +13,14 @@ use api::Operations;
 use chain::{Account, Chain, dev};
 use ingest::{ConsumerConfig, Intake};
 use proof::AnchorPlace;
-use store::{Committer, Credential, CredentialKind, ProgramSpec};
+use store::{Credential, CredentialKind, ProgramSpec};
 use tiles::TileFolder;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Database, SecretUrl, Up};
-use crate::roles::{OpenBooks, anchor, api as api_role, verifier as verifier_role};
+use crate::roles::{OpenBooks, anchor, api as api_role, verifier as verifier_role, watch};
 use crate::{keys, logging, signals};
 use greeting::Facts;
 use home::Home;
@@ -88,8 +88,9 @@ async fn serve(
     let page = verifier_role::page(&config.web_dir, policy, Some(&parts.chain_rpc_url));
     let proofs = Arc::new(verifier_role::assemble(&books, TileFolder::open(&tiles)?, page)?);
 
-    let (committer, committing) = Committer::start(books.pool.clone(), &books.log, books.keyring()?).await?;
+    let (committer, committing) = books.committer().await?;
     let mut roles = JoinSet::new();
+    roles.spawn(watch(committing, stop.clone()));
     if let Some(brokers) = &parts.kafka_brokers {
         ingest::ensure_topic(brokers, ingest::EVENTS_TOPIC, 4).await?;
         let intake = Intake::new(committer.clone(), books.pool.clone(), books.program.program_id);
@@ -132,7 +133,6 @@ async fn serve(
             outcome = Err(error);
         }
     }
-    committing.await?;
     books.pool.close().await;
     outcome
 }

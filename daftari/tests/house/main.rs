@@ -25,10 +25,12 @@ fn files_under(folder: &Path) -> Vec<PathBuf> {
             let name = item.file_name().to_string_lossy().into_owned();
             match item.file_type() {
                 Ok(kind) if kind.is_file() => files.push(item.path()),
-                Ok(kind) if kind.is_dir() => {
-                    if !name.starts_with('.') && !BUILT_OR_FETCHED.contains(&name.as_str()) {
-                        folders.push(item.path());
-                    }
+                Ok(kind)
+                    if kind.is_dir()
+                        && !name.starts_with('.')
+                        && !BUILT_OR_FETCHED.contains(&name.as_str()) =>
+                {
+                    folders.push(item.path());
                 }
                 _ => {}
             }

@@ -9,6 +9,8 @@ use devstack::{Anvil, AnvilConfig, Kafka, KafkaConfig, Postgres, PostgresConfig}
 use super::home::Home;
 use crate::config::Up;
 
+const USUAL_CHAIN_PORT: u16 = 8545;
+
 /// The parts, and where they are. The embedded ones stop when this is stopped, or with the process.
 pub(super) struct Parts {
     pub(super) database_url: String,
@@ -46,12 +48,18 @@ impl Parts {
         if config.chain_rpc_url.is_none() {
             eprintln!("up: starting anvil, a local chain");
             std::fs::create_dir_all(&anvil)?;
-            let started = Anvil::start(&AnvilConfig {
+            let at = |port| AnvilConfig {
                 state_file: Some(anvil.join("state.json")),
                 block_time: Some(Duration::from_secs(1)),
+                port,
                 ..AnvilConfig::default()
-            })
-            .context("anvil did not start")?;
+            };
+            // The port that wallets and scripts know, where nobody else has it.
+            let started = match Anvil::start(&at(Some(USUAL_CHAIN_PORT))) {
+                Err(devstack::Error::PortTaken { .. }) => Anvil::start(&at(None)),
+                started => started,
+            };
+            let started = started.context("anvil did not start")?;
             parts.chain_rpc_url = started.url();
             parts.anvil = Some(started);
         }
