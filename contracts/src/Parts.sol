@@ -73,7 +73,7 @@ struct Entry {
 library PartFormat {
     uint256 internal constant HEADER_BYTES = 129;
     uint256 internal constant ENTRY_BYTES = 146;
-    uint256 internal constant TEXT_BYTES_MAX = 1000;
+    uint256 internal constant TEXT_BYTES_MAX = 2000;
     uint8 internal constant DETAILS_KNOWN = 0x1f;
     uint64 internal constant NO_LEAF = type(uint64).max;
 
@@ -89,7 +89,7 @@ library PartFormat {
     error DetailsTooShort(uint256 length);
     /// This many bytes of the details are left over.
     error DetailsTooLong(uint256 excess);
-    /// A text has 1 to 1,000 bytes, not this many.
+    /// A text has 1 to 2,000 bytes, not this many.
     error TextLength(uint256 length);
     /// The text is not UTF-8 from this byte on.
     error TextNotUtf8(uint256 position);

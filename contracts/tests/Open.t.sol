@@ -237,12 +237,12 @@ contract OpenTest is Base {
         this.openDetailsOutside(part);
     }
 
-    /// Printable text of up to 1,000 bytes, made of random bytes.
+    /// Printable text of up to 2,000 bytes, made of random bytes.
     function readable(string memory text) private pure {
         bytes memory raw = bytes(text);
-        if (raw.length > 1000) {
+        if (raw.length > 2000) {
             assembly {
-                mstore(raw, 1000)
+                mstore(raw, 2000)
             }
         }
         for (uint256 i = 0; i < raw.length; ++i) {
@@ -264,12 +264,12 @@ contract OpenTest is Base {
         assertEq(abi.encode(openDetails(hex"00")), abi.encode(details));
     }
 
-    function test_openDetails_takesTextsOf1000BytesAndNoMore() public {
+    function test_openDetails_takesTextsOf2000BytesAndNoMore() public {
         Details memory details;
-        details.reason = string(new bytes(1000));
+        details.reason = string(new bytes(2000));
         assertEq(abi.encode(openDetails(write(details))), abi.encode(details));
-        details.reason = string(new bytes(1001));
-        checkDetailsRefused(write(details), abi.encodeWithSelector(PartFormat.TextLength.selector, 1001));
+        details.reason = string(new bytes(2001));
+        checkDetailsRefused(write(details), abi.encodeWithSelector(PartFormat.TextLength.selector, 2001));
     }
 
     function test_openDetails_refusesEmptyTexts() public {
