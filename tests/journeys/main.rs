@@ -3,6 +3,7 @@
 
 mod newcomer;
 
+mod receipt;
 mod redemption;
 
 use serde_json::{Value, json};

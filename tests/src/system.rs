@@ -1,6 +1,6 @@
 //! The whole system, as `daftari up` runs it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use devstack::Scratch;
@@ -60,11 +60,6 @@ impl System {
     /// Recomputes the books from outside.
     pub async fn check_books(&self) -> store::BooksReport {
         check_books(self.fact("database_url")).await
-    }
-
-    /// The policy file.
-    pub fn policy(&self) -> PathBuf {
-        self.fact("policy").into()
     }
 
     /// Stops the system as Ctrl-C does; it must end well, with everything it has started.
