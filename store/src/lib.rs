@@ -25,8 +25,9 @@ mod tamper;
 mod tests;
 
 pub use anchors::{
-    Anchor, AnchorAttempt, AttemptState, NewAttempt, anchors_covering, anchors_to_settle, forget_anchors_beyond, latest_anchor,
-    latest_anchor_age_ms, open_attempts, record_anchor, record_attempt_state, record_sending, store_attempt,
+    Anchor, AnchorAttempt, AttemptState, NewAttempt, anchors_covering, anchors_to_settle,
+    forget_anchors_beyond, latest_anchor, latest_anchor_age_ms, open_attempts, record_anchor,
+    record_attempt_state, record_sending, store_attempt,
 };
 pub use balances::{MemberBalance, member_balance};
 pub use batch::Answer;
@@ -44,7 +45,7 @@ pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, leaf_index_of, opened_posting};
 pub use programs::{Program, ProgramSpec, ensure_partner, ensure_program, program_named, rule_set};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events};
-#[doc(hidden)]
-pub use tamper::tamper;
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};
+#[doc(hidden)]
+pub use tamper::tamper;

@@ -66,7 +66,8 @@ pub async fn log_size(conn: &mut PgConnection) -> Result<u64, StoreError> {
 pub async fn log_identity(conn: &mut PgConnection) -> Result<LogIdentity, StoreError> {
     let row: Option<(Vec<u8>, String)> =
         sqlx::query_as("select log_id, origin from log_head").fetch_optional(conn).await?;
-    let (log_id, origin) =
-        row.ok_or_else(|| StoreError::Missing("this database holds no log yet: run daftari migrate".to_owned()))?;
+    let (log_id, origin) = row.ok_or_else(|| {
+        StoreError::Missing("this database holds no log yet: run daftari migrate".to_owned())
+    })?;
     Ok(LogIdentity { log_id: crate::accounts::hash(&log_id)?, origin })
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
 /// Leaves in one partition: 2^26.
 const PARTITION_LEAVES: i64 = 1 << 26;

@@ -1,4 +1,5 @@
 mod committer;
 mod corruption;
 mod fixture;
+mod migrations;
 mod receipts;

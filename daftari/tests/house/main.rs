@@ -1,6 +1,7 @@
 //! The house's own rules, checked over its sources: who may depend on whom, what the pure crates must not know, and
 //! documents that name only what exists. Each failure says which rule broke, why it is there and what to do.
 
+mod configuration;
 mod documents;
 mod doors;
 mod purity;

@@ -1,0 +1,56 @@
+use std::borrow::Cow;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::pool::MIGRATIONS;
+
+async fn empty_database() -> PgConnection {
+    let server: PgConnectOptions = devstack::test_postgres_url().unwrap().parse().unwrap();
+    let name = format!("forward_{}", Uuid::new_v4().simple());
+    let mut admin = server.connect().await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("create database {name} template template0")))
+        .execute(&mut admin)
+        .await
+        .unwrap();
+    admin.close().await.unwrap();
+    server.database(&name).connect().await.unwrap()
+}
+
+/// Everything about the schema that our migrations decide, as text.
+async fn schema(conn: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar(
+        "select format('%s.%s %s %s %s', table_name, column_name, data_type, is_nullable, column_default)
+         from information_schema.columns where table_schema = 'public' and table_name <> '_sqlx_migrations'
+         union all
+         select format('%s %s %s', conrelid::regclass, conname, pg_get_constraintdef(oid))
+         from pg_constraint where connamespace = 'public'::regnamespace
+         union all
+         select indexdef from pg_indexes where schemaname = 'public'
+         union all
+         select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+         order by 1",
+    )
+    .fetch_all(conn)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn migrations_run_forward_from_every_version() {
+    let mut fresh = empty_database().await;
+    MIGRATIONS.run(&mut fresh).await.unwrap();
+    let newest = schema(&mut fresh).await;
+    assert!(newest.iter().any(|it| it.contains("checkpoint_extends_once")), "the schema is what is compared");
+    for version in 1..MIGRATIONS.migrations.len() {
+        let mut conn = empty_database().await;
+        let released = MIGRATIONS.migrations[..version].to_vec();
+        let older = Migrator { migrations: Cow::Owned(released), ..Migrator::DEFAULT };
+        older.run(&mut conn).await.unwrap();
+        assert_ne!(schema(&mut conn).await, newest, "version {version} is older");
+        MIGRATIONS.run(&mut conn).await.unwrap();
+        assert_eq!(schema(&mut conn).await, newest, "from version {version}");
+    }
+}
