@@ -35,10 +35,18 @@ pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
                     event.origin,
                     event.reason,
                     event.detail,
-                    String::from_utf8_lossy(&event.payload).escape_debug()
+                    shown(&event.payload)
                 );
             }
         }
     }
     Ok(())
+}
+
+/// The bytes as they came, none lost: as text where they are text, else with `\x..` for what is not.
+fn shown(payload: &[u8]) -> String {
+    match std::str::from_utf8(payload) {
+        Ok(text) => text.escape_debug().to_string(),
+        Err(_) => payload.escape_ascii().to_string(),
+    }
 }
