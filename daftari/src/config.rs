@@ -330,6 +330,9 @@ pub(crate) enum Books {
         /// The PostgreSQL database of the books.
         #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
         database_url: SecretUrl,
+        /// The file with the wrapping key: open every posting too, so that no word can differ from what was logged.
+        #[arg(long, env = "WRAPPING_KEY_FILE")]
+        wrapping_key_file: Option<PathBuf>,
     },
     /// List the events that were not posted, with the reason.
     Rejects {

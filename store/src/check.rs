@@ -8,6 +8,8 @@ use sqlx::{FromRow, PgConnection, Row};
 
 use crate::accounts::hash;
 use crate::error::StoreError;
+use crate::keyring::Keyring;
+use crate::{log_head, postings};
 
 /// What was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,19 +80,34 @@ struct LeafRow {
     details_commitment: Option<Vec<u8>>,
 }
 
-/// Recomputes the books up to the log's size of now. Takes a connection to itself; reads in order and bounded strides.
+/// Recomputes the books up to the log's size of now: amounts, order, commitments and the tree. Takes a connection to
+/// itself; reads in order and bounded strides.
 pub async fn check_books(conn: &mut PgConnection) -> Result<BooksReport, StoreError> {
+    check_in_one_snapshot(conn, None).await
+}
+
+/// The same, and opens every posting with the secrets: then no word and no event can differ from what was logged.
+pub async fn check_books_opened(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+) -> Result<BooksReport, StoreError> {
+    check_in_one_snapshot(conn, Some(keyring)).await
+}
+
+async fn check_in_one_snapshot(
+    conn: &mut PgConnection,
+    keyring: Option<&Keyring>,
+) -> Result<BooksReport, StoreError> {
     // One snapshot for all reads, so that postings made meanwhile do not look like damage.
     sqlx::query("begin isolation level repeatable read read only").execute(&mut *conn).await?;
-    let checked = check(conn).await;
+    let checked = check(conn, keyring).await;
     sqlx::query("rollback").execute(&mut *conn).await?;
     checked
 }
 
-async fn check(conn: &mut PgConnection) -> Result<BooksReport, StoreError> {
-    let (log_id, size): (Vec<u8>, i64) =
-        sqlx::query_as("select log_id, size from log_head").fetch_one(&mut *conn).await?;
-    let log_id = hash(&log_id)?;
+async fn check(conn: &mut PgConnection, keyring: Option<&Keyring>) -> Result<BooksReport, StoreError> {
+    let log = log_head::log_identity(conn).await?;
+    let size = log_head::log_size(conn).await? as i64;
     let roots: Vec<(i64, Vec<u8>)> =
         sqlx::query_as("select size, root from checkpoint order by size").fetch_all(&mut *conn).await?;
     let roots: HashMap<i64, Vec<u8>> = roots.into_iter().collect();
@@ -117,7 +134,7 @@ async fn check(conn: &mut PgConnection) -> Result<BooksReport, StoreError> {
             ensure(sums.values().all(|it| *it == 0), || {
                 format!("the entries of leaf {leaf_index} do not sum to zero")
             })?;
-            let encoded = rehash(leaf, commitments, log_id)?;
+            let encoded = rehash(leaf, commitments, log.log_id)?;
             frontier.push(proof::leaf_hash(&encoded), |_, _| {});
             if let Some(root) = roots.get(&(leaf_index + 1)) {
                 ensure(root[..] == frontier.root(), || {
@@ -131,6 +148,9 @@ async fn check(conn: &mut PgConnection) -> Result<BooksReport, StoreError> {
         ensure(entries.peek().is_none(), || {
             format!("an entry between {begin} and {end} belongs to no leaf")
         })?;
+        if let Some(keyring) = keyring {
+            postings::check_openings(conn, keyring, &log, begin, end).await?;
+        }
         begin = end;
     }
     check_nothing_beyond(conn, size).await?;

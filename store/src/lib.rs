@@ -31,7 +31,7 @@ pub use anchors::{
 };
 pub use balances::{MemberBalance, member_balance};
 pub use batch::Answer;
-pub use check::{BooksReport, check_books};
+pub use check::{BooksReport, check_books, check_books_opened};
 pub use checkpoints::{
     RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, latest_checkpoint, record_checkpoint,
 };

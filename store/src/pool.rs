@@ -15,6 +15,10 @@ pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// Leaves in one partition: 2^26.
 const PARTITION_LEAVES: i64 = 1 << 26;
 
+/// A connection that has rested for longer is asked whether it still works before it is lent. No server restarts in less
+/// than this, so none that a restart has broken is lent; and under load connections do not rest, so nobody waits for it.
+const RESTED_TIME_MAX: Duration = Duration::from_millis(50);
+
 /// Opens a pool on a server that keeps what it acknowledges; refuses one that would not.
 pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreError> {
     let options = PgConnectOptions::from_str(url)?
@@ -30,6 +34,14 @@ pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreErr
         .max_connections(connections_max)
         .acquire_timeout(Duration::from_secs(5))
         .test_before_acquire(false)
+        .before_acquire(|conn, rested| {
+            Box::pin(async move {
+                if RESTED_TIME_MAX <= rested.idle_for {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_with(options)
         .await?;
     check_durable(&pool).await?;

@@ -36,12 +36,16 @@ struct PostingRow {
     reason: Option<String>,
     description: Option<String>,
     rate: Option<String>,
+    header_commitment: Vec<u8>,
+    details_commitment: Vec<u8>,
+    payload: Option<Vec<u8>>,
     program: Uuid,
     program_secret: Vec<u8>,
 }
 
 #[derive(FromRow)]
 struct EntryRow {
+    leaf_index: i64,
     id: Uuid,
     kind: i16,
     unit: i16,
@@ -87,7 +91,7 @@ pub async fn opened_posting(
     viewer: &Viewer,
 ) -> Result<Option<(u64, OpenedLeaf)>, StoreError> {
     let row: Option<PostingRow> = sqlx::query_as(
-        "select posting.*, program.id as program, program.secret as program_secret
+        "select posting.*, null::bytea as payload, program.id as program, program.secret as program_secret
          from posting
          join program using (program_id)
          where posting_id = $1
@@ -103,22 +107,30 @@ pub async fn opened_posting(
     Ok(is_party.then(|| open_leaf(keyring, log, row, entries)).transpose()?.map(|leaf| (leaf_index, leaf)))
 }
 
+/// The entries of these leaves, in the order of the log.
+async fn entry_rows(conn: &mut PgConnection, begin: i64, end: i64) -> Result<Vec<EntryRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "select account.id, account.kind, account.unit, account.member_id, account.partner_id, account.secret, entry.*
+         from entry
+         join account using (account_id)
+         where entry.leaf_index >= $1
+             and entry.leaf_index < $2
+         order by entry.leaf_index, entry.ordinal",
+    )
+    .bind(begin)
+    .bind(end)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
 async fn open_entries(
     conn: &mut PgConnection,
     keyring: &Keyring,
     posting: &PostingRow,
     viewer: &Viewer,
 ) -> Result<(Vec<Part<Entry>>, bool), StoreError> {
-    let rows: Vec<EntryRow> = sqlx::query_as(
-        "select account.id, account.kind, account.unit, account.member_id, account.partner_id, account.secret, entry.*
-         from entry
-         join account using (account_id)
-         where entry.leaf_index = $1
-         order by entry.ordinal",
-    )
-    .bind(posting.leaf_index)
-    .fetch_all(conn)
-    .await?;
+    let rows = entry_rows(conn, posting.leaf_index, posting.leaf_index + 1).await?;
     let mut is_party = false;
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
@@ -128,16 +140,79 @@ async fn open_entries(
                 row.kind == AccountKind::Settlement as i16 && row.partner_id.as_deref() == Some(id.as_str())
             }
         };
-        if !is_theirs {
-            entries.push(Part::Closed(hash(&row.commitment)?));
-            continue;
-        }
-        is_party = true;
-        let secret = keyring.open(row.id, &row.secret)?;
-        let salt = salt(&secret, &posting.posting_id.into_bytes(), SaltPart::Entry);
-        entries.push(Part::Opened { salt, value: entry(row)? });
+        is_party |= is_theirs;
+        entries.push(match is_theirs {
+            true => open_entry(keyring, posting, row)?,
+            false => Part::Closed(hash(&row.commitment)?),
+        });
     }
     Ok((entries, is_party))
+}
+
+fn open_entry(keyring: &Keyring, posting: &PostingRow, row: EntryRow) -> Result<Part<Entry>, StoreError> {
+    let secret = keyring.open(row.id, &row.secret)?;
+    let salt = salt(&secret, &posting.posting_id.into_bytes(), SaltPart::Entry);
+    Ok(Part::Opened { salt, value: entry(row)? })
+}
+
+/// Recomputes every commitment of the postings of these leaves from what the rows say and the secrets, and names the
+/// first that is not the one that was logged.
+pub(crate) async fn check_openings(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    log: &LogIdentity,
+    begin: i64,
+    end: i64,
+) -> Result<(), StoreError> {
+    let postings: Vec<PostingRow> = sqlx::query_as(
+        "select posting.*, event.payload, program.id as program, program.secret as program_secret
+         from posting
+         join program using (program_id)
+         left join event using (leaf_index)
+         where leaf_index >= $1
+             and leaf_index < $2
+         order by leaf_index",
+    )
+    .bind(begin)
+    .bind(end)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut rows = entry_rows(conn, begin, end).await?.into_iter().peekable();
+    for posting in postings {
+        let leaf_index = posting.leaf_index;
+        let damaged = |what: &str| {
+            StoreError::Damaged(format!(
+                "leaf {leaf_index}: what the rows say of its {what} is not what was logged"
+            ))
+        };
+        let logged = [hash(&posting.header_commitment)?, hash(&posting.details_commitment)?];
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next_if(|it| it.leaf_index == leaf_index) {
+            let commitment = hash(&row.commitment)?;
+            let part = open_entry(keyring, &posting, row)?;
+            if part.commitment() != commitment {
+                return Err(damaged("entries"));
+            }
+            entries.push(part);
+        }
+        check_event(keyring, &posting).map_err(|_| damaged("event"))?;
+        let opened = open_leaf(keyring, log, posting, entries)?.commitments();
+        if opened.header != logged[0] {
+            return Err(damaged("header"));
+        }
+        if opened.details != logged[1] {
+            return Err(damaged("details"));
+        }
+    }
+    Ok(())
+}
+
+/// The event's bytes that are kept are those that the header names.
+fn check_event(keyring: &Keyring, posting: &PostingRow) -> Result<(), StoreError> {
+    let secret = keyring.open(posting.program, &posting.program_secret)?;
+    let salt = salt(&secret, &posting.posting_id.into_bytes(), SaltPart::Event);
+    let kept = posting.payload.as_ref().map(|it| proof::event_hash(&salt, it).to_vec());
+    if kept == posting.event_hash { Ok(()) } else { Err(StoreError::Damaged(String::new())) }
 }
 
 fn entry(row: EntryRow) -> Result<Entry, StoreError> {

@@ -10,9 +10,13 @@ const PAGE: i64 = 100;
 
 pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
     match command {
-        Books::Check { database_url } => {
+        Books::Check { database_url, wrapping_key_file } => {
             let pool = store::connect(&database_url.0, 1).await.context("cannot use the database")?;
-            let report = store::check_books(&mut *pool.acquire().await?).await?;
+            let mut conn = pool.acquire().await?;
+            let report = match wrapping_key_file {
+                Some(path) => store::check_books_opened(&mut conn, &keys::keyring(&path)?).await?,
+                None => store::check_books(&mut conn).await?,
+            };
             println!(
                 "The books are right: {} leaves, {} entries, root {}.",
                 report.leaves,

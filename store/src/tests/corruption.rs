@@ -1,6 +1,6 @@
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, keyring};
 use crate::*;
 
 /// Plants one corruption with the triggers out of the way, and demands that the check names it.
@@ -18,7 +18,7 @@ fn check(runtime: &tokio::runtime::Runtime, statement: &str, expected: &str) {
             .execute(&mut conn)
             .await
             .unwrap();
-        check_books(&mut conn).await
+        check_books_opened(&mut conn, &keyring()).await
     });
     let error = error.expect_err(statement).to_string();
     assert!(error.contains(expected), "{statement}\ngave: {error}");
@@ -55,6 +55,16 @@ fn the_check_finds_what_was_planted() {
         ("delete from posting where leaf_index = 2", "it has no posting"),
         ("update posting set header_commitment = sha256('x') where leaf_index = 0", "not that of its parts"),
         ("update posting set details_commitment = sha256('x') where leaf_index = 0", "not that of its parts"),
+        ("update posting set merchant_reference = 'another' where leaf_index = 2", "its details"),
+        ("update posting set effective_at = effective_at - 1 where leaf_index = 3", "its header"),
+        ("update posting set posting_id = gen_random_uuid() where leaf_index = 4", "of its"),
+        ("update posting set rule_set_hash = sha256('x') where leaf_index = 0", "its header"),
+        ("update event set payload = '{}' where leaf_index = 0", "its event"),
+        ("delete from event where leaf_index = 0", "its event"),
+        (
+            "update account set id = gen_random_uuid() where account_id = (select account_id from entry where leaf_index = 1 limit 1)",
+            "wrapping key",
+        ),
         ("update balance set available = available + 1 where sequence = 6", "not what its entries come to"),
         ("update balance set sequence = sequence + 1 where sequence = 6", "not what its entries come to"),
         ("update log_head set size = 5", "beyond the log's size"),

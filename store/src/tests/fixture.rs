@@ -94,6 +94,6 @@ impl Fixture {
     }
 
     pub(super) async fn check_books(&self) -> BooksReport {
-        check_books(&mut self.pool.acquire().await.unwrap()).await.unwrap()
+        check_books_opened(&mut self.pool.acquire().await.unwrap(), &keyring()).await.unwrap()
     }
 }
