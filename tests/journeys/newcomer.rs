@@ -75,7 +75,8 @@ async fn check_kept_receipt(system: &System, file: &str) {
     let offline = System::verify(&[file, "--key", system.fact("log_key")]).await.expect(0);
     assert!(offline.stdout.contains("the chain was not asked"), "{offline:#?}");
     // The chain may have lost its last second with the plug; what is missing is anchored again.
-    let words = [file, "--policy", system.fact("policy"), "--rpc", system.fact("chain_rpc_url"), "--wait", "60s"];
+    let words =
+        [file, "--policy", system.fact("policy"), "--rpc", system.fact("chain_rpc_url"), "--wait", "60s"];
     let anchored = System::verify(&words).await.expect(0);
     assert!(anchored.stdout.contains("holds that checkpoint"), "{anchored:#?}");
 }

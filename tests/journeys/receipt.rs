@@ -147,7 +147,8 @@ async fn the_contract_judges(system: &System, receipt: &str) {
 async fn each_side_sees_its_own(system: &System, url: &str, partners: &Reply) {
     let members = receipt_for(system, url, Some(MEMBER)).await;
     assert_eq!(members.status, 200, "{}", members.text);
-    let [members, partners] = [&members, partners].map(|it| Receipt::parse(it.text.as_bytes()).expect("a receipt"));
+    let [members, partners] =
+        [&members, partners].map(|it| Receipt::parse(it.text.as_bytes()).expect("a receipt"));
     let (member, partner) = (only_opened(&members), only_opened(&partners));
     assert_eq!((member.change.available, member.after.available), (-POINTS, 500 - POINTS));
     assert_eq!((partner.change.available, partner.after.available), (POINTS, POINTS));
@@ -162,7 +163,12 @@ async fn each_side_sees_its_own(system: &System, url: &str, partners: &Reply) {
 
     for stranger in [NEIGHBOUR, "6c0a2d6e-0000-4000-8000-000000000000"] {
         let told = receipt_for(system, url, Some(stranger)).await;
-        assert_eq!((told.status, &told.body["error"]), (404, &json!("TRANSACTION_NOT_FOUND")), "{}", told.text);
+        assert_eq!(
+            (told.status, &told.body["error"]),
+            (404, &json!("TRANSACTION_NOT_FOUND")),
+            "{}",
+            told.text
+        );
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Reply {
     pub text: String,
     /// Whether the server said that it had given this answer before.
     pub replayed: bool,
+    /// In how many seconds the server asks to be asked again.
+    pub retry_after: Option<u32>,
 }
 
 /// A caller with the development credential.
@@ -56,8 +58,10 @@ impl Api {
         let response = request.send().await?;
         let status = response.status().as_u16();
         let replayed = response.headers().contains_key("idempotent-replayed");
+        let retry_after = response.headers().get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
         let text = response.text().await?;
-        Ok(Reply { status, body: serde_json::from_str(&text).unwrap_or(Value::Null), text, replayed })
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Reply { status, body, text, replayed, retry_after })
     }
 
     /// Gets a path.
@@ -65,7 +69,16 @@ impl Api {
         self.try_ask(Method::GET, path, &[], None).await.expect("the API answers")
     }
 
-    /// Sends an earn event.
+    /// Gets a path as bytes, where there is something.
+    pub async fn bytes(&self, path: &str) -> Option<Vec<u8>> {
+        let response = self.client.get(format!("{}{path}", self.base)).send().await.expect("the API answers");
+        match response.status().is_success() {
+            true => Some(response.bytes().await.expect("the API answers to the end").to_vec()),
+            false => None,
+        }
+    }
+
+    /// Sends an earn event, or a list of them.
     pub async fn event(&self, event: &str) -> Reply {
         self.try_ask(Method::POST, "/api/v1/events", &[], Some(event.to_owned()))
             .await

@@ -13,7 +13,7 @@ use crate::machine::root;
 /// How long anything may take before the journey fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How much of a log a failing journey shows.
-const TAIL_LINES: usize = 60;
+const TAIL_LINES: usize = 30;
 
 /// The built executable, beside the test binary that runs now. It ends with the test that started it, however that ends.
 pub fn daftari() -> Command {
@@ -45,6 +45,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
         assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Starts or stops a part of devstack's, which blocks.
+pub async fn part<T: Send + 'static>(act: impl FnOnce() -> Result<T, devstack::Error> + Send + 'static) -> T {
+    let acted = tokio::task::spawn_blocking(act).await.expect("a part does not panic");
+    acted.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A running process, with its standard output at hand and its standard error in a file. When a journey fails, it shows

@@ -1,6 +1,6 @@
 //! The whole system, as `daftari up` runs it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use devstack::Scratch;
@@ -18,6 +18,7 @@ pub struct System {
     pub printed: Vec<String>,
     /// What it says of itself, for programs.
     pub facts: Value,
+    home: PathBuf,
 }
 
 impl System {
@@ -37,7 +38,8 @@ impl System {
         let mut process = Process::start(command, &folder.join("up.log"));
         let printed = process.lines_until("Ctrl-C stops").await;
         let facts = std::fs::read(folder.join("up.json")).expect("up says where everything is");
-        Self { process, printed, facts: serde_json::from_slice(&facts).expect("up.json is JSON") }
+        let facts = serde_json::from_slice(&facts).expect("up.json is JSON");
+        Self { process, printed, facts, home: folder.to_owned() }
     }
 
     /// A fact of `up.json`.
@@ -45,9 +47,21 @@ impl System {
         self.facts[name].as_str().unwrap_or_else(|| panic!("up.json says nothing of {name}: {}", self.facts))
     }
 
+    /// The folder of its data.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// The API, with the development credential.
     pub fn api(&self) -> Api {
         Api::new(self.fact("api"), self.fact("api_key"), self.fact("partner"))
+    }
+
+    /// The lines of its log that hold this text.
+    pub fn logged(&self, text: &str) -> Vec<Value> {
+        let log = self.process.log();
+        let lines = log.lines().filter(|it| it.contains(text));
+        lines.filter_map(|it| serde_json::from_str(it).ok()).collect()
     }
 
     /// Runs `daftari verify` with these words.
