@@ -1,5 +1,6 @@
 //! What each role is told. One documented struct per role; nothing else reads the environment.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::builder::{TypedValueParser, ValueParserFactory};
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A loyalty-points ledger that nobody has to trust.
@@ -68,14 +71,36 @@ pub(crate) enum LogFormat {
 #[derive(Clone)]
 pub(crate) struct SecretUrl(pub(crate) String);
 
-impl FromStr for SecretUrl {
-    type Err = String;
+/// Reads a [`SecretUrl`]. clap's own way quotes a value that it refuses, password and all.
+#[derive(Clone)]
+pub(crate) struct SecretUrlParser;
 
-    fn from_str(url: &str) -> Result<Self, String> {
-        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Ok(Self(url.to_owned()))
-        } else {
-            Err("a database URL begins with postgres://".to_owned())
+impl ValueParserFactory for SecretUrl {
+    type Parser = SecretUrlParser;
+
+    fn value_parser() -> SecretUrlParser {
+        SecretUrlParser
+    }
+}
+
+impl TypedValueParser for SecretUrlParser {
+    type Value = SecretUrl;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        url: &OsStr,
+    ) -> Result<SecretUrl, clap::Error> {
+        match url.to_str() {
+            Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+                Ok(SecretUrl(url.to_owned()))
+            }
+            _ => {
+                let argument = argument.map(|it| format!("{it}: ")).unwrap_or_default();
+                let problem = format!("{argument}a database URL begins with postgres://\n");
+                Err(clap::Error::raw(ErrorKind::ValueValidation, problem).with_cmd(command))
+            }
         }
     }
 }
@@ -421,9 +446,10 @@ mod tests {
 
     #[test]
     fn a_bad_configuration_is_one_clear_error() {
-        let words = ["daftari", "api", "--database-url", "mysql://x", "--wrapping-key-file", "k"];
+        let words = ["daftari", "api", "--database-url", "mysql://x:hunter2@y", "--wrapping-key-file", "k"];
         let error = Config::try_parse_from(words).unwrap_err().to_string();
         assert!(error.contains("a database URL begins with postgres://"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
         let error =
             Config::try_parse_from(["daftari", "up", "--anchor-gap", "5 days"]).unwrap_err().to_string();
         assert!(error.contains("a span of time"), "{error}");

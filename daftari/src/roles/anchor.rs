@@ -21,13 +21,17 @@ const CONNECTIONS: u32 = 6;
 pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
     let metrics = logging::collect_metrics()?;
+    let target = Target::read(&config)?;
     let key = LogKey::open(&config.log.log_key_file, &config.log.origin)?;
     let pool =
         store::connect(&config.database_url.0, CONNECTIONS).await.context("cannot use the database")?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let places = place(&config, &key.log()).await?.into_iter().collect();
+    let places = match target {
+        Some(target) => vec![target.place(&key.log(), config.anchor_gap.0).await?],
+        None => Vec::new(),
+    };
     let operations = tokio::spawn(serve_operations(listener, pool.clone(), metrics, stop.clone()));
     let folder = TileFolder::open(&config.tile_dir)?;
     let sealed = anchor_worker::run(worker(pool, folder, key, places), stop.clone()).await;
@@ -52,20 +56,33 @@ pub(crate) fn place_of(audit_log: AuditLog, account: Account, gap: Duration) -> 
     PlaceConfig { audit_log, account, policy, pacing: Pacing::ANCHOR }
 }
 
-async fn place(config: &Anchor, log: &LogIdentity) -> anyhow::Result<Option<PlaceConfig>> {
-    let Some(url) = &config.chain_rpc_url else { return Ok(None) };
-    let (Some(contract), Some(registrant), Some(key_file)) =
-        (&config.contract, &config.registrant, &config.chain_key_file)
-    else {
-        anyhow::bail!("a chain needs --contract, --registrant and --chain-key-file");
-    };
-    let chain = Chain::connect(&url.0).await?;
-    let place = AnchorPlace {
-        chain_id: chain.id(),
-        contract: parse_address(contract)?,
-        registrant: parse_address(registrant)?,
-    };
-    let account = Account::from_key(&keys::read_secret(key_file)?)?;
-    let audit_log = AuditLog::new(chain, place, &log.log_id)?;
-    Ok(Some(place_of(audit_log, account, config.anchor_gap.0)))
+/// Where the configuration says to anchor. Reading it connects to nothing.
+struct Target {
+    rpc_url: String,
+    contract: [u8; 20],
+    registrant: [u8; 20],
+    account: Account,
+}
+
+impl Target {
+    fn read(config: &Anchor) -> anyhow::Result<Option<Self>> {
+        let Some(rpc_url) = &config.chain_rpc_url else { return Ok(None) };
+        let (Some(contract), Some(registrant), Some(key_file)) =
+            (&config.contract, &config.registrant, &config.chain_key_file)
+        else {
+            anyhow::bail!("a chain needs --contract, --registrant and --chain-key-file");
+        };
+        Ok(Some(Self {
+            rpc_url: rpc_url.0.clone(),
+            contract: parse_address(contract)?,
+            registrant: parse_address(registrant)?,
+            account: Account::from_key(&keys::read_secret(key_file)?)?,
+        }))
+    }
+
+    async fn place(self, log: &LogIdentity, gap: Duration) -> anyhow::Result<PlaceConfig> {
+        let chain = Chain::connect(&self.rpc_url).await?;
+        let at = AnchorPlace { chain_id: chain.id(), contract: self.contract, registrant: self.registrant };
+        Ok(place_of(AuditLog::new(chain, at, &log.log_id)?, self.account, gap))
+    }
 }

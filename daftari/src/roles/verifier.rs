@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use api::{Gate, Operations};
+use proof::Policy;
 use serde_json::json;
 use tiles::TileFolder;
 use tokio::net::TcpListener;
@@ -17,12 +18,13 @@ use crate::{logging, signals};
 pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
     let metrics = logging::collect_metrics()?;
+    let policy = std::fs::read_to_string(&config.policy_file)
+        .with_context(|| format!("cannot read {}", config.policy_file.display()))?;
+    Policy::parse(&policy)?;
     let books = OpenBooks::open(&config.database).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let policy = std::fs::read_to_string(&config.policy_file)
-        .with_context(|| format!("cannot read {}", config.policy_file.display()))?;
     let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
     let service = Arc::new(assemble(&books, TileFolder::open(&config.tile_dir)?, page)?);
     let public_url = format!("http://{}", config.listen);
