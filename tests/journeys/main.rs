@@ -7,6 +7,7 @@ mod newcomer;
 
 mod receipt;
 mod redemption;
+mod roles;
 
 use serde_json::{Value, json};
 
