@@ -26,8 +26,6 @@ use crate::worth::Value;
 const POINTS_MAX: i64 = 100_000;
 const MERCHANT_REFERENCE_CHARS_MAX: usize = 100;
 const DESCRIPTION_CHARS_MAX: usize = 500;
-/// What a leaf's details hold of one text.
-const TEXT_BYTES_MAX: usize = 1000;
 
 #[derive(Deserialize)]
 struct RedemptionRequest<'a> {
@@ -191,11 +189,10 @@ fn check_text(
 ) -> Option<Text> {
     let problem = if chars_max < text.chars().count() {
         format!("it has more than {chars_max} characters")
-    } else if TEXT_BYTES_MAX < text.len() {
-        format!("it has more than {TEXT_BYTES_MAX} bytes in UTF-8")
     } else if text.contains('\0') {
         "it holds the character U+0000".to_owned()
     } else {
+        // 500 characters are at most 2,000 bytes, which is what a leaf's text holds.
         return Text::new(text).ok();
     };
     invalid.push(Invalid::in_body(field, pointer, "INVALID_TEXT", problem));
