@@ -81,7 +81,7 @@ fn points(number: usize) -> i64 {
 /// Every third event has no id, and is known by its four fields, however they are spelled.
 fn event(number: usize, member: &str, plainly: bool) -> String {
     let amount = 10 * points(number);
-    if number % 3 != 0 {
+    if !number.is_multiple_of(3) {
         return purchase(&format!("{member}/{number}"), member, amount);
     }
     match plainly {

@@ -98,7 +98,7 @@ async fn redeem_on_both(one: &Api, two: &Api) -> Reply {
         assert_ne!(here.replayed, there.replayed, "one of them was the first");
         last = Some(here);
     }
-    let many = (0..20).map(|number| if number % 2 == 0 { one } else { two });
+    let many = (0..20).map(|number| if number < 10 { one } else { two });
     let replies = futures::future::join_all(many.map(|it| it.redeem(MEMBER, Uuid::new_v4(), 5))).await;
     for reply in replies {
         assert_eq!(reply.status, 200, "{}", reply.text);

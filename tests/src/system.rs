@@ -85,7 +85,7 @@ impl System {
 /// Recomputes the books of a database.
 pub async fn check_books(database_url: &str) -> store::BooksReport {
     let pool = store::connect(database_url, 2).await.expect("the database answers");
-    let report = store::check_books(&mut *pool.acquire().await.expect("the database answers")).await;
+    let report = store::check_books(&mut pool.acquire().await.expect("the database answers")).await;
     pool.close().await;
     report.expect("the books are right")
 }
