@@ -224,9 +224,23 @@ begin
 end
 $$;
 
-create trigger leaf_is_append_only before update or delete or truncate on leaf
+-- For each row, because a statement's trigger on a partitioned table does not fire for a statement on its partition;
+-- row triggers are cloned to every partition. Truncate has no rows: each partition gets its own trigger when it is made.
+create trigger leaf_is_append_only before update or delete on leaf
+    for each row execute function refuse_change();
+create trigger posting_is_append_only before update or delete on posting
+    for each row execute function refuse_change();
+create trigger entry_is_append_only before update or delete on entry
+    for each row execute function refuse_change();
+create trigger leaf_is_never_emptied before truncate on leaf
     for each statement execute function refuse_change();
-create trigger posting_is_append_only before update or delete or truncate on posting
+create trigger posting_is_never_emptied before truncate on posting
     for each statement execute function refuse_change();
-create trigger entry_is_append_only before update or delete or truncate on entry
+create trigger entry_is_never_emptied before truncate on entry
     for each statement execute function refuse_change();
+
+-- What was answered under a key, and what an event said, are facts too. They may be cleared away, never changed.
+create trigger outcome_never_changes before update on outcome
+    for each row execute function refuse_change();
+create trigger event_never_changes before update on event
+    for each row execute function refuse_change();

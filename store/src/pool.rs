@@ -77,6 +77,12 @@ pub async fn ensure_partitions(conn: &mut PgConnection) -> Result<(), StoreError
                 "create table if not exists {table}_{number} partition of {table} for values from ({begin}) to ({end})"
             );
             sqlx::query(AssertSqlSafe(statement)).execute(&mut *conn).await?;
+            // Row triggers come with the partition; one against truncate is each table's own.
+            let guard = format!(
+                "create or replace trigger {table}_{number}_is_append_only before truncate on {table}_{number}
+                 for each statement execute function refuse_change()"
+            );
+            sqlx::query(AssertSqlSafe(guard)).execute(&mut *conn).await?;
         }
     }
     Ok(())

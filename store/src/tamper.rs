@@ -1,4 +1,4 @@
-//! For tests: what somebody with the rights of the tables' owner could do. The application's own role cannot.
+//! For tests: what somebody with the rights of the tables' owner could do.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 

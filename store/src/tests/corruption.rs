@@ -85,14 +85,22 @@ fn the_check_finds_what_was_planted() {
 async fn history_refuses_to_change() {
     let books = Fixture::new().await;
     books.member_with("m", 100).await;
-    for table in ["leaf", "posting", "entry"] {
+    books.committer.submit(books.redeem("k", books.balance("m").await.unwrap().member_id, 1)).await.unwrap();
+    for table in ["leaf", "posting", "entry", "leaf_0", "posting_0", "entry_0"] {
         for statement in [
             format!("update {table} set leaf_index = leaf_index"),
             format!("delete from {table}"),
             format!("truncate {table}"),
         ] {
-            let error = sqlx::query(AssertSqlSafe(statement.clone())).execute(&books.pool).await.unwrap_err();
-            assert!(error.to_string().contains("is append-only"), "{statement}: {error}");
+            check_refused(&books, statement).await;
         }
     }
+    check_refused(&books, "update outcome set points = points + 1".to_owned()).await;
+    check_refused(&books, "update event set payload = 'x'".to_owned()).await;
+}
+
+async fn check_refused(books: &Fixture, statement: String) {
+    let outcome = sqlx::query(AssertSqlSafe(statement.clone())).execute(&books.pool).await;
+    let error = outcome.expect_err(&statement).to_string();
+    assert!(error.contains("is append-only"), "{statement}: {error}");
 }
