@@ -16,6 +16,8 @@ abstract contract GatewayBase is Base, PointsBase {
     uint64 internal constant CLAIM_DELAY = 1 hours;
     uint256 internal constant BURN_MIN = 5;
     int32 internal constant ZONE = 3 hours;
+    bytes32 private constant T_BODY = "daftari/v1/body";
+    bytes32 private constant T_COMMITMENT = "daftari/v1/commitment";
     bytes32 internal constant SALT = keccak256("a salt");
 
     address internal immutable guardian = makeAddr("guardian");
@@ -31,10 +33,12 @@ abstract contract GatewayBase is Base, PointsBase {
     }
 
     function today() internal view returns (int32) {
+        // forge-lint: disable-next-line(unsafe-typecast) the zone is positive, and days are few
         return int32(int256((block.timestamp + uint256(int256(ZONE))) / 1 days));
     }
 
     function endOfDay(int32 day) internal pure returns (uint256) {
+        // forge-lint: disable-next-line(unsafe-typecast) the tests' days are after 1970
         return uint256((int256(day) + 1) * 1 days - ZONE);
     }
 
@@ -59,7 +63,7 @@ abstract contract GatewayBase is Base, PointsBase {
     function partsOf(bytes memory body) internal pure returns (Commitments memory parts) {
         parts.header = keccak256("header");
         parts.details = keccak256("details");
-        parts.body = sha256(bytes.concat(bytes32("daftari/v1/body"), SALT, body));
+        parts.body = sha256(bytes.concat(T_BODY, SALT, body));
         parts.entries = new bytes32[](2);
         parts.entries[0] = keccak256("the holder's entry");
         parts.entries[1] = keccak256("the bridge's entry");
@@ -68,12 +72,7 @@ abstract contract GatewayBase is Base, PointsBase {
     function commitmentOf(Commitments memory parts) internal pure returns (bytes32) {
         return sha256(
             abi.encodePacked(
-                bytes32("daftari/v1/commitment"),
-                parts.header,
-                parts.details,
-                parts.body,
-                uint8(parts.entries.length),
-                parts.entries
+                T_COMMITMENT, parts.header, parts.details, parts.body, uint8(parts.entries.length), parts.entries
             )
         );
     }
