@@ -6,12 +6,18 @@ use proof::{Balances, Hash, NO_LEAF, PostingKind};
 use uuid::Uuid;
 
 use crate::account::Account;
+use crate::event::Event;
 use crate::points::Points;
 use crate::posting::{Entry, Posting};
 use crate::request::Command;
 
 /// An event's time may be this far ahead of ours, for clocks that are not quite right: five minutes.
 const AHEAD_US_MAX: i64 = 5 * 60 * 1_000_000;
+
+/// Whether the event is too far ahead of the time `now_us` to be taken.
+pub fn is_ahead(event: &Event, now_us: i64) -> bool {
+    now_us.saturating_add(AHEAD_US_MAX) < event.timestamp_us
+}
 
 /// The accounts that a decision is between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +137,7 @@ impl Books {
     pub fn decide(&self, command: &Command, parties: Parties, now_us: i64) -> Result<Posting<Uuid>, Refusal> {
         let (kind, points, member_gains) = match command {
             Command::Earn { points, event, .. } => {
-                if now_us.saturating_add(AHEAD_US_MAX) < event.timestamp_us {
+                if is_ahead(event, now_us) {
                     return Err(Refusal::InFuture);
                 }
                 (PostingKind::EARN, *points, true)

@@ -17,7 +17,7 @@ mod rules;
 mod tests;
 
 pub use account::{Account, AccountKind, Limits};
-pub use books::{Books, Outcome, Parties, Refusal, RefusalCode};
+pub use books::{Books, Outcome, Parties, Refusal, RefusalCode, is_ahead};
 pub use event::{DEFAULT_SOURCE, Event, EventError};
 pub use points::{HOUSE_LIMIT, MEMBER_LIMIT, Points, PointsError};
 pub use posting::{Entry, Posting, PostingError};

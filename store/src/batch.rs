@@ -73,6 +73,10 @@ async fn decide(
     context: &Context,
     requests: &[&Request],
 ) -> Result<Vec<Answer>, StoreError> {
+    if let Some(request) = requests.iter().find(|it| !context.programs.contains_key(&it.program)) {
+        let problem = format!("program {} began after this process: start it again", request.program);
+        return Err(StoreError::Missing(problem));
+    }
     let members = resolve_members(conn, context, requests).await?;
     let houses = resolve_houses(conn, context, requests).await?;
 
@@ -140,18 +144,30 @@ async fn resolve_members(
     let wanted: Vec<MemberKey> =
         requests.iter().map(|it| member(it)).collect::<HashSet<_>>().into_iter().collect();
     let found = accounts::member_accounts(conn, &context.keyring, &wanted).await?;
-    let unknown: BTreeSet<MemberKey> = requests
+    let strangers: Vec<&Request> = requests
         .iter()
+        .copied()
+        .filter(|it| context.programs[&it.program].enrols && !found.contains_key(&member(it)))
         .filter(|it| matches!(it.command, Command::Earn { .. }))
-        .filter(|it| context.programs.get(&it.program).is_some_and(|it| it.enrols))
-        .map(|it| member(it))
-        .filter(|it| !found.contains_key(it))
         .collect();
-    if unknown.is_empty() {
+    if strangers.is_empty() {
         return Ok(found);
     }
-    accounts::enrol(conn, &context.keyring, &unknown).await?;
+    // Only an event that will be posted enrols: not one of a known key, and not one ahead of the clock.
+    let keys: Vec<OutcomeKey> = strangers.iter().map(|it| key(it)).collect();
+    let known = outcomes::remembered(conn, &keys).await?;
+    let now_us = log_head::clock_us(conn).await?;
+    let enrolled: BTreeSet<MemberKey> = strangers
+        .into_iter()
+        .filter(|it| !known.contains_key(&key(it)) && !is_ahead_of(it, now_us))
+        .map(member)
+        .collect();
+    accounts::enrol(conn, &context.keyring, &enrolled).await?;
     accounts::member_accounts(conn, &context.keyring, &wanted).await
+}
+
+fn is_ahead_of(request: &Request, now_us: i64) -> bool {
+    matches!(&request.command, Command::Earn { event, .. } if ledger::is_ahead(event, now_us))
 }
 
 async fn resolve_houses(
@@ -161,7 +177,14 @@ async fn resolve_houses(
 ) -> Result<HashMap<HouseKey, Identity>, StoreError> {
     let wanted: Vec<HouseKey> =
         requests.iter().map(|it| house(it)).collect::<HashSet<_>>().into_iter().collect();
-    accounts::house_accounts(conn, &context.keyring, &wanted).await
+    let found = accounts::house_accounts(conn, &context.keyring, &wanted).await?;
+    // A partner may be unknown; a program's own accounts may not.
+    match wanted.iter().find(|it| it.1 != AccountKind::Settlement && !found.contains_key(it)) {
+        Some((program, kind, _)) => {
+            Err(StoreError::Damaged(format!("program {program} has no {kind:?} account")))
+        }
+        None => Ok(found),
+    }
 }
 
 /// A batch under its locks.
@@ -180,6 +203,9 @@ impl Batch<'_> {
         members: &HashMap<MemberKey, Identity>,
         houses: &HashMap<HouseKey, Identity>,
     ) -> Outcome {
+        if is_ahead_of(request, self.now_us) {
+            return Outcome::Refused(Refusal::InFuture);
+        }
         let Some(member) = members.get(&member(request)) else {
             return Outcome::Refused(Refusal::MemberUnknown);
         };

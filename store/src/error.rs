@@ -44,12 +44,17 @@ impl StoreError {
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
     }
 
-    /// Whether the database went away or was stopped, which says nothing of the request itself. A commit that ends so
-    /// may stand all the same.
+    /// Whether the database went away, was stopped, or had no room or time just now, which says nothing of the request
+    /// itself: the same may go through later, and trying it in halves would only wait longer. A commit that ends so may
+    /// stand all the same.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
-            // Class 57 is an operator's intervention, 58 the system's failure, 08 the connection's.
-            Self::Database(_) => self.code().is_none_or(|code| ["57", "58", "08"].contains(&&code[..2])),
+            // 08 is the connection's failure, 25 a transaction's state (read-only after a failover, ended for idling),
+            // 53 a lack of disk, memory or connections, 55 a lock that was not to be had, 57 an operator's
+            // intervention or a time limit, 58 the system's failure.
+            Self::Database(_) => {
+                self.code().is_none_or(|code| ["08", "25", "53", "55", "57", "58"].contains(&&code[..2]))
+            }
             _ => false,
         }
     }

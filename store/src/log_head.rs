@@ -56,6 +56,12 @@ pub(crate) async fn lock(conn: &mut PgConnection, log_id: &proof::Hash) -> Resul
     Ok(head)
 }
 
+/// The database's clock, in microseconds since 1970.
+pub(crate) async fn clock_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let now = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
+    Ok(now.fetch_one(conn).await?)
+}
+
 /// How many leaves the log has.
 pub async fn log_size(conn: &mut PgConnection) -> Result<u64, StoreError> {
     let size: i64 = sqlx::query_scalar("select coalesce(max(size), 0) from log_head").fetch_one(conn).await?;

@@ -1,8 +1,11 @@
 //! Postings as they stand, opened for whoever may see them.
 
-use ledger::AccountKind;
+use std::collections::HashMap;
+
+use ledger::{AccountKind, Event, RuleSet};
 use proof::{
-    Balances, Details, Entry, Header, LeafKind, NO_LEAF, OpenedLeaf, Part, PostingKind, SaltPart, Text, salt,
+    Balances, Details, Entry, Hash, Header, LeafKind, NO_LEAF, OpenedLeaf, Part, PostingKind, SaltPart, Text,
+    salt,
 };
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -155,12 +158,13 @@ fn open_entry(keyring: &Keyring, posting: &PostingRow, row: EntryRow) -> Result<
     Ok(Part::Opened { salt, value: entry(row)? })
 }
 
-/// Recomputes every commitment of the postings of these leaves from what the rows say and the secrets, and names the
-/// first that is not the one that was logged.
+/// Recomputes every commitment of the postings of these leaves from what the rows say and the secrets, and what each
+/// event earned by the rules that its posting names; tells the first that is not what was logged.
 pub(crate) async fn check_openings(
     conn: &mut PgConnection,
     keyring: &Keyring,
     log: &LogIdentity,
+    rules: &HashMap<Hash, RuleSet>,
     begin: i64,
     end: i64,
 ) -> Result<(), StoreError> {
@@ -196,6 +200,7 @@ pub(crate) async fn check_openings(
             entries.push(part);
         }
         check_event(keyring, &posting).map_err(|_| damaged("event"))?;
+        let earning = check_earning(&posting, &entries, rules);
         let opened = open_leaf(keyring, log, posting, entries)?.commitments();
         if opened.header != logged[0] {
             return Err(damaged("header"));
@@ -203,8 +208,24 @@ pub(crate) async fn check_openings(
         if opened.details != logged[1] {
             return Err(damaged("details"));
         }
+        earning.map_err(|_| damaged("earning"))?;
     }
     Ok(())
+}
+
+/// What an event earned is what the rule set that the posting names gives for it.
+fn check_earning(
+    posting: &PostingRow,
+    entries: &[Part<Entry>],
+    rules: &HashMap<Hash, RuleSet>,
+) -> Result<(), StoreError> {
+    let wrong = || StoreError::Damaged(String::new());
+    let Some(payload) = &posting.payload else { return Ok(()) };
+    let event = Event::parse(payload).map_err(|_| wrong())?;
+    let rule_set = rules.get(&optional_hash(posting.rule_set_hash.clone())?).ok_or_else(wrong)?;
+    let points = rule_set.earn(&event).map_err(|_| wrong())?.points.get();
+    let gained = entries.iter().filter_map(Part::opened).map(|it| it.change.available).max();
+    if gained == Some(points) { Ok(()) } else { Err(wrong()) }
 }
 
 /// The event's bytes that are kept are those that the header names.

@@ -1,7 +1,10 @@
 //! Programs, their rule sets, partners and house accounts: identity rows that never change once written.
 
+use std::collections::HashMap;
+
 use ledger::{AccountKind, RuleSet};
-use sqlx::{FromRow, PgConnection};
+use proof::Hash;
+use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -63,6 +66,8 @@ pub async fn ensure_program(
     if let Some(program) = program_named(conn, keyring, &spec.name).await? {
         return Ok(program);
     }
+    // All of it or nothing: a program without its accounts or its rules would refuse what it should take.
+    let mut transaction = conn.begin().await?;
     let id = Uuid::new_v4();
     let program_id: i16 = sqlx::query_scalar(
         "insert into program (id, name, enrols, point_value, currency, secret)
@@ -75,16 +80,17 @@ pub async fn ensure_program(
     .bind(&spec.point_value)
     .bind(&spec.currency)
     .bind(keyring.generate(id))
-    .fetch_one(&mut *conn)
+    .fetch_one(&mut *transaction)
     .await?;
     sqlx::query("insert into rule_set (program_id, version, hash, document) values ($1, 1, sha256($2), $2)")
         .bind(program_id)
         .bind(&spec.rule_set)
-        .execute(&mut *conn)
+        .execute(&mut *transaction)
         .await?;
     for kind in [AccountKind::Issuance, AccountKind::Redemption, AccountKind::Breakage, AccountKind::Bridge] {
-        open_house_account(conn, keyring, program_id, kind, None).await?;
+        open_house_account(&mut transaction, keyring, program_id, kind, None).await?;
     }
+    transaction.commit().await?;
     program_named(conn, keyring, &spec.name)
         .await?
         .ok_or(StoreError::Missing("the program has vanished".to_owned()))
@@ -112,6 +118,16 @@ fn open(row: Row, keyring: &Keyring) -> Result<Program, StoreError> {
     Ok(Program { program_id, id, name, enrols, point_value, currency, secret })
 }
 
+/// The rule sets that postings of this database may name, by their hashes.
+pub(crate) async fn rule_sets(conn: &mut PgConnection) -> Result<HashMap<Hash, RuleSet>, StoreError> {
+    let documents: Vec<Vec<u8>> = sqlx::query_scalar("select document from rule_set").fetch_all(conn).await?;
+    let parse = |document: Vec<u8>| {
+        let rules = RuleSet::parse(&document).map_err(|error| StoreError::Damaged(error.to_string()))?;
+        Ok((*rules.hash(), rules))
+    };
+    documents.into_iter().map(parse).collect()
+}
+
 /// The program's newest rule set.
 pub async fn rule_set(conn: &mut PgConnection, program_id: i16) -> Result<RuleSet, StoreError> {
     let document: Vec<u8> = sqlx::query_scalar(
@@ -130,15 +146,18 @@ pub async fn ensure_partner(
     program_id: i16,
     partner_id: &str,
 ) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
     let made =
         sqlx::query("insert into partner (program_id, partner_id) values ($1, $2) on conflict do nothing")
             .bind(program_id)
             .bind(partner_id)
-            .execute(&mut *conn)
+            .execute(&mut *transaction)
             .await?;
     if made.rows_affected() == 1 {
-        open_house_account(conn, keyring, program_id, AccountKind::Settlement, Some(partner_id)).await?;
+        open_house_account(&mut transaction, keyring, program_id, AccountKind::Settlement, Some(partner_id))
+            .await?;
     }
+    transaction.commit().await?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
-use super::fixture::{Fixture, PARTNER};
+use super::fixture::{Fixture, PARTNER, keyring};
 use crate::*;
 
 fn accepted(answer: &Answer) -> (u64, i64) {
@@ -259,4 +259,81 @@ async fn a_log_begun_with_another_key_is_refused() {
     let other = LogIdentity { log_id: [6; 32], ..books.log.clone() };
     let error = ensure_log(&mut books.pool.acquire().await.unwrap(), &other).await.unwrap_err();
     assert!(error.to_string().contains("begun with another key"), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_that_is_not_posted_enrols_nobody() {
+    let books = Fixture::new().await;
+    let mut early = books.earn("early", "ghost", 5);
+    if let Command::Earn { event, .. } = &mut early.command {
+        event.timestamp_us = i64::MAX / 2;
+    }
+    let answer = books.committer.submit(early).await.unwrap();
+    assert_eq!(answer.outcome, Outcome::Refused(Refusal::InFuture));
+    assert_eq!(books.balance("ghost").await, None);
+    books.committer.submit(books.earn("taken", "m", 5)).await.unwrap();
+    let answer = books.committer.submit(books.earn("taken", "another", 5)).await.unwrap();
+    assert_eq!(answer.outcome, Outcome::Refused(Refusal::KeyReused));
+    assert_eq!(books.balance("another").await, None);
+}
+
+/// Whatever happens while a program is made, either all of it is there or none.
+#[tokio::test]
+async fn a_program_is_made_whole_or_not_at_all() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let spec = ProgramSpec {
+        name: "second".to_owned(),
+        enrols: true,
+        point_value: "1".to_owned(),
+        currency: "KES".to_owned(),
+        rule_set: br#"{"rates":{}}"#.to_vec(),
+    };
+    let fail =
+        "create function no_accounts() returns trigger language plpgsql as $$ begin raise 'cut'; end $$;
+                create trigger no_accounts before insert on account execute function no_accounts()";
+    tamper(&mut conn, fail).await.unwrap();
+    assert!(ensure_program(&mut conn, &keyring(), &spec).await.is_err());
+    assert!(ensure_partner(&mut conn, &keyring(), books.program.program_id, "late").await.is_err());
+    tamper(&mut conn, "drop trigger no_accounts on account").await.unwrap();
+    let second = ensure_program(&mut conn, &keyring(), &spec).await.unwrap();
+    ensure_partner(&mut conn, &keyring(), second.program_id, "late").await.unwrap();
+    rule_set(&mut conn, second.program_id).await.unwrap();
+    let accounts: i64 = sqlx::query_scalar("select count(*) from account where program_id = $1")
+        .bind(second.program_id)
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(accounts, 5);
+    drop(conn);
+
+    // A committer that began before the program knows it not, and says so without harm to the others.
+    let member = books.member_with("m", 10).await;
+    let stranger = Request { program: second.program_id, ..books.redeem("s", member, 1) };
+    let (sound, strange) =
+        tokio::join!(books.committer.submit(books.redeem("k", member, 1)), books.committer.submit(stranger));
+    accepted(&sound.unwrap());
+    assert_eq!(strange, Err(SubmitError::Failed));
+}
+
+/// What the database has no time or room for just now is not halved, and not called a fault of the request.
+#[tokio::test]
+async fn a_lock_that_is_not_to_be_had_is_no_fault_of_the_requests() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 100).await;
+    let mut holder = PgConnection::connect(&books.url).await.unwrap();
+    sqlx::raw_sql("begin; select * from log_head for update").execute(&mut holder).await.unwrap();
+    // The committer's next connection gives up after a moment instead of ten seconds.
+    let hurried = format!("{}&options=-c%20lock_timeout%3D50ms", books.url);
+    let pool = sqlx::PgPool::connect(&hurried).await.unwrap();
+    let committer = Fixture::committer_on(&pool, &books.log).await;
+    let tries = (0..8).map(|it| committer.submit(books.redeem(&format!("k{it}"), member, 1)));
+    for answer in join_all(tries).await {
+        assert_eq!(answer, Err(SubmitError::Unknown));
+    }
+    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+    for it in 0..8 {
+        accepted(&committer.submit(books.redeem(&format!("k{it}"), member, 1)).await.unwrap());
+    }
+    assert_eq!(books.balance("m").await.unwrap().available, 92);
 }

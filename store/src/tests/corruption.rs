@@ -69,6 +69,12 @@ fn the_check_finds_what_was_planted() {
         ("update balance set sequence = sequence + 1 where sequence = 6", "not what its entries come to"),
         ("update log_head set size = 5", "beyond the log's size"),
         ("update log_head set size = 7", "leaf 6 is missing"),
+        ("update outcome set points = points + 1 where leaf_index = 2", "what was answered for leaf 2"),
+        ("update outcome set available = available + 1 where leaf_index = 2", "what was answered for leaf 2"),
+        (
+            "update rule_set set document = '{\"rates\":{\"purchase\":\"2\"}}', hash = sha256('{\"rates\":{\"purchase\":\"2\"}}')",
+            "its earning",
+        ),
         ("delete from outcome where leaf_index = 3", "do not name each other"),
         ("update outcome set posting_id = gen_random_uuid() where leaf_index = 3", "do not name each other"),
         (

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::*;
 
 pub(super) const PARTNER: &str = "duka";
+const RULE_SET: &[u8] = br#"{"rates":{"purchase":"1"}}"#;
 const WRAPPING_KEY: [u8; 32] = [9; 32];
 
 /// One program on an empty database of its own, with a committer.
@@ -34,7 +35,7 @@ impl Fixture {
             enrols: true,
             point_value: "0.10".to_owned(),
             currency: "KES".to_owned(),
-            rule_set: br#"{"rates":{"purchase":"1"}}"#.to_vec(),
+            rule_set: RULE_SET.to_vec(),
         };
         let program = ensure_program(&mut conn, &keyring(), &spec).await.unwrap();
         ensure_partner(&mut conn, &keyring(), program.program_id, PARTNER).await.unwrap();
@@ -58,7 +59,7 @@ impl Fixture {
             posting_id: Uuid::now_v7(),
             command: Command::Earn {
                 points: Points::new(points).unwrap(),
-                rule_set_hash: [7; 32],
+                rule_set_hash: proof::rule_set_hash(RULE_SET),
                 event: Event::parse(payload.as_bytes()).unwrap(),
                 payload: payload.into_bytes(),
             },
