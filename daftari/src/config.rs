@@ -107,10 +107,11 @@ impl TypedValueParser for SecretUrlParser {
 
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
-            Some((scheme, (_, host))) => write!(f, "{scheme}://[redacted]@{host}"),
-            None => f.write_str(&self.0),
-        }
+        // A password may stand before the host or among the parameters: only host and database are shown.
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        let place = rest.split('?').next().unwrap_or_default();
+        let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+        write!(f, "postgres://[redacted]@{place}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files that hold secrets: readable by their owner only.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -9,16 +9,18 @@ use anyhow::{Context, ensure};
 use store::Keyring;
 use zeroize::Zeroizing;
 
-/// Writes a secret into a new file with mode 0600; an existing file is left as it is.
+/// Writes a secret into a new file with mode 0600; an existing file is left as it is. The file is whole and durable
+/// before it has its name: a crash at any moment leaves either no secret or all of it.
 pub(crate) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(secret.as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all().with_context(|| format!("cannot write {}", path.display()))
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
+    let at = || format!("cannot write {}", path.display());
+    let folder = path.parent().filter(|it| *it != Path::new("")).unwrap_or(Path::new("."));
+    let mut staged = tempfile::Builder::new().prefix(".secret-").tempfile_in(folder).with_context(at)?;
+    staged.write_all(secret.as_bytes()).and_then(|()| staged.write_all(b"\n")).with_context(at)?;
+    staged.as_file().sync_all().with_context(at)?;
+    match staged.persist_noclobber(path) {
+        Ok(_) => File::open(folder).and_then(|it| it.sync_all()).with_context(at),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error).with_context(at),
     }
 }
 
@@ -35,7 +37,9 @@ pub(crate) fn read_secret(path: &Path) -> anyhow::Result<Zeroizing<String>> {
     let mode = metadata.permissions().mode();
     ensure!(mode & 0o077 == 0, "{} can be read by others: give it mode 0600", path.display());
     let text = Zeroizing::new(std::fs::read_to_string(path)?);
-    Ok(Zeroizing::new(text.trim().to_owned()))
+    let secret = Zeroizing::new(text.trim().to_owned());
+    ensure!(!secret.is_empty(), "{} is empty: a secret belongs there", path.display());
+    Ok(secret)
 }
 
 /// The 32 bytes in hexadecimal that this file holds.
@@ -72,7 +76,13 @@ mod tests {
         let first = read_key(&path).unwrap();
         write_secret(&path, &random_hex().unwrap()).unwrap();
         assert_eq!(read_key(&path).unwrap(), first, "a key is never overwritten");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(read_key(&path).unwrap_err().to_string().contains("can be read by others"));
+        let empty = folder.path().join("empty");
+        std::fs::write(&empty, "\n").unwrap();
+        std::fs::set_permissions(&empty, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(read_secret(&empty).unwrap_err().to_string().contains("is empty"));
     }
 }

@@ -41,6 +41,9 @@ pub async fn ensure_credential(
     secret: &str,
     credential: &Credential,
 ) -> Result<(), StoreError> {
+    if secret.is_empty() {
+        return Err(StoreError::Missing("a credential has no secret: nobody would be kept out".to_owned()));
+    }
     sqlx::query(
         "insert into credential (program_id, owner, kind, secret_hash, scopes, partner_id, delegated)
          values ($1, $2, $3, $4, $5, $6, $7)

@@ -19,12 +19,13 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let address = listener.local_addr()?;
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let (committer, committing) = books.committer().await?;
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let api = Arc::new(assemble(&books, committer, &public_url)?);
     let operations = Operations { pool: books.pool.clone(), metrics, public_url };
-    tracing::info!(listen = %config.listen, "the API answers");
+    tracing::info!(listen = %address, "the API answers");
     api::serve(listener, api::router(api, operations), stop).await?;
     // The last handle went with the router: what was handed in is committed, then the committer ends.
     committing.await?

@@ -11,5 +11,6 @@ pub(crate) async fn run(config: Migrate) -> anyhow::Result<()> {
     store::migrate(&pool).await?;
     store::ensure_log(&mut *pool.acquire().await?, &key.log()).await?;
     println!("The database has the schema of this version and holds the log {}.", config.log.origin);
+    println!("Verifiers know it by this key, for their policy:\nlog {}", key.verifier_key().encode());
     Ok(())
 }

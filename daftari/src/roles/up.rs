@@ -37,7 +37,7 @@ pub(crate) async fn run(config: Up) -> anyhow::Result<()> {
         bail!("{} holds no page: build it with web/fetch and npm run build", config.web_dir.display());
     }
     let home = Home::open(&config.data_dir)?;
-    let listener = listen(config.listen).await?;
+    let listener = listen(config.listen, &home).await?;
     let parts = tokio::select! {
         parts = Parts::start(&config, &home) => parts?,
         () = stop.cancelled() => return Ok(()),
@@ -48,17 +48,23 @@ pub(crate) async fn run(config: Up) -> anyhow::Result<()> {
     served
 }
 
-async fn listen(asked: Option<SocketAddr>) -> anyhow::Result<TcpListener> {
+/// Listens where it was told to; else where it listened the last time, so that addresses it has given out stay good;
+/// else on the usual port, or a free one.
+async fn listen(asked: Option<SocketAddr>, home: &Home) -> anyhow::Result<TcpListener> {
     if let Some(address) = asked {
         return TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"));
     }
-    match TcpListener::bind(("127.0.0.1", USUAL_PORT)).await {
-        Ok(listener) => Ok(listener),
+    let before = std::fs::read_to_string(home.path("port")).ok().and_then(|it| it.trim().parse().ok());
+    let port = before.unwrap_or(USUAL_PORT);
+    let listener = match TcpListener::bind(("127.0.0.1", port)).await {
+        Ok(listener) => listener,
         Err(_) => {
-            eprintln!("up: port {USUAL_PORT} is taken: using a free one");
-            Ok(TcpListener::bind(("127.0.0.1", 0)).await?)
+            eprintln!("up: port {port} is taken: using a free one");
+            TcpListener::bind(("127.0.0.1", 0)).await?
         }
-    }
+    };
+    std::fs::write(home.path("port"), listener.local_addr()?.port().to_string())?;
+    Ok(listener)
 }
 
 async fn serve(

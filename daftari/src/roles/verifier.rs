@@ -27,9 +27,9 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
     let service = Arc::new(assemble(&books, TileFolder::open(&config.tile_dir)?, page)?);
-    let public_url = format!("http://{}", config.listen);
+    let public_url = format!("http://{}", listener.local_addr()?);
     let operations = Operations { pool: books.pool, metrics, public_url };
-    tracing::info!(listen = %config.listen, "the proof service answers");
+    tracing::info!(listen = %listener.local_addr()?, "the proof service answers");
     Ok(api::serve(listener, verifier::router(service, operations), stop).await?)
 }
 
