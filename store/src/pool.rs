@@ -30,6 +30,10 @@ pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreErr
             ("idle_in_transaction_session_timeout", "10s"),
         ])
         .log_statements(tracing::log::LevelFilter::Trace);
+    // One connection by itself first: a pool would try again and again, and then only say that it took too long.
+    let mut conn = options.connect().await?;
+    check_durable(&mut conn).await?;
+    conn.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(Duration::from_secs(5))
@@ -44,14 +48,13 @@ pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreErr
         })
         .connect_with(options)
         .await?;
-    check_durable(&pool).await?;
     Ok(pool)
 }
 
-async fn check_durable(pool: &PgPool) -> Result<(), StoreError> {
+async fn check_durable(conn: &mut PgConnection) -> Result<(), StoreError> {
     for setting in ["fsync", "full_page_writes", "synchronous_commit"] {
         let value: String =
-            sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(pool).await?;
+            sqlx::query_scalar("select current_setting($1)").bind(setting).fetch_one(&mut *conn).await?;
         if value == "off" {
             return Err(StoreError::NotDurable { setting, value });
         }
