@@ -5,10 +5,10 @@
 pub enum StoreError {
     /// The database refused or cannot be reached.
     #[error("PostgreSQL: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// A migration could not be applied.
     #[error("migration: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(sqlx::migrate::MigrateError),
     /// The server would lose what it has acknowledged.
     #[error(
         "PostgreSQL has {setting} = {value}: set it to on, since a crash would lose acknowledged postings"
@@ -28,6 +28,19 @@ pub enum StoreError {
     /// What was asked for does not exist.
     #[error("{0}")]
     Missing(String),
+}
+
+// Written by hand, since the driver's words are in ours already: as a source they would be told twice.
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<sqlx::migrate::MigrateError> for StoreError {
+    fn from(error: sqlx::migrate::MigrateError) -> Self {
+        Self::Migration(error)
+    }
 }
 
 impl StoreError {
