@@ -119,6 +119,8 @@ pub struct Anchorer {
     audit_log: AuditLog,
     account: Account,
     policy: AnchorPolicy,
+    // The attempt that this sender handed to a node last.
+    sent: Option<i64>,
     chain_is_checked: bool,
     failpoint: Failpoint,
 }
@@ -133,7 +135,7 @@ impl Anchorer {
         policy: AnchorPolicy,
     ) -> Self {
         let failpoint = crate::nowhere();
-        Self { pool, folder, audit_log, account, policy, chain_is_checked: false, failpoint }
+        Self { pool, folder, audit_log, account, policy, sent: None, chain_is_checked: false, failpoint }
     }
 
     /// The same sender, ending where the failpoint says.
@@ -287,14 +289,19 @@ impl Anchorer {
             head_size: head.size,
             anchor_age,
             pending: pending.map(|it| Pending {
-                sent_age: it.sent_age_ms.map(Duration::from_millis),
+                // What another sender handed over counts as never sent: whatever ended it may have ended the node too,
+                // and with it all that was in no block yet.
+                sent_age: it
+                    .sent_age_ms
+                    .filter(|_| self.sent == Some(it.anchor_attempt_id))
+                    .map(Duration::from_millis),
                 vanished: it.state == AttemptState::Included,
             }),
         })
     }
 
     async fn anchor(
-        &self,
+        &mut self,
         conn: &mut PgConnection,
         head: &Head,
         newest: &RecordedCheckpoint,
@@ -331,18 +338,19 @@ impl Anchorer {
         self.hand_over(conn, anchor_attempt_id, &signed.raw).await
     }
 
-    async fn send(&self, conn: &mut PgConnection, pending: &AnchorAttempt) -> Result<(), AnchorError> {
+    async fn send(&mut self, conn: &mut PgConnection, pending: &AnchorAttempt) -> Result<(), AnchorError> {
         self.hand_over(conn, pending.anchor_attempt_id, &pending.raw).await
     }
 
     // Noted as sent before it is: an error of any kind means that it was sent, perhaps.
     async fn hand_over(
-        &self,
+        &mut self,
         conn: &mut PgConnection,
         anchor_attempt_id: i64,
         raw: &[u8],
     ) -> Result<(), AnchorError> {
         store::record_sending(conn, anchor_attempt_id).await?;
+        self.sent = Some(anchor_attempt_id);
         self.passes(Act::SendAttempt, Moment::Before)?;
         self.audit_log.chain().send_raw(raw).await?;
         self.passes(Act::SendAttempt, Moment::After)

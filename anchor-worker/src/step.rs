@@ -43,7 +43,7 @@ pub struct Sighting {
 /// A stored transaction that is in no block: never sent, waiting, dropped, or taken away by a reorganisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// How long ago it was last handed to a node, if it ever was.
+    /// How long ago this sender last handed it to a node, if it ever did.
     pub sent_age: Option<Duration>,
     /// Whether it was in a block before.
     pub vanished: bool,

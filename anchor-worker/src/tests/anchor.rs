@@ -76,6 +76,16 @@ impl Anchored {
         self.anvil.rpc(method, params).unwrap()
     }
 
+    /// Makes blocks until one holds this: anvil answers before what it was sent is ready for a block.
+    async fn mine(&self, attempt: &store::AnchorAttempt) {
+        let chain = self.audit_log.chain();
+        eventually("mined", || async {
+            self.rpc("evm_mine", json!([]));
+            chain.receipt(&attempt.transaction).await.unwrap().is_some()
+        })
+        .await;
+    }
+
     async fn open_attempts(&self) -> Vec<store::AnchorAttempt> {
         let conn = &mut *self.log.pool.acquire().await.unwrap();
         store::open_attempts(conn, &self.audit_log.place()).await.unwrap()
@@ -152,6 +162,28 @@ async fn an_anchor_survives_the_end_of_its_worker_at_any_point() {
             assert_eq!(it.nonce().await, nonce, "one transaction, {act:?} {moment:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_node_forgot_in_a_crash_is_sent_at_the_next_start() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.rpc("evm_setAutomine", json!([false]));
+    let start = || {
+        let policy = AnchorPolicy { resend_after: Duration::from_secs(3600), ..policy() };
+        let folder = Arc::clone(&it.log.folder);
+        Anchorer::new(it.log.pool.clone(), folder, it.audit_log.clone(), account(), policy)
+    };
+    assert_eq!(start().step().await.unwrap(), Step::Anchor);
+    it.rpc("anvil_dropAllTransactions", json!([]));
+    let mut anchorer = start();
+    assert_eq!(anchorer.step().await.unwrap(), Step::Send, "sent an instant ago, but not by this one");
+    assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
+    assert_eq!(start().step().await.unwrap(), Step::Send, "that the node knows it already is success");
+    let attempt = it.open_attempts().await.remove(0);
+    it.mine(&attempt).await;
+    assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
+    assert_eq!(it.latest().await.unwrap().size, 3);
 }
 
 #[tokio::test]
@@ -235,6 +267,7 @@ async fn a_revert_stops_the_sender() {
     let code = it.rpc("eth_getCode", json!([contract, "latest"]));
     it.rpc("anvil_setCode", json!([contract, "0x5f5ffd"]));
     it.audit_log.chain().send_raw(&attempt.raw).await.unwrap();
+    it.mine(&attempt).await;
     it.rpc("anvil_setCode", json!([contract, code]));
     let halted = it.anchorer().step().await.unwrap_err();
     assert!(matches!(halted, AnchorError::Halt(AnchorDoubt::Reverted { size: 3, .. })), "{halted}");
