@@ -3,7 +3,7 @@ mod state;
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -33,11 +33,21 @@ pub struct AnvilConfig {
     pub block_time: Option<Duration>,
     /// Blocks per epoch: `safe` is one epoch behind `latest`, `finalized` two. anvil's own default is 32.
     pub epoch_blocks: Option<u64>,
+    /// The one web origin that may call, as in `http://127.0.0.1:8080`. Without one any page may that a browser on this
+    /// machine visits, and each of anvil's methods with it: `anvil_reset` too.
+    pub allow_origin: Option<String>,
 }
 
 impl Default for AnvilConfig {
     fn default() -> Self {
-        Self { state_file: None, port: None, chain_id: 31337, block_time: None, epoch_blocks: None }
+        Self {
+            state_file: None,
+            port: None,
+            chain_id: 31337,
+            block_time: None,
+            epoch_blocks: None,
+            allow_origin: None,
+        }
     }
 }
 
@@ -123,6 +133,9 @@ fn launch<'a>(
     if let Some(blocks) = config.epoch_blocks {
         arguments.extend(["--slots-in-an-epoch".into(), blocks.to_string().into()]);
     }
+    if let Some(origin) = &config.allow_origin {
+        arguments.extend(["--allow-origin".into(), origin.into()]);
+    }
     if let Some(files) = files {
         if files.kept.exists() {
             arguments.extend(["--load-state".into(), files.kept.clone().into()]);
@@ -153,7 +166,7 @@ fn is_ready(pid: u32, port: u16, chain_id: u64) -> bool {
 
 impl StateFiles {
     /// The files for this state file, in a folder that exists.
-    fn beside(state_file: &std::path::Path) -> Result<Self, Error> {
+    fn beside(state_file: &Path) -> Result<Self, Error> {
         let kept = std::path::absolute(state_file).map_err(Error::folder("find", state_file))?;
         if let Some(folder) = kept.parent() {
             fs::create_dir_all(folder).map_err(Error::folder("create", folder))?;

@@ -38,8 +38,9 @@ pub(crate) async fn run(config: Up) -> anyhow::Result<()> {
     }
     let home = Home::open(&config.data_dir)?;
     let listener = listen(config.listen, &home).await?;
+    let page_origin = format!("http://{}", listener.local_addr()?);
     let parts = tokio::select! {
-        parts = Parts::start(&config, &home) => parts?,
+        parts = Parts::start(&config, &home, &page_origin) => parts?,
         () = stop.cancelled() => return Ok(()),
     };
     let served = serve(&config, &home, &parts, listener, stop).await;

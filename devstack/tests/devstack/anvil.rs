@@ -1,4 +1,6 @@
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -100,4 +102,36 @@ fn blocks_come_by_themselves_where_asked_for() {
     let config = AnvilConfig { block_time: Some(Duration::from_secs(1)), ..AnvilConfig::default() };
     let anvil = Anvil::start(&config).unwrap();
     eventually("there is a block", || height(&anvil) != "0x0");
+}
+
+/// The answer to a web page of this origin, head and body.
+fn asked_by_page(anvil: &Anvil, method: &str, origin: &str, content_type: &str) -> String {
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"anvil_reset","params":[]}"#;
+    let mut stream = TcpStream::connect(("127.0.0.1", anvil.port())).unwrap();
+    write!(
+        stream,
+        "{method} / HTTP/1.0\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: POST\r\n\
+         Access-Control-Request-Headers: content-type\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.to_lowercase()
+}
+
+#[test]
+fn only_the_page_of_one_origin_may_call() {
+    let ours = "http://127.0.0.1:8080";
+    let config = AnvilConfig { allow_origin: Some(ours.to_owned()), ..AnvilConfig::default() };
+    let anvil = Anvil::start(&config).unwrap();
+    mine(&anvil, 5);
+    for origin in [ours, "https://evil.example"] {
+        let preflight = asked_by_page(&anvil, "OPTIONS", origin, "application/json");
+        assert!(preflight.contains(&format!("access-control-allow-origin: {ours}\r\n")), "{preflight}");
+    }
+    // What a browser sends without a preflight is not taken for a call.
+    asked_by_page(&anvil, "POST", "https://evil.example", "text/plain");
+    assert_eq!(height(&anvil), "0x5");
 }

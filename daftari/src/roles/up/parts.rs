@@ -22,14 +22,18 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Starts what is embedded, and says so.
-    pub(super) async fn start(config: &Up, home: &Home) -> anyhow::Result<Self> {
-        let config = config.clone();
+    /// Starts what is embedded, and says so. Of all web pages only those of this origin may call the chain.
+    pub(super) async fn start(config: &Up, home: &Home, page_origin: &str) -> anyhow::Result<Self> {
+        let (config, page_origin) = (config.clone(), page_origin.to_owned());
         let folders = [home.path("postgres"), home.path("anvil"), home.path("kafka")];
-        tokio::task::spawn_blocking(move || Self::start_blocking(&config, folders)).await?
+        tokio::task::spawn_blocking(move || Self::start_blocking(&config, folders, page_origin)).await?
     }
 
-    fn start_blocking(config: &Up, [postgres, anvil, kafka]: [PathBuf; 3]) -> anyhow::Result<Self> {
+    fn start_blocking(
+        config: &Up,
+        [postgres, anvil, kafka]: [PathBuf; 3],
+        page_origin: String,
+    ) -> anyhow::Result<Self> {
         let mut parts = Self {
             database_url: config.database_url.as_ref().map(|it| it.0.clone()).unwrap_or_default(),
             chain_rpc_url: config.chain_rpc_url.as_ref().map(|it| it.0.clone()).unwrap_or_default(),
@@ -52,6 +56,7 @@ impl Parts {
                 state_file: Some(anvil.join("state.json")),
                 block_time: Some(Duration::from_secs(1)),
                 port,
+                allow_origin: Some(page_origin.clone()),
                 ..AnvilConfig::default()
             };
             // The port that wallets and scripts know, where nobody else has it.
