@@ -102,6 +102,11 @@ impl Anvil {
         self.running.is_running()
     }
 
+    /// Where its output goes, if it is kept.
+    pub fn log_file(&self) -> Option<&Path> {
+        self.running.log_file()
+    }
+
     /// One JSON-RPC call, as in `rpc("evm_mine", json!([]))`.
     pub fn rpc(&self, method: &str, params: Value) -> Result<Value, Error> {
         rpc::call(self.port, method, &params)

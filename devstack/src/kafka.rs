@@ -88,6 +88,11 @@ impl Kafka {
         self.running.is_running()
     }
 
+    /// Where its output goes, if it is kept.
+    pub fn log_file(&self) -> Option<&Path> {
+        self.running.log_file()
+    }
+
     /// Leaves the cluster, closes its files and waits for the end.
     pub fn stop(mut self) -> Result<(), Error> {
         self.running.stop()

@@ -99,6 +99,11 @@ impl Postgres {
         self.running.is_running()
     }
 
+    /// Where its output goes, if it is kept.
+    pub fn log_file(&self) -> Option<&Path> {
+        self.running.log_file()
+    }
+
     /// Ends all sessions, writes a checkpoint and waits for the end.
     pub fn stop(mut self) -> Result<(), Error> {
         self.running.stop()

@@ -57,6 +57,10 @@ impl Running {
         self.child.id()
     }
 
+    pub(crate) fn log_file(&self) -> Option<&Path> {
+        self.log.path.as_deref()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

@@ -3,6 +3,7 @@
 mod greeting;
 mod home;
 mod parts;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -98,6 +99,7 @@ async fn serve(
     let (committer, committing) = books.committer().await?;
     let mut roles = JoinSet::new();
     roles.spawn(watch(committing, stop.clone()));
+    roles.spawn(watch::parts(parts.embedded(), stop.clone()));
     if let Some(brokers) = &parts.kafka_brokers {
         ingest::ensure_topic(brokers, ingest::EVENTS_TOPIC, 4).await?;
         let intake = Intake::new(committer.clone(), books.pool.clone(), books.program.program_id);

@@ -1,6 +1,7 @@
 //! What runs beside Daftari on this machine: embedded, unless a URL says where else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,12 +17,40 @@ pub(super) struct Parts {
     pub(super) database_url: String,
     pub(super) chain_rpc_url: String,
     pub(super) kafka_brokers: Option<String>,
-    postgres: Option<Postgres>,
-    anvil: Option<Anvil>,
-    kafka: Option<Kafka>,
+    embedded: Embedded,
+}
+
+/// The parts that are ours to stop, shared with who watches them.
+#[derive(Clone, Default)]
+pub(super) struct Embedded {
+    postgres: Shared<Postgres>,
+    pub(super) anvil: Shared<Anvil>,
+    kafka: Shared<Kafka>,
+}
+
+type Shared<T> = Arc<Mutex<Option<T>>>;
+
+impl Embedded {
+    /// The first that has ended by itself, in words that say where to look.
+    pub(super) fn ended(&self) -> Option<String> {
+        ended(&self.postgres, "PostgreSQL", Postgres::is_running, Postgres::log_file)
+            .or_else(|| ended(&self.anvil, "anvil", Anvil::is_running, Anvil::log_file))
+            .or_else(|| ended(&self.kafka, "Kafka", Kafka::is_running, Kafka::log_file))
+    }
+
+    fn stop(&self) -> Result<(), devstack::Error> {
+        lock(&self.kafka).take().map_or(Ok(()), Kafka::stop)?;
+        lock(&self.anvil).take().map_or(Ok(()), Anvil::stop)?;
+        lock(&self.postgres).take().map_or(Ok(()), Postgres::stop)
+    }
 }
 
 impl Parts {
+    /// Those that were started here.
+    pub(super) fn embedded(&self) -> Embedded {
+        self.embedded.clone()
+    }
+
     /// Starts what is embedded, and says so. Of all web pages only those of this origin may call the chain.
     pub(super) async fn start(config: &Up, home: &Home, page_origin: &str) -> anyhow::Result<Self> {
         let (config, page_origin) = (config.clone(), page_origin.to_owned());
@@ -38,16 +67,14 @@ impl Parts {
             database_url: config.database_url.as_ref().map(|it| it.0.clone()).unwrap_or_default(),
             chain_rpc_url: config.chain_rpc_url.as_ref().map(|it| it.0.clone()).unwrap_or_default(),
             kafka_brokers: config.kafka_brokers.clone(),
-            postgres: None,
-            anvil: None,
-            kafka: None,
+            embedded: Embedded::default(),
         };
         if config.database_url.is_none() {
             eprintln!("up: starting PostgreSQL");
             let started =
                 Postgres::start(&PostgresConfig::new(postgres)).context("PostgreSQL did not start")?;
             parts.database_url = started.url("postgres");
-            parts.postgres = Some(started);
+            *lock(&parts.embedded.postgres) = Some(started);
         }
         if config.chain_rpc_url.is_none() {
             eprintln!("up: starting anvil, a local chain");
@@ -66,25 +93,39 @@ impl Parts {
             };
             let started = started.context("anvil did not start")?;
             parts.chain_rpc_url = started.url();
-            parts.anvil = Some(started);
+            *lock(&parts.embedded.anvil) = Some(started);
         }
         if config.kafka {
             eprintln!("up: starting Kafka");
             let started = Kafka::start(&KafkaConfig::new(kafka)).context("Kafka did not start")?;
             parts.kafka_brokers = Some(started.brokers());
-            parts.kafka = Some(started);
+            *lock(&parts.embedded.kafka) = Some(started);
         }
         Ok(parts)
     }
 
     /// Stops what is embedded, the database last.
     pub(super) async fn stop(self) -> anyhow::Result<()> {
-        tokio::task::spawn_blocking(move || {
-            self.kafka.map(Kafka::stop).transpose()?;
-            self.anvil.map(Anvil::stop).transpose()?;
-            self.postgres.map(Postgres::stop).transpose()?;
-            anyhow::Ok(())
-        })
-        .await?
+        Ok(tokio::task::spawn_blocking(move || self.embedded.stop()).await??)
     }
+}
+
+fn ended<T>(
+    part: &Shared<T>,
+    name: &str,
+    is_running: impl Fn(&mut T) -> bool,
+    log_file: impl Fn(&T) -> Option<&Path>,
+) -> Option<String> {
+    let mut part = lock(part);
+    let part = part.as_mut()?;
+    if is_running(part) {
+        return None;
+    }
+    let log = log_file(part).map(|it| format!(": its log is {}", it.display()));
+    Some(format!("{name} has ended by itself{}", log.unwrap_or_default()))
+}
+
+// What a lock guards is whole between any two statements, so a panic elsewhere poisons nothing.
+fn lock<T>(part: &Shared<T>) -> MutexGuard<'_, Option<T>> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
 }
