@@ -40,7 +40,11 @@ pub enum AnchorObstacle {
     #[error("the contract takes no anchors from {0}: it is halted, or another is its writer")]
     NotAdmitted(String),
     /// The chain shows less than it made final before.
-    #[error("the chain shows a head of {shown} leaves after it made {finalized} final: a stale endpoint")]
+    #[error(
+        "the chain shows a head of {shown} leaves after it made {finalized} final: the endpoint is behind, or serves \
+         another chain. Point --chain-rpc-url at a node that is in step; a development chain that was reset is taken \
+         up by the next start of `daftari up`"
+    )]
     Stale {
         /// What it shows.
         shown: u64,
@@ -110,6 +114,26 @@ impl From<ChainError> for AnchorError {
             _ => Self::Halt(AnchorDoubt::Chain(error)),
         }
     }
+}
+
+/// Forgets what was recorded of a development chain that has begun anew since: one that shows no anchor of ours. It must be
+/// called before any anchorer of the place starts. A real chain is never believed to have begun anew.
+pub async fn forget_if_reset(pool: &PgPool, audit_log: &AuditLog) -> Result<(), AnchorError> {
+    let place = audit_log.place();
+    if !chain::dev::is_dev(place.chain_id) || audit_log.head().await?.size != 0 {
+        return Ok(());
+    }
+    let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
+    let forgotten = store::forget_place(conn, &place).await?;
+    if forgotten != 0 {
+        let chain_id = place.chain_id;
+        tracing::warn!(
+            chain_id,
+            forgotten,
+            "the development chain shows no anchor: what was recorded of it is forgotten"
+        );
+    }
+    Ok(())
 }
 
 /// The sender of one log's anchors to one place.

@@ -11,7 +11,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer};
+pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, forget_if_reset};
 pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};
 pub use run::{Config, Pacing, PlaceConfig, run};

@@ -24,6 +24,11 @@ const POLL: Duration = Duration::from_millis(50);
 // An hour: the shortest that the contract allows.
 const DELAY_SECONDS: u64 = 3600;
 
+/// Whether this is the id of a development chain.
+pub fn is_dev(chain_id: u64) -> bool {
+    DEV_CHAINS.contains(&chain_id)
+}
+
 /// The audit contract with this log registered, deployed by the account where it is not there yet. The contract's
 /// address follows from the account and nonce 0, so the same chain state gives the same place again.
 pub async fn ensure_contract(
@@ -31,7 +36,7 @@ pub async fn ensure_contract(
     account: &Account,
     log_id: &Hash,
 ) -> Result<AuditLog, ChainError> {
-    if !DEV_CHAINS.contains(&chain.id()) {
+    if !is_dev(chain.id()) {
         return Err(ChainError::Malformed(format!(
             "chain {} is not a development chain: deploy the contract and name it in the configuration",
             chain.id()

@@ -252,6 +252,24 @@ pub async fn forget_anchors_beyond(
     Ok(forgotten.rows_affected())
 }
 
+/// Forgets everything about this place, what was final too: only for a development chain that began anew.
+pub async fn forget_place(conn: &mut PgConnection, place: &AnchorPlace) -> Result<u64, StoreError> {
+    let forgotten = sqlx::query(
+        "with attempts as (
+             delete from anchor_attempt where chain_id = $1 and contract = $2 and registrant = $3 returning 1
+         ), anchors as (
+             delete from anchor where chain_id = $1 and contract = $2 and registrant = $3 returning 1
+         )
+         select 1 from attempts union all select 1 from anchors",
+    )
+    .bind(place.chain_id as i64)
+    .bind(&place.contract[..])
+    .bind(&place.registrant[..])
+    .fetch_all(conn)
+    .await?;
+    Ok(forgotten.len() as u64)
+}
+
 /// The greatest anchor at this place.
 pub async fn latest_anchor(
     conn: &mut PgConnection,

@@ -206,6 +206,50 @@ async fn a_reorganised_anchor_is_anchored_again() {
 }
 
 #[tokio::test]
+async fn a_development_chain_that_began_anew_is_anchored_anew() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    it.rpc("anvil_mine", json!(["0x50"]));
+    it.anchorer().step().await.unwrap();
+    assert!(it.latest().await.unwrap().is_final);
+    forget_if_reset(&it.log.pool, &it.audit_log).await.unwrap();
+    assert_eq!(it.latest().await.unwrap().size, 3, "it stands, so it stays");
+
+    it.rpc("anvil_reset", json!([]));
+    let again = ensure_contract(it.audit_log.chain(), &account(), &it.log.log.log_id).await.unwrap();
+    assert_eq!(again.place(), it.audit_log.place());
+    let waits = it.anchorer().step().await.unwrap_err();
+    assert!(matches!(waits, AnchorError::Retry(AnchorObstacle::Stale { shown: 0, finalized: 3 })), "{waits}");
+    forget_if_reset(&it.log.pool, &it.audit_log).await.unwrap();
+    it.anchor_until(3).await;
+    assert!(!it.latest().await.unwrap().is_final);
+}
+
+#[tokio::test]
+async fn a_real_chain_that_shows_nothing_is_never_forgotten() {
+    let it = Fixture::new().await;
+    it.post(3).await;
+    it.seal_all().await;
+    let config = AnvilConfig { chain_id: 80002, ..AnvilConfig::default() };
+    let anvil = tokio::task::spawn_blocking(move || Anvil::start(&config)).await.unwrap().unwrap();
+    let chain = Chain::connect(&anvil.url()).await.unwrap();
+    let contract = chain::dev::deploy(&chain, &account()).await.unwrap().into_array();
+    let place = AnchorPlace { chain_id: 80002, contract, registrant: account().address() };
+    let anchor = Anchor { place, size: 3, block: 1, transaction: [1; 32], is_final: true };
+    store::record_anchor(&mut it.pool.acquire().await.unwrap(), &anchor).await.unwrap();
+    let audit_log = AuditLog::new(chain, place, &it.log.log_id).unwrap();
+    assert_eq!(audit_log.head().await.unwrap().size, 0);
+    forget_if_reset(&it.pool, &audit_log).await.unwrap();
+    let kept = store::latest_anchor(&mut it.pool.acquire().await.unwrap(), &place).await.unwrap();
+    assert_eq!(kept, Some(anchor));
+    let folder = Arc::clone(&it.folder);
+    let mut anchorer = Anchorer::new(it.pool.clone(), folder, audit_log, account(), policy());
+    let waits = anchorer.step().await.unwrap_err();
+    assert!(waits.to_string().contains("Point --chain-rpc-url at a node that is in step"), "{waits}");
+}
+
+#[tokio::test]
 async fn what_another_anchored_is_written_down() {
     let it = Anchored::new().await;
     it.grow(3).await;

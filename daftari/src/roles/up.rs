@@ -185,6 +185,7 @@ async fn development_place(
     let account = Account::from_key(dev::DEV_KEY)?;
     let chain = Chain::connect(&parts.chain_rpc_url).await.context("cannot use the chain")?;
     let audit_log = dev::ensure_contract(&chain, &account, &books.log.log_id).await?;
+    anchor_worker::forget_if_reset(&books.pool, &audit_log).await?;
     let at = audit_log.place();
     Ok((anchor::place_of(audit_log, account, config.anchor_gap.0), at))
 }
