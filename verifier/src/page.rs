@@ -7,7 +7,7 @@ use api::{Code, Problem};
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -20,6 +20,8 @@ use crate::ProofService;
 /// Nothing from another host runs or is shown; the page itself may ask any chain's endpoint and any server of receipts.
 const SECURITY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src *; \
                         base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 pub(crate) fn routes() -> Router<Arc<ProofService>> {
     Router::new()
@@ -37,6 +39,8 @@ pub(crate) fn routes() -> Router<Arc<ProofService>> {
             headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SECURITY));
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            // Whoever opened the page has no hold on it afterwards.
+            headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
             // It changes with our version, and its parts must fit each other.
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             response

@@ -1,7 +1,7 @@
 import { contentsOf } from "./contents.js";
 import { byId, el } from "./dom.js";
 import { type Answer, answerOf, type Findings, judge, NOTHING } from "./judge.js";
-import { fetchReceipt, keepTrust, keptTrust, NoReceipt, serversTrust, type Trust } from "./sources.js";
+import { fetchReceipt, keepTrust, keptTrust, linkOrigin, NoReceipt, serversTrust, type Trust } from "./sources.js";
 import { sentence, type Step, stepsOf, type StepState } from "./steps.js";
 
 const receiptBox = byId("receipt", HTMLTextAreaElement);
@@ -9,6 +9,7 @@ const fileName = byId("file-name", HTMLParagraphElement);
 const fileInput = byId("file", HTMLInputElement);
 const linkDetails = byId("link-details", HTMLDetailsElement);
 const linkBox = byId("link", HTMLInputElement);
+const linkOriginBox = byId("link-origin", HTMLElement);
 const apiKeyBox = byId("api-key", HTMLInputElement);
 const policyBox = byId("policy", HTMLTextAreaElement);
 const policyError = byId("policy-error", HTMLParagraphElement);
@@ -38,6 +39,7 @@ let soon: number | undefined;
 
 async function start(): Promise<void> {
   show(NOTHING);
+  showLinkOrigin();
   listen();
   servers = await serversTrust();
   const kept = keptTrust();
@@ -62,8 +64,10 @@ function listen(): void {
   });
   byId("link-form", HTMLFormElement).addEventListener("submit", (event) => {
     event.preventDefault();
-    void verifyLink();
+    // The key goes where the page says that it goes. A link that changed unseen is shown first, and takes a second press.
+    if (showLinkOrigin()) void verifyLink(apiKeyBox.value.trim());
   });
+  linkBox.addEventListener("input", showLinkOrigin);
   for (const box of [policyBox, rpcBox]) {
     box.addEventListener("input", () => {
       keepTrust(ownTrust(), servers);
@@ -105,26 +109,38 @@ function listenForDrops(): void {
   });
 }
 
-/** Follows `#receipt=<url>`. */
+/** Follows `#receipt=<url>`. Whoever opened this page may choose it at any time, so it takes no key along: not even half of one. */
 async function followHash(): Promise<boolean> {
   const link = new URLSearchParams(location.hash.slice(1)).get("receipt");
   if (link === null || link === "") return false;
   linkBox.value = link;
+  showLinkOrigin();
   linkDetails.open = true;
-  await verifyLink();
+  apiKeyBox.value = "";
+  apiKeyBox.blur();
+  await verifyLink("");
   return true;
+}
+
+/** Shows whom the button asks, and answers whether that stood there already. */
+function showLinkOrigin(): boolean {
+  const origin = linkOrigin(linkBox.value.trim());
+  const stood = linkOriginBox.textContent === origin;
+  linkOriginBox.textContent = origin;
+  return stood;
 }
 
 async function verifyFile(file: File): Promise<void> {
   await verifyLoaded(new Uint8Array(await file.arrayBuffer()), file.name);
 }
 
-async function verifyLink(): Promise<void> {
+async function verifyLink(apiKey: string): Promise<void> {
   const run = beginRun();
+  const link = linkBox.value.trim();
   show(NOTHING, { verdict: "checking" });
   try {
-    const bytes = await fetchReceipt(linkBox.value.trim(), apiKeyBox.value.trim());
-    if (run === latestRun) await verifyLoaded(bytes, linkBox.value.trim());
+    const bytes = await fetchReceipt(link, apiKey);
+    if (run === latestRun) await verifyLoaded(bytes, link);
   } catch (error) {
     if (!(error instanceof NoReceipt)) throw error;
     if (run === latestRun) show(NOTHING, { verdict: "could_not_check", reason: error.message });

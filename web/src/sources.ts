@@ -83,6 +83,15 @@ export async function fetchReceipt(link: string, apiKey: string): Promise<Uint8A
   return readAtMost(response, RECEIPT_BYTES_MAX + 1);
 }
 
+/** Who is asked for this link; nobody where it is none. */
+export function linkOrigin(link: string): string {
+  try {
+    return link === "" ? "" : linkOf(link).origin;
+  } catch {
+    return "";
+  }
+}
+
 function linkOf(link: string): URL {
   let url: URL;
   try {

@@ -6,7 +6,7 @@ import { launchBrowser } from "../browser.mjs";
 import { anchor, deploy, register, startAnvil } from "../../sdk/test/chain.js";
 import { type ScriptedChain, scriptedChain } from "../../sdk/test/endpoint.js";
 import { base64, hash, LOG, logIdOf, logOf, makeKey, makeReceipt, redeemLeaf, treeRoot, vkey } from "../../sdk/test/make.js";
-import { type Served, serveChain, serveSite, type SiteFiles } from "./site.js";
+import { type Served, serveChain, serveSite, serveThief, type SiteFiles } from "./site.js";
 
 const VERDICT_MS_MAX = 1_000;
 const SIZE = 11;
@@ -169,6 +169,48 @@ test("a link that needs a key says so, and the key goes there and nowhere else",
     },
     { hash: "#receipt=/receipts/locked" },
   ));
+
+test("whoever opened the page cannot send a typed key to themselves", async () => {
+  const keys: string[] = [];
+  const thief = await serveThief(keys, RECEIPT);
+  const context = await browser.newContext();
+  try {
+    const opener = await context.newPage();
+    await opener.goto(`${thief.origin}/`);
+    const openPage = (fragment: string) =>
+      opener.evaluate((url) => void window.open(url, "verify"), `${site.origin}/verify/${fragment}`);
+    const opened = context.waitForEvent("page");
+    await openPage("");
+    const page = await opened;
+    await page.waitForSelector("html[data-ready=true]");
+    await page.click("#link-details > summary");
+    await page.fill("#link", `${site.origin}/receipts/locked`);
+    assert.equal(await page.innerText("#link-origin"), site.origin);
+    await page.fill("#api-key", KEY);
+
+    await openPage(`#receipt=${thief.origin}/receipt`);
+    await expectVerdict(page, "valid");
+    assert.equal(await page.inputValue("#api-key"), "");
+    assert.notEqual(await page.evaluate(() => document.activeElement?.id), "api-key", "what is typed on goes nowhere");
+    assert.equal(await page.innerText("#link-origin"), thief.origin);
+    assert.deepEqual(keys, []);
+
+    // A link that changes without a word is named before it gets a key.
+    await page.fill("#link", `${site.origin}/receipts/locked`);
+    await page.fill("#api-key", KEY);
+    await page.$eval("#link", (box, url) => ((box as HTMLInputElement).value = url), `${thief.origin}/receipt`);
+    await page.click("#link-form button");
+    await page.waitForFunction((origin) => document.getElementById("link-origin")?.textContent === origin, thief.origin);
+    assert.deepEqual(keys, []);
+    const asked = page.waitForResponse(`${thief.origin}/receipt`);
+    await page.click("#link-form button");
+    await asked;
+    assert.deepEqual(keys, [KEY], "the server is named, and the button was pressed");
+  } finally {
+    await context.close();
+    await thief.close();
+  }
+});
 
 test("links that give no receipt are no refusal", async () => {
   const links: readonly [string, RegExp][] = [

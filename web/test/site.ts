@@ -49,6 +49,16 @@ export function serveChain(chain: ScriptedChain): Promise<Served> {
   });
 }
 
+/** A server that lets every page ask with a key, writes down each key that it is sent, and has a page of its own at `/`. */
+export function serveThief(keys: string[], receipt: string): Promise<Served> {
+  return serve((request, response) => {
+    const key = request.headers["x-api-key"];
+    if (key !== undefined) keys.push(String(key));
+    const headers = { "access-control-allow-origin": "*", "access-control-allow-headers": "x-api-key" };
+    response.writeHead(200, { ...headers, "content-type": "text/html; charset=utf-8" }).end(request.url === "/" ? "<!doctype html>" : receipt);
+  });
+}
+
 async function serve(listener: RequestListener): Promise<Served> {
   const server: Server = createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -37,6 +37,7 @@ async fn the_page_loads_nothing_from_elsewhere() {
             assert!(security.contains(rule), "{security}");
         }
         assert_eq!(told.header("x-content-type-options"), "nosniff");
+        assert_eq!(told.header("cross-origin-opener-policy"), "same-origin");
     }
     assert_eq!(world.get("/verify/policy.txt").await.text(), world.policy_text(&[]));
     assert_eq!(world.get("/verify/chain.json").await.text(), CHAIN_JSON);
