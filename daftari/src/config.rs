@@ -35,7 +35,7 @@ pub(crate) enum Role {
     Anchor(Anchor),
     /// Serve checkpoints, tiles, receipts and the verification page.
     Verifier(Verifier),
-    /// Check a receipt.
+    /// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.
     Verify(Verify),
     /// Bring the database to this version's schema and begin the log.
     Migrate(Migrate),
@@ -142,8 +142,9 @@ impl FromStr for Span {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
-        let number: u64 =
-            digits.parse().map_err(|_| "a span of time is a number and ms, s, m or h".to_owned())?;
+        let number: u64 = digits
+            .parse()
+            .map_err(|_| "a span of time is a number and ms, s, m or h, as in 30s".to_owned())?;
         let millis = match &text[digits.len()..] {
             "ms" => Some(1),
             "s" => Some(1000),
@@ -152,7 +153,9 @@ impl FromStr for Span {
             _ => None,
         };
         let millis = millis.and_then(|it: u64| it.checked_mul(number));
-        Ok(Self(Duration::from_millis(millis.ok_or("a span of time is a number and ms, s, m or h")?)))
+        Ok(Self(Duration::from_millis(
+            millis.ok_or("a span of time is a number and ms, s, m or h, as in 30s")?,
+        )))
     }
 }
 
@@ -218,7 +221,7 @@ pub(crate) struct Up {
     /// The folder with the built verification page.
     #[arg(long, env = "WEB_DIR", default_value = "web/dist")]
     pub(crate) web_dir: PathBuf,
-    /// How long to wait between two anchors at least.
+    /// How long to wait between two anchors at least, as in 200ms, 2s, 5m or 1h.
     #[arg(long, env = "ANCHOR_GAP", default_value = "2s")]
     pub(crate) anchor_gap: Span,
 }
@@ -278,7 +281,7 @@ pub(crate) struct Anchor {
     /// The file with the private key that pays for anchors, in hexadecimal.
     #[arg(long, env = "CHAIN_KEY_FILE")]
     pub(crate) chain_key_file: Option<PathBuf>,
-    /// How long to wait between two anchors at least.
+    /// How long to wait between two anchors at least, as in 200ms, 2s, 5m or 1h.
     #[arg(long, env = "ANCHOR_GAP", default_value = "5m")]
     pub(crate) anchor_gap: Span,
     /// Where `/health` and `/metrics` listen.
@@ -313,8 +316,8 @@ pub(crate) struct Verifier {
 pub(crate) struct Verify {
     /// The receipt: a file, `-` for standard input, or an http(s) URL.
     pub(crate) receipt: String,
-    /// The policy file: the log's key, its witnesses, where it is anchored.
-    #[arg(long, env = "POLICY_FILE", required_unless_present = "key")]
+    /// The policy file: the log's key, its witnesses, where it is anchored. Or give --key.
+    #[arg(long, env = "POLICY_FILE")]
     pub(crate) policy: Option<PathBuf>,
     /// The log's public key, in the form `<origin>+<id>+<key>`, instead of a policy.
     #[arg(long, conflicts_with = "policy")]
@@ -331,7 +334,7 @@ pub(crate) struct Verify {
     /// The API key for a receipt behind a URL.
     #[arg(long, env = "DAFTARI_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<SecretText>,
-    /// Ask again for this long while the receipt is not sealed or not anchored yet.
+    /// Ask again for this long, as in 30s, while the receipt is not sealed or not anchored yet.
     #[arg(long)]
     pub(crate) wait: Option<Span>,
     /// Print the verdict as JSON.
@@ -378,7 +381,7 @@ pub(crate) struct Bench {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    /// How long each figure is measured.
+    /// How long each figure is measured, as in 10s.
     #[arg(long, default_value = "10s")]
     pub(crate) duration: Span,
     /// The seed of everything random.

@@ -20,10 +20,23 @@ fn main() -> ExitCode {
     match run(config) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("daftari: {error:#}");
+            eprintln!("daftari: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and its causes in one sentence, without those that were told in the words before them.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !sentence.contains(&cause) {
+            let colon = if sentence.is_empty() { "" } else { ": " };
+            sentence.push_str(colon);
+            sentence.push_str(&cause);
+        }
+    }
+    sentence
 }
 
 #[tokio::main]
@@ -43,4 +56,14 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Load(config) => load::run(config).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_cause_is_told_once() {
+        let error =
+            anyhow::anyhow!("refused").context("PostgreSQL: refused").context("cannot use the database");
+        assert_eq!(super::told(&error), "cannot use the database: PostgreSQL: refused");
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use api::{Gate, Operations};
 use proof::Policy;
 use serde_json::json;
@@ -21,6 +21,9 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let policy = std::fs::read_to_string(&config.policy_file)
         .with_context(|| format!("cannot read {}", config.policy_file.display()))?;
     Policy::parse(&policy)?;
+    for folder in [&config.tile_dir, &config.web_dir] {
+        ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+    }
     let books = OpenBooks::open(&config.database).await?;
     let listener = TcpListener::bind(config.listen)
         .await

@@ -17,7 +17,7 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 pub(crate) async fn run(config: Verify) -> ExitCode {
     let report = match judge(&config).await {
         Ok(report) => report,
-        Err(error) => verifier::could_not_check(&format!("{error:#}")),
+        Err(error) => verifier::could_not_check(&crate::told(&error)),
     };
     if config.json {
         println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
@@ -48,9 +48,8 @@ async fn judge(config: &Verify) -> anyhow::Result<Report> {
 async fn policy(config: &Verify) -> anyhow::Result<Policy> {
     let mut policy = match (&config.policy, &config.key) {
         (Some(path), _) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the policy {} cannot be read", path.display()))?;
-            Policy::parse(&text)?
+            let at = || format!("the policy {} cannot be read", path.display());
+            Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)?
         }
         (None, Some(key)) => {
             Policy::of_log(VerifierKey::parse(key).context("--key is not a log's public key")?)
@@ -95,7 +94,11 @@ async fn download(config: &Verify) -> anyhow::Result<Option<Vec<u8>>> {
     match response.status().as_u16() {
         200 => {}
         202 => return Ok(None),
+        401 | 403 if config.api_key.is_some() => {
+            bail!("{} does not take this --api-key: it is not known, or may not read this", config.receipt)
+        }
         401 | 403 => bail!("{} asks for a credential that may read it: give --api-key", config.receipt),
+        404 => bail!("{} knows no such receipt, or not for this credential", config.receipt),
         status => bail!("{} answered with status {status}", config.receipt),
     }
     let mut bytes = Vec::new();
