@@ -6,7 +6,7 @@ use std::time::Instant;
 use proof::{Checkpoint, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
 use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
-    ensure_log, latest_checkpoint, leaves, log_size, record_checkpoint,
+    ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size, record_checkpoint,
 };
 use tiles::{Edge, TileError, TileFolder};
 
@@ -16,6 +16,10 @@ use crate::key::LogKey;
 /// How many leaves one checkpoint covers at most: about a megabyte of bundles, so that memory and the time between
 /// two checkpoints stay bounded, also after a long outage.
 pub(crate) const BATCH_LEAVES_MAX: u32 = 16 * 1024;
+
+/// After how many leaves the next partitions are asked for again. Those of the current 2^26 leaves and the next always
+/// exist, so a failure has 64 chances before a posting finds no place.
+pub(crate) const ROOM_LEAVES: u64 = 1 << 20;
 
 /// A failure of sealing, by what to do about it. There is nothing to reject: a leaf is promised once it is committed.
 #[derive(Debug, thiserror::Error)]
@@ -128,6 +132,9 @@ pub struct Sealer {
     key: LogKey,
     log: LogIdentity,
     batch_leaves: u32,
+    room_leaves: u64,
+    // For which stretch of `room_leaves` the partitions were asked for.
+    roomy: Option<u64>,
     // The edge of the last checkpoint that we know; none until the tiles were checked against the database.
     edge: Option<Edge>,
     // Whether the database was asked if it holds this log.
@@ -145,6 +152,8 @@ impl Sealer {
             key,
             log,
             batch_leaves: BATCH_LEAVES_MAX,
+            room_leaves: ROOM_LEAVES,
+            roomy: None,
             edge: None,
             is_checked: false,
             failpoint,
@@ -155,6 +164,12 @@ impl Sealer {
     #[must_use]
     pub fn with_batch(self, batch_leaves: u32) -> Self {
         Self { batch_leaves, ..self }
+    }
+
+    /// The same sealer, asking for partitions after so many leaves.
+    #[must_use]
+    pub fn with_room(self, room_leaves: u64) -> Self {
+        Self { room_leaves, ..self }
     }
 
     /// The same sealer, ending where the failpoint says.
@@ -182,6 +197,7 @@ impl Sealer {
         if size < last_size {
             return Err(Doubt::Behind { published: last_size, known: size }.into());
         }
+        self.make_room(conn, size).await;
         let edge = self.edge_of(conn, last.as_ref()).await?;
         if let Some(last) = &last
             && published.is_none_or(|it| it.size < last.size)
@@ -194,6 +210,18 @@ impl Sealer {
         let sealed = self.extend(conn, &edge).await?;
         metrics::histogram!("daftari_seal_seconds").record(started.elapsed().as_secs_f64());
         Ok(sealed)
+    }
+
+    // That there is no room for leaves to come is for the operator to hear, and keeps no leaf that is there from its seal.
+    async fn make_room(&mut self, conn: &mut PgConnection, size: u64) {
+        let stretch = Some(size / self.room_leaves);
+        if self.roomy == stretch {
+            return;
+        }
+        self.roomy = stretch;
+        if let Err(error) = ensure_partitions(conn).await {
+            tracing::error!(%error, size, "cannot make the next partitions: run `daftari migrate`");
+        }
     }
 
     async fn extend(&mut self, conn: &mut PgConnection, edge: &Edge) -> Result<Sealed, SealError> {

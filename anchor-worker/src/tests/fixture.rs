@@ -157,8 +157,13 @@ impl Fixture {
 
     /// Changes the database as its owner could.
     pub(super) async fn tamper(&self, statements: &str) {
+        self.tampering(statements).await.unwrap();
+    }
+
+    /// Tries to.
+    pub(super) async fn tampering(&self, statements: &str) -> Result<(), store::StoreError> {
         let statements =
             format!("set session_replication_role = replica; {statements}; reset session_replication_role");
-        store::tamper(&mut self.pool.acquire().await.unwrap(), &statements).await.unwrap();
+        store::tamper(&mut self.pool.acquire().await.unwrap(), &statements).await
     }
 }

@@ -245,3 +245,18 @@ async fn the_key_is_generated_once_and_kept_to_ourselves() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
     assert!(LogKey::open(&path, "log.example").is_err(), "a key that others can read is refused");
 }
+
+#[tokio::test]
+async fn the_next_partitions_are_made_as_the_log_grows() {
+    let it = Fixture::new().await;
+    let mut sealer = it.sealer().with_room(4);
+    // At the start of a process, and whenever the log enters another stretch.
+    for (leaves, is_made) in [(1, true), (1, false), (3, true), (1, false)] {
+        it.tamper("drop table leaf_1").await;
+        it.post(leaves).await;
+        assert!(matches!(sealer.seal().await.unwrap(), Sealed::Checkpoint { .. }));
+        let dropped = it.tampering("drop table leaf_1").await;
+        assert_eq!(dropped.is_ok(), is_made);
+        store::ensure_partitions(&mut it.pool.acquire().await.unwrap()).await.unwrap();
+    }
+}
