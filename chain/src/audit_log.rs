@@ -1,6 +1,6 @@
 //! The audit contract, as one log sees it.
 
-use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::primitives::{Address, B256, Bytes};
 use alloy::rpc::types::Filter;
 use alloy::sol_types::{SolCall, SolEvent, SolInterface, SolValue};
 use proof::{AnchorPlace, Hash};
@@ -44,6 +44,21 @@ pub struct Sighting {
     pub transaction: [u8; 32],
 }
 
+/// How many blocks are searched at once, at first: few enough for most nodes, and twice as many each time while none
+/// refuses.
+const RANGE_BLOCKS: u64 = 10_000;
+
+/// What a range of blocks shows of a size.
+enum Found {
+    /// Its anchor.
+    Here(Sighting),
+    /// An anchor that extends a smaller head to another size: before it the head was smaller still, so there is nothing
+    /// further back. The first anchor of all extends a head of 0.
+    Nowhere,
+    /// Nothing, or only anchors after it.
+    Unseen,
+}
+
 /// One log's place in the audit contract.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
@@ -85,31 +100,54 @@ impl AuditLog {
         Ok(Some(root.0).filter(|it| *it != Hash::default()))
     }
 
-    /// The event that anchored this size: first looked for in the hinted block, then everywhere.
+    /// The event that anchored this size: first looked for in the hinted block, then back from the newest one. Many nodes
+    /// answer only for a range of blocks, so it goes range by range, in smaller ones where the node refuses.
     pub async fn sighting(&self, size: u64, hint_block: Option<u64>) -> Result<Option<Sighting>, ChainError> {
+        if let Some(block) = hint_block
+            // A hint may name a block that the chain has never had, which some nodes answer with an error.
+            && let Ok(Found::Here(sighting)) = self.find(size, block, block).await
+        {
+            return Ok(Some(sighting));
+        }
+        let (mut end, mut blocks, mut was_refused) = (self.chain.latest_block().await?, RANGE_BLOCKS, false);
+        loop {
+            let begin = (end + 1).saturating_sub(blocks);
+            match self.find(size, begin, end).await {
+                Ok(Found::Here(sighting)) => return Ok(Some(sighting)),
+                Ok(Found::Nowhere) => return Ok(None),
+                Ok(Found::Unseen) if begin == 0 => return Ok(None),
+                Ok(Found::Unseen) => {
+                    end = begin - 1;
+                    blocks = if was_refused { blocks } else { blocks.saturating_mul(2) };
+                }
+                Err(ChainError::Refused(_)) if 1 < blocks => (blocks, was_refused) = (blocks / 2, true),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn find(&self, size: u64, begin: u64, end: u64) -> Result<Found, ChainError> {
         let filter = Filter::new()
             .address(self.contract)
             .event_signature(Bindings::Anchored::SIGNATURE_HASH)
             .topic1(self.place)
-            .topic2(B256::from(U256::from(size)));
-        if let Some(block) = hint_block
-            // A hint may name a block that the chain has never had, which some nodes answer with an error.
-            && let Ok(Some(sighting)) = self.sighting_in(&filter.clone().from_block(block).to_block(block)).await
-        {
-            return Ok(Some(sighting));
+            .from_block(begin)
+            .to_block(end);
+        let mut found = Found::Unseen;
+        for log in self.chain.logs(&filter).await?.iter().filter(|it| !it.removed) {
+            let Ok(event) = Bindings::Anchored::decode_log(&log.inner) else { continue };
+            if log.address() != self.contract || event.place != self.place {
+                continue;
+            }
+            if event.size == size
+                && let (Some(block), Some(transaction)) = (log.block_number, log.transaction_hash)
+            {
+                found = Found::Here(Sighting { root: event.root.0, block, transaction: transaction.0 });
+            } else if event.oldSize < size && !matches!(found, Found::Here(_)) {
+                found = Found::Nowhere;
+            }
         }
-        self.sighting_in(&filter.from_block(0_u64)).await
-    }
-
-    async fn sighting_in(&self, filter: &Filter) -> Result<Option<Sighting>, ChainError> {
-        let logs = self.chain.logs(filter).await?;
-        let sightings =
-            logs.iter().filter(|it| !it.removed && it.address() == self.contract).filter_map(|log| {
-                let event = Bindings::Anchored::decode_log(&log.inner).ok()?;
-                let (block, transaction) = (log.block_number?, log.transaction_hash?.0);
-                Some(Sighting { root: event.root.0, block, transaction })
-            });
-        Ok(sightings.last())
+        Ok(found)
     }
 
     /// The root at this size from wherever the contract has it: its head, a pin, or its history of events.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use alloy::primitives::{Address, B256, Bytes, U64};
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::types::{Block, Filter, Log, TransactionInput, TransactionReceipt, TransactionRequest};
-use alloy::transports::{RpcError, TransportError};
+use alloy::transports::{RpcError, TransportError, TransportErrorKind};
 
 use crate::account::{Account, SignedTransaction, Unsigned};
 use crate::error::ChainError;
@@ -176,6 +176,12 @@ impl Chain {
                 )
             }
             RpcError::ErrorResp(error) => ChainError::Refused(told(error.message.to_string())),
+            // How some endpoints refuse a question that is too large.
+            RpcError::Transport(TransportErrorKind::HttpError(error))
+                if [400, 413].contains(&error.status) =>
+            {
+                ChainError::Refused(told(error.to_string()))
+            }
             RpcError::Transport(error) => ChainError::Unreachable(told(error.to_string())),
             error => ChainError::Refused(told(error.to_string())),
         }

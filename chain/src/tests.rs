@@ -1,8 +1,15 @@
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
 use devstack::{Anvil, AnvilConfig};
 use proof::{
     AnchorPlace, Checkpoint, Frontier, Hash, Leaf, LeafKind, Node, consistency_proof, inclusion_proof,
     leaf_hash,
 };
+use serde_json::{Value, json};
 
 use crate::dev::{DEV_KEY, deploy, ensure_contract};
 use crate::*;
@@ -62,7 +69,16 @@ async fn anchor(log: &AuditLog, old: u64, new: u64) -> Receipt {
         |error| assert!(error.to_string().contains("nonce"), "{error}"),
         |()| (),
     );
-    let receipt = log.chain().receipt(&signed.hash).await.unwrap().unwrap();
+    // anvil may answer before the block is there.
+    let mined = async {
+        loop {
+            match log.chain().receipt(&signed.hash).await.unwrap() {
+                Some(receipt) => return receipt,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let receipt = tokio::time::timeout(Duration::from_secs(20), mined).await.expect("it is mined in time");
     assert!(receipt.succeeded);
     receipt
 }
@@ -100,6 +116,67 @@ async fn a_checkpoint_is_anchored_and_checked() {
     }
     assert!(log.includes(8, &leaf(5), &inclusion_proof(5, 8, node).unwrap()).await.unwrap());
     assert!(!log.includes(8, &leaf(5), &inclusion_proof(4, 8, node).unwrap()).await.unwrap());
+}
+
+/// An endpoint in front of this chain that shows the events of so many blocks at once, and counts how often it does.
+fn limited(anvil: Arc<Anvil>, blocks_max: u64) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let shown = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&shown);
+    let number = |block: &Value| u64::from_str_radix(&block.as_str().unwrap()[2..], 16).unwrap();
+    let answer = move |request: &Value| {
+        let (method, params) = (request["method"].as_str().unwrap(), &request["params"]);
+        if method == "eth_getLogs" {
+            if blocks_max <= number(&params[0]["toBlock"]) - number(&params[0]["fromBlock"]) {
+                return json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32005, "message": "too many blocks"}});
+            }
+            counting.fetch_add(1, Ordering::Relaxed);
+        }
+        json!({"jsonrpc": "2.0", "id": request["id"], "result": anvil.rpc(method, params.clone()).unwrap()})
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let (mut line, mut length) = (String::new(), 0);
+            while 2 < stream.read_line(&mut line).unwrap() {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            let answer = answer(&serde_json::from_slice(&body).unwrap()).to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}",
+                answer.len()
+            );
+            write!(stream.get_mut(), "{head}\r\n\r\n{answer}").unwrap();
+        }
+    });
+    (url, shown)
+}
+
+#[tokio::test]
+async fn an_anchor_is_found_where_the_node_shows_few_blocks_at_once() {
+    let (anvil, chain) = anvil().await;
+    let log = ensure_contract(&chain, &account(), &LOG_ID).await.unwrap();
+    anvil.rpc("anvil_mine", json!(["0x400"])).unwrap();
+    let first = anchor(&log, 0, 3).await;
+    anvil.rpc("anvil_mine", json!(["0x20"])).unwrap();
+    let second = anchor(&log, 3, 8).await;
+    anvil.rpc("anvil_mine", json!(["0x20"])).unwrap();
+    let (url, shown) = limited(Arc::new(anvil), 10);
+    let log = AuditLog::new(Chain::connect(&url).await.unwrap(), log.place(), &LOG_ID).unwrap();
+    for (size, block) in [(3, Some(first.block)), (8, Some(second.block)), (2, None), (5, None), (9, None)] {
+        shown.store(0, Ordering::Relaxed);
+        for hint in [None, Some(1)] {
+            let sighting = log.sighting(size, hint).await.unwrap();
+            assert_eq!(sighting.map(|it| it.block), block, "{size}");
+        }
+        assert!(shown.load(Ordering::Relaxed) < 40, "the blocks before the first anchor are not searched");
+    }
 }
 
 #[tokio::test]
