@@ -38,6 +38,7 @@ impl TileFolder {
         let staging = root.join(STAGING);
         fs::create_dir_all(&staging).map_err(at(&staging))?;
         sync_folder(&root)?;
+        sweep(&staging);
         let mut unique = [0; 8];
         getrandom::fill(&mut unique).map_err(|error| at(&staging)(io::Error::other(error.to_string())))?;
         Ok(Self {
@@ -155,6 +156,9 @@ impl TileFolder {
             self.staged.fetch_add(1, Ordering::Relaxed)
         ));
         let mut file = File::create(&staged).map_err(at(&staged))?;
+        // Locked until it has its name: that is how a sweep tells it from what a crash left behind. One that is swept in
+        // the instant before this fails to be renamed, which passes.
+        file.lock().map_err(at(&staged))?;
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(&staged))?;
         fs::rename(&staged, &path).map_err(at(&path))?;
         sync_folder(folder)
@@ -178,6 +182,18 @@ impl TileFolder {
         }
         settled.insert(folder.to_owned());
         Ok(())
+    }
+}
+
+// Removes what crashed writers left: a file that nobody holds locked. A folder that we may only read stays as it is.
+fn sweep(staging: &Path) {
+    let Ok(staged) = fs::read_dir(staging) else { return };
+    for path in staged.flatten().map(|it| it.path()) {
+        if let Ok(file) = File::options().write(true).open(&path)
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(&path);
+        }
     }
 }
 

@@ -172,3 +172,18 @@ fn nothing_is_left_beside_the_log() {
     assert!(home.path().join("tile/0/x001/x234/067.p/3").is_file());
     assert_eq!(std::fs::read_dir(home.path().join(".staging")).unwrap().count(), 0);
 }
+
+#[test]
+fn what_a_crash_left_staged_is_swept_and_what_is_being_written_stays() {
+    let home = TempDir::new().unwrap();
+    TileFolder::open(home.path()).unwrap();
+    let [left, written] = ["left", "written"].map(|it| home.path().join(".staging").join(it));
+    std::fs::write(&left, "half a tile").unwrap();
+    let writing = std::fs::File::create(&written).unwrap();
+    writing.lock().unwrap();
+    TileFolder::open(home.path()).unwrap();
+    assert!(!left.exists() && written.exists());
+    drop(writing);
+    TileFolder::open(home.path()).unwrap();
+    assert!(!written.exists());
+}
