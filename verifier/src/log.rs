@@ -8,11 +8,12 @@ use axum::extract::{Request, State};
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use proof::TileId;
+use proof::{TILE_WIDTH, TileId};
 use serde::Serialize;
 use tiles::{TileError, TileFolder};
 
 use crate::ProofService;
+use crate::receipts::parse;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -30,14 +31,33 @@ async fn checkpoint(State(service): State<Arc<ProofService>>) -> Result<Response
     Ok(public(TEXT, "public, max-age=1", note))
 }
 
-/// The bytes behind a path never change. A path that is not there yet may be soon, so that answer is not to be kept.
-async fn tile(State(service): State<Arc<ProofService>>, request: Request) -> Result<Response, Problem> {
+/// The bytes behind a path that is served never change. A path that is not there yet may be soon, so that answer is
+/// not to be kept.
+async fn tile(State(service): State<Arc<ProofService>>, request: Request) -> Response {
+    match published_tile(&service, request.uri().path()).await {
+        Ok(bytes) => public("application/octet-stream", "public, max-age=31536000, immutable", bytes),
+        Err(problem) => ([(CACHE_CONTROL, "no-store")], problem).into_response(),
+    }
+}
+
+async fn published_tile(service: &ProofService, path: &str) -> Result<Vec<u8>, Problem> {
     // The path as it was sent: an escaped spelling of a tile's path is another path.
-    let id = request.uri().path().strip_prefix('/').and_then(TileId::parse);
+    let id = path.strip_prefix('/').and_then(TileId::parse);
     let id = id.ok_or_else(|| Problem::new(Code::NotFound, "This is not the path of a tile."))?;
-    let bytes = read(&service.tiles, move |it| it.read(id)).await?;
-    let bytes = bytes.ok_or_else(|| Problem::new(Code::NotFound, "There is no such tile."))?;
-    Ok(public("application/octet-stream", "public, max-age=31536000, immutable", bytes))
+    let no_tile = || Problem::new(Code::NotFound, "There is no such tile.");
+    let note = read(&service.tiles, TileFolder::checkpoint).await?.ok_or_else(no_tile)?;
+    // A seal writes its tiles first. Until the checkpoint says that they count, another seal may replace them.
+    if !is_within(id, parse(&note)?.size) {
+        return Err(no_tile());
+    }
+    read(&service.tiles, move |it| it.read(id)).await?.ok_or_else(no_tile)
+}
+
+/// Whether a log of this size fills the tile to its width.
+fn is_within(tile: TileId, size: u64) -> bool {
+    let count = size.checked_shr(u32::from(tile.level.unwrap_or(0)) * 8).unwrap_or(0);
+    let end = tile.index.checked_mul(TILE_WIDTH).and_then(|it| it.checked_add(u64::from(tile.width)));
+    end.is_some_and(|end| end <= count)
 }
 
 fn public(content_type: &'static str, caching: &'static str, body: impl IntoResponse) -> Response {

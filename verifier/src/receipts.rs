@@ -166,7 +166,7 @@ fn hint(anchor: &Anchor) -> AnchorHint {
     }
 }
 
-fn parse(note: &str) -> Result<Checkpoint, Problem> {
+pub(crate) fn parse(note: &str) -> Result<Checkpoint, Problem> {
     let note = SignedNote::parse(note).map_err(Problem::internal)?;
     Checkpoint::parse(&note.text).map_err(Problem::internal)
 }

@@ -78,6 +78,39 @@ async fn a_tile_has_one_spelling() {
     ] {
         let told = world.get(path).await;
         told.check_problem(404, "NOT_FOUND");
-        assert_eq!(told.header("cache-control"), "", "{path}: it may be there soon");
+        let is_tile = path != "/tile/";
+        assert_eq!(told.header("cache-control") == "no-store", is_tile, "{path}: it may be there soon");
     }
+}
+
+/// A seal that ended between its tiles and its checkpoint may be done again with other leaves.
+#[tokio::test]
+async fn a_tile_is_served_once_a_checkpoint_covers_it() {
+    let mut world = World::new().await;
+    let leaves = |count: u16| vec![[7; proof::LEAF_BYTES]; usize::from(count)];
+    let write = |world: &World, level: Option<u8>, index: u64, width: u16| {
+        let tile = proof::TileId { level, index, width };
+        let bytes = match level {
+            Some(_) => vec![7; 32 * usize::from(width)],
+            None => proof::bundle(&leaves(width)),
+        };
+        world.folder.write(tile, &bytes).unwrap();
+        format!("/{}", tile.path())
+    };
+    let first = write(&world, Some(0), 0, 1);
+    world.get(&first).await.check_problem(404, "NOT_FOUND");
+    for _ in 0..2 {
+        world.earn(MEMBER, 5).await;
+    }
+    world.seal().await;
+    assert_eq!(world.get(&first).await.status, 200, "an older partial tile may stay");
+    for (level, index, width) in
+        [(Some(0), 0, 3), (None, 0, 3), (None, 0, 256), (Some(0), 1, 1), (Some(1), 0, 1)]
+    {
+        let path = write(&world, level, index, width);
+        let told = world.get(&path).await;
+        told.check_problem(404, "NOT_FOUND");
+        assert_eq!(told.header("cache-control"), "no-store", "{path}");
+    }
+    assert_eq!(world.get("/tile/entries/000.p/2").await.status, 200);
 }
