@@ -255,9 +255,10 @@ impl Anchorer {
         let finalized = chain.finalized_block().await?;
         let mut pending = None;
         for attempt in attempts {
-            let state = match chain.receipt(&attempt.transaction).await? {
+            let receipt = chain.receipt(&attempt.transaction).await?;
+            let state = match receipt {
                 Some(Receipt { succeeded: false, block }) => {
-                    self.note(conn, &attempt, AttemptState::Reverted).await?;
+                    self.note(conn, &attempt, AttemptState::Reverted, Some(block)).await?;
                     let why = format!("its transaction was reverted in block {block}");
                     return Err(AnchorDoubt::Reverted { size: attempt.size, why }.into());
                 }
@@ -274,7 +275,7 @@ impl Anchorer {
             if state == AttemptState::Replaced {
                 tracing::warn!(nonce = attempt.nonce, "the nonce of an anchor went to another transaction");
             }
-            self.note(conn, &attempt, state).await?;
+            self.note(conn, &attempt, state, receipt.map(|it| it.block)).await?;
         }
         Ok(pending)
     }
@@ -284,10 +285,12 @@ impl Anchorer {
         conn: &mut PgConnection,
         attempt: &AnchorAttempt,
         state: AttemptState,
+        block: Option<u64>,
     ) -> Result<(), AnchorError> {
         if attempt.state != state {
             store::record_attempt_state(conn, attempt.anchor_attempt_id, state).await?;
-            tracing::info!(size = attempt.size, ?state, "anchor");
+            let first_leaf = store::anchored_before(conn, &self.audit_log.place(), attempt.size).await?;
+            tell(first_leaf, attempt.size, &attempt.transaction, state, block);
         }
         Ok(())
     }
@@ -358,6 +361,7 @@ impl Anchorer {
             raw: &signed.raw,
         };
         let anchor_attempt_id = store::store_attempt(conn, &attempt).await?;
+        tell(old, new, &signed.hash, AttemptState::Armed, None);
         self.passes(Act::StoreAttempt, Moment::After)?;
         self.hand_over(conn, anchor_attempt_id, &signed.raw).await
     }
@@ -387,4 +391,11 @@ impl Anchorer {
             Ok(())
         }
     }
+}
+
+// From a request's line, which has its leaf's index, to the transaction that anchors it: by the range of leaves.
+fn tell(first_leaf: u64, size: u64, transaction: &[u8; 32], state: AttemptState, block: Option<u64>) {
+    let transaction: String = transaction.iter().map(|byte| format!("{byte:02x}")).collect();
+    let transaction = format!("0x{transaction}");
+    tracing::info!(first_leaf, last_leaf = size - 1, size, %transaction, ?state, block, "anchor");
 }

@@ -245,7 +245,7 @@ impl Sealer {
         }
         self.edge = Some(after);
         self.publish(recorded.note).await?;
-        tracing::debug!(size, "sealed");
+        tracing::info!(first_leaf = edge.size(), last_leaf = size - 1, size, "sealed");
         Ok(Sealed::Checkpoint { size })
     }
 

@@ -312,6 +312,26 @@ pub async fn anchors_to_settle(
     rows.into_iter().map(Anchor::try_from).collect()
 }
 
+/// The size of the greatest anchor at this place before this size; 0 where there is none.
+pub async fn anchored_before(
+    conn: &mut PgConnection,
+    place: &AnchorPlace,
+    size: u64,
+) -> Result<u64, StoreError> {
+    let before: i64 = sqlx::query_scalar(
+        "select coalesce(max(size), 0)
+         from anchor
+         where chain_id = $1 and contract = $2 and registrant = $3 and size < $4",
+    )
+    .bind(place.chain_id as i64)
+    .bind(&place.contract[..])
+    .bind(&place.registrant[..])
+    .bind(size as i64)
+    .fetch_one(conn)
+    .await?;
+    Ok(before as u64)
+}
+
 /// Milliseconds since the greatest anchor at this place was first seen in a block.
 pub async fn latest_anchor_age_ms(
     conn: &mut PgConnection,

@@ -25,7 +25,7 @@ mod tamper;
 mod tests;
 
 pub use anchors::{
-    Anchor, AnchorAttempt, AttemptState, NewAttempt, anchors_covering, anchors_to_settle,
+    Anchor, AnchorAttempt, AttemptState, NewAttempt, anchored_before, anchors_covering, anchors_to_settle,
     forget_anchors_beyond, forget_place, latest_anchor, latest_anchor_age_ms, open_attempts, record_anchor,
     record_attempt_state, record_sending, store_attempt,
 };

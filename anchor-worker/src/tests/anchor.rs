@@ -345,6 +345,35 @@ async fn two_senders_at_once_anchor_once() {
     assert_eq!(it.nonce().await, nonce + 2);
 }
 
+#[tokio::test]
+async fn a_leaf_is_followed_through_the_log_lines_to_its_transaction() {
+    let it = Anchored::new().await;
+    let lines = tempfile::NamedTempFile::new().unwrap();
+    let writer = std::sync::Mutex::new(lines.reopen().unwrap());
+    let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(writer).finish();
+    let listening = tracing::subscriber::set_default(subscriber);
+    for size in [3, 7] {
+        it.grow(size - it.latest().await.map_or(0, |it| it.size)).await;
+        it.anchor_until(size).await;
+    }
+    drop(listening);
+    let latest = it.latest().await.unwrap();
+    let hex: String = latest.transaction.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lines = std::fs::read_to_string(lines.path()).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|it| serde_json::from_str(it).unwrap()).collect();
+    let of_leaf_5 =
+        lines.iter().filter(|it| it["first_leaf"] == 3 && it["last_leaf"] == 6 && it["size"] == 7);
+    let told: Vec<_> =
+        of_leaf_5.map(|it| json!([it["message"], it["state"], it["transaction"], it["block"]])).collect();
+    let transaction = format!("0x{hex}");
+    let expected = [
+        json!(["sealed", null, null, null]),
+        json!(["anchor", "Armed", transaction, null]),
+        json!(["anchor", "Included", transaction, latest.block]),
+    ];
+    assert_eq!(told, expected);
+}
+
 async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let started = Instant::now();
     while !condition().await {
