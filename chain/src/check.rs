@@ -18,8 +18,10 @@ pub enum AnchorStatus {
         /// Whether the chain has promised to keep it.
         is_final: bool,
     },
-    /// It has nothing at this size: ask again.
+    /// It has nothing at this size and has not come so far: ask again.
     NotAnchored,
+    /// It has nothing at this size and stands beyond it, so it never will: a newer receipt is needed.
+    PassedOver,
     /// It has this size with another root.
     Disagrees {
         /// The root that it has.
@@ -63,6 +65,7 @@ pub async fn check_anchor(
         None if stored.is_some() => {
             Ok(AnchorStatus::Anchored { block: None, transaction: None, is_final: false })
         }
-        None => Ok(AnchorStatus::NotAnchored),
+        // The head stands at this size or beyond it.
+        None => Ok(AnchorStatus::PassedOver),
     }
 }

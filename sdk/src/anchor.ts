@@ -36,8 +36,8 @@ export interface AnchorProof {
 
 export type AnchorVerdict =
   | { readonly verdict: "anchored"; readonly proof: AnchorProof }
-  /** Nothing stands at this size. Ask again later, with a newer receipt. */
-  | { readonly verdict: "not_anchored"; readonly contract: Hex; readonly headSize: bigint }
+  /** Nothing stands at this size: not yet, so ask again later; or the contract passed over it, so fetch a newer receipt. */
+  | { readonly verdict: "not_anchored"; readonly reason: "not_yet" | "passed_over"; readonly contract: Hex; readonly headSize: bigint }
   | { readonly verdict: "refused"; readonly code: "anchor_disagrees"; readonly reason: string }
   | { readonly verdict: "could_not_check"; readonly reason: string };
 
@@ -100,14 +100,14 @@ async function askContract(verified: Verified, anchor: Anchor, rpc: Rpc): Promis
 
   const known = isHead || isPin;
   if (!known && numberOf(headSize) < size) {
-    return { verdict: "not_anchored", contract: anchor.contract, headSize: numberOf(headSize) };
+    return { verdict: "not_anchored", reason: "not_yet", contract: anchor.contract, headSize: numberOf(headSize) };
   }
   const [event, contractConfirmsLeaf] = await Promise.all([
     findEvent(rpc, anchor, place, verified, known),
     known && contractConfirms(verified, anchor, place, rpc),
   ]);
   if (event !== null) demandSame(event.root, root, size);
-  if (!known && event === null) return { verdict: "not_anchored", contract: anchor.contract, headSize: numberOf(headSize) };
+  if (!known && event === null) return { verdict: "not_anchored", reason: "passed_over", contract: anchor.contract, headSize: numberOf(headSize) };
 
   return {
     verdict: "anchored",

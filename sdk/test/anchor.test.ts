@@ -95,9 +95,9 @@ test("on anvil: another history of the same size is refused, whichever way the c
 });
 
 test("on anvil: a size that was never anchored is not anchored", async () => {
-  for (const size of [30, 12]) {
+  for (const [size, reason] of [[30, "not_yet"], [12, "passed_over"]] as const) {
     const verdict = check(await onAnvil(size), "not_anchored");
-    assert.ok(verdict.verdict === "not_anchored" && verdict.headSize === 21n);
+    assert.ok(verdict.verdict === "not_anchored" && verdict.headSize === 21n && verdict.reason === reason);
   }
   const unregistered = await policyFor(contract, 31_337n, `0x${"01".repeat(20)}`);
   check(await checkAnchor(await verifiedAt(21), unregistered, chain.url), "not_anchored");

@@ -23,6 +23,8 @@ pub enum ChainFinding {
     },
     /// The contract has nothing at this size yet.
     NotAnchored,
+    /// The contract has nothing at this size and stands beyond it.
+    PassedOver,
     /// The contract has this size with another root.
     Disagrees,
     /// The chain did not answer, or the policy names no contract there.
@@ -151,6 +153,7 @@ async fn ask(verified: &Verified, policy: &Policy, url: &str) -> Result<ChainFin
             }
             AnchorStatus::Disagrees { .. } => return Ok(ChainFinding::Disagrees),
             AnchorStatus::NotAnchored => finding = ChainFinding::NotAnchored,
+            AnchorStatus::PassedOver => finding = ChainFinding::PassedOver,
         }
     }
     Ok(finding)
@@ -183,15 +186,17 @@ fn report(verified: Result<Verified, proof::Refusal>, finding: &ChainFinding) ->
             proves.anchored = Some(ProvesAnchor { chain_id: place.chain_id, contract, block, is_final });
             valid(sentence, proves)
         }
-        ChainFinding::NotAnchored => Report {
-            verdict: "not_anchored",
-            exit_status: 2,
-            code: None,
-            sentence: format!(
-                "Not anchored yet: {what}, but the contract holds nothing of that size: ask again."
+        ChainFinding::NotAnchored => not_anchored(
+            format!("Not anchored yet: {what}, but the contract holds nothing of that size: ask again."),
+            proves,
+        ),
+        ChainFinding::PassedOver => not_anchored(
+            format!(
+                "Not anchored: {what}, but the contract passed over that size and holds a larger one: fetch the \
+                 receipt again, a newer one carries an anchored checkpoint."
             ),
-            proves: Some(proves),
-        },
+            proves,
+        ),
         ChainFinding::Disagrees => refused(
             "anchor_disagrees",
             "the contract holds this size with another root, so the log signed two histories",
@@ -217,6 +222,10 @@ pub fn could_not_check(problem: &str) -> Report {
 
 fn valid(sentence: String, proves: Proves) -> Report {
     Report { verdict: "valid", exit_status: 0, code: None, sentence, proves: Some(proves) }
+}
+
+fn not_anchored(sentence: String, proves: Proves) -> Report {
+    Report { verdict: "not_anchored", exit_status: 2, code: None, sentence, proves: Some(proves) }
 }
 
 fn refused(code: &'static str, problem: &str, proves: Option<Proves>) -> Report {

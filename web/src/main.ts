@@ -247,6 +247,9 @@ function wordsOf(answer: Answer, { chain }: Findings): readonly [string, string]
         ? ["Valid", `The entry is recorded in ${answer.verified.origin}, and the contract on chain ${chain.proof.chainId} holds the same history.`]
         : ["Valid", `The entry is recorded in ${answer.verified.origin}, as the log's key and your policy say. The chain was not asked.`];
     case "not_anchored":
+      if (chain.verdict === "not_anchored" && chain.reason === "passed_over") {
+        return ["Valid, not anchored", `The entry is recorded in ${answer.verified.origin}. The contract passed over this checkpoint: fetch the receipt again, a newer one carries an anchored checkpoint.`];
+      }
       return ["Valid, not anchored yet", `The entry is recorded in ${answer.verified.origin}. The chain does not hold this checkpoint yet: ask for the receipt again later.`];
     case "refused":
       return ["Refused", `${sentence(answer.reason)} Do not rely on this receipt.`];

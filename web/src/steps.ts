@@ -120,7 +120,10 @@ function chainStep({ chain }: Findings): Step {
     case "anchored":
       return step("passed", foundOnChain(chain.proof));
     case "not_anchored":
-      return step("early", `The contract ${short(chain.contract)} has nothing at this size yet; it has come to ${number(chain.headSize)}. Ask again with a newer receipt.`);
+      if (chain.reason === "passed_over") {
+        return step("early", `The contract ${short(chain.contract)} passed over this size; it has come to ${number(chain.headSize)}. Fetch the receipt again.`);
+      }
+      return step("early", `The contract ${short(chain.contract)} has nothing at this size yet; it has come to ${number(chain.headSize)}. Ask again later.`);
     case "refused":
       return step("failed", `${sentence(chain.reason)} (${chain.code})`);
     case "could_not_check":

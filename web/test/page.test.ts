@@ -263,6 +263,11 @@ test("the chain's answers: other root, nothing yet, silence", async () => {
     assert.match(await page.innerText("#verdict"), /Valid, not anchored yet/);
     assert.equal(await page.isVisible("#contents"), true);
 
+    chain.headSize = 12n;
+    await page.click("#verify");
+    await page.waitForFunction(() => document.getElementById("verdict-says")?.textContent?.includes("fetch the receipt again") === true);
+    assert.equal(await page.getAttribute("#verdict", "data-verdict"), "not_anchored");
+
     chain.broken.add("eth_call");
     await page.click("#verify");
     await page.waitForSelector('#verdict[data-verdict="could_not_check"]');

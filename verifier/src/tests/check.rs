@@ -45,6 +45,7 @@ async fn a_verdict_has_a_status_a_code_and_one_sentence() {
     expect(&tell(&ChainFinding::NotAsked), 0, "valid", None, "the chain was not asked");
     expect(&tell(&anchored), 0, "valid", None, "on chain 31337 holds that checkpoint since block 7");
     expect(&tell(&ChainFinding::NotAnchored), 2, "not_anchored", None, "ask again");
+    expect(&tell(&ChainFinding::PassedOver), 2, "not_anchored", None, "fetch the receipt again");
     expect(&tell(&ChainFinding::Disagrees), 1, "refused", Some("anchor_disagrees"), "another root");
     let unreachable = ChainFinding::Unreachable("connection refused".into());
     expect(&tell(&unreachable), 2, "could_not_check", None, "connection refused");
@@ -118,6 +119,8 @@ async fn an_anchored_receipt_carries_exactly_the_anchored_checkpoint() {
     it.anchor(2).await;
     let third = it.world.earn(MEMBER, 5).await;
     it.world.seal().await;
+
+    expect(&it.check(&early).await, 2, "not_anchored", None, "passed over");
 
     let receipt = it.world.receipt(first, "member-key", "").await.bytes;
     assert_eq!(size(&receipt), 2, "not the newest, which is larger");
