@@ -96,6 +96,7 @@ impl Code {
             Self::InsufficientBalance => "The balance is not sufficient",
             Self::LimitExceeded => "A limit would be exceeded",
             Self::IdempotencyKeyReused => "The idempotency key was used for another request",
+            Self::Event(RejectCode::TooLong) => "The event is too long",
             Self::Event(RejectCode::Unreadable) => "The event cannot be read",
             Self::Event(RejectCode::NoRate) => "No rule gives points for this event",
             Self::Event(RejectCode::NothingEarned) => "The event earns nothing",
@@ -360,7 +361,8 @@ pub(crate) fn is_plain(path: &str, headers: &HeaderMap) -> bool {
 
 /// What a code means, for whoever follows a problem's `type`.
 pub(crate) fn describe(name: &str) -> Option<&'static str> {
-    const EVENTS: [RejectCode; 7] = [
+    const EVENTS: [RejectCode; 8] = [
+        RejectCode::TooLong,
         RejectCode::Unreadable,
         RejectCode::NoRate,
         RejectCode::NothingEarned,

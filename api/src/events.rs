@@ -24,6 +24,10 @@ const ORIGIN: &str = "http";
 const EVENTS_MAX: usize = 1000;
 /// How many events of one request are on their way at once.
 const IN_FLIGHT_MAX: usize = 256;
+/// A page of rejected events ends with the one that brings it to 1 MiB: a page of many is a page of short ones.
+const PAGE_BYTES_MAX: i64 = 1 << 20;
+/// Up to this length a payload that is text is listed as text, too.
+const TEXT_BYTES_MAX: usize = 4096;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -162,22 +166,21 @@ pub(crate) async fn rejected_events(
     api.gate.admit(request.headers(), Scope::Earn).await?;
     let (after, limit) = page(request.uri())?;
     let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
-    let mut events = store::rejected_events(&mut conn, api.program_id, after, limit + 1).await?;
-    let has_more = limit < events.len() as i64;
-    events.truncate(limit as usize);
+    let (events, has_more) =
+        store::rejected_page(&mut conn, api.program_id, after, limit, PAGE_BYTES_MAX).await?;
     let next_cursor = events.last().filter(|_| has_more).map(|it| it.rejected_event_id.to_string());
     let data = events.into_iter().map(listed).collect();
     Ok(json(&Page { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" }))
 }
 
-fn page(uri: &Uri) -> Result<(i64, i64), Problem> {
+fn page(uri: &Uri) -> Result<(i64, usize), Problem> {
     let query: Query<Vec<(String, String)>> =
         Query::try_from_uri(uri).map_err(|_| Problem::invalid_parameter("query", "it cannot be read"))?;
     let (mut after, mut limit) = (0, 50);
     for (name, value) in query.iter() {
         let number = value.parse::<i64>().ok();
         match (name.as_str(), number) {
-            ("limit", Some(number @ 1..=100)) => limit = number,
+            ("limit", Some(number @ 1..=100)) => limit = number as usize,
             ("limit", _) => return Err(Problem::invalid_parameter("limit", "it is a number from 1 to 100")),
             ("starting_after" | "cursor", Some(number @ 0..)) => after = number,
             ("starting_after" | "cursor", _) => {
@@ -197,6 +200,6 @@ fn listed(event: RejectedEvent) -> Listed {
         message: event.detail,
         first_seen_at: event.first_seen_at,
         payload_base64: STANDARD.encode(&event.payload),
-        payload_text: String::from_utf8(event.payload).ok(),
+        payload_text: String::from_utf8(event.payload).ok().filter(|it| it.len() <= TEXT_BYTES_MAX),
     }
 }

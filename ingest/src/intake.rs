@@ -4,10 +4,16 @@ use std::sync::Arc;
 
 use ledger::{Command, Event, Outcome, Refusal, Request, RuleError};
 use proof::{Details, Text};
+use sha2::{Digest, Sha256};
 use store::{Committer, PgPool, StoreError, SubmitError};
 use uuid::Uuid;
 
 use crate::rules::NewestRules;
+
+/// The longest event that is read: 64 KiB, where a usual one has two hundred bytes.
+pub const EVENT_BYTES_MAX: usize = 1 << 16;
+/// How much is said of why an event is not posted: a reason may quote the event.
+const DETAIL_CHARS_MAX: usize = 1000;
 
 /// What became of an event. Either way it is dealt with: delivering it again changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +43,8 @@ pub enum Verdict {
 /// Why an event is not posted: stable, as an operator's list and the API show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RejectCode {
+    /// It has more than [`EVENT_BYTES_MAX`] bytes, and is kept without those beyond.
+    TooLong,
     /// It cannot be read as an event.
     Unreadable,
     /// No rule gives points for its type.
@@ -57,6 +65,7 @@ impl RejectCode {
     /// The code as it is written.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::TooLong => "EVENT_TOO_LONG",
             Self::Unreadable => "EVENT_UNREADABLE",
             Self::NoRate => "EVENT_TYPE_WITHOUT_RATE",
             Self::NothingEarned => "NOTHING_EARNED",
@@ -122,6 +131,9 @@ impl Intake {
 
     /// What the event asks of the books; or why it asks nothing.
     async fn request(&self, payload: &[u8]) -> Result<Result<Request, Verdict>, Retry> {
+        if EVENT_BYTES_MAX < payload.len() {
+            return Ok(Err(too_long(payload)));
+        }
         let event = match Event::parse(payload) {
             Ok(event) => event,
             Err(error) => return Ok(Err(rejected(RejectCode::Unreadable, &error))),
@@ -148,6 +160,7 @@ impl Intake {
 
     async fn keep(&self, payload: &[u8], origin: &str, code: RejectCode, detail: &str) -> Result<(), Retry> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        let payload = &payload[..payload.len().min(EVENT_BYTES_MAX)];
         store::keep_rejected(&mut conn, self.program, origin, code.as_str(), detail, payload).await?;
         Ok(())
     }
@@ -155,7 +168,18 @@ impl Intake {
 
 fn rejected(code: RejectCode, detail: &dyn std::fmt::Display) -> Verdict {
     // PostgreSQL's text holds every character but this one, and a detail may quote the event.
-    Verdict::Rejected { code, detail: detail.to_string().replace('\0', "\u{fffd}") }
+    let detail = detail.to_string().replace('\0', "\u{fffd}");
+    Verdict::Rejected { code, detail: detail.chars().take(DETAIL_CHARS_MAX).collect() }
+}
+
+/// The whole can still be known by its hash wherever it came from, though only its beginning is kept.
+fn too_long(payload: &[u8]) -> Verdict {
+    let hash: String = Sha256::digest(payload).iter().map(|byte| format!("{byte:02x}")).collect();
+    let detail = format!(
+        "it has {} bytes, and an event has at most {EVENT_BYTES_MAX}: only so many are kept; the SHA-256 of all is {hash}",
+        payload.len()
+    );
+    rejected(RejectCode::TooLong, &detail)
 }
 
 fn code_of(error: &RuleError) -> RejectCode {

@@ -9,5 +9,5 @@ mod topic;
 mod tests;
 
 pub use consumer::{ConsumerConfig, ConsumerError, consume};
-pub use intake::{Intake, RejectCode, Retry, Verdict};
+pub use intake::{EVENT_BYTES_MAX, Intake, RejectCode, Retry, Verdict};
 pub use topic::{EVENTS_TOPIC, ensure_topic, publish};

@@ -15,7 +15,7 @@ pub struct RejectedEvent {
     pub reason: String,
     /// The reason in words.
     pub detail: String,
-    /// The bytes as they were received.
+    /// The bytes as they were received; of an event that was too long, the first of them.
     pub payload: Vec<u8>,
     /// When it was first seen, RFC 3339.
     pub first_seen_at: String,
@@ -43,6 +43,39 @@ pub async fn keep_rejected(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Rejected events after this one, oldest first, and whether there are more: up to so many of them, and none after
+/// they have come to so many bytes. The sizes are asked before the events, which then are never held in vain.
+pub async fn rejected_page(
+    conn: &mut PgConnection,
+    program_id: i16,
+    after: i64,
+    limit: usize,
+    bytes_max: i64,
+) -> Result<(Vec<RejectedEvent>, bool), StoreError> {
+    let sizes: Vec<i64> = sqlx::query_scalar(
+        "select octet_length(payload)::bigint + octet_length(detail)
+         from rejected_event
+         where program_id = $1
+             and rejected_event_id > $2
+         order by rejected_event_id
+         limit $3",
+    )
+    .bind(program_id)
+    .bind(after)
+    .bind(limit as i64 + 1)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut bytes = 0;
+    let fits = |size: &&i64| {
+        let fits = bytes < bytes_max;
+        bytes += **size;
+        fits
+    };
+    let count = sizes.iter().take(limit).take_while(fits).count();
+    let events = rejected_events(conn, program_id, after, count as i64).await?;
+    Ok((events, count < sizes.len()))
 }
 
 /// Rejected events after this one, oldest first.

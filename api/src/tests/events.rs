@@ -1,6 +1,7 @@
 //! Events over HTTP: verdicts in order, bytes kept as they came, nothing posted twice.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
 
 use super::*;
 
@@ -11,8 +12,8 @@ async fn rejected(world: &World) -> Vec<(String, Vec<u8>)> {
         assert_eq!(it["origin"], "http");
         let bytes = STANDARD.decode(it["payload_base64"].as_str().unwrap()).unwrap();
         match str::from_utf8(&bytes) {
-            Ok(text) => assert_eq!(it["payload_text"], text),
-            Err(_) => assert_eq!(it.get("payload_text"), None),
+            Ok(text) if text.len() <= 4096 => assert_eq!(it["payload_text"], text),
+            _ => assert_eq!(it.get("payload_text"), None),
         }
         (it["error"].as_str().unwrap().to_owned(), bytes)
     });
@@ -135,4 +136,54 @@ async fn rejected_events_are_listed_page_by_page() {
         let ask = Ask::get(format!("/api/v1/rejected-events?{query}")).with("x-api-key", "duka-key");
         assert_eq!(world.send(ask).await.status, 400, "{query}");
     }
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_long_is_kept_cut_and_named_by_its_hash() {
+    let world = World::new().await;
+    // In its own bytes: white space inside counts.
+    let of_length = |length: usize| {
+        let event = purchase(&json!({"event_id": "long"})).to_string();
+        format!("{{{}{}", " ".repeat(length - event.len()), &event[1..])
+    };
+    let ask = |body: String| Ask { body: body.into(), ..earn(&json!({})) };
+    let long = of_length(65_537);
+    let problem = world.send(ask(long.clone())).await.check_problem(422, "EVENT_TOO_LONG");
+    let message = problem["detail"].as_str().unwrap();
+    let hash: String = Sha256::digest(&long).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(message.contains("65537") && message.contains(&hash), "{message}");
+    assert_eq!(rejected(&world).await, [("EVENT_TOO_LONG".to_owned(), long[..65_536].into())]);
+    let results = world.send(ask(format!("[{long}]"))).await.json();
+    assert_eq!(results["results"][0]["error"], "EVENT_TOO_LONG");
+    assert_eq!(world.send(ask(of_length(65_536))).await.status, 200);
+    assert_eq!(world.check_books().await.leaves, 1);
+}
+
+#[tokio::test]
+async fn a_page_of_rejected_events_is_bounded_in_bytes() {
+    let world = World::new().await;
+    // A text that is quoted as the reason why it is not an event.
+    let bodies: Vec<String> = (0..40).map(|n| format!("\"{n:02}{}\"", "\u{ad}".repeat(30_000))).collect();
+    for body in &bodies {
+        let told = world.send(Ask { body: body.as_str().into(), ..earn(&json!({})) }).await;
+        assert!(told.check_problem(422, "EVENT_UNREADABLE")["detail"].as_str().unwrap().len() < 10_000);
+    }
+    let mut seen = Vec::new();
+    let mut cursor = "0".to_owned();
+    loop {
+        let path = format!("/api/v1/rejected-events?limit=100&starting_after={cursor}");
+        let told = world.send(Ask::get(path).with("x-api-key", "duka-key")).await;
+        assert!(told.bytes.len() < 3 << 19, "{} bytes", told.bytes.len());
+        let body = told.json();
+        for it in body["data"].as_array().unwrap() {
+            assert_eq!(it.get("payload_text"), None);
+            let bytes = STANDARD.decode(it["payload_base64"].as_str().unwrap()).unwrap();
+            seen.push(String::from_utf8(bytes).unwrap());
+        }
+        match body["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break assert_eq!(body["has_more"], false),
+        }
+    }
+    assert_eq!(seen, bodies);
 }
