@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ledger::{Command, Event, Outcome, Refusal, Request, RuleError};
-use proof::{Details, Text};
+use ledger::{Command, Earning, Event, Outcome, Points, Refusal, Request, RuleError};
+use proof::{Details, Hash, Text};
 use sha2::{Digest, Sha256};
 use store::{Committer, PgPool, StoreError, SubmitError};
 use uuid::Uuid;
@@ -106,13 +106,7 @@ impl Intake {
     /// Posts the event, or keeps it as rejected. `origin` tells an operator where it came from: `http`, or the Kafka
     /// topic, partition and offset.
     pub async fn accept(&self, payload: &[u8], origin: &str) -> Result<Verdict, Retry> {
-        let verdict = match self.request(payload).await? {
-            Ok(request) => {
-                let answer = self.committer.submit(request).await?;
-                verdict(answer.outcome, answer.replayed)
-            }
-            Err(rejected) => rejected,
-        };
+        let verdict = self.verdict(payload).await?;
         match &verdict {
             Verdict::Posted { transaction_id, leaf_index, replayed, .. } => {
                 metrics::counter!("daftari_events_total", "verdict" => if *replayed { "REPLAYED" } else { "POSTED" })
@@ -129,21 +123,27 @@ impl Intake {
         Ok(verdict)
     }
 
-    /// What the event asks of the books; or why it asks nothing.
-    async fn request(&self, payload: &[u8]) -> Result<Result<Request, Verdict>, Retry> {
+    async fn verdict(&self, payload: &[u8]) -> Result<Verdict, Retry> {
         if EVENT_BYTES_MAX < payload.len() {
-            return Ok(Err(too_long(payload)));
+            return Ok(too_long(payload));
         }
         let event = match Event::parse(payload) {
             Ok(event) => event,
-            Err(error) => return Ok(Err(rejected(RejectCode::Unreadable, &error))),
+            Err(error) => return Ok(rejected(RejectCode::Unreadable, &error)),
         };
-        let earning = match self.rules.of(&self.pool, self.program).await?.earn(&event) {
-            Ok(earning) => earning,
-            Err(error) => return Ok(Err(rejected(code_of(&error), &error))),
-        };
+        match self.rules.of(&self.pool, self.program).await?.earn(&event) {
+            Ok(earning) => {
+                let answer = self.committer.submit(self.request(event, payload, earning)).await?;
+                Ok(verdict(answer.outcome, answer.replayed))
+            }
+            // What was posted stays posted, also when today's rules would not post it.
+            Err(error) => Ok(self.replay(event).await?.unwrap_or_else(|| rejected(code_of(&error), &error))),
+        }
+    }
+
+    fn request(&self, event: Event, payload: &[u8], earning: Earning) -> Request {
         let reason = Text::new(event.kind.as_str()).expect("an event's type has 1 to 100 bytes");
-        Ok(Ok(Request {
+        Request {
             program: self.program,
             source: format!("event:{}", event.source),
             key: event.id.clone(),
@@ -155,7 +155,22 @@ impl Intake {
                 event,
                 payload: payload.to_vec(),
             },
-        }))
+        }
+    }
+
+    /// The verdict of this very event if it was posted before.
+    async fn replay(&self, event: Event) -> Result<Option<Verdict>, Retry> {
+        // Only its fingerprint is looked at, which covers neither the earning nor the bytes; it is never submitted.
+        let nothing =
+            Earning { points: Points::new(1).expect("a point is points"), rule_set_hash: Hash::default() };
+        let request = self.request(event, &[], nothing);
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        let known = store::remembered_outcome(&mut conn, self.program, &request.source, &request.key).await?;
+        Ok(known
+            .filter(|(fingerprint, outcome)| {
+                *fingerprint == request.fingerprint() && matches!(outcome, Outcome::Accepted { .. })
+            })
+            .map(|(_, outcome)| verdict(outcome, true)))
     }
 
     async fn keep(&self, payload: &[u8], origin: &str, code: RejectCode, detail: &str) -> Result<(), Retry> {

@@ -41,6 +41,7 @@ pub use error::StoreError;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
 pub use log_head::{LogIdentity, ensure_log, log_identity, log_size};
+pub use outcomes::remembered_outcome;
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, leaf_index_of, opened_posting};
 pub use programs::{Program, ProgramSpec, ensure_partner, ensure_program, program_named, rule_set};

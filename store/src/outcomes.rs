@@ -47,6 +47,17 @@ pub(crate) async fn remembered(
     rows.into_iter().map(|row| Ok((keys[row.ordinal as usize - 1].clone(), remember(row)?))).collect()
 }
 
+/// What is remembered under one key: the fingerprint of what was asked, and what came of it.
+pub async fn remembered_outcome(
+    conn: &mut PgConnection,
+    program_id: i16,
+    source: &str,
+    key: &str,
+) -> Result<Option<(Fingerprint, Outcome)>, StoreError> {
+    let known = remembered(conn, &[(program_id, source.to_owned(), key.to_owned())]).await?;
+    Ok(known.into_values().next().map(|it| (it.fingerprint, it.outcome)))
+}
+
 fn remember(row: Row) -> Result<Remembered, StoreError> {
     let damaged = || StoreError::Damaged("an outcome that is neither accepted nor refused".to_owned());
     let outcome = match (row.posting_id, row.leaf_index, row.refusal) {

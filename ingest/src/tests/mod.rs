@@ -60,6 +60,15 @@ impl World {
         store::rejected_events(&mut conn, self.program_id, 0, 1000).await.unwrap()
     }
 
+    async fn new_rules(&self, rules: &str) {
+        let statement = format!(
+            "insert into rule_set (program_id, version, hash, document)
+             select program_id, 2, sha256(document), document
+             from (select program_id, '{rules}'::text::bytea as document from program) as newer"
+        );
+        store::tamper(&mut self.pool.acquire().await.unwrap(), &statement).await.unwrap();
+    }
+
     async fn leaves(&self) -> u64 {
         store::log_size(&mut self.pool.acquire().await.unwrap()).await.unwrap()
     }
@@ -141,10 +150,7 @@ async fn new_rules_are_seen_without_a_restart() {
     let walk = |id: &str| purchase("amina", id, 5).replace("purchase", "walk");
     let verdict = world.intake.accept(walk("w-0").as_bytes(), "http").await.unwrap();
     assert_eq!(code(&verdict), Some(RejectCode::NoRate));
-    let statement = r#"insert into rule_set (program_id, version, hash, document)
-        select program_id, 2, sha256(document), document
-        from (select program_id, '{"rates":{"walk":"2"}}'::text::bytea as document from program) as newer"#;
-    store::tamper(&mut world.pool.acquire().await.unwrap(), statement).await.unwrap();
+    world.new_rules(r#"{"rates":{"walk":"2"}}"#).await;
     let mut tries = 0;
     until("the new rate counts", async || {
         tries += 1;
@@ -153,6 +159,29 @@ async fn new_rules_are_seen_without_a_restart() {
     })
     .await;
     world.check_books().await;
+}
+
+#[tokio::test]
+async fn what_was_posted_stays_posted_under_rules_that_would_not() {
+    let world = World::new().await;
+    let accept = async |event: &str| world.intake.accept(event.as_bytes(), "http").await.unwrap();
+    let event = purchase("amina", "e-1", 5);
+    let Verdict::Posted { transaction_id, .. } = accept(&event).await else { panic!("it earns") };
+    world.new_rules(r#"{"rates":{"walk":"2"}}"#).await;
+    let mut probes = 0;
+    until("purchases earn nothing", async || {
+        probes += 1;
+        code(&accept(&purchase("amina", &format!("probe-{probes}"), 1)).await) == Some(RejectCode::NoRate)
+    })
+    .await;
+
+    let replay = Verdict::Posted { transaction_id, leaf_index: 0, points: 5, balance: 5, replayed: true };
+    assert_eq!(accept(&event).await, replay);
+    assert_eq!(world.rejected().await.len(), 1, "the probe is kept, the replay is not");
+    // Its id with another content is not what was posted.
+    assert_eq!(code(&accept(&purchase("amina", "e-1", 6)).await), Some(RejectCode::NoRate));
+    assert_eq!(world.rejected().await.len(), 2);
+    assert_eq!(world.check_books().await.leaves, probes);
 }
 
 #[tokio::test]
