@@ -45,7 +45,9 @@ pub enum EventError {
     },
 }
 
+// What is expected is said in the reason why bytes are not an event, and is not the name of a type of ours.
 #[derive(Deserialize)]
+#[serde(expecting = "a JSON object")]
 struct Raw<'a> {
     #[serde(borrow)]
     user_id: &'a RawValue,

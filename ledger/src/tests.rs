@@ -164,6 +164,7 @@ fn events_are_read_exactly_or_refused() {
     }
     check_event(&EVENT.replace("\"user_id\"", "\"user\""), Err("missing field `user_id`"));
     check_event("[]", Err("JSON object"));
+    check_event("5", Err("timestamp: invalid type: integer `5`, expected a JSON object at line 1"));
 }
 
 #[test]
