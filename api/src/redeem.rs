@@ -1,5 +1,5 @@
 //! `POST /loyalty/v1/partner/users/{userId}/redeem`: the M-PESA contract to the letter, and the hot path. It asks the
-//! database nothing by itself: the committer decides, and its answer holds everything.
+//! database nothing by itself but the rate of a replay: the committer decides, and its answer holds the rest.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use ledger::{Command, Outcome, Points, Refusal};
 use proof::{Details, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use store::StoreError;
 use uuid::Uuid;
 
 use crate::Api;
@@ -21,7 +22,7 @@ use crate::body::{json, json_body, not_json};
 use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate::{self, Scope};
-use crate::worth::Value;
+use crate::worth::{Value, Worth};
 
 const POINTS_MAX: i64 = 100_000;
 const MERCHANT_REFERENCE_CHARS_MAX: usize = 100;
@@ -75,12 +76,13 @@ pub(crate) async fn redeem(
         .await?;
     match answer.outcome {
         Outcome::Accepted { posting_id, leaf_index, points, available } => {
+            let then = if answer.replayed { Some(worth_then(&api, posting_id).await?) } else { None };
             let mut response = json(&RedemptionResponse {
                 transaction_id: posting_id,
                 status: "SUCCESS",
                 points_redeemed: points,
                 new_balance: available,
-                value: api.worth.of(points),
+                value: then.as_ref().unwrap_or(&api.worth).of(points),
                 leaf_index,
                 receipt_url: api.receipt_url(posting_id),
             });
@@ -92,6 +94,15 @@ pub(crate) async fn redeem(
         }
         Outcome::Refused(refusal) => Err(refused(refusal).replayed(answer.replayed)),
     }
+}
+
+/// What a point was worth when this was posted: the same key is told the same value, also after it has changed.
+async fn worth_then(api: &Api, posting_id: Uuid) -> Result<Worth, Problem> {
+    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
+    let rate = store::rate_of(&mut conn, api.program_id, posting_id).await?;
+    rate.as_deref().and_then(Worth::parse).ok_or_else(|| {
+        Problem::internal(format!("the redemption {posting_id} is without a rate that can be read: {rate:?}"))
+    })
 }
 
 fn refused(refusal: Refusal) -> Problem {

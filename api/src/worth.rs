@@ -29,6 +29,12 @@ pub(crate) struct Worth {
 }
 
 impl Worth {
+    /// Reads it as a leaf says it: `<decimal> <currency>`.
+    pub(crate) fn parse(rate: &str) -> Option<Self> {
+        let (point_value, currency) = rate.split_once(' ')?;
+        Some(Self { point_value: Decimal::from_str_exact(point_value).ok()?, currency: currency.to_owned() })
+    }
+
     /// A redemption's points, up to 100,000, times a value of up to 12 digits before the point and 8 after: 26 digits,
     /// which a decimal holds.
     pub(crate) fn of(&self, points: i64) -> Value<'_> {
