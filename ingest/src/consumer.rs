@@ -7,14 +7,18 @@ use futures::stream::FuturesOrdered;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::intake::Intake;
 
 /// How long an event that has no verdict waits before it is tried again: at first, and at most.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// The header of a record that names its event in the log.
+const REQUEST_ID: &str = "x-request-id";
 
 /// What to read, and as whom.
 #[derive(Clone, Debug)]
@@ -111,6 +115,27 @@ fn client(config: &ConsumerConfig) -> ClientConfig {
 /// Brings one message to its verdict, however often it must be tried; `None` where we are told to stop before there is
 /// one. A message is never skipped.
 async fn settle<'a>(
+    intake: &Intake,
+    message: BorrowedMessage<'a>,
+    stop: &CancellationToken,
+) -> Option<BorrowedMessage<'a>> {
+    let span = tracing::info_span!("event", correlation_id = %correlation_id(&message));
+    settle_within(intake, message, stop).instrument(span).await
+}
+
+/// The producer's id for the event where it is a UUID, else a new one: the lines of the log about one event have it in
+/// common, as those about one request have.
+fn correlation_id(message: &impl Message) -> Uuid {
+    let headers = message.headers();
+    let given = headers.and_then(|it| it.iter().find(|it| it.key.eq_ignore_ascii_case(REQUEST_ID)));
+    given
+        .and_then(|it| it.value)
+        .filter(|it| it.len() == 36)
+        .and_then(|it| Uuid::try_parse_ascii(it).ok())
+        .unwrap_or_else(Uuid::new_v4)
+}
+
+async fn settle_within<'a>(
     intake: &Intake,
     message: BorrowedMessage<'a>,
     stop: &CancellationToken,

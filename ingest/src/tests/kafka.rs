@@ -1,8 +1,12 @@
 //! A real broker: delivered often, posted once; poison set aside; restarts without loss or doubling.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use devstack::{Postgres, Scratch, test_postgres_config};
+use rdkafka::ClientConfig;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -207,4 +211,39 @@ async fn a_database_that_restarts_takes_no_event_with_it() {
     consumer.stop().await;
     assert_eq!(after.check_books().await.leaves, 20);
     assert_eq!(balances(&after, &["amina".into()]).await["amina"], 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_about_one_event_have_one_correlation_id() {
+    const GIVEN: &str = "0198a000-0000-7000-8000-00000000c0de";
+    let scratch = Scratch::new().unwrap();
+    let log = scratch.path().join("log");
+    let subscriber = tracing_subscriber::fmt().json().with_writer(File::create(&log).unwrap()).finish();
+    // For the whole process, because a line that another test's thread came to first would stay silent otherwise.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+    tracing::callsite::rebuild_interest_cache();
+
+    let (world, config) = (World::new().await, topic(1).await);
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", &config.brokers).create().unwrap();
+    for (n, id) in [Some(GIVEN), Some("not-a-uuid"), None].into_iter().enumerate() {
+        let (user, event) = keyed("amina", &format!("e-{n}"), 1);
+        let headers = OwnedHeaders::new().insert(Header { key: "x-request-id", value: id });
+        let record = FutureRecord::to(&config.topic).key(&user).payload(&event).headers(headers);
+        producer.send(record, Duration::from_secs(30)).await.unwrap();
+    }
+    let consumer = Consumer::start(&world, &config);
+    until("all are posted", async || world.leaves().await == 3).await;
+    consumer.stop().await;
+
+    let lines = std::fs::read_to_string(&log).unwrap();
+    let posted = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["fields"]["message"] == "event posted")
+        .filter(|line| line["fields"]["origin"].as_str().unwrap().contains(&config.topic));
+    let ids: Vec<Uuid> =
+        posted.map(|line| line["span"]["correlation_id"].as_str().unwrap().parse().unwrap()).collect();
+    assert_eq!((ids.len(), ids[0]), (3, GIVEN.parse().unwrap()));
+    assert!(ids[1] != ids[2] && ids[1] != ids[0], "{ids:?}");
 }
