@@ -39,11 +39,14 @@ library Lanes {
     /// @return rest What of `wanted` the word does not have.
     function take(uint256 word, uint256 wanted) internal pure returns (uint256 taken, uint256 rest) {
         rest = wanted;
-        for (uint256 shift = 0; shift < 256 && rest != 0; shift += 64) {
-            uint256 there = (word >> shift) & LANE_MAX;
-            uint256 part = there < rest ? there : rest;
-            taken |= part << shift;
-            rest -= part;
+        // A part is never more than the rest.
+        unchecked {
+            for (uint256 shift = 0; shift < 256 && rest != 0; shift += 64) {
+                uint256 there = (word >> shift) & LANE_MAX;
+                uint256 part = there < rest ? there : rest;
+                taken |= part << shift;
+                rest -= part;
+            }
         }
     }
 

@@ -11,6 +11,7 @@ import { UUPSUpgradeable } from "@openzeppelin/contracts/proxy/utils/UUPSUpgrade
 import { IERC7818 } from "./IERC7818.sol";
 import { BurnItem, EpochAmount, ILoyaltyPoints, MintItem, Refusal, Settings } from "./ILoyaltyPoints.sol";
 import { Lanes } from "./Lanes.sol";
+import { Terms, TermsFormat } from "./Terms.sol";
 
 /// @title LoyaltyPoints
 /// @dev Allowances, permits, roles and the proxy are OpenZeppelin's. Balances are not: OpenZeppelin's own balances and supply stay
@@ -24,19 +25,6 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
     uint256 private constant EPOCH_LENGTH_MAX = 366 days;
     uint256 private constant VALIDITY_MAX = 64;
     uint256 private constant MINT_PERIOD = 1 days;
-
-    /// @dev One word: everything that a transfer and a mint have to know and write besides the amounts.
-    struct Terms {
-        uint64 mintMax;
-        uint64 minted;
-        // The number of the period in which `minted` was.
-        uint32 mintPeriod;
-        uint32 epochLength;
-        uint32 epochOffset;
-        uint8 validity;
-        uint8 decimals;
-        bool paused;
-    }
 
     /// @custom:storage-location erc7201:daftari.LoyaltyPoints
     struct Storage {
@@ -65,16 +53,9 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
         require(settings.upgrader != address(0), SettingOutOfRange());
         __ERC20_init(settings.name, settings.symbol);
         __ERC20Permit_init(settings.name);
-        _storage().terms = Terms({
-            mintMax: settings.mintMax,
-            minted: 0,
-            mintPeriod: 0,
-            epochLength: settings.epochLength,
-            epochOffset: settings.epochOffset,
-            validity: settings.validity,
-            decimals: settings.decimals,
-            paused: false
-        });
+        _storage().terms = TermsFormat.make(
+            settings.mintMax, settings.epochLength, settings.epochOffset, settings.validity, settings.decimals
+        );
         // Nobody has OpenZeppelin's default admin role: the upgrader gives and takes its own role and the others.
         _setRoleAdmin(UPGRADE_ROLE, UPGRADE_ROLE);
         _setRoleAdmin(MINT_ROLE, UPGRADE_ROLE);
@@ -87,10 +68,8 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     /// @inheritdoc ILoyaltyPoints
     function mint(address to, uint256 epoch, uint256 amount) external onlyRole(MINT_ROLE) {
-        Terms memory terms = _running();
-        Refusal why = _tryMint(terms, to, epoch, amount);
-        require(why == Refusal.None, MintRefused(why, to, epoch, amount));
-        _count(terms);
+        Terms terms = _running();
+        _mintOrRefuse(terms, to, epoch, amount);
     }
 
     /// @inheritdoc ILoyaltyPoints
@@ -99,28 +78,27 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
         onlyRole(MINT_ROLE)
         returns (bool minted, uint256 epoch)
     {
-        Terms memory terms = _running();
-        (uint256 first, uint256 current) = _window(terms);
-        if (endsBy < _expiresAt(terms, first)) return (false, 0);
-        epoch = (endsBy - terms.epochOffset) / terms.epochLength - terms.validity;
+        Terms terms = _running();
+        (uint256 first, uint256 current) = terms.window();
+        if (endsBy < terms.expiresAt(first)) return (false, 0);
+        epoch = (endsBy - terms.epochOffset()) / terms.epochLength() - terms.validity();
         if (current < epoch) epoch = current;
-        Refusal why = _tryMint(terms, to, epoch, amount);
-        require(why == Refusal.None, MintRefused(why, to, epoch, amount));
-        _count(terms);
+        _mintOrRefuse(terms, to, epoch, amount);
         return (true, epoch);
     }
 
     /// @inheritdoc ILoyaltyPoints
     function mintBatch(bytes32 batch, MintItem[] calldata items) external onlyRole(MINT_ROLE) returns (uint256 done) {
-        Terms memory terms = _running();
+        Terms terms = _running();
         _useBatch(batch);
         for (uint256 i = 0; i < items.length; ++i) {
             MintItem calldata item = items[i];
-            Refusal why = _tryMint(terms, item.to, item.epoch, item.amount);
+            Refusal why;
+            (why, terms) = _tryMint(terms, item.to, item.epoch, item.amount);
             if (why == Refusal.None) ++done;
             else emit Skipped(batch, i, why);
         }
-        _count(terms);
+        _storage().terms = terms;
         emit BatchDone(msg.sender, batch, done, items.length - done);
     }
 
@@ -181,25 +159,23 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     /// @inheritdoc ILoyaltyPoints
     function pause() external onlyRole(PAUSE_ROLE) {
-        Terms storage terms = _storage().terms;
-        require(!terms.paused, IsPaused());
-        terms.paused = true;
+        _storage().terms = _running().withPaused(true);
         emit Paused(msg.sender);
     }
 
     /// @inheritdoc ILoyaltyPoints
     function resume() external onlyRole(PAUSE_ROLE) {
-        Terms storage terms = _storage().terms;
-        require(terms.paused, NotPaused());
-        terms.paused = false;
+        Terms terms = _storage().terms;
+        require(terms.paused(), NotPaused());
+        _storage().terms = terms.withPaused(false);
         emit Resumed(msg.sender);
     }
 
     /// @inheritdoc ILoyaltyPoints
     function setMintMax(uint64 mintMax) external onlyRole(UPGRADE_ROLE) {
-        Terms storage terms = _storage().terms;
-        emit MintMaxChanged(terms.mintMax, mintMax);
-        terms.mintMax = mintMax;
+        Terms terms = _storage().terms;
+        emit MintMaxChanged(terms.mintMax(), mintMax);
+        _storage().terms = terms.withMintMax(mintMax);
     }
 
     /// @inheritdoc ILoyaltyPoints
@@ -215,12 +191,12 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     /// @inheritdoc IERC7818
     function currentEpoch() external view returns (uint256 epoch) {
-        (, epoch) = _window(_terms());
+        (, epoch) = _storage().terms.window();
     }
 
     /// @inheritdoc IERC7818
     function epochLength() external view returns (uint256 length) {
-        return _storage().terms.epochLength;
+        return _storage().terms.epochLength();
     }
 
     /// @inheritdoc IERC7818
@@ -230,12 +206,12 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     /// @inheritdoc IERC7818
     function validityDuration() external view returns (uint256 epochs) {
-        return _storage().terms.validity;
+        return _storage().terms.validity();
     }
 
     /// @inheritdoc ILoyaltyPoints
     function expiresAt(uint256 epoch) external view returns (uint256 time) {
-        return _expiresAt(_terms(), epoch);
+        return _storage().terms.expiresAt(epoch);
     }
 
     /// @inheritdoc ILoyaltyPoints
@@ -245,24 +221,26 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     /// @inheritdoc ILoyaltyPoints
     function paused() external view returns (bool) {
-        return _storage().terms.paused;
+        return _storage().terms.paused();
     }
 
     /// @inheritdoc ILoyaltyPoints
     function mintAllowance() external view returns (uint256 mintMax, uint256 left) {
-        Terms memory terms = _inPeriod(_terms());
-        return (terms.mintMax, terms.minted < terms.mintMax ? terms.mintMax - terms.minted : 0);
+        Terms terms = _storage().terms;
+        uint256 minted = terms.minted(_period());
+        mintMax = terms.mintMax();
+        left = minted < mintMax ? mintMax - minted : 0;
     }
 
     /// @inheritdoc IERC7818
     function isEpochExpired(uint256 epoch) public view returns (bool expired) {
-        (uint256 first,) = _window(_terms());
+        (uint256 first,) = _storage().terms.window();
         return epoch < first;
     }
 
     /// @notice The scale of the program: a point is 10^decimals of the smallest unit.
     function decimals() public view override returns (uint8) {
-        return _storage().terms.decimals;
+        return _storage().terms.decimals();
     }
 
     /// @inheritdoc ILoyaltyPoints
@@ -283,10 +261,15 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     /// @dev OpenZeppelin's transfers end here, with neither address zero.
     function _update(address from, address to, uint256 value) internal override {
-        (uint256 wordNumber, uint256[] memory moved) = _take(_running(), from, value);
-        mapping(uint256 => uint256) storage purse = _storage().purses[to];
-        for (uint256 i = 0; i < moved.length; ++i) {
-            if (moved[i] != 0) purse[wordNumber + i] += moved[i];
+        (uint256 first, uint256 current) = _running().window();
+        mapping(uint256 => uint256) storage giving = _storage().purses[from];
+        mapping(uint256 => uint256) storage taking = _storage().purses[to];
+        uint256 rest = value;
+        for (uint256 number = Lanes.wordOf(first); rest != 0; ++number) {
+            require(number <= Lanes.wordOf(current), ERC20InsufficientBalance(from, value - rest, value));
+            uint256 moved;
+            (moved, rest) = _take(giving, number, first, rest);
+            if (moved != 0) taking[number] += moved;
         }
         emit Transfer(from, to, value);
     }
@@ -301,29 +284,21 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     function _authorizeUpgrade(address) internal override onlyRole(UPGRADE_ROLE) { }
 
-    /// @dev Takes a value out of a holder's purse, the earliest epoch first.
-    /// @return wordNumber The first word of the window.
-    /// @return moved What was taken, word by word from there.
-    function _take(Terms memory terms, address from, uint256 value)
+    /// @dev Takes as much of `wanted` as one word of a purse has, the earliest epoch first and nothing from before `first`.
+    function _take(mapping(uint256 => uint256) storage purse, uint256 number, uint256 first, uint256 wanted)
         private
-        returns (uint256 wordNumber, uint256[] memory moved)
+        returns (uint256 moved, uint256 rest)
     {
-        (uint256 first, uint256 current) = _window(terms);
-        wordNumber = Lanes.wordOf(first);
-        moved = new uint256[](Lanes.wordOf(current) - wordNumber + 1);
-        mapping(uint256 => uint256) storage purse = _storage().purses[from];
-        uint256 rest = value;
-        for (uint256 i = 0; i < moved.length && rest != 0; ++i) {
-            uint256 word = purse[wordNumber + i];
-            (moved[i], rest) = Lanes.take(i == 0 ? Lanes.from(word, first) : word, rest);
-            if (moved[i] != 0) purse[wordNumber + i] = word - moved[i];
-        }
-        require(rest == 0, ERC20InsufficientBalance(from, value - rest, value));
+        uint256 word = purse[number];
+        uint256 unexpired = number == Lanes.wordOf(first) ? Lanes.from(word, first) : word;
+        if (unexpired == 0) return (0, wanted);
+        (moved, rest) = Lanes.take(unexpired, wanted);
+        purse[number] = word - moved;
     }
 
     function _transferAtEpoch(uint256 epoch, address from, address to, uint256 value) private {
         require(to != address(0), ERC20InvalidReceiver(to));
-        (uint256 first,) = _window(_running());
+        (uint256 first,) = _running().window();
         require(first <= epoch, ERC7818TransferredExpiredToken(from, epoch));
         mapping(address => mapping(uint256 => uint256)) storage purses = _storage().purses;
         uint256 wordNumber = Lanes.wordOf(epoch);
@@ -338,15 +313,18 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
 
     /// @dev Never asks whether anything is paused: this is the way out.
     function _burnOldest(address from, uint256 value) private returns (EpochAmount[] memory amounts) {
-        (uint256 wordNumber, uint256[] memory moved) = _take(_terms(), from, value);
-        mapping(uint256 => uint256) storage supply = _storage().supply;
-        amounts = new EpochAmount[](moved.length * 4);
+        (uint256 first, uint256 current) = _storage().terms.window();
+        amounts = new EpochAmount[](current - first + 1);
         uint256 count = 0;
-        for (uint256 i = 0; i < moved.length; ++i) {
-            if (moved[i] == 0) continue;
-            supply[wordNumber + i] -= moved[i];
-            for (uint256 epoch = (wordNumber + i) * 4; epoch < (wordNumber + i + 1) * 4; ++epoch) {
-                uint256 amount = Lanes.amountAt(moved[i], epoch);
+        uint256 rest = value;
+        for (uint256 number = Lanes.wordOf(first); rest != 0; ++number) {
+            require(number <= Lanes.wordOf(current), ERC20InsufficientBalance(from, value - rest, value));
+            uint256 moved;
+            (moved, rest) = _take(_storage().purses[from], number, first, rest);
+            if (moved == 0) continue;
+            _storage().supply[number] -= moved;
+            for (uint256 epoch = number * 4; epoch < number * 4 + 4; ++epoch) {
+                uint256 amount = Lanes.amountAt(moved, epoch);
                 if (amount != 0) amounts[count++] = EpochAmount({ epoch: epoch, amount: amount });
             }
         }
@@ -357,23 +335,36 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
         emit Burned(from, amounts);
     }
 
-    /// @dev Mints, or says why not. What it counts in `terms` is the caller's to store.
-    function _tryMint(Terms memory terms, address to, uint256 epoch, uint256 amount) private returns (Refusal why) {
-        if (to == address(0) || to == address(this)) return Refusal.Receiver;
-        (uint256 first, uint256 current) = _window(terms);
-        if (epoch < first || current < epoch) return Refusal.Epoch;
-        if (terms.mintMax < terms.minted || terms.mintMax - terms.minted < amount) return Refusal.Rate;
+    function _mintOrRefuse(Terms terms, address to, uint256 epoch, uint256 amount) private {
+        (Refusal why, Terms counted) = _tryMint(terms, to, epoch, amount);
+        require(why == Refusal.None, MintRefused(why, to, epoch, amount));
+        _storage().terms = counted;
+    }
+
+    /// @dev Mints, or says why not. The terms in which it is counted are the caller's to store.
+    function _tryMint(Terms terms, address to, uint256 epoch, uint256 amount) private returns (Refusal, Terms) {
+        if (to == address(0) || to == address(this)) return (Refusal.Receiver, terms);
+        (uint256 first, uint256 current) = terms.window();
+        if (epoch < first || current < epoch) return (Refusal.Epoch, terms);
+        uint256 period = _period();
+        uint256 minted = terms.minted(period);
+        if (terms.mintMax() < minted || terms.mintMax() - minted < amount) return (Refusal.Rate, terms);
+        if (!_add(to, epoch, amount)) return (Refusal.Supply, terms);
+        return (Refusal.None, terms.withMinted(minted + amount, period));
+    }
+
+    /// @dev Adds to a purse and to the supply, if the epoch's supply has room for it.
+    function _add(address to, uint256 epoch, uint256 amount) private returns (bool fits) {
         uint256 wordNumber = Lanes.wordOf(epoch);
         Storage storage $ = _storage();
         uint256 word = $.supply[wordNumber];
-        if (Lanes.LANE_MAX - Lanes.amountAt(word, epoch) < amount) return Refusal.Supply;
+        if (Lanes.LANE_MAX - Lanes.amountAt(word, epoch) < amount) return false;
         uint256 added = Lanes.only(amount, epoch);
         $.supply[wordNumber] = word + added;
         $.purses[to][wordNumber] += added;
-        // forge-lint: disable-next-line(unsafe-typecast) it is no more than `mintMax`
-        terms.minted += uint64(amount);
         emit Transfer(address(0), to, amount);
         emit Minted(to, epoch, amount);
+        return true;
     }
 
     function _useBatch(bytes32 batch) private {
@@ -383,14 +374,14 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
         batches[key] = true;
     }
 
-    /// @dev The terms, where nothing is paused, with what was minted in this period.
-    function _running() private view returns (Terms memory terms) {
-        terms = _inPeriod(_terms());
-        require(!terms.paused, IsPaused());
+    /// @dev The terms, where nothing is paused.
+    function _running() private view returns (Terms terms) {
+        terms = _storage().terms;
+        require(!terms.paused(), IsPaused());
     }
 
     function _sum(mapping(uint256 => uint256) storage words) private view returns (uint256 sum) {
-        (uint256 first, uint256 current) = _window(_terms());
+        (uint256 first, uint256 current) = _storage().terms.window();
         uint256 wordNumber = Lanes.wordOf(first);
         sum = Lanes.sum(Lanes.from(words[wordNumber], first));
         for (++wordNumber; wordNumber <= Lanes.wordOf(current); ++wordNumber) {
@@ -398,31 +389,8 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
         }
     }
 
-    function _terms() private view returns (Terms memory) {
-        return _storage().terms;
-    }
-
-    /// @dev Keeps what was minted, and when.
-    function _count(Terms memory terms) private {
-        Terms storage kept = _storage().terms;
-        (kept.minted, kept.mintPeriod) = (terms.minted, terms.mintPeriod);
-    }
-
-    function _inPeriod(Terms memory terms) private view returns (Terms memory) {
-        // forge-lint: disable-next-line(unsafe-typecast) days since 1970
-        uint32 period = uint32(block.timestamp / MINT_PERIOD);
-        if (terms.mintPeriod != period) (terms.mintPeriod, terms.minted) = (period, 0);
-        return terms;
-    }
-
-    /// @dev The earliest epoch that has not expired, and the running one.
-    function _window(Terms memory terms) private view returns (uint256 first, uint256 current) {
-        current = (block.timestamp - terms.epochOffset) / terms.epochLength;
-        first = current + 1 - terms.validity;
-    }
-
-    function _expiresAt(Terms memory terms, uint256 epoch) private pure returns (uint256 time) {
-        return terms.epochOffset + (epoch + terms.validity) * terms.epochLength;
+    function _period() private view returns (uint256) {
+        return block.timestamp / MINT_PERIOD;
     }
 
     function _batchKey(address by, bytes32 batch) private pure returns (bytes32) {
