@@ -340,6 +340,9 @@ pub(crate) struct Verify {
     /// Print the verdict as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Also print the commands that check the receipt against the contract by hand, for Foundry's cast.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) cast: bool,
 }
 
 /// Bring the database to this version's schema and begin the log.

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use journeys::{Answered, JsonRpc, Reply, System, lasting_port, node, root};
+use journeys::{Answered, JsonRpc, Reply, System, answer_of, lasting_port, node, root};
 use proof::{Checkpoint, Entry, Part, Receipt, SignedNote, Signer, VerifierKey};
 use reqwest::Method;
 use serde_json::json;
+use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::purchase;
@@ -45,10 +46,28 @@ async fn one_receipt_four_verifiers() {
     the_command_judges(&system, &file, &flipped_file, &redeemed).await;
     the_page_judges(&system, &file, &flipped_file, &url).await;
     the_contract_judges(&system, &receipt.text).await;
+    anyone_judges_by_hand(&system, &file).await;
     each_side_sees_its_own(&system, &url, &receipt).await;
 
     system.check_books().await;
     system.interrupt().await;
+}
+
+/// The printed commands, pasted as they are, let the contract confirm the root, the leaf and the partner's 100 points.
+async fn anyone_judges_by_hand(system: &System, file: &Path) {
+    let printed =
+        System::verify(&[text(file), "--policy", system.fact("policy"), "--cast"]).await.expect(0).stdout;
+    let (_, commands) = printed.split_once('\n').expect("the commands follow the verdict");
+    let mut bash = Command::new("bash");
+    bash.args(["-euc", commands]).env("ETH_RPC_URL", system.fact("chain_rpc_url"));
+    let tools = root().join("contracts/node_modules/.tools");
+    bash.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", tools.display()));
+    let told = answer_of(bash).await.expect(0).stdout;
+    let root =
+        printed.split_once("ROOT=").and_then(|(_, rest)| rest.lines().next()).expect("the root is printed");
+    assert_eq!(told.lines().next(), Some(root), "rootAt: {told}");
+    assert!(told.lines().any(|it| it == "true"), "includes: {told}");
+    assert!(told.contains(&format!("({POINTS}, 0, 0)")), "openEntry: {told}");
 }
 
 async fn the_command_judges(system: &System, file: &Path, flipped: &Path, redeemed: &Reply) {

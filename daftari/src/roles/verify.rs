@@ -1,5 +1,7 @@
 //! `daftari verify`: fetches a receipt and what the chain says of it, and prints the verdict.
 
+mod cast;
+
 use std::io::Read;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,31 +17,41 @@ use crate::config::{Verify, parse_address};
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(config: Verify) -> ExitCode {
-    let report = match judge(&config).await {
-        Ok(report) => report,
-        Err(error) => verifier::could_not_check(&crate::told(&error)),
+    let (report, by_hand) = match judge(&config).await {
+        Ok(judged) => judged,
+        Err(error) => (verifier::could_not_check(&crate::told(&error)), String::new()),
     };
     if config.json {
         println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
     } else {
-        println!("{}", report.sentence);
+        println!("{}{by_hand}", report.sentence);
     }
     ExitCode::from(report.exit_status)
 }
 
-async fn judge(config: &Verify) -> anyhow::Result<Report> {
+/// The verdict, and the commands that check it by hand where they were asked for.
+async fn judge(config: &Verify) -> anyhow::Result<(Report, String)> {
     let policy = policy(config).await?;
+    let (report, receipt) = judge_until(config, &policy).await?;
+    let verified = receipt.filter(|_| config.cast).and_then(|it| proof::verify(&it, &policy).ok());
+    let by_hand = verified.map_or_else(String::new, |it| format!("\n{}", cast::commands(&policy, &it)));
+    Ok((report, by_hand))
+}
+
+/// The verdict, asked for again while time may mend it and the caller waits; and the receipt that it is about.
+async fn judge_until(config: &Verify, policy: &Policy) -> anyhow::Result<(Report, Option<Vec<u8>>)> {
     let deadline = Instant::now() + config.wait.map_or(Duration::ZERO, |it| it.0);
     loop {
-        let report = match fetch(config).await? {
+        let receipt = fetch(config).await?;
+        let report = match &receipt {
             Some(receipt) => {
-                verifier::check(&receipt, &policy, config.rpc.as_ref().map(|it| it.0.as_str())).await
+                verifier::check(receipt, policy, config.rpc.as_ref().map(|it| it.0.as_str())).await
             }
             None => verifier::could_not_check("the posting is not sealed yet, ask again in a moment"),
         };
         // Only what time mends is worth waiting for.
         if report.exit_status != 2 || deadline <= Instant::now() {
-            return Ok(report);
+            return Ok((report, receipt));
         }
         tokio::time::sleep(ASK_EVERY).await;
     }

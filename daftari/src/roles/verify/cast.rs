@@ -1,0 +1,50 @@
+//! The same check by hand: the commands of Foundry's `cast`, with everything that they need from the receipt filled in.
+
+use std::fmt::Write;
+
+use proof::{AnchorPlace, Entry, Part, PartValue, Policy, Verified};
+
+/// The commands for each contract that the policy names; nothing where it names none.
+pub(super) fn commands(policy: &Policy, verified: &Verified) -> String {
+    let mut text = String::new();
+    for place in &policy.anchors {
+        write_place(&mut text, place, verified).expect("a string takes what is written");
+    }
+    text
+}
+
+fn hex(bytes: impl AsRef<[u8]>) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+fn write_place(text: &mut String, place: &AnchorPlace, verified: &Verified) -> std::fmt::Result {
+    let leaf = &verified.leaf;
+    let parts = leaf.commitments();
+    let list = |hashes: &[proof::Hash]| hashes.iter().map(hex).collect::<Vec<_>>().join(",");
+    writeln!(text, "\n# On chain {}: set ETH_RPC_URL to an endpoint that you trust.", place.chain_id)?;
+    writeln!(text, "CONTRACT={} REGISTRANT={}", hex(place.contract), hex(place.registrant))?;
+    writeln!(text, "LOG={}", hex(leaf.log_id))?;
+    writeln!(text, "SIZE={} ROOT={}", verified.checkpoint.size, hex(verified.checkpoint.root))?;
+    writeln!(text, "LEAF={}", hex(leaf.leaf(verified.leaf_index).encode()))?;
+    writeln!(text, "PROOF='[{}]'", list(&verified.path))?;
+    let body = parts.body.unwrap_or_default();
+    let [header, details, body] = [parts.header, parts.details, body].map(hex);
+    writeln!(text, "PARTS='({header},{details},{body},[{}])'", list(&parts.entries))?;
+    for (position, entry) in leaf.entries.iter().enumerate() {
+        if let Part::Opened { salt, value } = entry {
+            writeln!(text, "POSITION={position} SALT={} ENTRY={}", hex(salt), hex(Entry::part_bytes(value)))?;
+        }
+    }
+    text.push_str(
+        "PLACE=$(cast call $CONTRACT 'placeOf(bytes32,address)(bytes32)' $LOG $REGISTRANT)\n\
+         # The head's root or a pinned one: it must be ROOT. Zeros: the head has moved on; its event must show ROOT.\n\
+         cast call $CONTRACT 'rootAt(bytes32,uint64)(bytes32)' $PLACE $SIZE\n\
+         cast logs --from-block 0 --address $CONTRACT 'Anchored(bytes32 indexed,uint64 indexed,bytes32,uint64)' $PLACE $SIZE\n\
+         # While the contract holds ROOT it looks the leaf up itself; else it reverts with SizeUnknown.\n\
+         cast call $CONTRACT 'includes(bytes32,uint64,bytes,bytes32[])(bool)' $PLACE $SIZE $LEAF $PROOF\n\
+         # What the leaf says of the opened entry.\n\
+         cast call $CONTRACT 'openEntry(bytes,(bytes32,bytes32,bytes32,bytes32[]),uint256,bytes32,bytes)((bytes16,uint16,\
+         uint64,(int64,int64,int64),(int64,int64,int64),bytes32,uint64,bytes32))' $LEAF $PARTS $POSITION $SALT $ENTRY\n",
+    );
+    Ok(())
+}
