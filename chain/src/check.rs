@@ -48,8 +48,16 @@ pub async fn check_anchor(
         if stored != root || !contract.includes(size, leaf, path).await? {
             return Ok(AnchorStatus::Disagrees { root: stored });
         }
-    } else if contract.head().await?.size < size {
-        return Ok(AnchorStatus::NotAnchored);
+    } else {
+        let head = contract.head().await?;
+        if head.writer == [0; 20] {
+            // Not a log that is late, but none: asking again would wait for ever.
+            let problem = "the contract has no log of this id by the policy's registrant";
+            return Err(ChainError::NoContract(problem.to_owned()));
+        }
+        if head.size < size {
+            return Ok(AnchorStatus::NotAnchored);
+        }
     }
     let sighting = match contract.sighting(size, hint_block).await {
         // The contract's storage has answered already: that the node keeps no events takes nothing from it.

@@ -114,6 +114,11 @@ async fn a_checkpoint_is_anchored_and_checked() {
         let other = Checkpoint { root: [1; 32], ..checkpoint(size) };
         assert_eq!(check(&log, &other, 2, None).await, AnchorStatus::Disagrees { root: root(size) });
     }
+    // A registrant who has no such log: nothing will come of asking again.
+    let nobody = AnchorPlace { registrant: [0x12; 20], ..log.place() };
+    let path = inclusion_proof(2, 3, node).unwrap();
+    let verdict = check_anchor(&chain, nobody, &LOG_ID, &checkpoint(3), &leaf(2), &path, None).await;
+    assert!(matches!(verdict, Err(ChainError::NoContract(_))), "{verdict:?}");
     assert!(log.includes(8, &leaf(5), &inclusion_proof(5, 8, node).unwrap()).await.unwrap());
     assert!(!log.includes(8, &leaf(5), &inclusion_proof(4, 8, node).unwrap()).await.unwrap());
 }

@@ -89,9 +89,11 @@ async function askContract(verified: Verified, anchor: Anchor, rpc: Rpc): Promis
     ask(rpc, anchor, "head(bytes32)", [place]),
     ask(rpc, anchor, "pinnedRoot(bytes32,uint64)", [place, word(size)]),
   ]);
-  const [headSize, headRoot, , halted] = words(head, 4);
+  const [headSize, headRoot, writer, halted] = words(head, 4);
   const [pinnedRoot] = words(pin, 1);
-  if (headSize === undefined || headRoot === undefined || halted === undefined || pinnedRoot === undefined) return unreachable();
+  if (headSize === undefined || headRoot === undefined || writer === undefined || halted === undefined || pinnedRoot === undefined) return unreachable();
+  // Not a log that is late, but none: asking again would wait for ever.
+  if (isZero(writer)) throw new CouldNotCheck("The contract has no log of this id by the policy's registrant.");
 
   const isHead = numberOf(headSize) === size;
   if (isHead) demandSame(headRoot, root, size);

@@ -168,7 +168,7 @@ fn report(verified: Result<Verified, proof::Refusal>, finding: &ChainFinding) ->
     let mut proves = proves(&verified);
     let what = format!(
         "{} stands at index {} of {}, in the checkpoint of {} leaves that the log signed",
-        proves.transaction_id.map_or_else(|| "the leaf".to_owned(), |it| format!("transaction {it}")),
+        named(&proves),
         proves.leaf_index,
         proves.origin,
         proves.log_size,
@@ -231,6 +231,21 @@ fn not_anchored(sentence: String, proves: Proves) -> Report {
 fn refused(code: &'static str, problem: &str, proves: Option<Proves>) -> Report {
     let sentence = format!("Refused ({code}): {problem}.");
     Report { verdict: "refused", exit_status: 1, code: Some(code), sentence, proves }
+}
+
+/// The posting in words: what it did, to which order, and what the holder's side came to.
+fn named(proves: &Proves) -> String {
+    let Some(id) = proves.transaction_id else { return format!("the {} leaf", proves.leaf_kind) };
+    let mut told: Vec<String> = proves.posting_kind.iter().cloned().collect();
+    told.extend(proves.merchant_reference.iter().map(|it| format!("order {it:?}")));
+    let side = |it: &ProvesEntry| {
+        format!("{:+} points to {} available, entry {}", it.change, it.available, it.sequence)
+    };
+    told.extend(proves.entries.iter().map(side));
+    match told.is_empty() {
+        true => format!("transaction {id}"),
+        false => format!("transaction {id} ({})", told.join(", ")),
+    }
 }
 
 fn proves(verified: &Verified) -> Proves {
