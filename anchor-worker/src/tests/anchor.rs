@@ -351,6 +351,10 @@ async fn a_leaf_is_followed_through_the_log_lines_to_its_transaction() {
     let lines = tempfile::NamedTempFile::new().unwrap();
     let writer = std::sync::Mutex::new(lines.reopen().unwrap());
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(writer).finish();
+    // A line that another test's thread met first, with nobody listening there, would stay switched off for all.
+    let _ = tracing::subscriber::set_global_default(
+        tracing_subscriber::fmt().with_writer(std::io::sink).finish(),
+    );
     let listening = tracing::subscriber::set_default(subscriber);
     for size in [3, 7] {
         it.grow(size - it.latest().await.map_or(0, |it| it.size)).await;

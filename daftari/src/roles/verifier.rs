@@ -21,8 +21,14 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let policy = std::fs::read_to_string(&config.policy_file)
         .with_context(|| format!("cannot read {}", config.policy_file.display()))?;
     Policy::parse(&policy)?;
-    for folder in [&config.tile_dir, &config.web_dir] {
-        ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+    ensure!(
+        config.web_dir.is_dir(),
+        "{} is not a folder: it should hold the built page",
+        config.web_dir.display()
+    );
+    if !config.tile_dir.is_dir() {
+        // The sealer makes it, and may start after us.
+        tracing::warn!(tile_dir = %config.tile_dir.display(), "there is no log in this folder yet");
     }
     let books = OpenBooks::open(&config.database).await?;
     let listener = TcpListener::bind(config.listen)
