@@ -124,6 +124,19 @@ fn a_balance_beyond_its_limit_is_refused() {
 }
 
 #[test]
+fn one_point_too_many_is_an_insufficient_balance() {
+    let mut books = Books::default();
+    let mut member = account(1, AccountKind::Member);
+    member.balances.available = 5;
+    books.insert(member);
+    books.insert(account(2, AccountKind::Settlement));
+    let parties = Parties { member: Uuid::from_u128(1), house: Uuid::from_u128(2) };
+    assert!(books.decide(&redeem(5), parties, NOW_US).is_ok());
+    let refusal = Refusal::InsufficientBalance { available: 5, required: 6 };
+    assert_eq!(books.decide(&redeem(6), parties, NOW_US), Err(refusal));
+}
+
+#[test]
 fn an_event_from_the_future_is_refused() {
     let mut books = Books::default();
     books.insert(account(1, AccountKind::Member));

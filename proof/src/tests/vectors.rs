@@ -201,6 +201,7 @@ fn receipt() {
     let note = SignedNote::parse(&sound.checkpoint).unwrap();
     let (one, one_line) = witness("witness.example/one", 21, 1_770_000_000, &note.text);
     let (two, two_line) = witness("witness.example/two", 22, 1_770_000_001, &note.text);
+    let (_, beyond) = witness("witness.example/one", 21, 1 << 63, &note.text);
     let policy = format!("# the vectors' log\nlog {}\n", signer().verifier_key().encode());
     let witnessed =
         format!("{policy}witness w1 {one}\nwitness w2 {two}\ngroup both all w1 w2\nquorum both\n");
@@ -283,6 +284,12 @@ fn receipt() {
         ),
         ("seventy unknown signatures", &policy, text.clone() + &one_line.repeat(70), "valid"),
         ("the same witness twice", &witnessed, text.clone() + &one_line + &one_line, "quorum_missing"),
+        (
+            "a cosignature of a time beyond 2^63",
+            &witnessed,
+            text.clone() + &beyond + &two_line,
+            "bad_signature",
+        ),
         ("no witness", &witnessed, text.clone(), "quorum_missing"),
         ("longer than 64 KiB", &policy, text.clone() + &"x".repeat(RECEIPT_BYTES_MAX), "too_long"),
         ("empty", &policy, String::new(), "malformed_receipt"),
@@ -339,6 +346,16 @@ fn receipt() {
             edited(&|it| {
                 if let Part::Opened { value, .. } = &mut it.leaf.entries[1] {
                     value.previous_leaf_index = 0;
+                }
+            }),
+            "malformed_part",
+        ),
+        (
+            "a first entry that does not start from nothing",
+            &policy,
+            edited(&|it| {
+                if let Part::Opened { value, .. } = &mut it.leaf.entries[1] {
+                    value.after.held += 1;
                 }
             }),
             "malformed_part",
