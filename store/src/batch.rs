@@ -162,6 +162,9 @@ async fn resolve_members(
         .filter(|it| !known.contains_key(&key(it)) && !is_ahead_of(it, now_us))
         .map(member)
         .collect();
+    if enrolled.is_empty() {
+        return Ok(found);
+    }
     accounts::enrol(conn, &context.keyring, &enrolled).await?;
     accounts::member_accounts(conn, &context.keyring, &wanted).await
 }

@@ -43,7 +43,7 @@ pub use leaves::{StoredLeaf, leaves};
 pub use log_head::{LogIdentity, ensure_log, log_identity, log_size};
 pub use outcomes::remembered_outcome;
 pub use pool::{connect, ensure_partitions, migrate, test_database};
-pub use postings::{Viewer, leaf_index_of, opened_posting, rate_of};
+pub use postings::{Viewer, opened_posting, rate_of};
 pub use programs::{Program, ProgramSpec, ensure_partner, ensure_program, program_named, rule_set};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 /// Connections, as callers hold them; nobody else names the driver.

@@ -68,21 +68,6 @@ struct EntryRow {
     commitment: Vec<u8>,
 }
 
-/// The leaf index of this posting of the program.
-pub async fn leaf_index_of(
-    conn: &mut PgConnection,
-    program_id: i16,
-    posting_id: Uuid,
-) -> Result<Option<u64>, StoreError> {
-    let index: Option<i64> =
-        sqlx::query_scalar("select leaf_index from posting where posting_id = $1 and program_id = $2")
-            .bind(posting_id)
-            .bind(program_id)
-            .fetch_optional(conn)
-            .await?;
-    Ok(index.map(|it| it as u64))
-}
-
 /// What one point was worth to this posting of the program, as its leaf says it; `None` where it does not say.
 pub async fn rate_of(
     conn: &mut PgConnection,
