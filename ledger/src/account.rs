@@ -1,12 +1,16 @@
-//! An account as a decision sees it: who it is, what it holds, and the entry that it had last.
+//! An account: who it is, what it holds and how that is made up. Only a posting changes it.
 
-use proof::{Balances, Hash};
+use std::collections::BTreeMap;
+
+use proof::{Balances, LotMovement};
 use uuid::Uuid;
 
+use crate::day::{Day, Moment};
 use crate::points::{HOUSE_LIMIT, MEMBER_LIMIT};
+use crate::policy::Terms;
 
 /// What an account is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AccountKind {
     /// A member's points of one unit.
     Member = 1,
@@ -20,15 +24,8 @@ pub enum AccountKind {
     Settlement = 5,
     /// Points that are on a chain.
     Bridge = 6,
-}
-
-/// The lowest and the highest that an account's available balance may come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The floor.
-    pub min: i64,
-    /// The ceiling.
-    pub max: i64,
+    /// A fund: what a campaign or a sponsor gives.
+    Fund = 7,
 }
 
 impl AccountKind {
@@ -41,20 +38,191 @@ impl AccountKind {
             4 => Self::Breakage,
             5 => Self::Settlement,
             6 => Self::Bridge,
+            7 => Self::Fund,
             _ => return None,
         })
     }
 
-    /// The bounds of its available balance.
-    pub fn limits(self) -> Limits {
-        match self {
-            Self::Member => Limits { min: 0, max: MEMBER_LIMIT },
-            _ => Limits { min: -HOUSE_LIMIT, max: HOUSE_LIMIT },
-        }
+    /// The most that its balance can be, either way.
+    pub fn balance_max(self) -> i64 {
+        if self == Self::Member { MEMBER_LIMIT } else { HOUSE_LIMIT }
     }
 }
 
-/// One account's state: everything that the next entry depends on.
+/// Whether a member takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// In everything.
+    #[default]
+    Active = 1,
+    /// Earns, and what was begun is ended; spends nothing.
+    Suspended = 2,
+    /// In nothing any more.
+    Closed = 3,
+}
+
+impl Status {
+    /// The status of this number, as the database writes it.
+    pub fn from_i16(status: i16) -> Option<Self> {
+        Some(match status {
+            1 => Self::Active,
+            2 => Self::Suspended,
+            3 => Self::Closed,
+            _ => return None,
+        })
+    }
+}
+
+/// Points of one account that were earned on one day, from one fund, and end on one day. The order of lots is the order
+/// in which they are spent: what ends first, then what is oldest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lot {
+    /// The last local date on which it can be spent.
+    pub last_day: Day,
+    /// The local date on which it was earned.
+    pub earned_day: Day,
+    /// The number of the fund that gave it; 0 for the program itself.
+    pub fund: u32,
+}
+
+impl Lot {
+    /// Its id in a leaf: last day, day earned and fund, four bytes each, then four of zero. Ids stand in the order of
+    /// spending.
+    pub fn id(&self) -> [u8; 16] {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&self.last_day.number().to_be_bytes());
+        id[4..8].copy_from_slice(&self.earned_day.number().to_be_bytes());
+        id[8..12].copy_from_slice(&self.fund.to_be_bytes());
+        id
+    }
+
+    /// The lot of this id, if it is one.
+    pub fn from_id(id: &[u8; 16]) -> Option<Self> {
+        let word = |at: usize| u32::from_be_bytes([id[at], id[at + 1], id[at + 2], id[at + 3]]);
+        let day = |at| Day::new(i32::try_from(word(at)).ok()?);
+        (word(12) == 0).then_some(())?;
+        Some(Self { last_day: day(0)?, earned_day: day(4)?, fund: word(8) })
+    }
+}
+
+/// Parts of lots, as a posting takes or gives them.
+pub type Parts = Vec<(Lot, i64)>;
+
+/// A reservation: points set aside, by a hold or by an earning that has not matured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// Which of the two.
+    pub kind: ReservationKind,
+    /// The house account that a capture gives to, or that a cancelled earning goes back to.
+    pub house: Uuid,
+    /// When it lapses, or matures; of an earning that waits to be confirmed, none.
+    pub due_us: Option<i64>,
+    /// The last instant to which a hold may be extended.
+    pub due_us_max: i64,
+    /// What is set aside, by lot.
+    pub parts: BTreeMap<Lot, i64>,
+}
+
+/// What sets points aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReservationKind {
+    /// A hold.
+    Hold = 1,
+    /// An earning that has not matured.
+    Pending = 2,
+}
+
+impl ReservationKind {
+    /// The kind of this number, as the database writes it.
+    pub fn from_i16(kind: i16) -> Option<Self> {
+        Some(match kind {
+            1 => Self::Hold,
+            2 => Self::Pending,
+            _ => return None,
+        })
+    }
+}
+
+impl Reservation {
+    /// How much is set aside.
+    pub fn points(&self) -> i64 {
+        self.parts.values().sum()
+    }
+
+    /// Takes so much out, from what is spent first.
+    pub(crate) fn take(&mut self, points: i64) -> Parts {
+        let mut rest = points;
+        let mut taken = Parts::new();
+        for (lot, amount) in &mut self.parts {
+            let part = rest.min(*amount);
+            if part != 0 {
+                taken.push((*lot, part));
+            }
+            *amount -= part;
+            rest -= part;
+        }
+        assert_eq!(rest, 0, "no more is taken than is set aside");
+        self.parts.retain(|_, amount| *amount != 0);
+        taken
+    }
+}
+
+/// A way that points flow, which limits count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// To a member.
+    Earn,
+    /// From a member to a partner or a chain.
+    Redeem,
+    /// From a member to another.
+    Transfer,
+}
+
+/// How much flowed in a day and in its month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// On the day.
+    pub day: i64,
+    /// In its month.
+    pub month: i64,
+}
+
+/// What an account has used of its limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// The day that the tallies are of.
+    pub day: Day,
+    /// By flow: earned, redeemed, transferred.
+    pub tallies: [Tally; 3],
+}
+
+impl Used {
+    /// What flowed this way.
+    pub fn of(&self, flow: Flow) -> Tally {
+        self.tallies[flow as usize]
+    }
+
+    /// The same on another day: what was of a day or month that is over is forgotten.
+    #[must_use]
+    pub fn on(mut self, day: Day) -> Self {
+        if self.day != day {
+            let same_month = self.day.month() == day.month();
+            for tally in &mut self.tallies {
+                *tally = Tally { day: 0, month: if same_month { tally.month } else { 0 } };
+            }
+            self.day = day;
+        }
+        self
+    }
+
+    pub(crate) fn add(&mut self, flow: Flow, points: i64) {
+        let tally = &mut self.tallies[flow as usize];
+        tally.day = tally.day.saturating_add(points);
+        tally.month = tally.month.saturating_add(points);
+    }
+}
+
+/// One account's state: everything that a decision about it depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The random name under which it stands in leaves.
@@ -63,10 +231,166 @@ pub struct Account {
     pub kind: AccountKind,
     /// The unit; 1 is the program's points.
     pub unit: u16,
-    /// How many entries it has had.
+    /// Of a settlement account: whose.
+    pub partner: Option<String>,
+    /// Of a fund: what it is.
+    pub fund: Option<Fund>,
+    /// Of a member: whether they take part.
+    pub status: Status,
+    /// How many entries it has had: its version.
     pub sequence: u64,
     /// What it holds.
     pub balances: Balances,
-    /// Its last entry: the leaf and the commitment.
-    pub last: Option<(u64, Hash)>,
+    /// The local date of the last earning, redemption, capture or transfer out.
+    pub active_day: Day,
+    /// What it has used of its limits.
+    pub used: Used,
+    /// Of a member, the open lots. Available, held and pending of each; they sum to the account's, but that debt is in no
+    /// lot.
+    pub lots: BTreeMap<Lot, Balances>,
+    /// Of a member, the open reservations, by the posting that began them.
+    pub reservations: BTreeMap<Uuid, Reservation>,
+}
+
+/// What a fund is, besides its account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fund {
+    /// Its number, in the lots that it gave.
+    pub number: u32,
+    /// Whether it can give only what was put into it.
+    pub budgeted: bool,
+}
+
+impl Account {
+    /// An account that has had no entry.
+    pub fn new(id: Uuid, kind: AccountKind, unit: u16) -> Self {
+        Self {
+            id,
+            kind,
+            unit,
+            partner: None,
+            fund: None,
+            status: Status::Active,
+            sequence: 0,
+            balances: Balances::default(),
+            active_day: Day::default(),
+            used: Used::default(),
+            lots: BTreeMap::new(),
+            reservations: BTreeMap::new(),
+        }
+    }
+
+    /// How much can be spent on this day, of the lots that `may` be.
+    pub fn spendable(&self, now: Moment, may: impl Fn(&Lot) -> bool) -> i64 {
+        self.spendable_lots(now, may).map(|(_, amount)| amount).sum()
+    }
+
+    /// So much of the lots that `may` be spent on this day, in the order of spending; all there is, where it is less.
+    pub(crate) fn choose(&self, points: i64, now: Moment, may: impl Fn(&Lot) -> bool) -> Parts {
+        let mut rest = points;
+        let mut chosen = Parts::new();
+        for (lot, amount) in self.spendable_lots(now, may) {
+            if rest == 0 {
+                break;
+            }
+            let part = rest.min(amount);
+            chosen.push((lot, part));
+            rest -= part;
+        }
+        chosen
+    }
+
+    fn spendable_lots(&self, now: Moment, may: impl Fn(&Lot) -> bool) -> impl Iterator<Item = (Lot, i64)> {
+        let open =
+            self.lots.iter().filter(move |(lot, it)| now.day <= lot.last_day && 0 < it.available && may(lot));
+        open.map(|(lot, it)| (*lot, it.available))
+    }
+
+    /// What falls due first on the account, if it has by now: matured earnings, then lapsed holds, each in their order,
+    /// then what has expired.
+    pub(crate) fn due(&self, terms: &Terms, now: Moment) -> Option<Due> {
+        if self.kind != AccountKind::Member || self.status == Status::Closed {
+            return None;
+        }
+        let over = self.reservations.iter().filter_map(|(id, it)| Some((it.kind, it.due_us?, *id)));
+        let over = over.filter(|(_, due_us, _)| *due_us <= now.us);
+        // Earnings before holds; of each, what fell due first.
+        let first = over.min_by_key(|(kind, due_us, id)| (*kind == ReservationKind::Hold, *due_us, *id));
+        match first {
+            Some((ReservationKind::Pending, _, id)) => return Some(Due::Mature(id)),
+            Some((ReservationKind::Hold, _, id)) => return Some(Due::Lapse(id)),
+            None => {}
+        }
+        let idle = terms.last_idle_day(self.active_day) < now.day;
+        let expired =
+            self.lots.iter().filter(|(lot, it)| 0 < it.available && (idle || lot.last_day < now.day));
+        let parts: Parts = expired.map(|(lot, it)| (*lot, it.available)).collect();
+        (!parts.is_empty()).then_some(Due::Expire(parts))
+    }
+
+    /// When the next thing falls due, if nothing is done before: what a sweep goes by.
+    pub fn next_due_us(&self, terms: &Terms) -> i64 {
+        let reservations = self.reservations.values().filter_map(|it| it.due_us);
+        let idle_day = terms.last_idle_day(self.active_day);
+        let lots = self.lots.iter().filter(|(_, it)| 0 < it.available);
+        let lots = lots.map(|(lot, _)| terms.end_of(lot.last_day.min(idle_day)));
+        reservations.chain(lots).min().unwrap_or(i64::MAX)
+    }
+
+    /// Takes what an entry changes. The lots must change by as much as the balances do.
+    pub(crate) fn apply(&mut self, change: Balances, lots: &[LotMovement]) {
+        let in_lots = |it: &Balances| it.available.max(0) + it.held + it.pending;
+        let before = in_lots(&self.balances);
+        self.sequence += 1;
+        self.balances = sum(self.balances, change);
+        for movement in lots {
+            let lot = Lot::from_id(&movement.lot).expect("a movement is of a lot of ours");
+            let balances = self.lots.entry(lot).or_default();
+            *balances = sum(*balances, movement.change);
+            assert!(
+                0 <= balances.available.min(balances.held).min(balances.pending),
+                "a lot is never below zero"
+            );
+            if *balances == Balances::default() {
+                self.lots.remove(&lot);
+            }
+        }
+        if self.kind == AccountKind::Member {
+            let moved: i64 = lots.iter().map(|it| total(&it.change)).sum();
+            assert_eq!(in_lots(&self.balances) - before, moved, "open lots sum to what they make up");
+        }
+    }
+}
+
+pub(crate) fn sum(one: Balances, other: Balances) -> Balances {
+    Balances {
+        available: one.available + other.available,
+        held: one.held + other.held,
+        pending: one.pending + other.pending,
+    }
+}
+
+pub(crate) fn total(balances: &Balances) -> i64 {
+    balances.available + balances.held + balances.pending
+}
+
+/// What has fallen due on an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// An earning matures.
+    Mature(Uuid),
+    /// A hold lapses.
+    Lapse(Uuid),
+    /// These parts of lots have expired.
+    Expire(Parts),
+}
+
+impl Due {
+    /// The reservation that it ends.
+    pub(crate) fn reservation(&self) -> Option<Uuid> {
+        match self {
+            Self::Mature(id) | Self::Lapse(id) => Some(*id),
+            Self::Expire(_) => None,
+        }
+    }
 }

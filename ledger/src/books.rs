@@ -2,127 +2,111 @@
 
 use std::collections::HashMap;
 
-use proof::{Balances, Hash, NO_LEAF, PostingKind};
+use proof::{Balances, LotMovement, PostingKind};
 use uuid::Uuid;
 
-use crate::account::Account;
-use crate::event::Event;
-use crate::points::Points;
-use crate::posting::{Entry, Posting};
-use crate::request::Command;
+use crate::account::{Account, Lot, Parts, total};
+use crate::day::Moment;
+use crate::decide::Desk;
+use crate::policy::Terms;
+use crate::posting::Posting;
+use crate::refusal::Refusal;
+use crate::request::{Command, Name, Request};
 
-/// An event's time may be this far ahead of ours, for clocks that are not quite right: five minutes.
-const AHEAD_US_MAX: i64 = 5 * 60 * 1_000_000;
+/// The most items that one request may have.
+const ITEMS_MAX: usize = 100;
 
-/// Whether the event is too far ahead of the time `now_us` to be taken.
-pub fn is_ahead(event: &Event, now_us: i64) -> bool {
-    now_us.saturating_add(AHEAD_US_MAX) < event.timestamp_us
-}
-
-/// The accounts that a decision is between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parties {
-    /// The member's account.
+/// A posting that a later one goes on from, as the store read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// What it did.
+    pub kind: PostingKind,
+    /// The member's account in it; of a posting between two members, the first one's.
     pub member: Uuid,
-    /// The house account on the other side.
-    pub house: Uuid,
+    /// The house account in it, if there is one.
+    pub house: Option<Uuid>,
+    /// What it did to the member's lots.
+    pub lots: Vec<LotMovement>,
+    /// What it did to the member's balances.
+    pub change: Balances,
+    /// How much of it was reversed by others.
+    pub reversed: i64,
+    /// Of a withdrawal, the Unix second until which it can be claimed.
+    pub claim_before: Option<u64>,
 }
 
-/// What came of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was posted.
-    Accepted {
-        /// The posting.
-        posting_id: Uuid,
-        /// Its leaf.
-        leaf_index: u64,
-        /// How much moved.
-        points: i64,
-        /// The member's available points after it.
-        available: i64,
-    },
-    /// It was refused.
-    Refused(Refusal),
-}
-
-/// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No such member, and none may be enrolled.
-    #[error("the member is not known")]
-    MemberUnknown,
-    /// No such partner.
-    #[error("the partner is not known")]
-    PartnerUnknown,
-    /// More is asked than is available.
-    #[error("{required} points are asked and {available} are available")]
-    InsufficientBalance {
-        /// What is available.
-        available: i64,
-        /// What is asked.
-        required: i64,
-    },
-    /// A balance would exceed its limit.
-    #[error("a balance would exceed its limit")]
-    LimitExceeded,
-    /// It would take effect in the future.
-    #[error("it would take effect more than five minutes from now")]
-    InFuture,
-    /// The same key came with another request.
-    #[error("the key was used for another request")]
-    KeyReused,
-}
-
-/// A refusal's number in the database: stable for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i16)]
-pub enum RefusalCode {
-    /// [`Refusal::MemberUnknown`]
-    MemberUnknown = 1,
-    /// [`Refusal::PartnerUnknown`]
-    PartnerUnknown = 2,
-    /// [`Refusal::InsufficientBalance`]
-    InsufficientBalance = 3,
-    /// [`Refusal::LimitExceeded`]
-    LimitExceeded = 4,
-}
-
-impl Refusal {
-    /// The number under which it is remembered with its key, if it depended on state; what is malformed is decided
-    /// anew each time.
-    pub fn remembered_as(&self) -> Option<RefusalCode> {
-        match self {
-            Self::MemberUnknown => Some(RefusalCode::MemberUnknown),
-            Self::PartnerUnknown => Some(RefusalCode::PartnerUnknown),
-            Self::InsufficientBalance { .. } => Some(RefusalCode::InsufficientBalance),
-            Self::LimitExceeded => Some(RefusalCode::LimitExceeded),
-            Self::InFuture | Self::KeyReused => None,
-        }
+impl Original {
+    /// How much came to the member, or went from them where it is below zero: holding and pending apart.
+    pub fn points(&self) -> i64 {
+        total(&self.change)
     }
 
-    /// The refusal that was remembered under this number, with the amounts that were kept beside it.
-    pub fn recall(code: i16, available: i64, required: i64) -> Option<Self> {
-        Some(match code {
-            1 => Self::MemberUnknown,
-            2 => Self::PartnerUnknown,
-            3 => Self::InsufficientBalance { available, required },
-            4 => Self::LimitExceeded,
-            _ => return None,
-        })
+    /// What of each lot came or went, without sign.
+    pub(crate) fn parts(&self) -> Parts {
+        let lots = self.lots.iter().filter_map(|it| Some((Lot::from_id(&it.lot)?, total(&it.change).abs())));
+        lots.filter(|(_, points)| *points != 0).collect()
     }
 }
 
-/// The accounts of one batch, by the id under which they stand in leaves.
+/// What came of one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// Its posting's place in the decision.
+    pub posting: usize,
+    /// How much moved.
+    pub points: i64,
+    /// The account whose balance the caller wants to know: the member's, or the fund's.
+    pub account: Uuid,
+}
+
+/// Why a request is refused, and for which of its items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The item's place.
+    pub item: u16,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// What is to be posted for a request, in order: what had fallen due, what was asked, what then was due.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The postings. Even a refused request has some, where something had fallen due.
+    pub postings: Vec<Posting>,
+    /// What came of each item; their postings follow one another without a gap.
+    pub result: Result<Vec<Done>, Refused>,
+}
+
+/// The accounts of one batch, as they stand under their locks.
 #[derive(Debug, Default)]
 pub struct Books {
     accounts: HashMap<Uuid, Account>,
+    names: HashMap<(i16, u16, Name), Uuid>,
+    originals: HashMap<Uuid, Original>,
+    /// What changed since the last mark, as it was then.
+    before: Before,
+}
+
+#[derive(Debug, Default)]
+struct Before {
+    accounts: HashMap<Uuid, Account>,
+    originals: HashMap<Uuid, Original>,
 }
 
 impl Books {
-    /// Brings an account in, as it stands under its lock.
+    /// Brings an account in.
     pub fn insert(&mut self, account: Account) {
         self.accounts.insert(account.id, account);
+    }
+
+    /// Says which account a name is for.
+    pub fn name(&mut self, program: i16, unit: u16, name: Name, account: Uuid) {
+        self.names.insert((program, unit, name), account);
+    }
+
+    /// Brings in a posting that a request goes on from.
+    pub fn recall(&mut self, id: Uuid, original: Original) {
+        self.originals.insert(id, original);
     }
 
     /// An account that was brought in.
@@ -133,71 +117,83 @@ impl Books {
         &self.accounts[&id]
     }
 
-    /// Decides a command between accounts that were brought in, at the recorded time `now_us`.
-    pub fn decide(&self, command: &Command, parties: Parties, now_us: i64) -> Result<Posting<Uuid>, Refusal> {
-        let (kind, points, member_gains) = match command {
-            Command::Earn { points, event, .. } => {
-                if is_ahead(event, now_us) {
-                    return Err(Refusal::InFuture);
-                }
-                (PostingKind::EARN, *points, true)
-            }
-            Command::Redeem { points, .. } => (PostingKind::REDEEM, *points, false),
-        };
-        let member = if member_gains { points.get() } else { -points.get() };
-        self.check_bounds(parties.member, member, points)?;
-        self.check_bounds(parties.house, -member, points)?;
-        let entry = |account: Uuid, available: i64| Entry {
-            account,
-            unit: self.account(account).unit,
-            change: Balances { available, held: 0, pending: 0 },
-        };
-        let entries = vec![entry(parties.member, member), entry(parties.house, -member)];
-        Ok(Posting::new(kind, entries).expect("one side's change is the other's, negated"))
-    }
-
-    fn check_bounds(&self, account: Uuid, change: i64, points: Points) -> Result<(), Refusal> {
-        let account = self.account(account);
-        let (limits, available) = (account.kind.limits(), account.balances.available);
-        // Both are below 2^62, so the sum is an i64.
-        let after = available + change;
-        if change < 0 && after < limits.min {
-            return Err(Refusal::InsufficientBalance { available, required: points.get() });
+    /// Decides a request at the recorded time, and takes what is posted into the books.
+    pub fn decide(&mut self, request: &Request, terms: &Terms, now: Moment) -> Decision {
+        self.mark();
+        let concerned = self.concerned(request);
+        let mut desk = Desk::new(self, request, terms, now);
+        for account in &concerned {
+            desk.post_due(*account);
         }
-        if limits.max < after || after < limits.min { Err(Refusal::LimitExceeded) } else { Ok(()) }
+        if !request.dry_run {
+            desk.books.mark();
+        }
+        let due = desk.postings.len();
+        let result = desk.items();
+        if result.is_err() {
+            desk.postings.truncate(due);
+            desk.books.undo();
+        }
+        for account in concerned {
+            desk.post_due(account);
+        }
+        let postings = desk.postings;
+        if request.dry_run {
+            self.undo();
+        }
+        Decision { postings, result }
     }
 
-    /// The entries of a posting as its leaf will commit to them, in ascending order of account id.
-    pub fn leaf_entries(&self, posting: &Posting<Uuid>) -> Vec<proof::Entry> {
-        let entry = |it: &Entry<Uuid>| {
-            let account = self.account(it.account);
-            let (previous_leaf_index, previous_commitment) =
-                account.last.unwrap_or((NO_LEAF, Hash::default()));
-            proof::Entry {
-                account: account.id.into_bytes(),
-                unit: account.unit,
-                sequence: account.sequence + 1,
-                change: it.change,
-                after: Balances {
-                    available: account.balances.available + it.change.available,
-                    held: account.balances.held + it.change.held,
-                    pending: account.balances.pending + it.change.pending,
-                },
-                lots_digest: Hash::default(),
-                previous_leaf_index,
-                previous_commitment,
+    /// The members' accounts whose due postings come first.
+    fn concerned(&self, request: &Request) -> Vec<Uuid> {
+        let mut concerned = Vec::new();
+        for item in &request.items {
+            let named = item.command.names().into_iter().filter(|it| matches!(it, Name::Member(_)));
+            concerned.extend(named.filter_map(|it| self.named(request.program, request.unit, &it)));
+            let original = item.command.original().and_then(|it| self.originals.get(&it));
+            concerned.extend(original.map(|it| it.member));
+            if let Command::Settle { account } = item.command {
+                concerned.push(account);
             }
-        };
-        posting.entries().iter().map(entry).collect()
+        }
+        concerned.sort();
+        concerned.dedup();
+        concerned
     }
 
-    /// Takes an entry into the books: the next decision sees it.
-    pub fn apply(&mut self, entry: &proof::Entry, leaf_index: u64, commitment: Hash) {
-        let id = Uuid::from_bytes(entry.account);
-        let account = self.accounts.get_mut(&id).expect("an entry's account was brought in");
-        assert_eq!(account.sequence + 1, entry.sequence, "entries are applied in order");
-        account.sequence = entry.sequence;
-        account.balances = entry.after;
-        account.last = Some((leaf_index, commitment));
+    pub(crate) fn named(&self, program: i16, unit: u16, name: &Name) -> Option<Uuid> {
+        self.names.get(&(program, unit, name.clone())).copied()
     }
+
+    pub(crate) fn original(&self, id: Uuid) -> Option<&Original> {
+        self.originals.get(&id)
+    }
+
+    /// The account, to be changed: what it was at the last mark is kept.
+    pub(crate) fn change(&mut self, id: Uuid) -> &mut Account {
+        let account = self.accounts.get_mut(&id).expect("an account that changes was brought in");
+        self.before.accounts.entry(id).or_insert_with(|| account.clone());
+        account
+    }
+
+    pub(crate) fn change_original(&mut self, id: Uuid) -> &mut Original {
+        let original = self.originals.get_mut(&id).expect("a posting that is gone on from was brought in");
+        self.before.originals.entry(id).or_insert_with(|| original.clone());
+        original
+    }
+
+    fn mark(&mut self) {
+        self.before = Before::default();
+    }
+
+    fn undo(&mut self) {
+        let Before { accounts, originals } = std::mem::take(&mut self.before);
+        self.accounts.extend(accounts);
+        self.originals.extend(originals);
+    }
+}
+
+/// Whether a request has as many items as it may.
+pub(crate) fn item_count_is_right(request: &Request) -> bool {
+    (1..=ITEMS_MAX).contains(&request.items.len())
 }

@@ -1,25 +1,57 @@
 //! What a loyalty program may do, as functions from values to values: no I/O, no clock, no randomness of its own.
 //!
-//! An [`Event`] comes in and a [`RuleSet`] says what it earns; a [`Request`] is decided against the [`Books`], and
-//! the answer is an [`Outcome`]: a [`Posting`] that balances, or a [`Refusal`].
+//! An [`Event`] comes in and a [`RuleSet`] says what it earns. A [`Request`] is decided against the [`Books`] under the
+//! program's [`Terms`]: the [`Decision`] is a list of [`Posting`]s that balance, and for each item what came of it, or a
+//! [`Refusal`]. A [`Command`] is anything that can be asked:
+//!
+//! | subject | commands | file |
+//! | --- | --- | --- |
+//! | what comes to a member | `Earn` (at once, later or on confirmation), `Confirm`, `Cancel`, `Import`, `Deposit` | `earn.rs` |
+//! | what goes from a member | `Redeem` (exactly or up to), `Transfer`, `Withdraw` | `spend.rs` |
+//! | what is set aside | `Hold`, `Capture`, `Void`, `Increase`, `Prolong` | `hold.rs` |
+//! | what is undone | `Reverse` | `reverse.rs` |
+//! | what an operator does | `Adjust`, `Extend`, `Merge`, `SetStatus`, `Budget` | `operate.rs` |
+//!
+//! Three things hold for every one of them, in one place each:
+//!
+//! - *What is due is done first* ([`Books::decide`]): earnings mature, holds lapse and points expire before a request on
+//!   their account is decided, so no answer depends on whether a sweep has run. [`Account::when_due`] shows a reader the same.
+//! - *A posting balances* ([`Posting::new`]), and an account's open lots make up what it holds (`Account::apply`).
+//! - *A refusal changes nothing* (`Books::undo`): a request's items are posted all, or none.
 
 #![warn(missing_docs)]
 
 mod account;
 mod books;
+mod day;
+mod decide;
+mod earn;
 mod event;
+mod hold;
+mod operate;
 mod points;
+mod policy;
 mod posting;
+mod refusal;
 mod request;
+mod reverse;
 mod rules;
+mod side;
+mod spend;
 
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, AccountKind, Limits};
-pub use books::{Books, Outcome, Parties, Refusal, RefusalCode, is_ahead};
+pub use account::{
+    Account, AccountKind, Flow, Fund, Lot, Parts, Reservation, ReservationKind, Status, Tally, Used,
+};
+pub use books::{Books, Decision, Done, Original, Refused};
+pub use day::{Day, Moment, Stretch, Zone};
+pub use earn::is_ahead;
 pub use event::{DEFAULT_SOURCE, Event, EventError};
 pub use points::{HOUSE_LIMIT, MEMBER_LIMIT, Points, PointsError};
+pub use policy::{Expiry, FlowLimits, HoldPolicy, Limit, Policy, PolicyError, Rounding, Terms};
 pub use posting::{Entry, Posting, PostingError};
-pub use request::{Command, Fingerprint, MemberRef, Request};
+pub use refusal::{Refusal, RefusalRow};
+pub use request::{Command, Destination, Fingerprint, House, Item, Maturity, MemberRef, Name, Request};
 pub use rules::{Earning, RuleError, RuleSet};

@@ -4,6 +4,8 @@ use proof::{Details, Hash};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::account::Status;
+use crate::day::Day;
 use crate::event::Event;
 use crate::points::Points;
 
@@ -24,12 +26,57 @@ impl MemberRef {
             _ => Self::External(name.to_owned()),
         }
     }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Id(id) => id.as_bytes(),
+            Self::External(name) => name.as_bytes(),
+        }
+    }
 }
 
-/// What is asked of the books.
+/// A house account, by what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum House {
+    /// Points come from here.
+    Issuance,
+    /// Points redeemed without a partner.
+    Redemption,
+    /// Points that expired.
+    Breakage,
+    /// Points that are on a chain.
+    Bridge,
+    /// Points redeemed with this partner.
+    Settlement(String),
+    /// What this fund gives.
+    Fund(String),
+}
+
+/// An account by the name that a request has for it, within its program and unit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Name {
+    /// A member's.
+    Member(MemberRef),
+    /// One of the house.
+    House(House),
+}
+
+/// When an earning can be spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Maturity {
+    /// At once.
+    #[default]
+    Now,
+    /// From this instant, in microseconds since 1970, unless it is confirmed or cancelled before.
+    At(i64),
+    /// Once it is confirmed.
+    OnConfirmation,
+}
+
+/// What is asked of the books. Where a member is named, it is their account of the request's unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Points from issuance to a member, because of an event.
+    /// Points from a fund, or from issuance, to a member, because of an event.
     Earn {
         /// How much.
         points: Points,
@@ -40,30 +87,178 @@ pub enum Command {
         event: Event,
         /// The event's bytes, as they were received.
         payload: Vec<u8>,
+        /// When they can be spent.
+        maturity: Maturity,
+        /// The fund that gives them.
+        fund: Option<String>,
     },
-    /// A member's points to a partner's settlement.
+    /// A pending earning can be spent now.
+    Confirm {
+        /// The earning.
+        earning: Uuid,
+    },
+    /// A pending earning goes back to where it came from.
+    Cancel {
+        /// The earning.
+        earning: Uuid,
+    },
+    /// A member's points to a partner's settlement, or without a partner to redemption.
     Redeem {
         /// Who spends.
-        member: Uuid,
+        member: MemberRef,
         /// How much.
         points: Points,
         /// With whom.
-        partner: String,
+        partner: Option<String>,
+        /// Whether less is taken where there is less, as long as it is something.
+        up_to: bool,
+    },
+    /// A member's points to another member. They keep the day on which they end.
+    Transfer {
+        /// Who gives.
+        from: MemberRef,
+        /// Who receives.
+        to: MemberRef,
+        /// How much.
+        points: Points,
+    },
+    /// A correction, by somebody, for a reason: the request's details name both.
+    Adjust {
+        /// Whose account.
+        member: MemberRef,
+        /// What is added, or taken where it is below zero.
+        change: i64,
+        /// Who approved it besides the actor.
+        approver: Option<String>,
+        /// From when it counts; from now where it is not said.
+        effective_at_us: Option<i64>,
+    },
+    /// A posting is undone, or a part of it.
+    Reverse {
+        /// Which.
+        posting: Uuid,
+        /// How much of it; what is left of it where it is not said.
+        points: Option<Points>,
+    },
+    /// A member's points are set aside for a while.
+    Hold {
+        /// Whose.
+        member: MemberRef,
+        /// How much.
+        points: Points,
+        /// For whom.
+        partner: Option<String>,
+        /// How long, in seconds; the program's usual time where it is not said.
+        seconds: Option<u32>,
+    },
+    /// Points of a hold go to whom they were set aside for.
+    Capture {
+        /// The hold.
+        hold: Uuid,
+        /// How much; what is left of it where it is not said.
+        points: Option<Points>,
+        /// Whether the rest stays set aside rather than being released.
+        keep_rest: bool,
+    },
+    /// A hold is given up.
+    Void {
+        /// The hold.
+        hold: Uuid,
+    },
+    /// More points are set aside in a hold.
+    Increase {
+        /// The hold.
+        hold: Uuid,
+        /// How many more.
+        points: Points,
+    },
+    /// A hold lasts longer.
+    Prolong {
+        /// The hold.
+        hold: Uuid,
+        /// How long from now, in seconds.
+        seconds: u32,
+    },
+    /// A member's points that end on or before a day end on a later one.
+    Extend {
+        /// Whose.
+        member: MemberRef,
+        /// Those that end until then.
+        through: Day,
+        /// The day on which they end now.
+        last_day: Day,
+    },
+    /// A member joins another: the first one's points go over and the account is closed.
+    Merge {
+        /// Who is closed.
+        from: MemberRef,
+        /// Who goes on.
+        to: MemberRef,
+    },
+    /// A member is suspended, made active again, or closed: what a closed member has expires.
+    SetStatus {
+        /// Who.
+        member: MemberRef,
+        /// What they are now.
+        status: Status,
+    },
+    /// A member's points go to a chain.
+    Withdraw {
+        /// Whose.
+        member: MemberRef,
+        /// How much.
+        points: Points,
+        /// To whom there, through what, and until when.
+        destination: Destination,
+    },
+    /// Points come from a chain, where they were burned.
+    Deposit {
+        /// To whom.
+        member: MemberRef,
+        /// How much, by the last day on which it can be spent.
+        amounts: Vec<(Day, Points)>,
+    },
+    /// Points that another system kept before.
+    Import {
+        /// Whose.
+        member: MemberRef,
+        /// How much, by the day on which it ends and the day on which it was earned.
+        lots: Vec<(Day, Day, Points)>,
+        /// From when it counts.
+        effective_at_us: Option<i64>,
+    },
+    /// Points between issuance and a fund's budget.
+    Budget {
+        /// Which fund.
+        fund: String,
+        /// What is put into it, or taken where it is below zero.
+        change: i64,
+    },
+    /// What has fallen due on an account is posted, and nothing else. It is asked by no one and remembered under no key.
+    Settle {
+        /// The account.
+        account: Uuid,
     },
 }
 
-/// The hash of what was asked: the same key with another fingerprint is another request.
-pub type Fingerprint = [u8; 32];
+/// Where a withdrawal goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The chain.
+    pub chain_id: u64,
+    /// The gateway contract on it.
+    pub gateway: [u8; 20],
+    /// Who receives.
+    pub holder: [u8; 20],
+    /// Random; what the gateway knows it by.
+    pub withdrawal_id: Hash,
+    /// After this Unix second it can be claimed no more, and be reversed.
+    pub claim_before: u64,
+}
 
-/// A request to the books.
+/// One thing that is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// The program, as the store numbers it.
-    pub program: i16,
-    /// Who chose the key: the credential's owner, or the event's source.
-    pub source: String,
-    /// The caller's key.
-    pub key: String,
+pub struct Item {
     /// The id that the posting gets if there is one.
     pub posting_id: Uuid,
     /// What is asked.
@@ -72,29 +267,222 @@ pub struct Request {
     pub details: Details,
 }
 
+/// A request to the books: one item, or several that are posted all or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The program, as the store numbers it.
+    pub program: i16,
+    /// The unit; 1 is the program's points.
+    pub unit: u16,
+    /// Who chose the key: the credential's owner, or the event's source.
+    pub source: String,
+    /// The caller's key.
+    pub key: String,
+    /// What is asked.
+    pub items: Vec<Item>,
+    /// The version that the first item's account must have, once what is due has been posted.
+    pub expected_version: Option<u64>,
+    /// Whether it is only asked what would come of it.
+    pub dry_run: bool,
+}
+
+impl Command {
+    /// The accounts that it names.
+    pub fn names(&self) -> Vec<Name> {
+        let member = |it: &MemberRef| Name::Member(it.clone());
+        let partner =
+            |it: &Option<String>| Name::House(it.clone().map_or(House::Redemption, House::Settlement));
+        match self {
+            Self::Earn { event, fund, .. } => {
+                vec![member(&event.member), Name::House(fund.clone().map_or(House::Issuance, House::Fund))]
+            }
+            Self::Redeem { member: who, partner: with, .. }
+            | Self::Hold { member: who, partner: with, .. } => {
+                vec![member(who), partner(with)]
+            }
+            Self::Transfer { from, to, .. } | Self::Merge { from, to } => vec![member(from), member(to)],
+            Self::Adjust { member: who, .. } | Self::Import { member: who, .. } => {
+                vec![member(who), Name::House(House::Issuance)]
+            }
+            Self::Extend { member: who, .. } | Self::SetStatus { member: who, .. } => vec![member(who)],
+            Self::Withdraw { member: who, .. } | Self::Deposit { member: who, .. } => {
+                vec![member(who), Name::House(House::Bridge)]
+            }
+            Self::Budget { fund, .. } => {
+                vec![Name::House(House::Fund(fund.clone())), Name::House(House::Issuance)]
+            }
+            Self::Confirm { .. }
+            | Self::Cancel { .. }
+            | Self::Reverse { .. }
+            | Self::Capture { .. }
+            | Self::Void { .. }
+            | Self::Increase { .. }
+            | Self::Prolong { .. }
+            | Self::Settle { .. } => vec![],
+        }
+    }
+
+    /// The posting that it goes on from.
+    pub fn original(&self) -> Option<Uuid> {
+        match self {
+            Self::Confirm { earning: id }
+            | Self::Cancel { earning: id }
+            | Self::Reverse { posting: id, .. }
+            | Self::Capture { hold: id, .. }
+            | Self::Void { hold: id }
+            | Self::Increase { hold: id, .. }
+            | Self::Prolong { hold: id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+}
+
+/// The hash of what was asked: the same key with another fingerprint is another request. Version, 16 bytes over
+/// everything, and three bytes over each of five parts, so that it can be said what differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// The parts of a request that a fingerprint tells apart.
+const PARTS: [&str; 5] = ["command", "member", "amount", "counterpart", "details"];
+
+impl Fingerprint {
+    /// The parts in which two requests differ; all of them, where one was taken in another version.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let part = |it: &Self, at: usize| [it.0[17 + 3 * at], it.0[18 + 3 * at], it.0[19 + 3 * at]];
+        let differs = |at: &usize| self.0[0] != other.0[0] || part(self, *at) != part(other, *at);
+        (0..PARTS.len()).filter(differs).map(|at| PARTS[at]).collect()
+    }
+}
+
+/// What of an item a fingerprint covers: the canonical bytes of each part.
+struct Canonical<'a> {
+    name: &'a str,
+    member: &'a [u8],
+    amount: Vec<u8>,
+    counterpart: Vec<u8>,
+}
+
 impl Request {
-    /// The fingerprint of the canonical request, version 1. It covers what the caller wishes and nothing else: not the
+    /// A request of one item in the program's points.
+    pub fn one(program: i16, source: String, key: String, item: Item) -> Self {
+        Self { program, unit: 1, source, key, items: vec![item], expected_version: None, dry_run: false }
+    }
+
+    /// The fingerprint of the canonical request, version 2. It covers what the caller wishes and nothing else: not the
     /// key, the posting's id, the bytes in which the request arrived, or the rate that we add to it.
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut hasher = Sha256::new();
-        hasher.update([1]);
-        let mut field = |bytes: &[u8]| {
-            hasher.update((bytes.len() as u64).to_be_bytes());
-            hasher.update(bytes);
-        };
-        match &self.command {
-            Command::Earn { event, .. } => {
-                field(b"earn");
-                field(&event.digest());
-            }
-            Command::Redeem { member, points, partner } => {
-                field(b"redeem");
-                field(member.as_bytes());
-                field(&points.get().to_be_bytes());
-                field(partner.as_bytes());
+        let mut parts: [Sha256; 5] = Default::default();
+        parts[0].update(self.unit.to_be_bytes());
+        for item in &self.items {
+            let canonical = item.command.canonical();
+            let details = Details { rate: None, actor: None, ..item.details.clone() }.encode();
+            let bytes: [&[u8]; 5] = [
+                canonical.name.as_bytes(),
+                canonical.member,
+                &canonical.amount,
+                &canonical.counterpart,
+                &details,
+            ];
+            for (part, bytes) in parts.iter_mut().zip(bytes) {
+                part.update((bytes.len() as u64).to_be_bytes());
+                part.update(bytes);
             }
         }
-        field(&Details { rate: None, ..self.details.clone() }.encode());
-        hasher.finalize().into()
+        let mut fingerprint = [2; 32];
+        let mut whole = Sha256::new();
+        for (at, part) in parts.into_iter().enumerate() {
+            let hash = part.finalize();
+            whole.update(hash);
+            fingerprint[17 + 3 * at..20 + 3 * at].copy_from_slice(&hash[..3]);
+        }
+        fingerprint[1..17].copy_from_slice(&whole.finalize()[..16]);
+        Fingerprint(fingerprint)
+    }
+}
+
+impl Command {
+    /// Its name, as a fingerprint and an operator's list know it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Earn { .. } => "earn",
+            Self::Confirm { .. } => "confirm",
+            Self::Cancel { .. } => "cancel",
+            Self::Redeem { up_to: false, .. } => "redeem",
+            Self::Redeem { up_to: true, .. } => "redeem_up_to",
+            Self::Transfer { .. } => "transfer",
+            Self::Adjust { .. } => "adjust",
+            Self::Reverse { .. } => "reverse",
+            Self::Hold { .. } => "hold",
+            Self::Capture { .. } => "capture",
+            Self::Void { .. } => "void",
+            Self::Increase { .. } => "increase",
+            Self::Prolong { .. } => "prolong",
+            Self::Extend { .. } => "extend",
+            Self::Merge { .. } => "merge",
+            Self::SetStatus { .. } => "set_status",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Deposit { .. } => "deposit",
+            Self::Import { .. } => "import",
+            Self::Budget { .. } => "budget",
+            Self::Settle { .. } => "settle",
+        }
+    }
+
+    fn canonical(&self) -> Canonical<'_> {
+        let points = |it: &Points| it.get().to_be_bytes().to_vec();
+        let whole = |it: &Option<Points>| it.map_or(vec![], |it| it.get().to_be_bytes().to_vec());
+        let text = |it: &Option<String>| it.as_ref().map_or(vec![], |it| it.as_bytes().to_vec());
+        let time = |it: &Option<i64>| it.map_or(vec![], |it| it.to_be_bytes().to_vec());
+        let day = |it: &Day| it.number().to_be_bytes();
+        let none: &[u8] = &[];
+        let (member, amount, counterpart) = match self {
+            Self::Earn { event, .. } => (none, vec![], event.digest().to_vec()),
+            Self::Confirm { earning } | Self::Cancel { earning } => {
+                (none, vec![], earning.as_bytes().to_vec())
+            }
+            Self::Redeem { member, points: it, partner, .. } => (member.bytes(), points(it), text(partner)),
+            Self::Transfer { from, to, points: it } => (from.bytes(), points(it), to.bytes().to_vec()),
+            Self::Adjust { member, change, approver, effective_at_us } => {
+                let counterpart = [text(approver), vec![0], time(effective_at_us)].concat();
+                (member.bytes(), change.to_be_bytes().to_vec(), counterpart)
+            }
+            Self::Reverse { posting, points: it } => (none, whole(it), posting.as_bytes().to_vec()),
+            Self::Hold { member, points: it, partner, seconds } => {
+                let seconds = seconds.map_or(vec![], |it| it.to_be_bytes().to_vec());
+                (member.bytes(), [points(it), seconds].concat(), text(partner))
+            }
+            Self::Capture { hold, points: it, keep_rest } => {
+                (none, [whole(it), vec![u8::from(*keep_rest)]].concat(), hold.as_bytes().to_vec())
+            }
+            Self::Void { hold } => (none, vec![], hold.as_bytes().to_vec()),
+            Self::Increase { hold, points: it } => (none, points(it), hold.as_bytes().to_vec()),
+            Self::Prolong { hold, seconds } => {
+                (none, seconds.to_be_bytes().to_vec(), hold.as_bytes().to_vec())
+            }
+            Self::Extend { member, through, last_day } => {
+                (member.bytes(), [day(through), day(last_day)].concat(), vec![])
+            }
+            Self::Merge { from, to } => (from.bytes(), vec![], to.bytes().to_vec()),
+            Self::SetStatus { member, status } => (member.bytes(), vec![*status as u8], vec![]),
+            // The withdrawal's id is random and ours, as a posting's is.
+            Self::Withdraw { member, points: it, destination } => {
+                let chain_id = destination.chain_id.to_be_bytes();
+                let counterpart = [&chain_id[..], &destination.gateway, &destination.holder].concat();
+                (member.bytes(), points(it), counterpart)
+            }
+            Self::Deposit { member, amounts } => {
+                let each = amounts.iter().flat_map(|it| [day(&it.0).to_vec(), points(&it.1)].concat());
+                (member.bytes(), each.collect(), vec![])
+            }
+            Self::Import { member, lots, effective_at_us } => {
+                let each = lots
+                    .iter()
+                    .flat_map(|it| [day(&it.0).to_vec(), day(&it.1).to_vec(), points(&it.2)].concat());
+                (member.bytes(), each.collect(), time(effective_at_us))
+            }
+            Self::Budget { fund, change } => (none, change.to_be_bytes().to_vec(), fund.as_bytes().to_vec()),
+            Self::Settle { account } => (none, vec![], account.as_bytes().to_vec()),
+        };
+        Canonical { name: self.name(), member, amount, counterpart }
     }
 }

@@ -16,6 +16,40 @@ impl PostingKind {
     pub const EARN: Self = Self(1);
     /// A member's points go to a partner or to redemption.
     pub const REDEEM: Self = Self(2);
+    /// A member's points go to another member.
+    pub const TRANSFER: Self = Self(3);
+    /// Points whose time is over go to breakage.
+    pub const EXPIRE: Self = Self(4);
+    /// Somebody corrects a balance, or puts points into a fund.
+    pub const ADJUST: Self = Self(5);
+    /// Another posting is undone, or a part of it.
+    pub const REVERSE: Self = Self(6);
+    /// Points are set aside.
+    pub const HOLD: Self = Self(7);
+    /// Points that were set aside go to a partner or to redemption.
+    pub const CAPTURE: Self = Self(8);
+    /// A hold is given up.
+    pub const VOID: Self = Self(9);
+    /// A member's points go to a chain.
+    pub const WITHDRAW: Self = Self(10);
+    /// Points come from a chain.
+    pub const DEPOSIT: Self = Self(11);
+    /// A hold's time is over.
+    pub const LAPSE: Self = Self(12);
+    /// A pending earning can be spent.
+    pub const MATURE: Self = Self(13);
+    /// A pending earning goes back.
+    pub const CANCEL: Self = Self(14);
+    /// Points, or a hold, end later.
+    pub const EXTEND: Self = Self(15);
+    /// More points are set aside in a hold.
+    pub const INCREASE: Self = Self(16);
+    /// A member joins another.
+    pub const MERGE: Self = Self(17);
+    /// Points that another system kept before.
+    pub const IMPORT: Self = Self(18);
+    /// An administrative act, without entries.
+    pub const ACT: Self = Self(19);
 
     const NAMES: [&str; 20] = [
         "none", "earn", "redeem", "transfer", "expire", "adjust", "reverse", "hold", "capture", "void",

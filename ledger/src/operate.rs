@@ -1,0 +1,124 @@
+//! What an operator does: corrections, later ends, members joined, suspended and closed, budgets.
+
+use proof::PostingKind;
+
+use crate::account::{Lot, Parts, Status};
+use crate::day::Day;
+use crate::decide::{Decided, Desk, change_in_range};
+use crate::policy::Limit;
+use crate::refusal::Refusal;
+use crate::request::{House, Item, MemberRef};
+use crate::side::Side;
+
+impl Desk<'_> {
+    pub(crate) fn adjust(
+        &mut self,
+        item: &Item,
+        member: &MemberRef,
+        change: i64,
+        approver: Option<&str>,
+        effective_at_us: Option<i64>,
+    ) -> Decided {
+        change_in_range(change)?;
+        let (Some(actor), Some(_)) = (&item.details.actor, &item.details.reason) else {
+            return Err(Refusal::ReasonRequired);
+        };
+        let approved = approver.is_some_and(|it| it != actor.as_str());
+        if let Some(above) = self.terms.policy.approval_above.filter(|it| *it < change.abs() && !approved) {
+            return Err(Refusal::ApprovalRequired { above });
+        }
+        let effective_at_us = self.effective(effective_at_us)?;
+        let (member, house) = (self.member(member)?, self.house(House::Issuance)?.id);
+        let account = member.id;
+        let side = if 0 < change {
+            Side::of(member).give(&vec![(self.lot_of_today(0), change)])
+        } else {
+            // A correction may take what a member must otherwise keep.
+            let parts = member.choose(-change, self.now, |_| true);
+            let available = parts.iter().map(|it| it.1).sum();
+            if available < -change {
+                return Err(Refusal::InsufficientBalance { available, required: -change });
+            }
+            Side::of(member).take(&parts)
+        };
+        self.post(PostingKind::ADJUST, item.posting_id, vec![side, Side::house(house, -change)])?;
+        self.last().effective_at_us = effective_at_us;
+        Ok(self.done(change.abs(), account))
+    }
+
+    pub(crate) fn extend(&mut self, item: &Item, member: &MemberRef, through: Day, last_day: Day) -> Decided {
+        let member = self.member(member)?;
+        // What is on hold or pending keeps its day: it is captured whatever the day is.
+        let soon = member
+            .lots
+            .iter()
+            .filter(|(lot, it)| 0 < it.available && lot.last_day <= through && lot.last_day < last_day);
+        let parts: Parts = soon.map(|(lot, it)| (*lot, it.available)).collect();
+        if parts.is_empty() || last_day < self.now.day {
+            return Err(Refusal::NothingToExtend);
+        }
+        let points = parts.iter().map(|it| it.1).sum();
+        let later: Parts = parts.iter().map(|(lot, it)| (Lot { last_day, ..*lot }, *it)).collect();
+        let (account, side) = (member.id, Side::of(member).take(&parts).give(&later));
+        self.post(PostingKind::EXTEND, item.posting_id, vec![side])?;
+        Ok(self.done(points, account))
+    }
+
+    pub(crate) fn merge(&mut self, item: &Item, from: &MemberRef, to: &MemberRef) -> Decided {
+        let (from, to) = (self.member(from)?, self.member(to)?);
+        if from.id == to.id {
+            return Err(Refusal::SameMember);
+        }
+        if !from.reservations.is_empty() {
+            return Err(Refusal::MemberReserved);
+        }
+        let (leaves, joins, points) = (from.id, to.id, from.balances.available);
+        let parts: Parts = from.lots.iter().map(|(lot, it)| (*lot, it.available)).collect();
+        let sides = if points < 0 {
+            // A debt goes over too: it is paid from what the other has, and what is lacking stays owed.
+            let paid = to.choose(-points, self.now, |_| true);
+            let owed = -points - paid.iter().map(|it| it.1).sum::<i64>();
+            vec![Side::of(from).owe(points), Side::of(to).take(&paid).owe(owed)]
+        } else {
+            vec![Side::of(from).take(&parts), Side::of(to).give(&parts)]
+        };
+        self.post(PostingKind::MERGE, item.posting_id, sides)?;
+        self.books.change(leaves).status = Status::Closed;
+        Ok(self.done(points, joins))
+    }
+
+    pub(crate) fn set_status(&mut self, item: &Item, member: &MemberRef, status: Status) -> Decided {
+        let member = self.member(member)?;
+        let account = member.id;
+        if status == Status::Closed {
+            if !member.reservations.is_empty() {
+                return Err(Refusal::MemberReserved);
+            }
+            let parts: Parts = member.lots.iter().map(|(lot, it)| (*lot, it.available)).collect();
+            let points = member.balances.available;
+            if 0 < points {
+                let breakage = self.house(House::Breakage)?.id;
+                let (id, side) = (member.due_id(), Side::of(member).take(&parts));
+                self.post(PostingKind::EXPIRE, id, vec![side, Side::house(breakage, points)])?;
+            }
+        }
+        self.post(PostingKind::ACT, item.posting_id, vec![])?;
+        self.books.change(account).status = status;
+        Ok(self.done(0, account))
+    }
+
+    pub(crate) fn budget(&mut self, item: &Item, fund: &str, change: i64) -> Decided {
+        change_in_range(change)?;
+        if item.details.actor.is_none() || item.details.reason.is_none() {
+            return Err(Refusal::ReasonRequired);
+        }
+        let (fund, issuance) = (self.house(House::Fund(fund.to_owned()))?, self.house(House::Issuance)?.id);
+        let (account, left) = (fund.id, fund.balances.available.max(0));
+        if fund.balances.available + change < 0 && change < 0 {
+            return Err(Refusal::LimitExceeded { limit: Limit::Budget, left, required: -change });
+        }
+        let sides = vec![Side::house(account, change), Side::house(issuance, -change)];
+        self.post(PostingKind::ADJUST, item.posting_id, sides)?;
+        Ok(self.done(change.abs(), account))
+    }
+}

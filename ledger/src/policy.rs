@@ -1,0 +1,303 @@
+//! A program's policy: what its operator has settled about expiry, limits, holds and debt. A version of it is a JSON
+//! document; what it leaves out has the value said here.
+
+use std::collections::HashMap;
+
+use jiff::ToSpan;
+use serde::Deserialize;
+
+use crate::account::{Flow, Lot, Used};
+use crate::day::{Day, Moment, Stretch, Zone};
+use crate::points::MEMBER_LIMIT;
+
+/// What an operator has settled for a program.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// The zone whose dates count, by its IANA name. UTC.
+    pub time_zone: String,
+    /// How many decimals a point has, 0 to 4: with 2, the smallest unit is a hundredth of a point. 0.
+    pub scale: u8,
+    /// What becomes of the part of an earning below the smallest unit. It is cut off.
+    pub rounding: Rounding,
+    /// When points expire. Never.
+    pub expiry: Expiry,
+    /// For how many days points that are given back can be spent, where their own time is over. 30.
+    pub grace_days: u16,
+    /// How far a reversal may bring a member below zero. 0: not at all.
+    pub debt_max: i64,
+    /// What a member must keep: what is asked for may not bring them below it. 0.
+    pub floor: i64,
+    /// How long holds last.
+    pub holds: HoldPolicy,
+    /// An adjustment above this needs a second person's approval. None does.
+    pub approval_above: Option<i64>,
+    /// What limits earning.
+    pub earn: FlowLimits,
+    /// What limits redeeming, holds and withdrawals included.
+    pub redeem: FlowLimits,
+    /// What limits transfers, by the member who gives.
+    pub transfer: FlowLimits,
+}
+
+/// What becomes of the part of an earning below the smallest unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// It is cut off.
+    #[default]
+    Down,
+    /// Any part counts as a whole.
+    Up,
+    /// A half counts as a whole.
+    HalfUp,
+    /// A half goes to the even neighbour.
+    HalfEven,
+}
+
+/// When points expire.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Expiry {
+    /// Never.
+    #[default]
+    Never,
+    /// Each lot a period after the day it was earned, or at the end of the month, quarter or year then.
+    After {
+        /// So many days.
+        #[serde(default)]
+        days: u16,
+        /// And so many months.
+        #[serde(default)]
+        months: u16,
+        /// On to the end of this.
+        #[serde(default)]
+        end_of: Option<Stretch>,
+    },
+    /// The whole balance, a period after the member last earned, redeemed, captured or gave to another.
+    Inactivity {
+        /// So many days.
+        #[serde(default)]
+        days: u16,
+        /// And so many months.
+        #[serde(default)]
+        months: u16,
+    },
+}
+
+/// How long holds last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HoldPolicy {
+    /// One that names no time, in seconds. 15 minutes.
+    pub seconds: u32,
+    /// The longest, extensions included, from when it was placed. 30 days.
+    pub seconds_max: u32,
+}
+
+/// What limits one way that points flow. What is left out is not limited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlowLimits {
+    /// One posting.
+    pub per_posting: Option<i64>,
+    /// A member's local day.
+    pub per_day: Option<i64>,
+    /// A member's month.
+    pub per_month: Option<i64>,
+    /// A merchant's day, over all members.
+    pub per_merchant_day: Option<i64>,
+}
+
+/// A limit by its name, as a refusal tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// What one posting may carry.
+    PerPosting,
+    /// What a member may do in a day.
+    PerDay,
+    /// What a member may do in a month.
+    PerMonth,
+    /// What a merchant may do in a day.
+    PerMerchantDay,
+    /// What a member must keep.
+    Floor,
+    /// What a fund has to give.
+    Budget,
+    /// How far a member may be below zero.
+    Debt,
+    /// The most that a balance can be.
+    Balance,
+}
+
+impl Limit {
+    /// All of them; a limit's place is its number in the database.
+    pub const ALL: [Self; 8] = [
+        Self::PerPosting,
+        Self::PerDay,
+        Self::PerMonth,
+        Self::PerMerchantDay,
+        Self::Floor,
+        Self::Budget,
+        Self::Debt,
+        Self::Balance,
+    ];
+
+    /// Its name, as a policy and a refusal spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PerPosting => "per_posting",
+            Self::PerDay => "per_day",
+            Self::PerMonth => "per_month",
+            Self::PerMerchantDay => "per_merchant_day",
+            Self::Floor => "floor",
+            Self::Budget => "budget",
+            Self::Debt => "debt_max",
+            Self::Balance => "balance",
+        }
+    }
+}
+
+/// Why a document is not a policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the policy cannot be read: {0}")]
+pub struct PolicyError(String);
+
+/// A policy ready to decide by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// What was settled.
+    pub policy: Policy,
+    /// Nothing that takes effect before this instant is posted any more.
+    pub closed_before_us: i64,
+    /// The funds whose points can be spent with one merchant only, by number.
+    pub merchants: HashMap<u32, String>,
+    zone: Zone,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            time_zone: "UTC".to_owned(),
+            scale: 0,
+            rounding: Rounding::default(),
+            expiry: Expiry::Never,
+            grace_days: 30,
+            debt_max: 0,
+            floor: 0,
+            holds: HoldPolicy::default(),
+            approval_above: None,
+            earn: FlowLimits::default(),
+            redeem: FlowLimits::default(),
+            transfer: FlowLimits::default(),
+        }
+    }
+}
+
+impl Default for HoldPolicy {
+    fn default() -> Self {
+        Self { seconds: 15 * 60, seconds_max: 30 * 24 * 3600 }
+    }
+}
+
+impl Terms {
+    /// Reads a policy's document.
+    pub fn parse(document: &[u8]) -> Result<Self, PolicyError> {
+        Self::new(serde_json::from_slice(document).map_err(|error| PolicyError(error.to_string()))?)
+    }
+
+    /// Takes a policy, if its parts are within their bounds.
+    pub fn new(policy: Policy) -> Result<Self, PolicyError> {
+        let bad = |problem: String| Err(PolicyError(problem));
+        let Some(zone) = Zone::named(&policy.time_zone) else {
+            return bad(format!("no time zone is called {:?}", policy.time_zone));
+        };
+        if 4 < policy.scale {
+            return bad(format!("scale: a point has 0 to 4 decimals, not {}", policy.scale));
+        }
+        let limits = [&policy.earn, &policy.redeem, &policy.transfer]
+            .into_iter()
+            .flat_map(|it| [it.per_posting, it.per_day, it.per_month, it.per_merchant_day])
+            .flatten();
+        let amounts = limits.chain(policy.approval_above).chain([policy.debt_max, policy.floor]);
+        if let Some(amount) = amounts.into_iter().find(|it| !(0..=MEMBER_LIMIT).contains(it)) {
+            return bad(format!("an amount is from 0 to {MEMBER_LIMIT}, not {amount}"));
+        }
+        if let Expiry::After { days: 0, months: 0, end_of: None }
+        | Expiry::Inactivity { days: 0, months: 0 } = policy.expiry
+        {
+            return bad("expiry: a period has days or months".to_owned());
+        }
+        if policy.holds.seconds == 0 || policy.holds.seconds_max < policy.holds.seconds {
+            return bad("holds: seconds is above 0 and at most seconds_max".to_owned());
+        }
+        Ok(Self { policy, closed_before_us: i64::MIN, merchants: HashMap::new(), zone })
+    }
+
+    /// Whether points of this lot can be spent with this partner; with none, points for one merchant cannot.
+    pub fn may_be_spent(&self, lot: &Lot, partner: Option<&str>) -> bool {
+        self.merchants.get(&lot.fund).is_none_or(|merchant| Some(merchant.as_str()) == partner)
+    }
+
+    /// The instant with its date in the program's zone.
+    pub fn moment(&self, us: i64) -> Moment {
+        self.zone.moment(us)
+    }
+
+    /// When the day is over in the program's zone.
+    pub fn end_of(&self, day: Day) -> i64 {
+        self.zone.end_of(day)
+    }
+
+    /// The last day on which points earned on this one can be spent.
+    pub fn last_day(&self, earned: Day) -> Day {
+        match self.policy.expiry {
+            Expiry::Never | Expiry::Inactivity { .. } => Day::NEVER,
+            Expiry::After { days, months, end_of } => {
+                let day = earned.plus(i64::from(months).months().days(days));
+                end_of.map_or(day, |stretch| day.end_of(stretch))
+            }
+        }
+    }
+
+    /// The last day on which a member who was last active on this one can spend, where idle members lose their points.
+    pub fn last_idle_day(&self, active: Day) -> Day {
+        match self.policy.expiry {
+            Expiry::Inactivity { days, months } => active.plus(i64::from(months).months().days(days)),
+            Expiry::Never | Expiry::After { .. } => Day::NEVER,
+        }
+    }
+
+    /// What limits a flow.
+    pub fn limits(&self, flow: Flow) -> &FlowLimits {
+        match flow {
+            Flow::Earn => &self.policy.earn,
+            Flow::Redeem => &self.policy.redeem,
+            Flow::Transfer => &self.policy.transfer,
+        }
+    }
+}
+
+impl FlowLimits {
+    /// The limit that an amount would pass, and what is left of it. `used` counts what was done before, `merchant` what
+    /// the merchant did.
+    pub fn passed(
+        &self,
+        flow: Flow,
+        amount: i64,
+        used: &Used,
+        merchant: Option<&Used>,
+    ) -> Option<(Limit, i64)> {
+        let merchant_day = merchant.map_or(0, |it| it.of(flow).day);
+        let each = [
+            (Limit::PerPosting, self.per_posting, 0),
+            (Limit::PerDay, self.per_day, used.of(flow).day),
+            (Limit::PerMonth, self.per_month, used.of(flow).month),
+            (Limit::PerMerchantDay, self.per_merchant_day.filter(|_| merchant.is_some()), merchant_day),
+        ];
+        each.into_iter().find_map(|(limit, max, used)| {
+            let left = max?.saturating_sub(used).max(0);
+            (left < amount).then_some((limit, left))
+        })
+    }
+}

@@ -1,0 +1,220 @@
+//! Refusals: everything that the books may answer instead of a posting, each with what the caller needs to go on.
+
+use crate::policy::Limit;
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such member, and none may be enrolled.
+    #[error("the member is not known")]
+    MemberUnknown,
+    /// No such partner.
+    #[error("the partner is not known")]
+    PartnerUnknown,
+    /// No such fund.
+    #[error("the fund is not known")]
+    FundUnknown,
+    /// More is asked than there is.
+    #[error("{required} points are asked and {available} are available")]
+    InsufficientBalance {
+        /// What can be spent on this.
+        available: i64,
+        /// What is asked.
+        required: i64,
+    },
+    /// A limit would be passed.
+    #[error("the limit {} would be passed: {left} points are left of it and {required} are asked", limit.name())]
+    LimitExceeded {
+        /// Which.
+        limit: Limit,
+        /// What is left of it.
+        left: i64,
+        /// What is asked.
+        required: i64,
+    },
+    /// The member is suspended and cannot spend.
+    #[error("the member is suspended")]
+    MemberSuspended,
+    /// The member takes part no more.
+    #[error("the member's account is closed")]
+    MemberClosed,
+    /// The member has open holds or pending earnings, which must be ended first.
+    #[error("the member has points on hold or pending: end these first")]
+    MemberReserved,
+    /// Somebody cannot give to themselves.
+    #[error("both sides are the same member")]
+    SameMember,
+    /// No such posting.
+    #[error("the posting is not known")]
+    PostingUnknown,
+    /// The hold was captured, voided or has lapsed.
+    #[error("the hold is over: it was captured, voided or has lapsed")]
+    HoldOver,
+    /// The pending earning was confirmed, cancelled or has matured.
+    #[error("the earning is not pending any more")]
+    PendingOver,
+    /// The posting is of another kind than the one this is done to.
+    #[error("this cannot be done to a posting of this kind")]
+    WrongKind,
+    /// More is asked than is left of the posting.
+    #[error("{left} points are left of it and {required} are asked")]
+    MoreThanLeft {
+        /// What is left of it.
+        left: i64,
+        /// What is asked.
+        required: i64,
+    },
+    /// A hold would last longer than holds may, or end sooner than it does.
+    #[error("the hold may end until second {latest} after 1970 and must end later than it does")]
+    HoldTime {
+        /// The last second at which it may end.
+        latest: i64,
+    },
+    /// An earning that is pending is cancelled, not reversed.
+    #[error("the earning is pending: cancel it")]
+    StillPending,
+    /// A withdrawal can be claimed on the chain until then.
+    #[error("the withdrawal can be claimed until second {until} after 1970")]
+    StillClaimable {
+        /// The Unix second.
+        until: i64,
+    },
+    /// No points end so soon, or they end later already.
+    #[error("there are no points whose end this would put off")]
+    NothingToExtend,
+    /// A withdrawal is of points that end on too many days for one leaf.
+    #[error("the points end on more than 64 days: withdraw fewer at once")]
+    TooManyDays,
+    /// It would take effect in a period that is closed.
+    #[error("the period is closed: nothing that takes effect so early is posted any more")]
+    PeriodClosed,
+    /// The account has changed since the caller looked.
+    #[error("the account's version is {version}")]
+    VersionMismatch {
+        /// Its version.
+        version: u64,
+    },
+    /// It would take effect in the future.
+    #[error("it would take effect more than five minutes from now")]
+    InFuture,
+    /// A correction names who makes it and why.
+    #[error("an adjustment needs an actor and a reason")]
+    ReasonRequired,
+    /// A correction this large needs a second person.
+    #[error("an adjustment above {above} needs an approver other than the actor")]
+    ApprovalRequired {
+        /// What needs none.
+        above: i64,
+    },
+    /// An amount is zero or more than there may be.
+    #[error("the amount is zero, or more than one posting can carry")]
+    AmountOutOfRange,
+    /// A request has one item at least, and a hundred at most.
+    #[error("a request has 1 to 100 items")]
+    ItemCount,
+    /// The same key came with another request.
+    #[error("the key was used for another request")]
+    KeyReused,
+}
+
+/// A refusal as the database keeps it beside its key: a number that is stable for ever, and two amounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusalRow {
+    /// Which.
+    pub code: i16,
+    /// What there is.
+    pub available: i64,
+    /// What is asked.
+    pub required: i64,
+}
+
+/// The numbers of limits begin here.
+const LIMITS: i16 = 100;
+
+impl Refusal {
+    /// One of each kind, for lists and for tests.
+    pub fn all() -> Vec<Self> {
+        let limits = Limit::ALL.map(|limit| Self::LimitExceeded { limit, left: 0, required: 0 });
+        let rest =
+            (1..LIMITS).filter_map(|code| Self::recall(RefusalRow { code, available: 0, required: 0 }));
+        let unremembered = [
+            Self::InFuture,
+            Self::ReasonRequired,
+            Self::ApprovalRequired { above: 0 },
+            Self::AmountOutOfRange,
+            Self::ItemCount,
+            Self::KeyReused,
+        ];
+        rest.chain(limits).chain(unremembered).collect()
+    }
+
+    /// How it is remembered with its key, if it depended on state; what is malformed is decided anew each time.
+    pub fn row(&self) -> Option<RefusalRow> {
+        let row = |code, available, required| Some(RefusalRow { code, available, required });
+        match *self {
+            Self::MemberUnknown => row(1, 0, 0),
+            Self::PartnerUnknown => row(2, 0, 0),
+            Self::InsufficientBalance { available, required } => row(3, available, required),
+            // 4 was a balance above its limit, before limits had names.
+            Self::FundUnknown => row(5, 0, 0),
+            Self::MemberSuspended => row(6, 0, 0),
+            Self::MemberClosed => row(7, 0, 0),
+            Self::MemberReserved => row(8, 0, 0),
+            Self::SameMember => row(9, 0, 0),
+            Self::PostingUnknown => row(10, 0, 0),
+            Self::HoldOver => row(11, 0, 0),
+            Self::PendingOver => row(12, 0, 0),
+            Self::WrongKind => row(13, 0, 0),
+            Self::MoreThanLeft { left, required } => row(14, left, required),
+            Self::HoldTime { latest } => row(15, latest, 0),
+            Self::StillPending => row(16, 0, 0),
+            Self::StillClaimable { until } => row(17, until, 0),
+            Self::NothingToExtend => row(18, 0, 0),
+            Self::TooManyDays => row(19, 0, 0),
+            Self::PeriodClosed => row(20, 0, 0),
+            Self::VersionMismatch { version } => row(21, version as i64, 0),
+            Self::LimitExceeded { limit, left, required } => {
+                let at = Limit::ALL.iter().position(|it| *it == limit).expect("all limits are listed");
+                row(LIMITS + at as i16, left, required)
+            }
+            Self::InFuture
+            | Self::ReasonRequired
+            | Self::ApprovalRequired { .. }
+            | Self::AmountOutOfRange
+            | Self::ItemCount
+            | Self::KeyReused => None,
+        }
+    }
+
+    /// The refusal that was remembered so.
+    pub fn recall(row: RefusalRow) -> Option<Self> {
+        let RefusalRow { code, available, required } = row;
+        Some(match code {
+            1 => Self::MemberUnknown,
+            2 => Self::PartnerUnknown,
+            3 => Self::InsufficientBalance { available, required },
+            4 => Self::LimitExceeded { limit: Limit::Balance, left: available, required },
+            5 => Self::FundUnknown,
+            6 => Self::MemberSuspended,
+            7 => Self::MemberClosed,
+            8 => Self::MemberReserved,
+            9 => Self::SameMember,
+            10 => Self::PostingUnknown,
+            11 => Self::HoldOver,
+            12 => Self::PendingOver,
+            13 => Self::WrongKind,
+            14 => Self::MoreThanLeft { left: available, required },
+            15 => Self::HoldTime { latest: available },
+            16 => Self::StillPending,
+            17 => Self::StillClaimable { until: available },
+            18 => Self::NothingToExtend,
+            19 => Self::TooManyDays,
+            20 => Self::PeriodClosed,
+            21 => Self::VersionMismatch { version: available as u64 },
+            _ => {
+                let limit = *Limit::ALL.get(usize::try_from(code - LIMITS).ok()?)?;
+                Self::LimitExceeded { limit, left: available, required }
+            }
+        })
+    }
+}

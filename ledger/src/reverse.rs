@@ -1,0 +1,105 @@
+//! Reversals: a posting undone, or a part of it. Partial ones add up to at most the whole.
+
+use proof::PostingKind;
+use uuid::Uuid;
+
+use crate::account::{Lot, Parts, Status};
+use crate::books::Original;
+use crate::decide::{Decided, Desk};
+use crate::points::Points;
+use crate::policy::Limit;
+use crate::refusal::Refusal;
+use crate::request::Item;
+use crate::side::Side;
+
+impl Desk<'_> {
+    pub(crate) fn reverse(&mut self, item: &Item, posting: Uuid, points: Option<Points>) -> Decided {
+        let original = self.original(posting)?.clone();
+        let Some(house) = original.house.filter(|_| is_reversible(original.kind)) else {
+            return Err(Refusal::WrongKind);
+        };
+        let member = self.books.account(original.member);
+        if member.status == Status::Closed {
+            return Err(Refusal::MemberClosed);
+        }
+        if member.reservations.contains_key(&posting) {
+            return Err(Refusal::StillPending);
+        }
+        if let Some(until) =
+            original.claim_before.filter(|it| (*it as i64).saturating_mul(1_000_000) >= self.now.us)
+        {
+            return Err(Refusal::StillClaimable { until: until as i64 });
+        }
+        let left = original.points().abs() - original.reversed;
+        let points = points.map_or(left, Points::get);
+        if left < points || left == 0 {
+            return Err(Refusal::MoreThanLeft { left, required: points });
+        }
+        let (side, house) = if original.points() < 0 {
+            (self.give_back(&original, points), Side::house(house, -points))
+        } else {
+            (self.take_back(&original, points)?, Side::house(house, points))
+        };
+        let account = side.account;
+        self.post(PostingKind::REVERSE, item.posting_id, vec![side, house])?;
+        self.last().reverses = Some(posting);
+        self.books.change_original(posting).reversed += points;
+        Ok(self.done(points, account))
+    }
+
+    /// What was spent returns to the lots it came from, the last one spent first; where such a lot has ended, to one
+    /// that can be spent for the program's days of grace.
+    fn give_back(&self, original: &Original, points: i64) -> Side {
+        let today = self.now.day;
+        let grace = today.plus(jiff::Span::new().days(self.terms.policy.grace_days));
+        let mut skip = original.reversed;
+        let mut rest = points;
+        let mut parts = Parts::new();
+        for (lot, part) in original.parts().into_iter().rev() {
+            let skipped = skip.min(part);
+            skip -= skipped;
+            let part = rest.min(part - skipped);
+            rest -= part;
+            let lot = if lot.last_day < today { Lot { last_day: grace, ..lot } } else { lot };
+            if part != 0 {
+                parts.push((lot, part));
+            }
+        }
+        assert_eq!(rest, 0, "no more is given back than was spent");
+        parts.sort();
+        Side::of(self.books.account(original.member)).give(&parts)
+    }
+
+    /// What was earned is taken from its own lot first, then from others in the order of spending; what is lacking then
+    /// is owed, as far as the program lets a member owe.
+    fn take_back(&self, original: &Original, points: i64) -> Result<Side, Refusal> {
+        let member = self.books.account(original.member);
+        let own: Vec<Lot> = original.parts().into_iter().map(|(lot, _)| lot).collect();
+        let is_own = |lot: &Lot| own.contains(lot);
+        let first = member.choose(points, self.now, is_own);
+        let so_far: i64 = first.iter().map(|it| it.1).sum();
+        let others = member.choose(points - so_far, self.now, |lot| !is_own(lot));
+        let taken: i64 = so_far + others.iter().map(|it| it.1).sum::<i64>();
+        let owed = points - taken;
+        let owed_before = (-member.balances.available).max(0);
+        if 0 < owed && self.terms.policy.debt_max < owed_before + owed {
+            let left = taken + (self.terms.policy.debt_max - owed_before).max(0);
+            return Err(Refusal::LimitExceeded { limit: Limit::Debt, left, required: points });
+        }
+        Ok(Side::of(member).take(&first).take(&others).owe(owed))
+    }
+}
+
+/// What can be reversed: what went between a member and the house by somebody's wish, and is over.
+fn is_reversible(kind: PostingKind) -> bool {
+    [
+        PostingKind::EARN,
+        PostingKind::IMPORT,
+        PostingKind::DEPOSIT,
+        PostingKind::REDEEM,
+        PostingKind::CAPTURE,
+        PostingKind::WITHDRAW,
+        PostingKind::ADJUST,
+    ]
+    .contains(&kind)
+}

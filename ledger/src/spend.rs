@@ -1,0 +1,109 @@
+//! What goes from a member: to a partner, to another member, to a chain.
+
+use std::collections::BTreeMap;
+
+use proof::{ExpiryAmount, PostingKind, Withdrawal};
+
+use crate::account::{Account, Flow, Lot, Parts};
+use crate::decide::{Decided, Desk};
+use crate::points::Points;
+use crate::policy::Limit;
+use crate::refusal::Refusal;
+use crate::request::{Destination, House, Item, MemberRef};
+use crate::side::Side;
+
+/// On how many days the points of one withdrawal may end: what a leaf's body holds.
+const DAYS_MAX: usize = 64;
+
+impl Desk<'_> {
+    pub(crate) fn redeem(
+        &mut self,
+        item: &Item,
+        member: &MemberRef,
+        points: Points,
+        partner: Option<&str>,
+        up_to: bool,
+    ) -> Decided {
+        let member = self.spender(member)?;
+        let house = self.house(partner.map_or(House::Redemption, |it| House::Settlement(it.to_owned())))?;
+        let may = |lot: &Lot| self.terms.may_be_spent(lot, partner);
+        let most = member.spendable(self.now, may).min(member.balances.available - self.terms.policy.floor);
+        let points = if up_to && 0 < most { points.get().min(most) } else { points.get() };
+        let parts = self.choose(member, points, may)?;
+        self.check_limits(Flow::Redeem, points, member, Some(house))?;
+        let (account, house) = (member.id, house.id);
+        let sides = vec![Side::of(member).take(&parts), Side::house(house, points)];
+        self.post(PostingKind::REDEEM, item.posting_id, sides)?;
+        self.count(Flow::Redeem, points, &[account, house]);
+        Ok(self.done(points, account))
+    }
+
+    pub(crate) fn transfer(
+        &mut self,
+        item: &Item,
+        from: &MemberRef,
+        to: &MemberRef,
+        points: Points,
+    ) -> Decided {
+        let points = points.get();
+        let (from, to) = (self.spender(from)?, self.member(to)?);
+        if from.id == to.id {
+            return Err(Refusal::SameMember);
+        }
+        let parts = self.choose(from, points, |_| true)?;
+        self.check_limits(Flow::Transfer, points, from, None)?;
+        let account = from.id;
+        let sides = vec![Side::of(from).take(&parts), Side::of(to).give(&parts)];
+        self.post(PostingKind::TRANSFER, item.posting_id, sides)?;
+        self.count(Flow::Transfer, points, &[account]);
+        Ok(self.done(points, account))
+    }
+
+    pub(crate) fn withdraw(
+        &mut self,
+        item: &Item,
+        member: &MemberRef,
+        points: Points,
+        destination: &Destination,
+    ) -> Decided {
+        let points = points.get();
+        let (member, house) = (self.spender(member)?, self.house(House::Bridge)?);
+        // On the chain nothing would keep them with their merchant.
+        let parts = self.choose(member, points, |lot| self.terms.may_be_spent(lot, None))?;
+        self.check_limits(Flow::Redeem, points, member, None)?;
+        let mut by_day = BTreeMap::<i32, u64>::new();
+        for (lot, part) in &parts {
+            *by_day.entry(lot.last_day.number()).or_default() += part.unsigned_abs();
+        }
+        if DAYS_MAX < by_day.len() {
+            return Err(Refusal::TooManyDays);
+        }
+        let (account, house) = (member.id, house.id);
+        let sides = vec![Side::of(member).take(&parts), Side::house(house, points)];
+        self.post(PostingKind::WITHDRAW, item.posting_id, sides)?;
+        let Destination { chain_id, gateway, holder, withdrawal_id, claim_before } = *destination;
+        let amounts = by_day.into_iter().map(|(day, amount)| ExpiryAmount { day, amount }).collect();
+        self.last().withdrawal =
+            Some(Withdrawal { chain_id, gateway, holder, withdrawal_id, claim_before, amounts });
+        self.count(Flow::Redeem, points, &[account]);
+        Ok(self.done(points, account))
+    }
+
+    /// The parts that are spent, if there are enough and the member keeps what they must.
+    pub(crate) fn choose(
+        &self,
+        member: &Account,
+        points: i64,
+        may: impl Fn(&Lot) -> bool + Copy,
+    ) -> Result<Parts, Refusal> {
+        let spendable = member.spendable(self.now, may);
+        if spendable < points {
+            return Err(Refusal::InsufficientBalance { available: spendable, required: points });
+        }
+        let left = (member.balances.available - self.terms.policy.floor).max(0);
+        if left < points {
+            return Err(Refusal::LimitExceeded { limit: Limit::Floor, left, required: points });
+        }
+        Ok(member.choose(points, self.now, may))
+    }
+}
