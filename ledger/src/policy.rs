@@ -16,10 +16,6 @@ use crate::points::MEMBER_LIMIT;
 pub struct Policy {
     /// The zone whose dates count, by its IANA name. UTC.
     pub time_zone: String,
-    /// How many decimals a point has, 0 to 4: with 2, the smallest unit is a hundredth of a point. 0.
-    pub scale: u8,
-    /// What becomes of the part of an earning below the smallest unit. It is cut off.
-    pub rounding: Rounding,
     /// When points expire. Never.
     pub expiry: Expiry,
     /// For how many days points that are given back can be spent, where their own time is over. 30.
@@ -38,21 +34,6 @@ pub struct Policy {
     pub redeem: FlowLimits,
     /// What limits transfers, by the member who gives.
     pub transfer: FlowLimits,
-}
-
-/// What becomes of the part of an earning below the smallest unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rounding {
-    /// It is cut off.
-    #[default]
-    Down,
-    /// Any part counts as a whole.
-    Up,
-    /// A half counts as a whole.
-    HalfUp,
-    /// A half goes to the even neighbour.
-    HalfEven,
 }
 
 /// When points expire.
@@ -179,8 +160,6 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             time_zone: "UTC".to_owned(),
-            scale: 0,
-            rounding: Rounding::default(),
             expiry: Expiry::Never,
             grace_days: 30,
             debt_max: 0,
@@ -212,9 +191,6 @@ impl Terms {
         let Some(zone) = Zone::named(&policy.time_zone) else {
             return bad(format!("no time zone is called {:?}", policy.time_zone));
         };
-        if 4 < policy.scale {
-            return bad(format!("scale: a point has 0 to 4 decimals, not {}", policy.scale));
-        }
         let limits = [&policy.earn, &policy.redeem, &policy.transfer]
             .into_iter()
             .flat_map(|it| [it.per_posting, it.per_day, it.per_month, it.per_merchant_day])

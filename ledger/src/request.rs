@@ -1,6 +1,7 @@
 //! A request: what a caller wants, under a key that makes asking twice the same as asking once.
 
 use proof::{Details, Hash};
+use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -80,6 +81,8 @@ pub enum Command {
     Earn {
         /// How much.
         points: Points,
+        /// What rounding took away from it, in smallest units.
+        remainder: Decimal,
         /// The rule set that said so.
         rule_set_hash: Hash,
         /// What happened. The fingerprint covers it and not the points: the same event delivered again after the rules

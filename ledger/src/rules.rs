@@ -15,13 +15,32 @@ use crate::points::Points;
 pub struct RuleSet {
     hash: Hash,
     rates: BTreeMap<String, Decimal>,
+    scale: u32,
+    rounding: Rounding,
+}
+
+/// What becomes of the part of an earning below the smallest unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rounding {
+    /// It is cut off.
+    #[default]
+    Down,
+    /// Any part counts as a whole.
+    Up,
+    /// A half counts as a whole.
+    HalfUp,
+    /// A half goes to the even neighbour.
+    HalfEven,
 }
 
 /// What an event earns, and by which rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Earning {
-    /// How much.
+    /// How much, in the program's smallest unit.
     pub points: Points,
+    /// What rounding took away, in smallest units; below zero where it gave.
+    pub remainder: Decimal,
     /// The hash of the rule set's bytes.
     pub rule_set_hash: Hash,
 }
@@ -49,6 +68,11 @@ pub enum RuleError {
 #[serde(deny_unknown_fields)]
 struct Document {
     rates: BTreeMap<String, String>,
+    // How many decimals a point has: with 2, the smallest unit is a hundredth of a point.
+    #[serde(default)]
+    scale: u32,
+    #[serde(default)]
+    rounding: Rounding,
 }
 
 impl RuleSet {
@@ -65,7 +89,17 @@ impl RuleSet {
                 _ => return Err(bad(format!("the rate {rate:?} of {kind:?} is not a decimal above zero"))),
             };
         }
-        Ok(Self { hash: proof::rule_set_hash(document), rates })
+        if 4 < raw.scale {
+            return Err(bad(format!("a point has 0 to 4 decimals, not {}", raw.scale)));
+        }
+        let hash = proof::rule_set_hash(document);
+        Ok(Self { hash, rates, scale: raw.scale, rounding: raw.rounding })
+    }
+
+    /// How points are counted, which stays the same through all of a program's rule sets: the decimals of a point, and
+    /// what becomes of less than the smallest unit.
+    pub fn counting(&self) -> (u32, Rounding) {
+        (self.scale, self.rounding)
     }
 
     /// The hash by which postings name it.
@@ -73,18 +107,31 @@ impl RuleSet {
         &self.hash
     }
 
-    /// What the event earns: its amount times its type's rate, rounded down to whole points.
+    /// What the event earns: its amount times its type's rate, rounded to the smallest unit.
     pub fn earn(&self, event: &Event) -> Result<Earning, RuleError> {
         let rate = self.rates.get(&event.kind).ok_or_else(|| RuleError::NoRate(event.kind.clone()))?;
-        let exact = event.amount.checked_mul(*rate).ok_or(RuleError::TooMuch)?;
-        let whole = exact.round_dp_with_strategy(0, RoundingStrategy::ToZero);
+        let units = Decimal::from(10_u64.pow(self.scale));
+        let exact = event.amount.checked_mul(*rate).and_then(|it| it.checked_mul(units));
+        let exact = exact.ok_or(RuleError::TooMuch)?;
+        let whole = exact.round_dp_with_strategy(0, self.rounding.strategy());
         match whole.to_i64() {
             Some(0) => Err(RuleError::Nothing),
             Some(points) => {
                 let points = Points::new(points).map_err(|_| RuleError::TooMuch)?;
-                Ok(Earning { points, rule_set_hash: self.hash })
+                Ok(Earning { points, remainder: (exact - whole).normalize(), rule_set_hash: self.hash })
             }
             None => Err(RuleError::TooMuch),
+        }
+    }
+}
+
+impl Rounding {
+    fn strategy(self) -> RoundingStrategy {
+        match self {
+            Self::Down => RoundingStrategy::ToZero,
+            Self::Up => RoundingStrategy::AwayFromZero,
+            Self::HalfUp => RoundingStrategy::MidpointAwayFromZero,
+            Self::HalfEven => RoundingStrategy::MidpointNearestEven,
         }
     }
 }
