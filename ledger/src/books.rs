@@ -82,7 +82,7 @@ pub struct Decision {
 pub struct Books {
     accounts: HashMap<Uuid, Account>,
     names: HashMap<(i16, u16, Name), Uuid>,
-    originals: HashMap<Uuid, Original>,
+    originals: HashMap<(i16, Uuid), Original>,
     /// What changed since the last mark, as it was then.
     before: Before,
 }
@@ -90,7 +90,7 @@ pub struct Books {
 #[derive(Debug, Default)]
 struct Before {
     accounts: HashMap<Uuid, Account>,
-    originals: HashMap<Uuid, Original>,
+    originals: HashMap<(i16, Uuid), Original>,
 }
 
 impl Books {
@@ -105,8 +105,8 @@ impl Books {
     }
 
     /// Brings in a posting that a request goes on from.
-    pub fn recall(&mut self, id: Uuid, original: Original) {
-        self.originals.insert(id, original);
+    pub fn recall(&mut self, program: i16, id: Uuid, original: Original) {
+        self.originals.insert((program, id), original);
     }
 
     /// An account that was brought in.
@@ -150,7 +150,7 @@ impl Books {
         for item in &request.items {
             let named = item.command.names().into_iter().filter(|it| matches!(it, Name::Member(_)));
             concerned.extend(named.filter_map(|it| self.named(request.program, request.unit, &it)));
-            let original = item.command.original().and_then(|it| self.originals.get(&it));
+            let original = item.command.original().and_then(|it| self.original(request.program, it));
             concerned.extend(original.map(|it| it.member));
             if let Command::Settle { account } = item.command {
                 concerned.push(account);
@@ -165,8 +165,8 @@ impl Books {
         self.names.get(&(program, unit, name.clone())).copied()
     }
 
-    pub(crate) fn original(&self, id: Uuid) -> Option<&Original> {
-        self.originals.get(&id)
+    pub(crate) fn original(&self, program: i16, id: Uuid) -> Option<&Original> {
+        self.originals.get(&(program, id))
     }
 
     /// The account, to be changed: what it was at the last mark is kept.
@@ -176,9 +176,10 @@ impl Books {
         account
     }
 
-    pub(crate) fn change_original(&mut self, id: Uuid) -> &mut Original {
-        let original = self.originals.get_mut(&id).expect("a posting that is gone on from was brought in");
-        self.before.originals.entry(id).or_insert_with(|| original.clone());
+    pub(crate) fn change_original(&mut self, program: i16, id: Uuid) -> &mut Original {
+        let original = self.originals.get_mut(&(program, id));
+        let original = original.expect("a posting that is gone on from was brought in");
+        self.before.originals.entry((program, id)).or_insert_with(|| original.clone());
         original
     }
 

@@ -43,7 +43,7 @@ impl<'a> Desk<'a> {
             let taken = -side.change.available;
             let mut sides = vec![side];
             if kind == PostingKind::EXPIRE {
-                sides.push(Side::house(self.breakage(), taken));
+                sides.push(Side::house(self.breakage(account), taken));
             }
             // A balance that only moves from one part to another stays within what it can be; breakage is as wide as
             // issuance, where the points came from.
@@ -137,8 +137,11 @@ impl<'a> Desk<'a> {
         Ok(self.books.account(self.named(&Name::House(house))?))
     }
 
-    fn breakage(&self) -> Uuid {
-        self.named(&Name::House(House::Breakage)).expect("a program's own accounts are brought in")
+    /// Where the account's expired points go: breakage of the same unit.
+    pub(crate) fn breakage(&self, account: Uuid) -> Uuid {
+        let unit = self.books.account(account).unit;
+        let breakage = self.books.named(self.request.program, unit, &Name::House(House::Breakage));
+        breakage.expect("a program's own accounts are brought in")
     }
 
     fn named(&self, name: &Name) -> Result<Uuid, Refusal> {
@@ -152,7 +155,7 @@ impl<'a> Desk<'a> {
 
     /// The posting that a command goes on from.
     pub(crate) fn original(&self, id: Uuid) -> Result<&Original, Refusal> {
-        self.books.original(id).ok_or(Refusal::PostingUnknown)
+        self.books.original(self.request.program, id).ok_or(Refusal::PostingUnknown)
     }
 
     /// The open reservation of a posting, with the member's account; the refusal where there is none any more.
@@ -243,6 +246,11 @@ impl<'a> Desk<'a> {
     /// What came of the item whose posting was put on the desk last.
     pub(crate) fn done(&self, points: i64, account: Uuid) -> Done {
         Done { posting: self.postings.len() - 1, points, account }
+    }
+
+    /// Counts so much of a posting as undone.
+    pub(crate) fn undone(&mut self, posting: Uuid, points: i64) {
+        self.books.change_original(self.request.program, posting).reversed += points;
     }
 
     pub(crate) fn last(&mut self) -> &mut Posting {

@@ -85,7 +85,7 @@ impl Desk<'_> {
         self.books.change(account).reservations.remove(&earning);
         self.post(PostingKind::CANCEL, item.posting_id, vec![side, Side::house(house, points)])?;
         self.last().reverses = Some(earning);
-        self.books.change_original(earning).reversed += points;
+        self.undone(earning, points);
         Ok(self.done(points, account))
     }
 

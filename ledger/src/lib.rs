@@ -53,5 +53,7 @@ pub use points::{HOUSE_LIMIT, MEMBER_LIMIT, Points, PointsError};
 pub use policy::{Expiry, FlowLimits, HoldPolicy, Limit, Policy, PolicyError, Terms};
 pub use posting::{Entry, Posting, PostingError};
 pub use refusal::{Refusal, RefusalRow};
-pub use request::{Command, Destination, Fingerprint, House, Item, Maturity, MemberRef, Name, Request};
+pub use request::{
+    Command, Destination, Differences, Fingerprint, House, Item, Maturity, MemberRef, Name, Request,
+};
 pub use rules::{Earning, Rounding, RuleError, RuleSet};

@@ -97,7 +97,7 @@ impl Desk<'_> {
             let parts: Parts = member.lots.iter().map(|(lot, it)| (*lot, it.available)).collect();
             let points = member.balances.available;
             if 0 < points {
-                let breakage = self.house(House::Breakage)?.id;
+                let breakage = self.breakage(account);
                 let (id, side) = (member.due_id(), Side::of(member).take(&parts));
                 self.post(PostingKind::EXPIRE, id, vec![side, Side::house(breakage, points)])?;
             }

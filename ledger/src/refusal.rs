@@ -1,6 +1,7 @@
 //! Refusals: everything that the books may answer instead of a posting, each with what the caller needs to go on.
 
 use crate::policy::Limit;
+use crate::request::Differences;
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,9 +113,15 @@ pub enum Refusal {
     /// A request has one item at least, and a hundred at most.
     #[error("a request has 1 to 100 items")]
     ItemCount,
+    /// The program does not count in this unit.
+    #[error("the program has no such unit")]
+    UnitUnknown,
     /// The same key came with another request.
-    #[error("the key was used for another request")]
-    KeyReused,
+    #[error("the key was used for another request, with other {differs}")]
+    KeyReused {
+        /// In what the two differ.
+        differs: Differences,
+    },
 }
 
 /// A refusal as the database keeps it beside its key: a number that is stable for ever, and two amounts.
@@ -143,7 +150,8 @@ impl Refusal {
             Self::ApprovalRequired { above: 0 },
             Self::AmountOutOfRange,
             Self::ItemCount,
-            Self::KeyReused,
+            Self::UnitUnknown,
+            Self::KeyReused { differs: Differences::default() },
         ];
         rest.chain(limits).chain(unremembered).collect()
     }
@@ -182,7 +190,8 @@ impl Refusal {
             | Self::ApprovalRequired { .. }
             | Self::AmountOutOfRange
             | Self::ItemCount
-            | Self::KeyReused => None,
+            | Self::UnitUnknown
+            | Self::KeyReused { .. } => None,
         }
     }
 

@@ -1,5 +1,7 @@
 //! A request: what a caller wants, under a key that makes asking twice the same as asking once.
 
+use std::fmt;
+
 use proof::{Details, Hash};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
@@ -348,12 +350,28 @@ pub struct Fingerprint(pub [u8; 32]);
 /// The parts of a request that a fingerprint tells apart.
 const PARTS: [&str; 5] = ["command", "member", "amount", "counterpart", "details"];
 
+/// The parts in which two requests differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Differences([bool; 5]);
+
+impl Differences {
+    /// Their names: of `command`, `member`, `amount`, `counterpart`, `details`.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        PARTS.into_iter().zip(self.0).filter_map(|(part, differs)| differs.then_some(part))
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl Fingerprint {
     /// The parts in which two requests differ; all of them, where one was taken in another version.
-    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+    pub fn differences(&self, other: &Self) -> Differences {
         let part = |it: &Self, at: usize| [it.0[17 + 3 * at], it.0[18 + 3 * at], it.0[19 + 3 * at]];
-        let differs = |at: &usize| self.0[0] != other.0[0] || part(self, *at) != part(other, *at);
-        (0..PARTS.len()).filter(differs).map(|at| PARTS[at]).collect()
+        Differences(std::array::from_fn(|at| self.0[0] != other.0[0] || part(self, at) != part(other, at)))
     }
 }
 

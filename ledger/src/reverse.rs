@@ -43,7 +43,7 @@ impl Desk<'_> {
         let account = side.account;
         self.post(PostingKind::REVERSE, item.posting_id, vec![side, house])?;
         self.last().reverses = Some(posting);
-        self.books.change_original(posting).reversed += points;
+        self.undone(posting, points);
         Ok(self.done(points, account))
     }
 

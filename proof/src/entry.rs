@@ -122,21 +122,53 @@ pub struct LotMovement {
     pub earned_day: i32,
 }
 
-/// The digest of an entry's lot movements, which stand in ascending order of lot id.
+const MOVEMENT_BYTES: usize = 48;
+
+impl LotMovement {
+    /// The bytes of an entry's lot movements, which stand in ascending order of lot id.
+    pub fn encode_all(movements: &[Self]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(movements.len() * MOVEMENT_BYTES);
+        for movement in movements {
+            bytes.extend_from_slice(&movement.lot);
+            bytes.extend_from_slice(&movement.change.encode());
+            bytes.extend_from_slice(&movement.last_spendable_day.to_be_bytes());
+            bytes.extend_from_slice(&movement.earned_day.to_be_bytes());
+        }
+        bytes
+    }
+
+    /// Reads an entry's lot movements.
+    pub fn decode_all(bytes: &[u8]) -> Result<Vec<Self>, DecodeError> {
+        let (movements, rest) = bytes.as_chunks::<MOVEMENT_BYTES>();
+        if !rest.is_empty() {
+            return Err(DecodeError("lot movements have 48 bytes each"));
+        }
+        let read = |bytes: &[u8; MOVEMENT_BYTES]| {
+            let mut reader = Reader::new(bytes);
+            Ok(Self {
+                lot: reader.array()?,
+                change: Balances::read(&mut reader)?,
+                last_spendable_day: i32::from_be_bytes(reader.array()?),
+                earned_day: i32::from_be_bytes(reader.array()?),
+            })
+        };
+        let movements: Vec<Self> = movements.iter().map(read).collect::<Result<_, _>>()?;
+        if movements.windows(2).any(|pair| pair[1].lot <= pair[0].lot) {
+            return Err(DecodeError("lot movements stand in ascending order of lot id"));
+        }
+        Ok(movements)
+    }
+}
+
+/// The digest of an entry's lot movements, given their bytes.
 ///
 /// # Panics
 /// If there are more movements than a `u16` counts.
-pub fn lots_digest(movements: &[LotMovement]) -> Hash {
+pub fn lots_digest(movements: &[u8]) -> Hash {
     if movements.is_empty() {
         return Hash::default();
     }
-    let count = u16::try_from(movements.len()).expect("a posting moves fewer than 65,536 lots of an account");
-    let mut bytes = Vec::with_capacity(movements.len() * 48);
-    for movement in movements {
-        bytes.extend_from_slice(&movement.lot);
-        bytes.extend_from_slice(&movement.change.encode());
-        bytes.extend_from_slice(&movement.last_spendable_day.to_be_bytes());
-        bytes.extend_from_slice(&movement.earned_day.to_be_bytes());
-    }
-    hash(&[&T_LOTS, &count.to_be_bytes(), &bytes])
+    let count = u16::try_from(movements.len() / MOVEMENT_BYTES);
+    let count = count.expect("a posting moves fewer than 65,536 lots of an account");
+    hash(&[&T_LOTS, &count.to_be_bytes(), movements])
 }

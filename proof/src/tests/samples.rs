@@ -92,7 +92,7 @@ fn earn() -> OpenedLeaf {
         Details { reason: text("purchase"), ..Details::default() },
         vec![
             (first(ISSUANCE, -1500, Hash::default()), ISSUANCE_SECRET),
-            (first(MEMBER, 1500, lots_digest(&[lot])), MEMBER_SECRET),
+            (first(MEMBER, 1500, lots_digest(&LotMovement::encode_all(&[lot]))), MEMBER_SECRET),
         ],
     )
 }
@@ -110,7 +110,7 @@ fn redeem(before: &OpenedLeaf) -> OpenedLeaf {
         sequence: 2,
         change: available(-400),
         after: Balances { available: 1100, held: 25, pending: 7 },
-        lots_digest: lots_digest(&lots),
+        lots_digest: lots_digest(&LotMovement::encode_all(&lots)),
         previous_leaf_index: 0,
         previous_commitment: before.entries[1].commitment(),
     };
