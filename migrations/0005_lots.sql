@@ -79,7 +79,7 @@ create index posting_by_followed on posting (follows) where follows is not null;
 alter table outcome
     -- The account whose balance was answered.
     add column account_id bigint,
-    -- Of a request of several items, account and points of each but the first: 8 bytes and 8.
+    -- Of a request of several items, leaf index, account and points of each but the first: 8 bytes each.
     add column rest bytea,
     -- Of a refused one, which item it was for.
     add column item smallint not null default 0;

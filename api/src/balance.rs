@@ -19,6 +19,9 @@ use crate::body::json;
 use crate::error::{Code, Problem};
 use crate::gate::{self, Scope};
 
+/// The unit of a program's points.
+const POINTS: u16 = 1;
+
 // Tier and expiry have no value for "none": members without them do not have the fields, and so far nobody has them.
 #[derive(Serialize)]
 struct AppBalance {
@@ -108,8 +111,7 @@ fn include_pending(uri: &Uri) -> Result<bool, Problem> {
 }
 
 async fn read(api: &Api, member: &MemberRef) -> Result<MemberBalance, Problem> {
-    let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
-    store::member_balance(&mut conn, api.program_id, member).await?.ok_or_else(user_not_found)
+    api.reader.balance(api.program_id, POINTS, member).await?.ok_or_else(user_not_found)
 }
 
 /// The answer, or 304 where the caller has it already.

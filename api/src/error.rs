@@ -102,6 +102,7 @@ impl Code {
             Self::Event(RejectCode::NothingEarned) => "The event earns nothing",
             Self::Event(RejectCode::LimitExceeded) => "A limit would be exceeded",
             Self::Event(RejectCode::UserNotFound) => "The user was not found",
+            Self::Event(RejectCode::UserClosed) => "The user's account is closed",
             Self::Event(RejectCode::InFuture) => "The event is in the future",
             Self::Event(RejectCode::IdReused) => "The event's id was used for another event",
             Self::DependencyUnavailable => "The service cannot answer now",
@@ -361,13 +362,14 @@ pub(crate) fn is_plain(path: &str, headers: &HeaderMap) -> bool {
 
 /// What a code means, for whoever follows a problem's `type`.
 pub(crate) fn describe(name: &str) -> Option<&'static str> {
-    const EVENTS: [RejectCode; 8] = [
+    const EVENTS: [RejectCode; 9] = [
         RejectCode::TooLong,
         RejectCode::Unreadable,
         RejectCode::NoRate,
         RejectCode::NothingEarned,
         RejectCode::LimitExceeded,
         RejectCode::UserNotFound,
+        RejectCode::UserClosed,
         RejectCode::InFuture,
         RejectCode::IdReused,
     ];

@@ -22,7 +22,7 @@ use axum::routing::{get, post};
 use ingest::Intake;
 use proof::Text;
 use rust_decimal::Decimal;
-use store::{Committer, PgPool, Program, StoreError};
+use store::{Committer, PgPool, Program, Reader, StoreError};
 use uuid::Uuid;
 
 use worth::Worth;
@@ -35,6 +35,7 @@ pub use serve::serve;
 /// What the routes of one program need.
 pub struct Api {
     pool: PgPool,
+    reader: Reader,
     committer: Committer,
     intake: Intake,
     gate: Gate,
@@ -61,6 +62,7 @@ impl Api {
         let rate = Text::new(format!("{} {}", program.point_value, program.currency))
             .map_err(|_| damaged("its rate is too long"))?;
         Ok(Self {
+            reader: Reader::new(pool.clone()),
             pool,
             committer,
             intake,

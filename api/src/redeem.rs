@@ -9,11 +9,12 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
-use ledger::{Command, Outcome, Points, Refusal};
+use ledger::{Command, Item, MemberRef, Points, Refusal};
 use proof::{Details, Text};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use store::StoreError;
+
+use store::{Accepted, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
@@ -63,25 +64,26 @@ pub(crate) async fn redeem(
     details.actor = Text::new(format!("partner:{partner}")).ok();
     details.rate = Some(api.rate.clone());
 
+    let member = MemberRef::Id(member);
+    let command = Command::Redeem { member, points, partner: Some(partner.to_owned()), up_to: false };
     let answer = api
         .committer
-        .submit(ledger::Request {
-            program: api.program_id,
-            source: format!("credential:{}", credential.owner),
-            key: key.to_string(),
-            posting_id: Uuid::now_v7(),
-            command: Command::Redeem { member, points, partner: partner.to_owned() },
-            details,
-        })
+        .submit(ledger::Request::one(
+            api.program_id,
+            format!("credential:{}", credential.owner),
+            key.to_string(),
+            Item { posting_id: Uuid::now_v7(), command, details },
+        ))
         .await?;
-    match answer.outcome {
-        Outcome::Accepted { posting_id, leaf_index, points, available } => {
+    match answer.outcome.map(|items| items.into_iter().next()) {
+        Ok(None) => Err(Problem::internal("a redemption came to nothing")),
+        Ok(Some(Accepted { posting_id, leaf_index, points, after, .. })) => {
             let then = if answer.replayed { Some(worth_then(&api, posting_id).await?) } else { None };
             let mut response = json(&RedemptionResponse {
                 transaction_id: posting_id,
                 status: "SUCCESS",
                 points_redeemed: points,
-                new_balance: available,
+                new_balance: after.available,
                 value: then.as_ref().unwrap_or(&api.worth).of(points),
                 leaf_index,
                 receipt_url: api.receipt_url(posting_id),
@@ -92,7 +94,7 @@ pub(crate) async fn redeem(
             response.extensions_mut().insert(Posted { transaction_id: posting_id, leaf_index });
             Ok(response)
         }
-        Outcome::Refused(refusal) => Err(refused(refusal).replayed(answer.replayed)),
+        Err(refused) => Err(problem(refused.refusal).replayed(answer.replayed)),
     }
 }
 
@@ -105,22 +107,27 @@ async fn worth_then(api: &Api, posting_id: Uuid) -> Result<Worth, Problem> {
     })
 }
 
-fn refused(refusal: Refusal) -> Problem {
+fn problem(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::MemberUnknown => user_not_found(),
+        Refusal::MemberUnknown | Refusal::MemberSuspended | Refusal::MemberClosed => user_not_found(),
         Refusal::PartnerUnknown => {
             Problem::new(Code::Forbidden, "The credential's partner does not take part in this program.")
         }
         Refusal::InsufficientBalance { available, required } => {
             Problem::insufficient_balance(available, required)
         }
-        Refusal::LimitExceeded => Problem::new(Code::LimitExceeded, "A balance would exceed its limit."),
-        Refusal::KeyReused => Problem::new(
-            Code::IdempotencyKeyReused,
-            "This key came before with another request: its user, points, merchant_reference or description differ. \
-             Send the same request again, or a new key.",
+        Refusal::LimitExceeded { limit, left, .. } => Problem::new(
+            Code::LimitExceeded,
+            format!("The limit {} would be passed: {left} points are left of it.", limit.name()),
         ),
-        Refusal::InFuture => Problem::internal("a redemption was refused as in the future"),
+        Refusal::KeyReused { differs } => Problem::new(
+            Code::IdempotencyKeyReused,
+            format!(
+                "This key came before with another request: they differ in {differs}. Send the same request again, or a \
+                 new key."
+            ),
+        ),
+        other => Problem::internal(format!("a redemption was refused: {other}")),
     }
 }
 

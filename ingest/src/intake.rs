@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ledger::{Command, Earning, Event, Outcome, Points, Refusal, Request, RuleError};
+use ledger::{Command, Earning, Event, Item, Points, Refusal, Refused, Request, RuleError};
 use proof::{Details, Hash, Text};
 use sha2::{Digest, Sha256};
-use store::{Committer, PgPool, StoreError, SubmitError};
+use store::{Accepted, Committer, PgPool, StoreError, SubmitError};
 use uuid::Uuid;
 
 use crate::rules::NewestRules;
@@ -55,6 +55,8 @@ pub enum RejectCode {
     LimitExceeded,
     /// It is of a member who is not known, and the program enrols nobody by an event.
     UserNotFound,
+    /// It is of a member whose account is closed.
+    UserClosed,
     /// It says that it happens in the future.
     InFuture,
     /// Its source has used this id for another event.
@@ -71,6 +73,7 @@ impl RejectCode {
             Self::NothingEarned => "NOTHING_EARNED",
             Self::LimitExceeded => "LIMIT_EXCEEDED",
             Self::UserNotFound => "USER_NOT_FOUND",
+            Self::UserClosed => "USER_CLOSED",
             Self::InFuture => "EVENT_IN_FUTURE",
             Self::IdReused => "EVENT_ID_REUSED",
         }
@@ -143,33 +146,25 @@ impl Intake {
 
     fn request(&self, event: Event, payload: &[u8], earning: Earning) -> Request {
         let reason = Text::new(event.kind.as_str()).expect("an event's type has 1 to 100 bytes");
-        Request {
-            program: self.program,
-            source: format!("event:{}", event.source),
-            key: event.id.clone(),
-            posting_id: Uuid::now_v7(),
-            details: Details { reason: Some(reason), ..Details::default() },
-            command: Command::Earn {
-                points: earning.points,
-                rule_set_hash: earning.rule_set_hash,
-                event,
-                payload: payload.to_vec(),
-            },
-        }
+        let (source, key) = (format!("event:{}", event.source), event.id.clone());
+        let command = Command::earn(earning, event, payload.to_vec());
+        let details = Details { reason: Some(reason), ..Details::default() };
+        Request::one(self.program, source, key, Item { posting_id: Uuid::now_v7(), command, details })
     }
 
     /// The verdict of this very event if it was posted before.
     async fn replay(&self, event: Event) -> Result<Option<Verdict>, Retry> {
         // Only its fingerprint is looked at, which covers neither the earning nor the bytes; it is never submitted.
-        let nothing =
-            Earning { points: Points::new(1).expect("a point is points"), rule_set_hash: Hash::default() };
+        let nothing = Earning {
+            points: Points::new(1).expect("a point is points"),
+            remainder: Default::default(),
+            rule_set_hash: Hash::default(),
+        };
         let request = self.request(event, &[], nothing);
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let known = store::remembered_outcome(&mut conn, self.program, &request.source, &request.key).await?;
         Ok(known
-            .filter(|(fingerprint, outcome)| {
-                *fingerprint == request.fingerprint() && matches!(outcome, Outcome::Accepted { .. })
-            })
+            .filter(|(fingerprint, outcome)| *fingerprint == request.fingerprint() && outcome.is_ok())
             .map(|(_, outcome)| verdict(outcome, true)))
     }
 
@@ -206,20 +201,22 @@ fn code_of(error: &RuleError) -> RejectCode {
     }
 }
 
-fn verdict(outcome: Outcome, replayed: bool) -> Verdict {
+fn verdict(outcome: Result<Vec<Accepted>, Refused>, replayed: bool) -> Verdict {
     match outcome {
-        Outcome::Accepted { posting_id, leaf_index, points, available } => {
-            Verdict::Posted { transaction_id: posting_id, leaf_index, points, balance: available, replayed }
+        Ok(items) => {
+            let Accepted { posting_id, leaf_index, points, after, .. } =
+                items.into_iter().next().expect("an event is one item");
+            let balance = after.available;
+            Verdict::Posted { transaction_id: posting_id, leaf_index, points, balance, replayed }
         }
-        Outcome::Refused(refusal) => {
+        Err(Refused { refusal, .. }) => {
             let code = match refusal {
                 Refusal::MemberUnknown => RejectCode::UserNotFound,
+                Refusal::MemberClosed => RejectCode::UserClosed,
                 Refusal::InFuture => RejectCode::InFuture,
-                Refusal::KeyReused => RejectCode::IdReused,
-                // Issuance has a floor of its own, far down; partners have no part in an earning.
-                Refusal::LimitExceeded | Refusal::InsufficientBalance { .. } | Refusal::PartnerUnknown => {
-                    RejectCode::LimitExceeded
-                }
+                Refusal::KeyReused { .. } => RejectCode::IdReused,
+                // Whatever else stands in the way of an earning is a limit: the member's, a fund's or a balance's.
+                _ => RejectCode::LimitExceeded,
             };
             rejected(code, &refusal)
         }

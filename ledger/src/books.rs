@@ -1,6 +1,6 @@
 //! The books as one batch of decisions sees them. Each decision sees the effect of the one before.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use proof::{Balances, LotMovement, PostingKind};
 use uuid::Uuid;
@@ -83,6 +83,7 @@ pub struct Books {
     accounts: HashMap<Uuid, Account>,
     names: HashMap<(i16, u16, Name), Uuid>,
     originals: HashMap<(i16, Uuid), Original>,
+    changed: HashSet<Uuid>,
     /// What changed since the last mark, as it was then.
     before: Before,
 }
@@ -115,6 +116,11 @@ impl Books {
     /// If it was not.
     pub fn account(&self, id: Uuid) -> &Account {
         &self.accounts[&id]
+    }
+
+    /// The accounts that any decision has changed, as they are now.
+    pub fn changed(&self) -> impl Iterator<Item = &Account> {
+        self.changed.iter().map(|id| &self.accounts[id])
     }
 
     /// Decides a request at the recorded time, and takes what is posted into the books.
@@ -173,6 +179,7 @@ impl Books {
     pub(crate) fn change(&mut self, id: Uuid) -> &mut Account {
         let account = self.accounts.get_mut(&id).expect("an account that changes was brought in");
         self.before.accounts.entry(id).or_insert_with(|| account.clone());
+        self.changed.insert(id);
         account
     }
 

@@ -11,6 +11,7 @@ use crate::account::Status;
 use crate::day::Day;
 use crate::event::Event;
 use crate::points::Points;
+use crate::rules::Earning;
 
 /// How a caller names a member.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -292,6 +293,12 @@ pub struct Request {
 }
 
 impl Command {
+    /// What an event earns, to be spent at once, from issuance.
+    pub fn earn(earning: Earning, event: Event, payload: Vec<u8>) -> Self {
+        let Earning { points, remainder, rule_set_hash } = earning;
+        Self::Earn { points, remainder, rule_set_hash, event, payload, maturity: Maturity::Now, fund: None }
+    }
+
     /// The accounts that it names.
     pub fn names(&self) -> Vec<Name> {
         let member = |it: &MemberRef| Name::Member(it.clone());

@@ -1,51 +1,22 @@
-//! Accounts: who is who from rows that never change, and balances under their locks.
+//! Accounts: members' by their names, and every account's state under its lock.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use ledger::{Account, AccountKind, MemberRef};
+use ledger::{Account, AccountKind, Day, MemberRef, Status, Tally, Used};
 use proof::{Balances, Hash};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::directory::{Identity, IdentityRow, MemberKey};
 use crate::error::StoreError;
-use crate::keyring::{Keyring, Secret};
-use crate::programs::POINTS_UNIT;
-
-/// A member as a program's caller names them.
-pub(crate) type MemberKey = (i16, MemberRef);
-
-/// Which account it is: what never changes of it.
-#[derive(Clone)]
-pub(crate) struct Identity {
-    pub(crate) account_id: i64,
-    pub(crate) id: Uuid,
-    pub(crate) kind: AccountKind,
-    pub(crate) secret: Secret,
-}
+use crate::keyring::Keyring;
 
 #[derive(FromRow)]
-struct IdentityRow {
+struct MemberRow {
     ordinal: i64,
-    account_id: i64,
-    id: Uuid,
-    kind: i16,
-    secret: Vec<u8>,
-}
-
-impl IdentityRow {
-    fn open(self, keyring: &Keyring) -> Result<Identity, StoreError> {
-        Ok(Identity {
-            account_id: self.account_id,
-            id: self.id,
-            kind: kind(self.kind)?,
-            secret: keyring.open(self.id, &self.secret)?,
-        })
-    }
-}
-
-fn kind(kind: i16) -> Result<AccountKind, StoreError> {
-    AccountKind::from_i16(kind)
-        .ok_or_else(|| StoreError::Damaged(format!("an account of unknown kind {kind}")))
+    #[sqlx(flatten)]
+    identity: IdentityRow,
 }
 
 /// The accounts of these members. Whoever is not known is missing from the answer.
@@ -53,65 +24,56 @@ pub(crate) async fn member_accounts(
     conn: &mut PgConnection,
     keyring: &Keyring,
     members: &[MemberKey],
-) -> Result<HashMap<MemberKey, Identity>, StoreError> {
-    let mut found = HashMap::new();
-    let (by_id, by_name): (Vec<_>, Vec<_>) = members.iter().partition(|it| matches!(it.1, MemberRef::Id(_)));
-    if !by_id.is_empty() {
-        let ids: Vec<Uuid> = by_id.iter().filter_map(|it| id_of(&it.1)).collect();
-        let rows: Vec<IdentityRow> = sqlx::query_as(
-            "select wanted.ordinal, account.account_id, account.id, account.kind, account.secret
-             from unnest($1::smallint[], $2::uuid[]) with ordinality as wanted (program_id, member_id, ordinal)
-             join account on account.program_id = wanted.program_id
-                 and account.member_id = wanted.member_id
-                 and account.partner_id is null
-                 and account.kind = 1
-                 and account.unit = $3",
-        )
-        .bind(programs(&by_id))
-        .bind(ids)
-        .bind(POINTS_UNIT)
-        .fetch_all(&mut *conn)
-        .await?;
-        collect(rows, &by_id, keyring, &mut found)?;
-    }
-    if !by_name.is_empty() {
-        let names: Vec<&str> = by_name.iter().filter_map(|it| name_of(&it.1)).collect();
-        let rows: Vec<IdentityRow> = sqlx::query_as(
-            "select wanted.ordinal, account.account_id, account.id, account.kind, account.secret
-             from unnest($1::smallint[], $2::text[]) with ordinality as wanted (program_id, external_id, ordinal)
-             join member on member.program_id = wanted.program_id
-                 and member.external_id = wanted.external_id
-             join account on account.program_id = member.program_id
-                 and account.member_id = member.member_id
-                 and account.partner_id is null
-                 and account.kind = 1
-                 and account.unit = $3",
-        )
-        .bind(programs(&by_name))
-        .bind(names)
-        .bind(POINTS_UNIT)
-        .fetch_all(&mut *conn)
-        .await?;
-        collect(rows, &by_name, keyring, &mut found)?;
-    }
-    Ok(found)
+) -> Result<HashMap<MemberKey, Arc<Identity>>, StoreError> {
+    let rows: Vec<MemberRow> = sqlx::query_as(
+        "with wanted as (
+             select *
+             from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[])
+                 with ordinality as wanted (program_id, unit, member_id, external_id, ordinal)
+         ), found as (
+             select ordinal, unit, program_id, member_id
+             from wanted
+             where member_id is not null
+             union all
+             select ordinal, unit, member.program_id, member.member_id
+             from wanted
+             join member using (program_id, external_id)
+         )
+         select found.ordinal, account.account_id, account.id, account.kind, account.unit, account.secret
+         from found
+         join account on account.program_id = found.program_id
+             and account.member_id = found.member_id
+             and account.partner_id is null
+             and account.kind = 1
+             and account.unit = found.unit
+             and account.fund_id is null",
+    )
+    .bind(members.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(members.iter().map(|it| it.1 as i16).collect::<Vec<_>>())
+    .bind(members.iter().map(|it| id_of(&it.2)).collect::<Vec<_>>())
+    .bind(members.iter().map(|it| name_of(&it.2)).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    let open = |row: MemberRow| {
+        let key = members[row.ordinal as usize - 1].clone();
+        Ok((key, Arc::new(row.identity.open(keyring)?)))
+    };
+    rows.into_iter().map(open).collect()
 }
 
-fn collect(
-    rows: Vec<IdentityRow>,
-    wanted: &[&MemberKey],
+/// The member's account of this number, and of which program it is.
+pub(crate) async fn accounts_by_id(
+    conn: &mut PgConnection,
     keyring: &Keyring,
-    found: &mut HashMap<MemberKey, Identity>,
-) -> Result<(), StoreError> {
-    for row in rows {
-        let key = wanted[row.ordinal as usize - 1].clone();
-        found.insert(key, row.open(keyring)?);
-    }
-    Ok(())
-}
-
-fn programs(members: &[&MemberKey]) -> Vec<i16> {
-    members.iter().map(|it| it.0).collect()
+    ids: &[Uuid],
+) -> Result<Vec<Arc<Identity>>, StoreError> {
+    let rows: Vec<IdentityRow> = sqlx::query_as(
+        "select account_id, id, kind, unit, secret from account where id = any($1) and kind = 1",
+    )
+    .bind(ids)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(|row| row.open(keyring).map(Arc::new)).collect()
 }
 
 fn id_of(member: &MemberRef) -> Option<Uuid> {
@@ -128,8 +90,8 @@ fn name_of(member: &MemberRef) -> Option<&str> {
     }
 }
 
-/// Enrols members who are not known yet. Two committers may try at once: the rows are made in one order, the second
-/// waits for the first, and both read the same member afterwards.
+/// Enrols members who are not known yet, and opens accounts in units that they have none of. Two committers may try at
+/// once: the rows are made in one order, the second waits for the first, and both read the same member afterwards.
 pub(crate) async fn enrol(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -137,87 +99,83 @@ pub(crate) async fn enrol(
 ) -> Result<(), StoreError> {
     let account_ids: Vec<Uuid> = members.iter().map(|_| Uuid::new_v4()).collect();
     let secrets: Vec<Vec<u8>> = account_ids.iter().map(|id| keyring.generate(*id)).collect();
-    let member_ids: Vec<Uuid> = members.iter().map(|it| id_of(&it.1).unwrap_or_else(Uuid::new_v4)).collect();
-    let names: Vec<Option<&str>> = members.iter().map(|it| name_of(&it.1)).collect();
-    let keys: Vec<&MemberKey> = members.iter().collect();
+    let member_ids: Vec<Uuid> = members.iter().map(|it| id_of(&it.2).unwrap_or_else(Uuid::new_v4)).collect();
+    sqlx::query(
+        "insert into member (program_id, member_id, external_id)
+         select program_id, member_id, external_id
+         from unnest($1::smallint[], $2::uuid[], $3::text[])
+             with ordinality as wanted (program_id, member_id, external_id, ordinal)
+         order by ordinal
+         on conflict do nothing",
+    )
+    .bind(members.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(&member_ids)
+    .bind(members.iter().map(|it| name_of(&it.2)).collect::<Vec<_>>())
+    .execute(&mut *conn)
+    .await?;
+    // In a statement of its own, which sees the members that another has just enrolled.
     sqlx::query(
         "with wanted as (
-             select *
-             from unnest($1::smallint[], $2::uuid[], $3::text[], $4::uuid[], $5::bytea[])
-                 with ordinality as wanted (program_id, member_id, external_id, id, secret, ordinal)
-         ), enrolled as (
-             insert into member (program_id, member_id, external_id)
-             select program_id, member_id, external_id
+             select wanted.program_id, wanted.unit, wanted.id, wanted.secret, wanted.ordinal,
+                 coalesce(named.member_id, wanted.member_id) as member_id
+             from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[], $5::uuid[], $6::bytea[])
+                 with ordinality as wanted (program_id, unit, member_id, external_id, id, secret, ordinal)
+             left join member as named on named.program_id = wanted.program_id
+                 and named.external_id = wanted.external_id
+         ), opened as (
+             insert into account (id, program_id, kind, member_id, unit, secret)
+             select id, program_id, 1, member_id, unit, secret
              from wanted
              order by ordinal
              on conflict do nothing
-             returning program_id, member_id
-         ), opened as (
-             insert into account (id, program_id, kind, member_id, unit, secret)
-             select id, program_id, 1, member_id, $6, secret
-             from wanted
-             join enrolled using (program_id, member_id)
              returning account_id
          )
          insert into balance (account_id, sequence, available, held, pending)
          select account_id, 0, 0, 0, 0
          from opened",
     )
-    .bind(programs(&keys))
-    .bind(member_ids)
-    .bind(names)
+    .bind(members.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(members.iter().map(|it| it.1 as i16).collect::<Vec<_>>())
+    .bind(&member_ids)
+    .bind(members.iter().map(|it| name_of(&it.2)).collect::<Vec<_>>())
     .bind(account_ids)
     .bind(secrets)
-    .bind(POINTS_UNIT)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// A house account, as requests name it: a kind, and the partner of a settlement account.
-pub(crate) type HouseKey = (i16, AccountKind, Option<String>);
-
-/// These house accounts. A partner that is not known is missing from the answer.
-pub(crate) async fn house_accounts(
-    conn: &mut PgConnection,
-    keyring: &Keyring,
-    houses: &[HouseKey],
-) -> Result<HashMap<HouseKey, Identity>, StoreError> {
-    let rows: Vec<IdentityRow> = sqlx::query_as(
-        "select wanted.ordinal, account.account_id, account.id, account.kind, account.secret
-         from unnest($1::smallint[], $2::smallint[], $3::text[])
-             with ordinality as wanted (program_id, kind, partner_id, ordinal)
-         join account on account.program_id = wanted.program_id
-             and account.member_id is null
-             and account.partner_id is not distinct from wanted.partner_id
-             and account.kind = wanted.kind
-             and account.unit = $4",
-    )
-    .bind(houses.iter().map(|it| it.0).collect::<Vec<_>>())
-    .bind(houses.iter().map(|it| it.1 as i16).collect::<Vec<_>>())
-    .bind(houses.iter().map(|it| it.2.as_deref()).collect::<Vec<_>>())
-    .bind(POINTS_UNIT)
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter().map(|row| Ok((houses[row.ordinal as usize - 1].clone(), row.open(keyring)?))).collect()
+/// An account's state, and the last entry, which the next one names.
+pub(crate) struct State {
+    pub(crate) account: Account,
+    pub(crate) last: Option<(u64, Hash)>,
 }
 
 #[derive(FromRow)]
-struct BalanceRow {
-    account_id: i64,
+pub(crate) struct BalanceRow {
+    pub(crate) account_id: i64,
     sequence: i64,
     available: i64,
     held: i64,
     pending: i64,
     last_leaf_index: Option<i64>,
     last_commitment: Option<Vec<u8>>,
+    status: i16,
+    pub(crate) active_day: i32,
+    used_day: i32,
+    earned_day: i64,
+    earned_month: i64,
+    redeemed_day: i64,
+    redeemed_month: i64,
+    transferred_day: i64,
+    transferred_month: i64,
 }
 
 /// Locks the balances of these accounts in account order, and reads them.
 pub(crate) async fn lock_balances(
     conn: &mut PgConnection,
-    accounts: &HashMap<i64, Identity>,
-) -> Result<Vec<Account>, StoreError> {
+    accounts: &HashMap<i64, Arc<Identity>>,
+) -> Result<Vec<State>, StoreError> {
     let rows: Vec<BalanceRow> = sqlx::query_as(
         "select *
          from balance
@@ -228,35 +186,54 @@ pub(crate) async fn lock_balances(
     .bind(accounts.keys().copied().collect::<Vec<_>>())
     .fetch_all(conn)
     .await?;
-    rows.into_iter().map(|row| account(row, accounts)).collect()
+    rows.into_iter().map(|row| row.read(accounts)).collect()
 }
 
 /// Reads the balances of house accounts, which change only under the lock of the log's head: the caller holds it.
 pub(crate) async fn read_balances(
     conn: &mut PgConnection,
-    accounts: &HashMap<i64, Identity>,
-) -> Result<Vec<Account>, StoreError> {
+    accounts: &HashMap<i64, Arc<Identity>>,
+) -> Result<Vec<State>, StoreError> {
     let rows: Vec<BalanceRow> = sqlx::query_as("select * from balance where account_id = any($1)")
         .bind(accounts.keys().copied().collect::<Vec<_>>())
         .fetch_all(conn)
         .await?;
-    rows.into_iter().map(|row| account(row, accounts)).collect()
+    rows.into_iter().map(|row| row.read(accounts)).collect()
 }
 
-fn account(row: BalanceRow, accounts: &HashMap<i64, Identity>) -> Result<Account, StoreError> {
-    let identity = &accounts[&row.account_id];
-    let last = match (row.last_leaf_index, row.last_commitment) {
-        (Some(leaf_index), Some(commitment)) => Some((leaf_index as u64, hash(&commitment)?)),
-        _ => None,
-    };
-    Ok(Account {
-        id: identity.id,
-        kind: identity.kind,
-        unit: POINTS_UNIT as u16,
-        sequence: row.sequence as u64,
-        balances: Balances { available: row.available, held: row.held, pending: row.pending },
-        last,
-    })
+impl BalanceRow {
+    fn read(self, accounts: &HashMap<i64, Arc<Identity>>) -> Result<State, StoreError> {
+        let identity = &accounts[&self.account_id];
+        let last = match (self.last_leaf_index, &self.last_commitment) {
+            (Some(leaf_index), Some(commitment)) => Some((leaf_index as u64, hash(commitment)?)),
+            _ => None,
+        };
+        Ok(State { account: self.account(identity)?, last })
+    }
+
+    /// The account without its lots and reservations.
+    pub(crate) fn account(&self, identity: &Identity) -> Result<Account, StoreError> {
+        let damaged = |what| StoreError::Damaged(format!("account {}: {what}", self.account_id));
+        let day = |number| Day::new(number).ok_or_else(|| damaged("a day that is none"));
+        let tally = |day, month| Tally { day, month };
+        let mut account = Account::new(identity.id, identity.kind, identity.unit);
+        account.partner = identity.partner.clone();
+        account.fund = identity.fund;
+        account.status = Status::from_i16(self.status).ok_or_else(|| damaged("an unknown status"))?;
+        account.sequence = self.sequence as u64;
+        account.balances = Balances { available: self.available, held: self.held, pending: self.pending };
+        account.active_day = day(self.active_day)?;
+        account.used = Used {
+            day: day(self.used_day)?,
+            tallies: [
+                tally(self.earned_day, self.earned_month),
+                tally(self.redeemed_day, self.redeemed_month),
+                tally(self.transferred_day, self.transferred_month),
+            ],
+        };
+        debug_assert!(identity.kind == AccountKind::Member || account.reservations.is_empty());
+        Ok(account)
+    }
 }
 
 pub(crate) fn hash(bytes: &[u8]) -> Result<Hash, StoreError> {

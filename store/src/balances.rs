@@ -1,18 +1,24 @@
-//! What a member has.
+//! What a member has, as a decision would find it: a reader is shown what is due as done, whether or not it was posted.
 
-use ledger::MemberRef;
-use sqlx::{FromRow, PgConnection};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use ledger::{Account, MemberRef, Moment, Terms};
+use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::accounts::BalanceRow;
+use crate::directory::Identity;
 use crate::error::StoreError;
-use crate::programs::POINTS_UNIT;
+use crate::keyring::Secret;
+use crate::{lots, programs};
 
-/// A member's balance, as of one committed posting.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+/// A member's balance, as of one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberBalance {
     /// The member.
     pub member_id: Uuid,
-    /// What can be spent.
+    /// What can be spent; below zero, what is owed.
     pub available: i64,
     /// What is reserved.
     pub held: i64,
@@ -24,39 +30,191 @@ pub struct MemberBalance {
     pub updated_at_us: i64,
 }
 
-/// The balance of this member; `None` where there is no such member.
-pub async fn member_balance(
+/// Reads balances. Clones share what is known of the programs' terms.
+#[derive(Clone)]
+pub struct Reader {
+    pool: PgPool,
+    terms: Arc<Mutex<HashMap<i16, (i64, Arc<Terms>)>>>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    member_id: Uuid,
+    id: Uuid,
+    kind: i16,
+    unit: i16,
+    updated_at_us: i64,
+    now_us: i64,
+    epoch: i64,
+    /// The end of the lot that ends first, and the first instant at which a reservation is due.
+    first_day: Option<i32>,
+    first_due: Option<i64>,
+    #[sqlx(flatten)]
+    balance: BalanceRow,
+}
+
+/// One member's account, found by id or by external id, with what tells whether anything is due on it.
+const READ: &str = "
+select member.member_id,
+    account.id,
+    account.kind,
+    account.unit,
+    balance.*,
+    coalesce(posting.recorded_at, (extract(epoch from member.created_at) * 1000000)::bigint) as updated_at_us,
+    greatest(log_head.recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us,
+    log_head.epoch,
+    (select min(last_day) from lot where lot.account_id = account.account_id) as first_day,
+    (select min(due_at) from reservation where reservation.account_id = account.account_id) as first_due
+from member
+join account on account.program_id = member.program_id
+    and account.member_id = member.member_id
+    and account.partner_id is null
+    and account.kind = 1
+    and account.unit = $4
+    and account.fund_id is null
+join balance using (account_id)
+cross join log_head
+left join posting on posting.leaf_index = balance.last_leaf_index
+where member.program_id = $1
+    and (member.member_id = $2 or member.external_id = $3)
+";
+
+impl Reader {
+    /// A reader of this database.
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool, terms: Arc::default() }
+    }
+
+    /// The member's balance in this unit; `None` where there is no such member.
+    pub async fn balance(
+        &self,
+        program_id: i16,
+        unit: u16,
+        member: &MemberRef,
+    ) -> Result<Option<MemberBalance>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let Some(row) = read(&mut conn, program_id, unit, member).await? else { return Ok(None) };
+        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
+        if !row.may_be_due(&terms, terms.moment(row.now_us)) {
+            let account = row.account()?;
+            return Ok(Some(row.show(&account)));
+        }
+        Ok(self.settled(&mut conn, program_id, unit, member).await?.map(|(row, account)| row.show(&account)))
+    }
+
+    /// The member's account as a decision would find it now, lots and reservations included.
+    pub async fn account(
+        &self,
+        program_id: i16,
+        unit: u16,
+        member: &MemberRef,
+    ) -> Result<Option<Account>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        Ok(self.settled(&mut conn, program_id, unit, member).await?.map(|it| it.1))
+    }
+
+    async fn settled(
+        &self,
+        conn: &mut PgConnection,
+        program_id: i16,
+        unit: u16,
+        member: &MemberRef,
+    ) -> Result<Option<(Row, Account)>, StoreError> {
+        // One snapshot for the account and all that makes it up.
+        let mut transaction = conn.begin_with("begin isolation level repeatable read read only").await?;
+        let Some(row) = read(&mut transaction, program_id, unit, member).await? else { return Ok(None) };
+        let number = [row.balance.account_id];
+        let mut account = row.account()?;
+        account.lots =
+            lots::open_lots(&mut transaction, &number).await?.into_iter().map(|it| (it.1, it.2)).collect();
+        // Which house a reservation is for does not matter to a reader.
+        let reservations = lots::open_reservations(&mut transaction, &number, |_| Some(Uuid::nil())).await?;
+        account.reservations = reservations.into_iter().map(|it| (it.1, it.2)).collect();
+        let terms = self.terms(&mut transaction, program_id, row.epoch).await?;
+        transaction.commit().await?;
+        let now = terms.moment(row.now_us);
+        Ok(Some((row, account.when_due(&terms, now))))
+    }
+
+    async fn terms(
+        &self,
+        conn: &mut PgConnection,
+        program_id: i16,
+        epoch: i64,
+    ) -> Result<Arc<Terms>, StoreError> {
+        let known = self.terms.lock().expect("no reader panics with the lock").get(&program_id).cloned();
+        match known {
+            Some((read, terms)) if read == epoch => Ok(terms),
+            _ => {
+                let terms = Arc::new(programs::terms(conn, program_id).await?);
+                let mut all = self.terms.lock().expect("no reader panics with the lock");
+                all.insert(program_id, (epoch, terms.clone()));
+                Ok(terms)
+            }
+        }
+    }
+}
+
+async fn read(
     conn: &mut PgConnection,
     program_id: i16,
+    unit: u16,
     member: &MemberRef,
-) -> Result<Option<MemberBalance>, StoreError> {
+) -> Result<Option<Row>, StoreError> {
     let (id, name) = match member {
         MemberRef::Id(id) => (Some(*id), None),
         MemberRef::External(name) => (None, Some(name.as_str())),
     };
-    let balance = sqlx::query_as(
-        "select member.member_id,
-             balance.available,
-             balance.held,
-             balance.pending,
-             balance.sequence,
-             coalesce(posting.recorded_at, (extract(epoch from member.created_at) * 1000000)::bigint) as updated_at_us
-         from member
-         join account on account.program_id = member.program_id
-             and account.member_id = member.member_id
-             and account.partner_id is null
-             and account.kind = 1
-             and account.unit = $4
-         join balance using (account_id)
-         left join posting on posting.leaf_index = balance.last_leaf_index
-         where member.program_id = $1
-             and (member.member_id = $2 or member.external_id = $3)",
-    )
-    .bind(program_id)
-    .bind(id)
-    .bind(name)
-    .bind(POINTS_UNIT)
-    .fetch_optional(conn)
-    .await?;
-    Ok(balance)
+    let row = sqlx::query_as(READ).bind(program_id).bind(id).bind(name).bind(unit as i16);
+    Ok(row.fetch_optional(conn).await?)
+}
+
+/// The id of this member; `None` where there is no such member.
+pub async fn member_id(
+    conn: &mut PgConnection,
+    program_id: i16,
+    external_id: &str,
+) -> Result<Option<Uuid>, StoreError> {
+    let id = sqlx::query_scalar("select member_id from member where program_id = $1 and external_id = $2")
+        .bind(program_id)
+        .bind(external_id)
+        .fetch_optional(conn)
+        .await?;
+    Ok(id)
+}
+
+impl Row {
+    /// Whether something could have fallen due: looked at closely only then.
+    fn may_be_due(&self, terms: &Terms, now: Moment) -> bool {
+        let ended = self.first_day.is_some_and(|it| it < now.day.number());
+        let over = self.first_due.is_some_and(|it| it <= now.us);
+        let idle =
+            ledger::Day::new(self.balance.active_day).is_some_and(|it| terms.last_idle_day(it) < now.day);
+        ended || over || idle
+    }
+
+    fn account(&self) -> Result<Account, StoreError> {
+        let identity = Identity {
+            account_id: self.balance.account_id,
+            id: self.id,
+            kind: ledger::AccountKind::from_i16(self.kind).unwrap_or(ledger::AccountKind::Member),
+            unit: self.unit as u16,
+            partner: None,
+            fund: None,
+            // A reader opens nothing.
+            secret: Secret::default(),
+        };
+        self.balance.account(&identity)
+    }
+
+    fn show(&self, account: &Account) -> MemberBalance {
+        MemberBalance {
+            member_id: self.member_id,
+            available: account.balances.available,
+            held: account.balances.held,
+            pending: account.balances.pending,
+            sequence: account.sequence as i64,
+            updated_at_us: self.updated_at_us,
+        }
+    }
 }

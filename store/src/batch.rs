@@ -4,36 +4,43 @@
 //! log's head last. Whatever a decision reads is immutable or guarded by one of them.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use ledger::{AccountKind, Books, Command, MemberRef, Outcome, Parties, Refusal, Request};
-use proof::{Commitments, Hash, Header, LeafKind, SaltPart, salt};
+use ledger::{AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Refused, Request};
+use proof::{
+    Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
+};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use crate::accounts::{self, HouseKey, Identity, MemberKey};
+use crate::accounts::{self, State};
+use crate::directory::{Directory, Identity, MemberKey, Settled};
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::log_head;
-use crate::outcomes::{self, OutcomeKey, Remembered};
-use crate::programs::Program;
+use crate::lots;
+use crate::originals::{self, PostingKey};
+use crate::outcomes::{self, Accepted, OutcomeKey, Remembered};
 use crate::rows::Rows;
 
-/// What does not change from batch to batch.
+/// What does not change from batch to batch, but for what is remembered of programs and members.
 pub(crate) struct Context {
     pub(crate) log_id: Hash,
     pub(crate) keyring: Keyring,
-    pub(crate) programs: HashMap<i16, Program>,
+    pub(crate) directory: Directory,
 }
 
 /// What a request is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What came of it.
-    pub outcome: Outcome,
+    /// What came of it: of each item what was posted, or why the request is refused.
+    pub outcome: Result<Vec<Accepted>, Refused>,
     /// Whether it had come of it before: the key was known.
     pub replayed: bool,
     /// When it was recorded, in microseconds since 1970; of a replay, now.
     pub recorded_at_us: i64,
+    /// How many leaves the log had when it was decided.
+    pub log_size: u64,
 }
 
 /// A failure of a batch, and whether it may stand all the same.
@@ -47,7 +54,7 @@ pub(crate) enum BatchError {
 /// Decides and commits a batch. The answers are in the order of the requests.
 pub(crate) async fn commit(
     conn: &mut PgConnection,
-    context: &Context,
+    context: &mut Context,
     requests: &[&Request],
 ) -> Result<Vec<Answer>, BatchError> {
     let rolled_back = |error: sqlx::Error| BatchError::RolledBack(error.into());
@@ -70,223 +77,482 @@ pub(crate) async fn commit(
 
 async fn decide(
     conn: &mut PgConnection,
-    context: &Context,
+    context: &mut Context,
     requests: &[&Request],
 ) -> Result<Vec<Answer>, StoreError> {
-    if let Some(request) = requests.iter().find(|it| !context.programs.contains_key(&it.program)) {
-        let problem = format!("program {} began after this process: start it again", request.program);
-        return Err(StoreError::Missing(problem));
+    if requests.iter().any(|it| context.directory.program(it.program).is_none()) {
+        // It began after this process did, or it does not exist; the second is a caller's error.
+        context.directory = Directory::read(conn, &context.keyring).await?;
+        if let Some(stranger) = requests.iter().find(|it| context.directory.program(it.program).is_none()) {
+            return Err(StoreError::Missing(format!("there is no program {}", stranger.program)));
+        }
     }
-    let members = resolve_members(conn, context, requests).await?;
-    let houses = resolve_houses(conn, context, requests).await?;
-
-    let mut books = Books::default();
-    let locked: HashMap<i64, Identity> = members.values().map(|it| (it.account_id, it.clone())).collect();
-    for account in accounts::lock_balances(conn, &locked).await? {
-        books.insert(account);
-    }
-    // In a statement after the locks: a joined read would keep the snapshot from before the wait.
-    let keys: Vec<OutcomeKey> = requests.iter().map(|it| key(it)).collect();
+    let keys: Vec<OutcomeKey> = requests.iter().map(|it| outcomes::key(it)).collect();
+    let enrolled = resolve_members(conn, context, requests, &keys).await?;
+    let mut scene = Scene::default();
+    scene.find_originals(conn, context, requests).await?;
+    scene.find_settled(conn, context, requests).await?;
+    scene.find_members(context, requests, &enrolled);
+    scene.lock_members(conn).await?;
+    // In statements after the locks: a joined read would keep the snapshot from before the wait.
+    scene.read_lots(conn, context).await?;
+    scene.read_reversed(conn).await?;
     let mut known = outcomes::remembered(conn, &keys).await?;
 
     let head = log_head::lock(conn, &context.log_id).await?;
-    let read: HashMap<i64, Identity> = houses.values().map(|it| (it.account_id, it.clone())).collect();
-    for account in accounts::read_balances(conn, &read).await? {
-        books.insert(account);
+    if head.epoch != context.directory.epoch {
+        return Err(StoreError::Outdated);
     }
+    scene.read_houses(conn, context, requests).await?;
 
-    let mut batch =
-        Batch { context, books, rows: Rows::default(), now_us: head.now_us, next_leaf: head.size as u64 };
+    let directory = &context.directory;
+    let (rows, next_leaf) = (Rows::default(), head.size as u64);
+    let (moved, reserved) = Default::default();
+    let mut batch = Batch { directory, scene, rows, now_us: head.now_us, next_leaf, moved, reserved };
     let mut answers = Vec::with_capacity(requests.len());
-    for (request, key) in requests.iter().zip(&keys) {
-        let fingerprint = request.fingerprint();
-        let (outcome, replayed) = match known.get(key) {
-            Some(it) if it.fingerprint == fingerprint => (it.outcome, true),
-            Some(_) => (Outcome::Refused(Refusal::KeyReused), false),
-            None => {
-                let outcome = batch.decide(request, &members, &houses);
-                if batch.rows.remember(request, fingerprint, outcome, head.now_us) {
-                    known.insert(key.clone(), Remembered { fingerprint, outcome });
-                }
-                (outcome, false)
-            }
-        };
-        answers.push(Answer { outcome, replayed, recorded_at_us: head.now_us });
+    for (request, key) in requests.iter().zip(keys) {
+        answers.push(batch.answer(request, key, &mut known));
     }
+    batch.take_changes();
     batch.rows.write(conn, &context.log_id, head.now_us).await?;
     Ok(answers)
 }
 
-fn key(request: &Request) -> OutcomeKey {
-    (request.program, request.source.clone(), request.key.clone())
+fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {
+    request.items.iter().flat_map(|it| it.command.names()).filter_map(|name| match name {
+        Name::Member(member) => Some((request.program, request.unit, member)),
+        Name::House(_) => None,
+    })
 }
 
-fn member(request: &Request) -> MemberKey {
-    let member = match &request.command {
-        Command::Earn { event, .. } => event.member.clone(),
-        Command::Redeem { member, .. } => MemberRef::Id(*member),
-    };
-    (request.program, member)
-}
-
-fn house(request: &Request) -> HouseKey {
-    match &request.command {
-        Command::Earn { .. } => (request.program, AccountKind::Issuance, None),
-        Command::Redeem { partner, .. } => (request.program, AccountKind::Settlement, Some(partner.clone())),
-    }
-}
-
+/// Makes the accounts of all members known to the directory, so far as there are such members, and gives those whom it
+/// enrolled: they are not in the directory, since this batch may yet be rolled back.
 async fn resolve_members(
     conn: &mut PgConnection,
-    context: &Context,
+    context: &mut Context,
     requests: &[&Request],
-) -> Result<HashMap<MemberKey, Identity>, StoreError> {
-    let wanted: Vec<MemberKey> =
-        requests.iter().map(|it| member(it)).collect::<HashSet<_>>().into_iter().collect();
-    let found = accounts::member_accounts(conn, &context.keyring, &wanted).await?;
-    let strangers: Vec<&Request> = requests
+    keys: &[OutcomeKey],
+) -> Result<HashMap<MemberKey, Arc<Identity>>, StoreError> {
+    let strangers = |directory: &Directory| -> Vec<MemberKey> {
+        let named: HashSet<MemberKey> = requests.iter().flat_map(|it| member_keys(it)).collect();
+        named.into_iter().filter(|it| !directory.knows(it)).collect()
+    };
+    let wanted = strangers(&context.directory);
+    if wanted.is_empty() {
+        return Ok(HashMap::new());
+    }
+    context.directory.keep(accounts::member_accounts(conn, &context.keyring, &wanted).await?);
+    let newcomers: Vec<(&Request, &OutcomeKey)> = requests
         .iter()
         .copied()
-        .filter(|it| context.programs[&it.program].enrols && !found.contains_key(&member(it)))
-        .filter(|it| matches!(it.command, Command::Earn { .. }))
+        .zip(keys)
+        .filter(|(request, _)| enrols(&context.directory, request))
+        .filter(|(request, _)| member_keys(request).any(|it| !context.directory.knows(&it)))
         .collect();
-    if strangers.is_empty() {
-        return Ok(found);
+    if newcomers.is_empty() {
+        return Ok(HashMap::new());
     }
-    // Only an event that will be posted enrols: not one of a known key, and not one ahead of the clock.
-    let keys: Vec<OutcomeKey> = strangers.iter().map(|it| key(it)).collect();
-    let known = outcomes::remembered(conn, &keys).await?;
+    // Only a request that will be posted enrols: not one of a known key, and not one ahead of the clock.
+    let asked: Vec<OutcomeKey> = newcomers.iter().map(|it| it.1.clone()).collect();
+    let known = outcomes::remembered(conn, &asked).await?;
     let now_us = log_head::clock_us(conn).await?;
-    let enrolled: BTreeSet<MemberKey> = strangers
+    let enrolled: BTreeSet<MemberKey> = newcomers
         .into_iter()
-        .filter(|it| !known.contains_key(&key(it)) && !is_ahead_of(it, now_us))
-        .map(member)
+        .filter(|(request, key)| !known.contains_key(*key) && !is_ahead(request, now_us))
+        .flat_map(|(request, _)| member_keys(request))
+        .filter(|it| !context.directory.knows(it))
         .collect();
     if enrolled.is_empty() {
-        return Ok(found);
+        return Ok(HashMap::new());
     }
     accounts::enrol(conn, &context.keyring, &enrolled).await?;
-    accounts::member_accounts(conn, &context.keyring, &wanted).await
+    let enrolled: Vec<MemberKey> = enrolled.into_iter().collect();
+    accounts::member_accounts(conn, &context.keyring, &enrolled).await
 }
 
-fn is_ahead_of(request: &Request, now_us: i64) -> bool {
-    matches!(&request.command, Command::Earn { event, .. } if ledger::is_ahead(event, now_us))
+/// Whether the request enrols whom it names: events and imports do, where the program says so.
+fn enrols(directory: &Directory, request: &Request) -> bool {
+    let enrols = directory.program(request.program).is_some_and(|it| it.program.enrols);
+    let brings = |command: &Command| matches!(command, Command::Earn { .. } | Command::Import { .. });
+    enrols && !request.dry_run && request.items.iter().all(|it| brings(&it.command))
 }
 
-async fn resolve_houses(
-    conn: &mut PgConnection,
-    context: &Context,
-    requests: &[&Request],
-) -> Result<HashMap<HouseKey, Identity>, StoreError> {
-    let wanted: Vec<HouseKey> =
-        requests.iter().map(|it| house(it)).collect::<HashSet<_>>().into_iter().collect();
-    let found = accounts::house_accounts(conn, &context.keyring, &wanted).await?;
-    // A partner may be unknown; a program's own accounts may not.
-    match wanted.iter().find(|it| it.1 != AccountKind::Settlement && !found.contains_key(it)) {
-        Some((program, kind, _)) => {
-            Err(StoreError::Damaged(format!("program {program} has no {kind:?} account")))
+fn is_ahead(request: &Request, now_us: i64) -> bool {
+    let ahead =
+        |command: &Command| matches!(command, Command::Earn { event, .. } if ledger::is_ahead(event, now_us));
+    request.items.iter().any(|it| ahead(&it.command))
+}
+
+/// What the decisions of a batch are about.
+#[derive(Default)]
+pub(crate) struct Scene {
+    books: Books,
+    /// Everyone who is brought in.
+    identities: HashMap<Uuid, Arc<Identity>>,
+    /// The members' accounts among them, which are locked.
+    members: HashMap<i64, Arc<Identity>>,
+    states: Vec<State>,
+    originals: HashMap<PostingKey, ledger::Original>,
+    /// Each account's last entry, which its next one names.
+    last: HashMap<Uuid, (u64, Hash)>,
+    /// The houses that reservations and originals name.
+    houses: HashSet<Uuid>,
+}
+
+impl Scene {
+    async fn find_originals(
+        &mut self,
+        conn: &mut PgConnection,
+        context: &Context,
+        requests: &[&Request],
+    ) -> Result<(), StoreError> {
+        let named = requests.iter().flat_map(|request| {
+            request.items.iter().filter_map(|it| Some((request.program, it.command.original()?)))
+        });
+        let wanted: Vec<PostingKey> = named.collect::<HashSet<_>>().into_iter().collect();
+        if wanted.is_empty() {
+            return Ok(());
         }
-        None => Ok(found),
+        for (key, found) in originals::originals(conn, &context.keyring, &wanted).await? {
+            self.houses.extend(found.original.house);
+            self.bring_in(found.member);
+            self.originals.insert(key, found.original);
+        }
+        Ok(())
+    }
+
+    /// The accounts of a sweep, which knows them by their ids.
+    async fn find_settled(
+        &mut self,
+        conn: &mut PgConnection,
+        context: &Context,
+        requests: &[&Request],
+    ) -> Result<(), StoreError> {
+        let named = requests.iter().flat_map(|it| &it.items).filter_map(|it| match it.command {
+            Command::Settle { account } => Some(account),
+            _ => None,
+        });
+        let wanted: Vec<Uuid> = named.collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        for identity in accounts::accounts_by_id(conn, &context.keyring, &wanted).await? {
+            self.bring_in(identity);
+        }
+        Ok(())
+    }
+
+    fn find_members(
+        &mut self,
+        context: &Context,
+        requests: &[&Request],
+        enrolled: &HashMap<MemberKey, Arc<Identity>>,
+    ) {
+        for key in requests.iter().flat_map(|it| member_keys(it)) {
+            if let Some(identity) = context.directory.member(&key).or_else(|| enrolled.get(&key)) {
+                self.bring_in(identity.clone());
+                let (program, unit, member) = key;
+                self.books.name(program, unit, Name::Member(member), identity.id);
+            }
+        }
+    }
+
+    fn bring_in(&mut self, identity: Arc<Identity>) {
+        self.identities.insert(identity.id, identity.clone());
+        if identity.kind == AccountKind::Member {
+            self.members.insert(identity.account_id, identity);
+        }
+    }
+
+    async fn lock_members(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        if !self.members.is_empty() {
+            self.states = accounts::lock_balances(conn, &self.members).await?;
+        }
+        Ok(())
+    }
+
+    async fn read_lots(&mut self, conn: &mut PgConnection, context: &Context) -> Result<(), StoreError> {
+        if self.states.is_empty() {
+            return Ok(());
+        }
+        let numbers: Vec<i64> = self.members.keys().copied().collect();
+        let mut by_id: HashMap<Uuid, State> =
+            std::mem::take(&mut self.states).into_iter().map(|it| (it.account.id, it)).collect();
+        let account = |by_id: &mut HashMap<Uuid, State>, number: i64| -> Result<Uuid, StoreError> {
+            let id = self.members[&number].id;
+            if by_id.contains_key(&id) {
+                Ok(id)
+            } else {
+                Err(StoreError::Damaged(format!("account {number} has no balance")))
+            }
+        };
+        for (number, lot, balances) in lots::open_lots(conn, &numbers).await? {
+            let id = account(&mut by_id, number)?;
+            by_id.get_mut(&id).expect("it is there").account.lots.insert(lot, balances);
+        }
+        let reserved =
+            by_id.values().filter(|it| it.account.balances.held != 0 || it.account.balances.pending != 0);
+        let reserved: Vec<i64> = reserved.map(|it| self.identities[&it.account.id].account_id).collect();
+        if !reserved.is_empty() {
+            let house = |number| Some(context.directory.house_numbered(number)?.id);
+            for (number, posting, reservation) in lots::open_reservations(conn, &reserved, house).await? {
+                let id = account(&mut by_id, number)?;
+                self.houses.insert(reservation.house);
+                by_id.get_mut(&id).expect("it is there").account.reservations.insert(posting, reservation);
+            }
+        }
+        for state in by_id.into_values() {
+            self.insert(state);
+        }
+        Ok(())
+    }
+
+    async fn read_reversed(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        if self.originals.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<PostingKey> = self.originals.keys().copied().collect();
+        for (key, points) in originals::reversed(conn, &keys).await? {
+            self.originals.get_mut(&key).expect("it was asked for").reversed = points;
+        }
+        for ((program, id), original) in std::mem::take(&mut self.originals) {
+            self.books.recall(program, id, original);
+        }
+        Ok(())
+    }
+
+    /// The house accounts that the requests name or may touch. The head's lock is held: they do not change.
+    async fn read_houses(
+        &mut self,
+        conn: &mut PgConnection,
+        context: &Context,
+        requests: &[&Request],
+    ) -> Result<(), StoreError> {
+        let mut wanted = HashMap::new();
+        let mut want = |identity: &Arc<Identity>| {
+            wanted.insert(identity.account_id, identity.clone());
+        };
+        let units: BTreeSet<u16> =
+            self.identities.values().map(|it| it.unit).chain(requests.iter().map(|it| it.unit)).collect();
+        for request in requests {
+            let settled =
+                context.directory.program(request.program).expect("the programs were looked at first");
+            let named = request.items.iter().flat_map(|it| it.command.names());
+            let named = named.filter_map(|it| if let Name::House(house) = it { Some(house) } else { None });
+            for house in named {
+                if let Some(identity) = settled.house(request.unit, &house) {
+                    self.books.name(request.program, request.unit, Name::House(house), identity.id);
+                    want(identity);
+                }
+            }
+            // Whatever is asked, something may have expired.
+            for unit in &units {
+                if let Some(identity) = settled.house(*unit, &House::Breakage) {
+                    self.books.name(request.program, *unit, Name::House(House::Breakage), identity.id);
+                    want(identity);
+                }
+            }
+        }
+        for id in &self.houses {
+            let identity = context.directory.house(*id);
+            want(identity.ok_or_else(|| StoreError::Damaged(format!("there is no house account {id}")))?);
+        }
+        for state in accounts::read_balances(conn, &wanted).await? {
+            self.insert(state);
+        }
+        self.identities.extend(wanted.into_values().map(|it| (it.id, it)));
+        Ok(())
+    }
+
+    fn insert(&mut self, state: State) {
+        if let Some(last) = state.last {
+            self.last.insert(state.account.id, last);
+        }
+        self.books.insert(state.account);
     }
 }
 
 /// A batch under its locks.
 struct Batch<'a> {
-    context: &'a Context,
-    books: Books,
+    directory: &'a Directory,
+    scene: Scene,
     rows: Rows,
     now_us: i64,
     next_leaf: u64,
+    /// The lots that moved.
+    moved: BTreeSet<(Uuid, Lot)>,
+    /// The reservations that were begun, changed or ended, with their accounts.
+    reserved: HashMap<Uuid, Uuid>,
 }
 
 impl Batch<'_> {
-    fn decide(
+    fn answer(
         &mut self,
         request: &Request,
-        members: &HashMap<MemberKey, Identity>,
-        houses: &HashMap<HouseKey, Identity>,
-    ) -> Outcome {
-        if is_ahead_of(request, self.now_us) {
-            return Outcome::Refused(Refusal::InFuture);
-        }
-        let Some(member) = members.get(&member(request)) else {
-            return Outcome::Refused(Refusal::MemberUnknown);
+        key: OutcomeKey,
+        known: &mut HashMap<OutcomeKey, Remembered>,
+    ) -> Answer {
+        let log_size = self.next_leaf;
+        let (outcome, replayed) = match known.get(&key) {
+            Some(it) => {
+                let fingerprint = request.fingerprint();
+                if it.fingerprint == fingerprint {
+                    (it.outcome.clone(), true)
+                } else {
+                    let differs = it.fingerprint.differences(&fingerprint);
+                    (Err(Refused { item: 0, refusal: Refusal::KeyReused { differs } }), false)
+                }
+            }
+            None => {
+                let outcome = self.decide(request);
+                if is_kept(request, &outcome) {
+                    let fingerprint = request.fingerprint();
+                    self.rows.remember(request, &fingerprint, &outcome, self.now_us, &self.scene.identities);
+                    known.insert(key, Remembered { fingerprint, outcome: outcome.clone() });
+                }
+                (outcome, false)
+            }
         };
-        let Some(house) = houses.get(&house(request)) else {
-            return Outcome::Refused(Refusal::PartnerUnknown);
-        };
-        let parties = Parties { member: member.id, house: house.id };
-        match self.books.decide(&request.command, parties, self.now_us) {
-            Ok(posting) => self.post(request, &posting, [member, house]),
-            Err(refusal) => Outcome::Refused(refusal),
+        Answer { outcome, replayed, recorded_at_us: self.now_us, log_size }
+    }
+
+    fn decide(&mut self, request: &Request) -> Result<Vec<Accepted>, Refused> {
+        let settled = self.directory.program(request.program).expect("the programs were looked at first");
+        if settled.house(request.unit, &House::Issuance).is_none() {
+            return Err(Refused { item: 0, refusal: Refusal::UnitUnknown });
         }
+        let now = settled.terms.moment(self.now_us);
+        let decision = self.scene.books.decide(request, &settled.terms, now);
+        let first = self.next_leaf;
+        if !request.dry_run {
+            for posting in &decision.postings {
+                self.post(request, settled, posting);
+            }
+        }
+        let accepted = |done: ledger::Done| {
+            let posting = decision.postings.get(done.posting);
+            let entry =
+                posting.and_then(|it| it.entries().iter().find(|entry| entry.account == done.account));
+            Accepted {
+                posting_id: posting.map(|it| it.id).unwrap_or_default(),
+                leaf_index: first + done.posting as u64,
+                points: done.points,
+                account: done.account,
+                after: entry.map(|it| it.after).unwrap_or_default(),
+                version: entry.map_or(0, |it| it.sequence),
+                lots: entry.map(|it| it.lots.clone()).unwrap_or_default(),
+            }
+        };
+        decision.result.map(|done| done.into_iter().map(accepted).collect())
     }
 
     /// Gives the posting its leaf: commitments of all parts, and the rows that say the same.
-    fn post(
-        &mut self,
-        request: &Request,
-        posting: &ledger::Posting<Uuid>,
-        parties: [&Identity; 2],
-    ) -> Outcome {
+    fn post(&mut self, request: &Request, settled: &Settled, posting: &Posting) {
         let leaf_index = self.next_leaf;
         self.next_leaf += 1;
-        let program = &self.context.programs[&request.program];
-        let posting_id = request.posting_id.into_bytes();
-        let salt_of = |part| salt(&program.secret, &posting_id, part);
-        let header = self.header(request, posting, program.id, &salt_of(SaltPart::Event));
-        let entries = self.books.leaf_entries(posting);
-        let mut commitments = Commitments {
-            header: header.commitment(&salt_of(SaltPart::Header)),
-            details: request.details.commitment(&salt_of(SaltPart::Details)),
-            body: None,
-            entries: Vec::with_capacity(entries.len()),
-        };
-        let mut available = 0;
-        for (ordinal, entry) in entries.iter().enumerate() {
-            let identity = parties.into_iter().find(|it| it.id.into_bytes() == entry.account);
-            let identity = identity.expect("a posting is between its parties");
-            let commitment = entry.commitment(&salt(&identity.secret, &posting_id, SaltPart::Entry));
-            if identity.kind == AccountKind::Member {
-                available = entry.after.available;
+        let item = posting.item.map(|at| &request.items[at]);
+        let secret = &settled.program.secret;
+        let posting_id = posting.id.into_bytes();
+        let salt_of = |part| salt(secret, &posting_id, part);
+        let (rule_set_hash, event_hash) = match item.map(|it| &it.command) {
+            Some(Command::Earn { rule_set_hash, payload, .. }) => {
+                (*rule_set_hash, proof::event_hash(&salt_of(SaltPart::Event), payload))
             }
-            self.rows.entry(leaf_index, ordinal, identity.account_id, entry, &commitment);
-            self.books.apply(entry, leaf_index, commitment);
-            commitments.entries.push(commitment);
-        }
-        self.rows.leaf(leaf_index, LeafKind::Posting, &commitments.commitment());
-        self.rows.posting(leaf_index, request.program, &header, &request.details, &commitments);
-        if let Command::Earn { payload, .. } = &request.command {
-            self.rows.event(leaf_index, payload);
-        }
-        let points = match &request.command {
-            Command::Earn { points, .. } | Command::Redeem { points, .. } => points.get(),
+            _ => Default::default(),
         };
-        Outcome::Accepted { posting_id: request.posting_id, leaf_index, points, available }
-    }
-
-    fn header(
-        &self,
-        request: &Request,
-        posting: &ledger::Posting<Uuid>,
-        program: Uuid,
-        event_salt: &Hash,
-    ) -> Header {
-        let (effective_at_us, rule_set_hash, event_hash) = match &request.command {
-            Command::Earn { event, payload, rule_set_hash, .. } => {
-                (event.timestamp_us.min(self.now_us), *rule_set_hash, proof::event_hash(event_salt, payload))
-            }
-            Command::Redeem { .. } => (self.now_us, Hash::default(), Hash::default()),
-        };
-        Header {
-            posting_id: request.posting_id.into_bytes(),
+        let header = Header {
+            posting_id,
             posting_kind: posting.kind(),
-            program: program.into_bytes(),
+            program: settled.program.id.into_bytes(),
             recorded_at_us: self.now_us,
-            effective_at_us,
+            effective_at_us: posting.effective_at_us,
             rule_set_hash,
             event_hash,
-            reverses: Default::default(),
+            reverses: posting.reverses.unwrap_or_default().into_bytes(),
+        };
+        let details = item.map(|it| it.details.clone()).unwrap_or_default();
+        let body = posting.withdrawal.clone().map(Body::Withdrawal);
+        let kind = if body.is_some() { LeafKind::Withdrawal } else { LeafKind::Posting };
+        let mut commitments = Commitments {
+            header: header.commitment(&salt_of(SaltPart::Header)),
+            details: details.commitment(&salt_of(SaltPart::Details)),
+            body: body.as_ref().map(|it| it.commitment(&salt_of(SaltPart::Body))),
+            entries: Vec::with_capacity(posting.entries().len()),
+        };
+        for (ordinal, entry) in posting.entries().iter().enumerate() {
+            let identity = &self.scene.identities[&entry.account];
+            let lots = LotMovement::encode_all(&entry.lots);
+            let last = self.scene.last.get(&entry.account);
+            let leaf_entry = proof::Entry {
+                account: entry.account.into_bytes(),
+                unit: entry.unit,
+                sequence: entry.sequence,
+                change: entry.change,
+                after: entry.after,
+                lots_digest: lots_digest(&lots),
+                previous_leaf_index: last.map_or(NO_LEAF, |it| it.0),
+                previous_commitment: last.map_or(Hash::default(), |it| it.1),
+            };
+            let commitment = leaf_entry.commitment(&salt(&identity.secret, &posting_id, SaltPart::Entry));
+            self.rows.entry(leaf_index, ordinal, identity.account_id, &leaf_entry, lots, &commitment);
+            self.moved
+                .extend(entry.lots.iter().filter_map(|it| Some((entry.account, Lot::from_id(&it.lot)?))));
+            self.scene.last.insert(entry.account, (leaf_index, commitment));
+            commitments.entries.push(commitment);
+        }
+        self.rows.leaf(leaf_index, kind, &commitments.commitment());
+        self.rows.posting(
+            leaf_index,
+            request.program,
+            &header,
+            &details,
+            &commitments,
+            posting,
+            body.as_ref(),
+        );
+        if let Some(Command::Earn { payload, remainder, .. }) = item.map(|it| &it.command) {
+            self.rows.event(leaf_index, payload, remainder);
+        }
+        let begun = [PostingKind::HOLD, PostingKind::EARN].contains(&posting.kind()).then_some(posting.id);
+        let ended = posting.reverses.filter(|_| posting.kind() == PostingKind::CANCEL);
+        let reservations = begun.into_iter().chain(ended).chain(posting.follows);
+        for entry in posting.entries().iter().filter(|it| it.change.held != 0 || it.change.pending != 0) {
+            self.reserved.extend(reservations.clone().map(|it| (it, entry.account)));
+        }
+        if let (PostingKind::EXTEND, Some(hold), [entry]) =
+            (posting.kind(), posting.follows, posting.entries())
+        {
+            self.reserved.insert(hold, entry.account);
         }
     }
+
+    /// Everything that the decisions changed, as it stands after the last of them.
+    fn take_changes(&mut self) {
+        let books = &self.scene.books;
+        for account in books.changed() {
+            let identity = &self.scene.identities[&account.id];
+            self.rows.balance(identity.account_id, account, self.scene.last.get(&account.id));
+        }
+        for (id, lot) in &self.moved {
+            self.rows.lots.push(self.scene.identities[id].account_id, lot, books.account(*id).lots.get(lot));
+        }
+        for (posting, id) in &self.reserved {
+            let open = match books.account(*id).reservations.get(posting) {
+                Some(reservation) => {
+                    let house = &self.scene.identities[&reservation.house];
+                    Some((self.scene.identities[id].account_id, house.account_id, reservation.clone()))
+                }
+                None => None,
+            };
+            self.rows.reservations.insert(*posting, open);
+        }
+    }
+}
+
+/// Whether an outcome is kept with its key: not of what nobody asked for or only asked about, and not where it is
+/// decided anew each time.
+fn is_kept(request: &Request, outcome: &Result<Vec<Accepted>, Refused>) -> bool {
+    let settles = request.items.iter().any(|it| matches!(it.command, Command::Settle { .. }));
+    let remembered = outcome.as_ref().map_or_else(|it| it.refusal.row().is_some(), |_| true);
+    remembered && !request.dry_run && !settles
 }

@@ -79,6 +79,7 @@ struct LeafRow {
     commitment: Vec<u8>,
     header_commitment: Option<Vec<u8>>,
     details_commitment: Option<Vec<u8>>,
+    body_commitment: Option<Vec<u8>>,
 }
 
 /// Recomputes the books up to the log's size of now: amounts, order, commitments and the tree. Takes a connection to
@@ -171,7 +172,7 @@ fn ensure(holds: bool, problem: impl FnOnce() -> String) -> Result<(), StoreErro
 
 async fn leaves_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result<Vec<LeafRow>, StoreError> {
     let rows = sqlx::query_as(
-        "select leaf_index, leaf.kind, leaf.commitment, header_commitment, details_commitment
+        "select leaf_index, leaf.kind, leaf.commitment, header_commitment, details_commitment, body_commitment
          from leaf
          left join posting using (leaf_index)
          where leaf_index >= $1
@@ -237,11 +238,12 @@ fn rehash(leaf: &LeafRow, entries: Vec<Hash>, log_id: Hash) -> Result<[u8; proof
     let kind =
         u8::try_from(leaf.kind).ok().and_then(LeafKind::from_u8).ok_or_else(|| at("its kind is unknown"))?;
     let commitment = hash(&leaf.commitment)?;
-    if kind == LeafKind::Posting {
+    if [LeafKind::Posting, LeafKind::Withdrawal].contains(&kind) {
         let (Some(header), Some(details)) = (&leaf.header_commitment, &leaf.details_commitment) else {
             return Err(at("it has no posting"));
         };
-        let parts = Commitments { header: hash(header)?, details: hash(details)?, body: None, entries };
+        let body = leaf.body_commitment.as_deref().map(hash).transpose()?;
+        let parts = Commitments { header: hash(header)?, details: hash(details)?, body, entries };
         if parts.commitment() != commitment {
             return Err(at("its commitment is not that of its parts"));
         }

@@ -3,7 +3,6 @@
 //! There is no timer. A batch is what arrived during the last commit: under little load that is one request, under
 //! much load hundreds, and the speed comes from there.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use ledger::Request;
@@ -12,10 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::batch::{self, Answer, BatchError, Context};
+use crate::directory::Directory;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::log_head::LogIdentity;
-use crate::programs;
 
 /// How many requests are committed together at most.
 const BATCH_MAX: usize = 1000;
@@ -60,9 +59,8 @@ impl Committer {
         log: &LogIdentity,
         keyring: Keyring,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let programs = programs::programs(&mut *pool.acquire().await?, &keyring).await?;
-        let programs: HashMap<_, _> = programs.into_iter().map(|it| (it.program_id, it)).collect();
-        let context = Context { log_id: log.log_id, keyring, programs };
+        let directory = Directory::read(&mut *pool.acquire().await?, &keyring).await?;
+        let context = Context { log_id: log.log_id, keyring, directory };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let task = tokio::spawn(run(pool, context, jobs));
         Ok((Self { queue }, task))
@@ -80,17 +78,17 @@ impl Committer {
     }
 }
 
-async fn run(pool: PgPool, context: Context, mut jobs: mpsc::Receiver<Job>) {
+async fn run(pool: PgPool, mut context: Context, mut jobs: mpsc::Receiver<Job>) {
     let mut waiting = Vec::with_capacity(BATCH_MAX);
     while jobs.recv_many(&mut waiting, BATCH_MAX).await != 0 {
         metrics::gauge!("daftari_commit_queue_depth").set(jobs.len() as f64);
-        commit_all(&pool, &context, std::mem::take(&mut waiting)).await;
+        commit_all(&pool, &mut context, std::mem::take(&mut waiting)).await;
     }
 }
 
 /// Commits these jobs. Where the database refuses them together, they are tried in halves, in order, until the one
 /// that it refuses stands alone.
-async fn commit_all(pool: &PgPool, context: &Context, jobs: Vec<Job>) {
+async fn commit_all(pool: &PgPool, context: &mut Context, jobs: Vec<Job>) {
     let mut rest = vec![jobs];
     while let Some(mut jobs) = rest.pop() {
         match commit_once(pool, context, &jobs).await {
@@ -125,13 +123,17 @@ enum Failure {
     Gone(StoreError),
 }
 
-async fn commit_once(pool: &PgPool, context: &Context, jobs: &[Job]) -> Result<Vec<Answer>, Failure> {
+async fn commit_once(pool: &PgPool, context: &mut Context, jobs: &[Job]) -> Result<Vec<Answer>, Failure> {
     let requests: Vec<&Request> = jobs.iter().map(|it| &it.request).collect();
     let mut tries = 0;
     loop {
         let started = Instant::now();
         let mut conn = pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
         match batch::commit(&mut conn, context, &requests).await {
+            Err(BatchError::RolledBack(StoreError::Outdated)) => {
+                let read = Directory::read(&mut conn, &context.keyring).await;
+                context.directory = read.map_err(Failure::Gone)?;
+            }
             Ok(answers) => {
                 observe(&answers, started);
                 return Ok(answers);
@@ -166,8 +168,10 @@ fn answer_all(jobs: Vec<Job>, error: SubmitError) {
 fn observe(answers: &[Answer], started: Instant) {
     let posted = answers
         .iter()
-        .filter(|it| !it.replayed && matches!(it.outcome, ledger::Outcome::Accepted { .. }))
-        .count();
+        .filter(|it| !it.replayed)
+        .filter_map(|it| it.outcome.as_ref().ok())
+        .map(Vec::len)
+        .sum::<usize>();
     metrics::counter!("daftari_postings_total").increment(posted as u64);
     metrics::histogram!("daftari_commit_batch_size").record(answers.len() as f64);
     metrics::histogram!("daftari_commit_seconds").record(started.elapsed().as_secs_f64());

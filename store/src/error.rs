@@ -22,6 +22,9 @@ pub enum StoreError {
     /// What was read cannot have been written by us: we no longer know our own state.
     #[error("the books are damaged: {0}")]
     Damaged(String),
+    /// An operator has changed a program since this process read it: it is to be read again.
+    #[error("a program was changed meanwhile")]
+    Outdated,
     /// A secret was wrapped by another key than the one given.
     #[error("a secret does not open with this wrapping key: give the key that it was wrapped with")]
     WrongWrappingKey,

@@ -25,6 +25,7 @@ struct LeafRow {
     commitment: Vec<u8>,
     header_commitment: Option<Vec<u8>>,
     details_commitment: Option<Vec<u8>>,
+    body_commitment: Option<Vec<u8>>,
 }
 
 /// The leaves from this index on, in order and without holes, at most so many.
@@ -37,7 +38,7 @@ pub async fn leaves(
     limit: u32,
 ) -> Result<Vec<StoredLeaf>, StoreError> {
     let rows: Vec<LeafRow> = sqlx::query_as(
-        "select leaf_index, leaf.kind, leaf.commitment, header_commitment, details_commitment
+        "select leaf_index, leaf.kind, leaf.commitment, header_commitment, details_commitment, body_commitment
          from leaf
          left join posting using (leaf_index)
          where leaf_index >= $1 and leaf_index < $1 + $2
@@ -102,7 +103,7 @@ impl LeafRow {
             parts: Commitments {
                 header: hash(header)?,
                 details: hash(details)?,
-                body: None,
+                body: self.body_commitment.map(hash).transpose()?,
                 entries: entries.into_iter().map(hash).collect::<Result<_, _>>()?,
             },
         })

@@ -9,10 +9,13 @@ mod check;
 mod checkpoints;
 mod committer;
 mod credentials;
+mod directory;
 mod error;
 mod keyring;
 mod leaves;
 mod log_head;
+mod lots;
+mod originals;
 mod outcomes;
 mod pool;
 mod postings;
@@ -29,7 +32,7 @@ pub use anchors::{
     forget_anchors_beyond, forget_place, latest_anchor, latest_anchor_age_ms, open_attempts, record_anchor,
     record_attempt_state, record_sending, store_attempt,
 };
-pub use balances::{MemberBalance, member_balance};
+pub use balances::{MemberBalance, Reader, member_id};
 pub use batch::Answer;
 pub use check::{BooksReport, check_books, check_books_opened};
 pub use checkpoints::{
@@ -41,10 +44,13 @@ pub use error::StoreError;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
 pub use log_head::{LogIdentity, ensure_log, log_identity, log_size};
-pub use outcomes::remembered_outcome;
+pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};
-pub use programs::{Program, ProgramSpec, ensure_partner, ensure_program, program_named, rule_set};
+pub use programs::{
+    FundSpec, Program, ProgramSpec, add_policy, close_period, ensure_fund, ensure_partner, ensure_program,
+    ensure_unit, program_named, rule_set, terms,
+};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};

@@ -18,6 +18,8 @@ pub struct LogIdentity {
 pub(crate) struct LogHead {
     /// The next leaf's index.
     pub(crate) size: i64,
+    /// Grows with each change of what an operator settles.
+    pub(crate) epoch: i64,
     /// The time to record: the database's clock, or the last recorded time where the clock is behind it.
     pub(crate) now_us: i64,
 }
@@ -45,7 +47,7 @@ pub async fn ensure_log(conn: &mut PgConnection, log: &LogIdentity) -> Result<()
 /// Locks the head: from here to the commit, nobody else appends.
 pub(crate) async fn lock(conn: &mut PgConnection, log_id: &proof::Hash) -> Result<LogHead, StoreError> {
     let head = sqlx::query_as(
-        "select size, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
+        "select size, epoch, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
          from log_head
          where log_id = $1
          for no key update",
@@ -54,6 +56,12 @@ pub(crate) async fn lock(conn: &mut PgConnection, log_id: &proof::Hash) -> Resul
     .fetch_one(conn)
     .await?;
     Ok(head)
+}
+
+/// Says that what an operator settles has changed: whoever decides reads it again first.
+pub(crate) async fn raise_epoch(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("update log_head set epoch = epoch + 1").execute(conn).await?;
+    Ok(())
 }
 
 /// The database's clock, in microseconds since 1970.

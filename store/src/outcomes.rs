@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use ledger::{Fingerprint, Outcome, Refusal};
+use ledger::{Fingerprint, Refusal, RefusalRow, Refused, Request};
+use proof::{Balances, LotMovement};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -11,22 +12,47 @@ use crate::error::StoreError;
 /// A key with whom it belongs to.
 pub(crate) type OutcomeKey = (i16, String, String);
 
+/// An item that was posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The posting.
+    pub posting_id: Uuid,
+    /// Its leaf.
+    pub leaf_index: u64,
+    /// How much moved.
+    pub points: i64,
+    /// The account that the rest tells of: the member's, or a fund's.
+    pub account: Uuid,
+    /// What it came to.
+    pub after: Balances,
+    /// Its version then.
+    pub version: u64,
+    /// Which of its lots changed.
+    pub lots: Vec<LotMovement>,
+}
+
 /// What is remembered under a key.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Remembered {
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: Result<Vec<Accepted>, Refused>,
 }
 
 #[derive(FromRow)]
 struct Row {
     ordinal: i64,
     fingerprint: Vec<u8>,
-    posting_id: Option<Uuid>,
     leaf_index: Option<i64>,
     refusal: Option<i16>,
+    item: i16,
     points: i64,
     available: i64,
+    account_id: Option<i64>,
+    rest: Option<Vec<u8>>,
+}
+
+pub(crate) fn key(request: &Request) -> OutcomeKey {
+    (request.program, request.source.clone(), request.key.clone())
 }
 
 /// What is remembered under these keys. Asked after the account locks, so that a retry waits for its twin.
@@ -35,16 +61,20 @@ pub(crate) async fn remembered(
     keys: &[OutcomeKey],
 ) -> Result<HashMap<OutcomeKey, Remembered>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select wanted.ordinal, fingerprint, posting_id, leaf_index, refusal, points, available
+        "select wanted.ordinal, fingerprint, leaf_index, refusal, item, points, available, account_id, rest
          from unnest($1::smallint[], $2::text[], $3::text[]) with ordinality as wanted (program_id, source, key, ordinal)
          join outcome using (program_id, source, key)",
     )
     .bind(keys.iter().map(|it| it.0).collect::<Vec<_>>())
     .bind(keys.iter().map(|it| it.1.as_str()).collect::<Vec<_>>())
     .bind(keys.iter().map(|it| it.2.as_str()).collect::<Vec<_>>())
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.into_iter().map(|row| Ok((keys[row.ordinal as usize - 1].clone(), remember(row)?))).collect()
+    let mut known = HashMap::with_capacity(rows.len());
+    for row in rows {
+        known.insert(keys[row.ordinal as usize - 1].clone(), row.read(conn).await?);
+    }
+    Ok(known)
 }
 
 /// What is remembered under one key: the fingerprint of what was asked, and what came of it.
@@ -53,25 +83,100 @@ pub async fn remembered_outcome(
     program_id: i16,
     source: &str,
     key: &str,
-) -> Result<Option<(Fingerprint, Outcome)>, StoreError> {
+) -> Result<Option<(Fingerprint, Result<Vec<Accepted>, Refused>)>, StoreError> {
     let known = remembered(conn, &[(program_id, source.to_owned(), key.to_owned())]).await?;
     Ok(known.into_values().next().map(|it| (it.fingerprint, it.outcome)))
 }
 
-fn remember(row: Row) -> Result<Remembered, StoreError> {
-    let damaged = || StoreError::Damaged("an outcome that is neither accepted nor refused".to_owned());
-    let outcome = match (row.posting_id, row.leaf_index, row.refusal) {
-        (Some(posting_id), Some(leaf_index), None) => Outcome::Accepted {
-            posting_id,
-            leaf_index: leaf_index as u64,
-            points: row.points,
-            available: row.available,
-        },
-        (None, None, Some(code)) => {
-            Outcome::Refused(Refusal::recall(code, row.available, row.points).ok_or_else(damaged)?)
-        }
-        _ => return Err(damaged()),
-    };
-    let fingerprint = row.fingerprint.try_into().map_err(|_| damaged())?;
-    Ok(Remembered { fingerprint, outcome })
+impl Row {
+    async fn read(self, conn: &mut PgConnection) -> Result<Remembered, StoreError> {
+        let damaged = || StoreError::Damaged("an outcome that is neither accepted nor refused".to_owned());
+        let fingerprint = Fingerprint(self.fingerprint.try_into().map_err(|_| damaged())?);
+        let outcome = match (self.leaf_index, self.account_id, self.refusal) {
+            (Some(leaf_index), Some(account_id), None) => {
+                let rest = self.rest.map_or(Ok(vec![]), |it| decode_rest(&it).ok_or_else(damaged))?;
+                let items: Vec<ItemRow> =
+                    [[leaf_index, account_id, self.points]].into_iter().chain(rest).collect();
+                Ok(accepted(conn, &items).await?)
+            }
+            (None, None, Some(code)) => {
+                let row = RefusalRow { code, available: self.available, required: self.points };
+                let refusal = Refusal::recall(row).ok_or_else(damaged)?;
+                Err(Refused { item: self.item as u16, refusal })
+            }
+            _ => return Err(damaged()),
+        };
+        Ok(Remembered { fingerprint, outcome })
+    }
+}
+
+#[derive(FromRow)]
+struct AcceptedRow {
+    posting_id: Uuid,
+    leaf_index: i64,
+    points: i64,
+    account: Uuid,
+    sequence: Option<i64>,
+    available_after: Option<i64>,
+    held_after: Option<i64>,
+    pending_after: Option<i64>,
+    lots: Option<Vec<u8>>,
+}
+
+/// What was answered of these items, rebuilt from their entries.
+async fn accepted(conn: &mut PgConnection, items: &[ItemRow]) -> Result<Vec<Accepted>, StoreError> {
+    let rows: Vec<AcceptedRow> = sqlx::query_as(
+        "select posting.posting_id, posting.leaf_index, item.points, account.id as account,
+             entry.sequence, entry.available_after, entry.held_after, entry.pending_after, entry.lots
+         from unnest($1::bigint[], $2::bigint[], $3::bigint[])
+             with ordinality as item (leaf_index, account_id, points, ordinal)
+         join posting using (leaf_index)
+         join account using (account_id)
+         left join entry on entry.leaf_index = posting.leaf_index and entry.account_id = item.account_id
+         order by item.ordinal",
+    )
+    .bind(items.iter().map(|it| it[0]).collect::<Vec<_>>())
+    .bind(items.iter().map(|it| it[1]).collect::<Vec<_>>())
+    .bind(items.iter().map(|it| it[2]).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    if rows.len() != items.len() {
+        let problem = format!("an outcome names leaf {}, which has no posting", items[0][0]);
+        return Err(StoreError::Damaged(problem));
+    }
+    rows.into_iter().map(AcceptedRow::read).collect()
+}
+
+impl AcceptedRow {
+    fn read(self) -> Result<Accepted, StoreError> {
+        let lots = LotMovement::decode_all(&self.lots.unwrap_or_default());
+        let damaged = |_| StoreError::Damaged(format!("leaf {}: its lots cannot be read", self.leaf_index));
+        Ok(Accepted {
+            posting_id: self.posting_id,
+            leaf_index: self.leaf_index as u64,
+            points: self.points,
+            account: self.account,
+            after: Balances {
+                available: self.available_after.unwrap_or_default(),
+                held: self.held_after.unwrap_or_default(),
+                pending: self.pending_after.unwrap_or_default(),
+            },
+            version: self.sequence.unwrap_or_default() as u64,
+            lots: lots.map_err(damaged)?,
+        })
+    }
+}
+
+/// Leaf index, account and points of an item.
+pub(crate) type ItemRow = [i64; 3];
+
+/// The items but the first, as an outcome keeps them.
+pub(crate) fn encode_rest(rest: &[ItemRow]) -> Vec<u8> {
+    rest.iter().flatten().flat_map(|it| it.to_be_bytes()).collect()
+}
+
+fn decode_rest(bytes: &[u8]) -> Option<Vec<ItemRow>> {
+    let (numbers, over) = bytes.as_chunks::<8>();
+    let (items, odd) = numbers.as_chunks::<3>();
+    (over.is_empty() && odd.is_empty()).then(|| items.iter().map(|it| it.map(i64::from_be_bytes)).collect())
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use ledger::{AccountKind, Event, RuleSet};
 use proof::{
-    Balances, Details, Entry, Hash, Header, LeafKind, NO_LEAF, OpenedLeaf, Part, PostingKind, SaltPart, Text,
-    salt,
+    Balances, Body, Details, Entry, Hash, Header, LeafKind, NO_LEAF, OpenedLeaf, Part, PostingKind, SaltPart,
+    Text, salt,
 };
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -41,6 +41,7 @@ struct PostingRow {
     rate: Option<String>,
     header_commitment: Vec<u8>,
     details_commitment: Vec<u8>,
+    body: Option<Vec<u8>>,
     payload: Option<Vec<u8>>,
     program: Uuid,
     program_secret: Vec<u8>,
@@ -62,7 +63,7 @@ struct EntryRow {
     available_after: i64,
     held_after: i64,
     pending_after: i64,
-    lots_digest: Option<Vec<u8>>,
+    lots: Option<Vec<u8>>,
     previous_leaf_index: Option<i64>,
     previous_commitment: Option<Vec<u8>>,
     commitment: Vec<u8>,
@@ -224,7 +225,8 @@ fn check_earning(
     let event = Event::parse(payload).map_err(|_| wrong())?;
     let rule_set = rules.get(&optional_hash(posting.rule_set_hash.clone())?).ok_or_else(wrong)?;
     let points = rule_set.earn(&event).map_err(|_| wrong())?.points.get();
-    let gained = entries.iter().filter_map(Part::opened).map(|it| it.change.available).max();
+    let gained =
+        entries.iter().filter_map(Part::opened).map(|it| it.change.available + it.change.pending).max();
     if gained == Some(points) { Ok(()) } else { Err(wrong()) }
 }
 
@@ -247,7 +249,7 @@ fn entry(row: EntryRow) -> Result<Entry, StoreError> {
             pending: row.pending_change,
         },
         after: Balances { available: row.available_after, held: row.held_after, pending: row.pending_after },
-        lots_digest: optional_hash(row.lots_digest)?,
+        lots_digest: proof::lots_digest(&row.lots.unwrap_or_default()),
         previous_leaf_index: row.previous_leaf_index.map_or(NO_LEAF, |it| it as u64),
         previous_commitment: optional_hash(row.previous_commitment)?,
     })
@@ -286,12 +288,14 @@ fn open_leaf(
         description: text(row.description)?,
         rate: text(row.rate)?,
     };
+    let body = row.body.map(|it| Body::decode(LeafKind::Withdrawal, &it));
+    let body = body.transpose().map_err(|error| StoreError::Damaged(error.to_string()))?;
     Ok(OpenedLeaf {
-        kind: LeafKind::Posting,
+        kind: if body.is_some() { LeafKind::Withdrawal } else { LeafKind::Posting },
         log_id: log.log_id,
         header: Part::Opened { salt: salt(&secret, &posting_id, SaltPart::Header), value: header },
         details: Part::Opened { salt: salt(&secret, &posting_id, SaltPart::Details), value: details },
-        body: None,
+        body: body.map(|value| Part::Opened { salt: salt(&secret, &posting_id, SaltPart::Body), value }),
         entries,
         hints: Vec::new(),
     })

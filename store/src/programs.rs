@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use ledger::{AccountKind, RuleSet};
+use ledger::{AccountKind, Policy, RuleSet, Terms};
 use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Secret};
+use crate::log_head;
 
 /// The unit in which a program counts its points.
 pub(crate) const POINTS_UNIT: i16 = 1;
@@ -87,9 +88,8 @@ pub async fn ensure_program(
         .bind(&spec.rule_set)
         .execute(&mut *transaction)
         .await?;
-    for kind in [AccountKind::Issuance, AccountKind::Redemption, AccountKind::Breakage, AccountKind::Bridge] {
-        open_house_account(&mut transaction, keyring, program_id, kind, None).await?;
-    }
+    open_unit(&mut transaction, keyring, program_id, POINTS_UNIT).await?;
+    log_head::raise_epoch(&mut transaction).await?;
     transaction.commit().await?;
     program_named(conn, keyring, &spec.name)
         .await?
@@ -154,25 +154,211 @@ pub async fn ensure_partner(
             .execute(&mut *transaction)
             .await?;
     if made.rows_affected() == 1 {
-        open_house_account(&mut transaction, keyring, program_id, AccountKind::Settlement, Some(partner_id))
-            .await?;
+        for unit in units(&mut transaction, program_id).await? {
+            let owner = HouseOwner::Partner(partner_id);
+            open_house_account(&mut transaction, keyring, program_id, unit, owner).await?;
+        }
+        log_head::raise_epoch(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(())
+}
+
+/// A unit besides the points: the program counts in it too from now on. What exists already is left as it is.
+pub async fn ensure_unit(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+    unit: i16,
+) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
+    // One at a time, or two would open the same accounts.
+    sqlx::query("select from program where program_id = $1 for no key update")
+        .bind(program_id)
+        .execute(&mut *transaction)
+        .await?;
+    if !units(&mut transaction, program_id).await?.contains(&unit) {
+        open_unit(&mut transaction, keyring, program_id, unit).await?;
+        let partners: Vec<String> =
+            sqlx::query_scalar("select partner_id from partner where program_id = $1")
+                .bind(program_id)
+                .fetch_all(&mut *transaction)
+                .await?;
+        for partner in partners {
+            let owner = HouseOwner::Partner(&partner);
+            open_house_account(&mut transaction, keyring, program_id, unit, owner).await?;
+        }
+        log_head::raise_epoch(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn units(conn: &mut PgConnection, program_id: i16) -> Result<Vec<i16>, StoreError> {
+    let units = sqlx::query_scalar("select unit from account where program_id = $1 and kind = $2")
+        .bind(program_id)
+        .bind(AccountKind::Issuance as i16)
+        .fetch_all(conn)
+        .await?;
+    Ok(units)
+}
+
+async fn open_unit(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+    unit: i16,
+) -> Result<(), StoreError> {
+    for kind in [AccountKind::Issuance, AccountKind::Redemption, AccountKind::Breakage, AccountKind::Bridge] {
+        open_house_account(conn, keyring, program_id, unit, HouseOwner::Program(kind)).await?;
+    }
+    Ok(())
+}
+
+/// What a fund is when it begins.
+#[derive(Clone, Debug)]
+pub struct FundSpec {
+    /// Its name, unique in its program.
+    pub name: String,
+    /// Who pays for it.
+    pub funder: String,
+    /// The only merchant with whom its points can be spent.
+    pub merchant: Option<String>,
+    /// Whether it can give only what was put into it.
+    pub budgeted: bool,
+}
+
+/// The fund of this name with its account in each unit, made now if there is none.
+pub async fn ensure_fund(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+    spec: &FundSpec,
+) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
+    sqlx::query("select from program where program_id = $1 for no key update")
+        .bind(program_id)
+        .execute(&mut *transaction)
+        .await?;
+    let number: Option<i32> = sqlx::query_scalar(
+        "insert into fund (program_id, fund_id, name, funder, merchant, budgeted)
+         select $1, coalesce(max(fund_id), 0) + 1, $2, $3, $4, $5
+         from fund
+         where program_id = $1
+         on conflict (program_id, name) do nothing
+         returning fund_id",
+    )
+    .bind(program_id)
+    .bind(&spec.name)
+    .bind(&spec.funder)
+    .bind(&spec.merchant)
+    .bind(spec.budgeted)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    if let Some(number) = number {
+        for unit in units(&mut transaction, program_id).await? {
+            let owner = HouseOwner::Fund(number);
+            open_house_account(&mut transaction, keyring, program_id, unit, owner).await?;
+        }
+        log_head::raise_epoch(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// What was settled for a program: its newest policy, its funds' merchants, and its last close.
+pub async fn terms(conn: &mut PgConnection, program_id: i16) -> Result<Terms, StoreError> {
+    let document: Option<Vec<u8>> =
+        sqlx::query_scalar("select document from policy where program_id = $1 order by version desc limit 1")
+            .bind(program_id)
+            .fetch_optional(&mut *conn)
+            .await?;
+    let terms = document.map_or_else(|| Terms::new(Policy::default()), |it| Terms::parse(&it));
+    let mut terms = terms.map_err(|error| StoreError::Damaged(error.to_string()))?;
+    let merchants: Vec<(i32, String)> =
+        sqlx::query_as("select fund_id, merchant from fund where program_id = $1 and merchant is not null")
+            .bind(program_id)
+            .fetch_all(&mut *conn)
+            .await?;
+    terms.merchants = merchants.into_iter().map(|(number, merchant)| (number as u32, merchant)).collect();
+    let closed: Option<i64> =
+        sqlx::query_scalar("select max(closed_before) from period_close where program_id = $1")
+            .bind(program_id)
+            .fetch_one(conn)
+            .await?;
+    terms.closed_before_us = closed.unwrap_or(i64::MIN);
+    Ok(terms)
+}
+
+/// Settles a new version of the program's policy.
+pub async fn add_policy(conn: &mut PgConnection, program_id: i16, document: &[u8]) -> Result<(), StoreError> {
+    Terms::parse(document).map_err(|error| StoreError::Missing(error.to_string()))?;
+    let mut transaction = conn.begin().await?;
+    sqlx::query(
+        "insert into policy (program_id, version, document)
+         select $1, coalesce(max(version), 0) + 1, $2
+         from policy
+         where program_id = $1",
+    )
+    .bind(program_id)
+    .bind(document)
+    .execute(&mut *transaction)
+    .await?;
+    log_head::raise_epoch(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Closes the program's periods up to an instant, which has passed.
+pub async fn close_period(
+    conn: &mut PgConnection,
+    program_id: i16,
+    closed_before_us: i64,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
+    if log_head::clock_us(&mut transaction).await? < closed_before_us {
+        return Err(StoreError::Missing(
+            "a period is closed once it is over: give an instant that has passed".to_owned(),
+        ));
+    }
+    sqlx::query(
+        "insert into period_close (program_id, closed_before, actor) values ($1, $2, $3) on conflict do nothing",
+    )
+    .bind(program_id)
+    .bind(closed_before_us)
+    .bind(actor)
+    .execute(&mut *transaction)
+    .await?;
+    log_head::raise_epoch(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Whose a house account is.
+enum HouseOwner<'a> {
+    Program(AccountKind),
+    Partner(&'a str),
+    Fund(i32),
 }
 
 async fn open_house_account(
     conn: &mut PgConnection,
     keyring: &Keyring,
     program_id: i16,
-    kind: AccountKind,
-    partner_id: Option<&str>,
+    unit: i16,
+    owner: HouseOwner<'_>,
 ) -> Result<(), StoreError> {
+    let (kind, partner_id, fund_id) = match owner {
+        HouseOwner::Program(kind) => (kind, None, None),
+        HouseOwner::Partner(partner) => (AccountKind::Settlement, Some(partner), None),
+        HouseOwner::Fund(number) => (AccountKind::Fund, None, Some(number)),
+    };
     let id = Uuid::new_v4();
     sqlx::query(
         "with opened as (
-             insert into account (id, program_id, kind, partner_id, unit, secret)
-             values ($1, $2, $3, $4, $5, $6)
+             insert into account (id, program_id, kind, partner_id, unit, secret, fund_id)
+             values ($1, $2, $3, $4, $5, $6, $7)
              returning account_id
          )
          insert into balance (account_id, sequence, available, held, pending)
@@ -183,8 +369,9 @@ async fn open_house_account(
     .bind(program_id)
     .bind(kind as i16)
     .bind(partner_id)
-    .bind(POINTS_UNIT)
+    .bind(unit)
     .bind(keyring.generate(id))
+    .bind(fund_id)
     .execute(conn)
     .await?;
     Ok(())

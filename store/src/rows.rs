@@ -1,11 +1,18 @@
 //! The rows of one batch, column by column, written by one statement.
 
-use ledger::{Fingerprint, Outcome, Request};
-use proof::{Commitments, Details, Entry, Hash, Header, LeafKind, NO_LEAF};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ledger::{Account, Fingerprint, Posting, Refused, Request, Reservation};
+use proof::{Body, Commitments, Details, Entry, Hash, Header, LeafKind, NO_LEAF};
+use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::directory::Identity;
 use crate::error::StoreError;
+use crate::lots::{self, LotRows};
+use crate::outcomes::{self, Accepted, ItemRow};
 
 /// Everything that a batch writes.
 #[derive(Default)]
@@ -13,8 +20,29 @@ pub(crate) struct Rows {
     leaves: Leaves,
     postings: Postings,
     entries: Entries,
+    balances: BalanceColumns,
     events: Events,
     outcomes: Outcomes,
+    pub(crate) lots: LotRows,
+    /// The reservations that changed: with the numbers of their accounts and houses, or none where they are over.
+    pub(crate) reservations: HashMap<Uuid, Option<(i64, i64, Reservation)>>,
+}
+
+/// An account's state, column by column.
+#[derive(Default)]
+struct BalanceColumns {
+    account_id: Vec<i64>,
+    sequence: Vec<i64>,
+    available: Vec<i64>,
+    held: Vec<i64>,
+    pending: Vec<i64>,
+    last_leaf_index: Vec<Option<i64>>,
+    last_commitment: Vec<Option<Vec<u8>>>,
+    status: Vec<i16>,
+    active_day: Vec<i32>,
+    used_day: Vec<i32>,
+    /// Earned, redeemed and transferred: of the day and of the month each.
+    tallies: [[Vec<i64>; 2]; 3],
 }
 
 #[derive(Default)]
@@ -34,6 +62,7 @@ struct Postings {
     effective_at: Vec<i64>,
     rule_set_hash: Vec<Option<Vec<u8>>>,
     event_hash: Vec<Option<Vec<u8>>>,
+    reverses: Vec<Option<Uuid>>,
     merchant_reference: Vec<Option<String>>,
     actor: Vec<Option<String>>,
     reason: Vec<Option<String>>,
@@ -41,6 +70,9 @@ struct Postings {
     rate: Vec<Option<String>>,
     header_commitment: Vec<Vec<u8>>,
     details_commitment: Vec<Vec<u8>>,
+    body: Vec<Option<Vec<u8>>>,
+    body_commitment: Vec<Option<Vec<u8>>>,
+    follows: Vec<Option<Uuid>>,
 }
 
 #[derive(Default)]
@@ -55,7 +87,7 @@ struct Entries {
     available_after: Vec<i64>,
     held_after: Vec<i64>,
     pending_after: Vec<i64>,
-    lots_digest: Vec<Option<Vec<u8>>>,
+    lots: Vec<Option<Vec<u8>>>,
     previous_leaf_index: Vec<Option<i64>>,
     previous_commitment: Vec<Option<Vec<u8>>>,
     commitment: Vec<Vec<u8>>,
@@ -65,6 +97,7 @@ struct Entries {
 struct Events {
     leaf_index: Vec<i64>,
     payload: Vec<Vec<u8>>,
+    remainder: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -79,6 +112,9 @@ struct Outcomes {
     points: Vec<i64>,
     available: Vec<i64>,
     recorded_at: Vec<i64>,
+    account_id: Vec<Option<i64>>,
+    rest: Vec<Option<Vec<u8>>>,
+    item: Vec<i16>,
 }
 
 fn unless_zeros(hash: &Hash) -> Option<Vec<u8>> {
@@ -99,6 +135,8 @@ impl Rows {
         header: &Header,
         details: &Details,
         commitments: &Commitments,
+        posting: &Posting,
+        body: Option<&Body>,
     ) {
         let text = |text: &Option<proof::Text>| text.as_ref().map(|it| it.as_str().to_owned());
         let rows = &mut self.postings;
@@ -110,6 +148,7 @@ impl Rows {
         rows.effective_at.push(header.effective_at_us);
         rows.rule_set_hash.push(unless_zeros(&header.rule_set_hash));
         rows.event_hash.push(unless_zeros(&header.event_hash));
+        rows.reverses.push(posting.reverses);
         rows.merchant_reference.push(text(&details.merchant_reference));
         rows.actor.push(text(&details.actor));
         rows.reason.push(text(&details.reason));
@@ -117,6 +156,9 @@ impl Rows {
         rows.rate.push(text(&details.rate));
         rows.header_commitment.push(commitments.header.to_vec());
         rows.details_commitment.push(commitments.details.to_vec());
+        rows.body.push(body.map(Body::encode));
+        rows.body_commitment.push(commitments.body.map(|it| it.to_vec()));
+        rows.follows.push(posting.follows);
     }
 
     pub(crate) fn entry(
@@ -125,6 +167,7 @@ impl Rows {
         ordinal: usize,
         account_id: i64,
         entry: &Entry,
+        lots: Vec<u8>,
         commitment: &Hash,
     ) {
         let rows = &mut self.entries;
@@ -138,53 +181,69 @@ impl Rows {
         rows.available_after.push(entry.after.available);
         rows.held_after.push(entry.after.held);
         rows.pending_after.push(entry.after.pending);
-        rows.lots_digest.push(unless_zeros(&entry.lots_digest));
+        rows.lots.push((!lots.is_empty()).then_some(lots));
         let previous = entry.previous_leaf_index;
         rows.previous_leaf_index.push((previous != NO_LEAF).then_some(previous as i64));
         rows.previous_commitment.push(unless_zeros(&entry.previous_commitment));
         rows.commitment.push(commitment.to_vec());
     }
 
-    pub(crate) fn event(&mut self, leaf_index: u64, payload: &[u8]) {
-        self.events.leaf_index.push(leaf_index as i64);
-        self.events.payload.push(payload.to_vec());
+    /// An account's state as it stands after the batch.
+    pub(crate) fn balance(&mut self, account_id: i64, account: &Account, last: Option<&(u64, Hash)>) {
+        let rows = &mut self.balances;
+        rows.account_id.push(account_id);
+        rows.sequence.push(account.sequence as i64);
+        rows.available.push(account.balances.available);
+        rows.held.push(account.balances.held);
+        rows.pending.push(account.balances.pending);
+        rows.last_leaf_index.push(last.map(|it| it.0 as i64));
+        rows.last_commitment.push(last.map(|it| it.1.to_vec()));
+        rows.status.push(account.status as i16);
+        rows.active_day.push(account.active_day.number());
+        rows.used_day.push(account.used.day.number());
+        for (columns, tally) in rows.tallies.iter_mut().zip(account.used.tallies) {
+            columns[0].push(tally.day);
+            columns[1].push(tally.month);
+        }
     }
 
-    /// Keeps the outcome with its key, unless it is one that is decided anew each time; tells whether it was kept.
+    pub(crate) fn event(&mut self, leaf_index: u64, payload: &[u8], remainder: &Decimal) {
+        self.events.leaf_index.push(leaf_index as i64);
+        self.events.payload.push(payload.to_vec());
+        self.events.remainder.push((!remainder.is_zero()).then(|| remainder.to_string()));
+    }
+
+    /// Keeps the outcome with its key.
     pub(crate) fn remember(
         &mut self,
         request: &Request,
-        fingerprint: Fingerprint,
-        outcome: Outcome,
+        fingerprint: &Fingerprint,
+        outcome: &Result<Vec<Accepted>, Refused>,
         now_us: i64,
-    ) -> bool {
-        let (posting_id, leaf_index, refusal, points, available) = match outcome {
-            Outcome::Accepted { posting_id, leaf_index, points, available } => {
-                (Some(posting_id), Some(leaf_index as i64), None, points, available)
-            }
-            Outcome::Refused(refusal) => match refusal.remembered_as() {
-                Some(code) => {
-                    let (available, required) = match refusal {
-                        ledger::Refusal::InsufficientBalance { available, required } => (available, required),
-                        _ => (0, 0),
-                    };
-                    (None, None, Some(code as i16), required, available)
-                }
-                None => return false,
-            },
-        };
+        identities: &HashMap<Uuid, Arc<Identity>>,
+    ) {
         let rows = &mut self.outcomes;
         rows.program_id.push(request.program);
         rows.source.push(request.source.clone());
         rows.key.push(request.key.clone());
-        rows.fingerprint.push(fingerprint.to_vec());
-        rows.posting_id.push(posting_id);
-        rows.leaf_index.push(leaf_index);
-        rows.refusal.push(refusal);
-        rows.points.push(points);
-        rows.available.push(available);
+        rows.fingerprint.push(fingerprint.0.to_vec());
         rows.recorded_at.push(now_us);
-        true
+        let number = |it: &Accepted| identities[&it.account].account_id;
+        let first = outcome.as_ref().ok().and_then(|it| it.first());
+        let refused = outcome.as_ref().err();
+        let refusal = refused.and_then(|it| it.refusal.row());
+        rows.posting_id.push(first.map(|it| it.posting_id));
+        rows.leaf_index.push(first.map(|it| it.leaf_index as i64));
+        rows.account_id.push(first.map(number));
+        rows.refusal.push(refusal.map(|it| it.code));
+        rows.points.push(first.map(|it| it.points).or(refusal.map(|it| it.required)).unwrap_or_default());
+        let available = first.map(|it| it.after.available).or(refusal.map(|it| it.available));
+        rows.available.push(available.unwrap_or_default());
+        let rest = outcome.as_ref().map_or(&[][..], |it| &it[1.min(it.len())..]);
+        let rest: Vec<ItemRow> =
+            rest.iter().map(|it| [it.leaf_index as i64, number(it), it.points]).collect();
+        rows.rest.push((!rest.is_empty()).then(|| outcomes::encode_rest(&rest)));
+        rows.item.push(refused.map_or(0, |it| it.item as i16));
     }
 
     /// Writes all rows. The caller holds the log's head, and commits.
@@ -194,11 +253,17 @@ impl Rows {
         log_id: &Hash,
         now_us: i64,
     ) -> Result<(), StoreError> {
-        if self.outcomes.key.is_empty() {
+        if self.outcomes.key.is_empty() && self.leaves.leaf_index.is_empty() {
             return Ok(());
         }
-        let Self { leaves, postings, entries, events, outcomes } = self;
+        let Self { leaves, postings, entries, balances, events, outcomes, lots, reservations } = self;
+        lots::write_reservations(conn, &reservations).await?;
+        let lots = lots.clear(conn).await?;
+        write_events(conn, events).await?;
         let posted = leaves.leaf_index.len() as i64;
+        let [earned, redeemed, transferred] = balances.tallies;
+        let ([earned_day, earned_month], [redeemed_day, redeemed_month]) = (earned, redeemed);
+        let [transferred_day, transferred_month] = transferred;
         sqlx::query(WRITE)
             .bind(leaves.leaf_index)
             .bind(leaves.kind)
@@ -211,6 +276,7 @@ impl Rows {
             .bind(postings.effective_at)
             .bind(postings.rule_set_hash)
             .bind(postings.event_hash)
+            .bind(postings.reverses)
             .bind(postings.merchant_reference)
             .bind(postings.actor)
             .bind(postings.reason)
@@ -218,6 +284,9 @@ impl Rows {
             .bind(postings.rate)
             .bind(postings.header_commitment)
             .bind(postings.details_commitment)
+            .bind(postings.body)
+            .bind(postings.body_commitment)
+            .bind(postings.follows)
             .bind(entries.leaf_index)
             .bind(entries.ordinal)
             .bind(entries.account_id)
@@ -228,12 +297,33 @@ impl Rows {
             .bind(entries.available_after)
             .bind(entries.held_after)
             .bind(entries.pending_after)
-            .bind(entries.lots_digest)
+            .bind(entries.lots)
             .bind(entries.previous_leaf_index)
             .bind(entries.previous_commitment)
             .bind(entries.commitment)
-            .bind(events.leaf_index)
-            .bind(events.payload)
+            .bind(balances.account_id)
+            .bind(balances.sequence)
+            .bind(balances.available)
+            .bind(balances.held)
+            .bind(balances.pending)
+            .bind(balances.last_leaf_index)
+            .bind(balances.last_commitment)
+            .bind(balances.status)
+            .bind(balances.active_day)
+            .bind(balances.used_day)
+            .bind(earned_day)
+            .bind(earned_month)
+            .bind(redeemed_day)
+            .bind(redeemed_month)
+            .bind(transferred_day)
+            .bind(transferred_month)
+            .bind(lots.account_id)
+            .bind(lots.last_day)
+            .bind(lots.earned_day)
+            .bind(lots.fund_id)
+            .bind(lots.available)
+            .bind(lots.held)
+            .bind(lots.pending)
             .bind(outcomes.program_id)
             .bind(outcomes.source)
             .bind(outcomes.key)
@@ -244,6 +334,9 @@ impl Rows {
             .bind(outcomes.points)
             .bind(outcomes.available)
             .bind(outcomes.recorded_at)
+            .bind(outcomes.account_id)
+            .bind(outcomes.rest)
+            .bind(outcomes.item)
             .bind(&log_id[..])
             .bind(posted)
             .bind(now_us)
@@ -251,6 +344,23 @@ impl Rows {
             .await?;
         Ok(())
     }
+}
+
+async fn write_events(conn: &mut PgConnection, events: Events) -> Result<(), StoreError> {
+    if events.leaf_index.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into event (leaf_index, payload, remainder)
+         select *
+         from unnest($1::bigint[], $2::bytea[], $3::text[])",
+    )
+    .bind(events.leaf_index)
+    .bind(events.payload)
+    .bind(events.remainder)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// One statement for the whole batch, because PostgreSQL's cost is per statement, not per row.
@@ -261,60 +371,75 @@ with leaves as (
     from unnest($1::bigint[], $2::smallint[], $3::bytea[])
 ), postings as (
     insert into posting (
-        leaf_index, posting_id, program_id, kind, recorded_at, effective_at, rule_set_hash, event_hash,
-        merchant_reference, actor, reason, description, rate, header_commitment, details_commitment
+        leaf_index, posting_id, program_id, kind, recorded_at, effective_at, rule_set_hash, event_hash, reverses,
+        merchant_reference, actor, reason, description, rate, header_commitment, details_commitment,
+        body, body_commitment, follows
     )
     select *
     from unnest(
         $4::bigint[], $5::uuid[], $6::smallint[], $7::smallint[], $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[],
-        $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::bytea[], $18::bytea[]
-    )
-), written as (
-    select *
-    from unnest(
-        $19::bigint[], $20::smallint[], $21::bigint[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
-        $26::bigint[], $27::bigint[], $28::bigint[], $29::bytea[], $30::bigint[], $31::bytea[], $32::bytea[]
-    ) as written (
-        leaf_index, ordinal, account_id, sequence, available_change, held_change, pending_change,
-        available_after, held_after, pending_after, lots_digest, previous_leaf_index, previous_commitment, commitment
+        $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bytea[], $19::bytea[],
+        $20::bytea[], $21::bytea[], $22::uuid[]
     )
 ), entries as (
     insert into entry (
         leaf_index, ordinal, account_id, sequence, available_change, held_change, pending_change,
-        available_after, held_after, pending_after, lots_digest, previous_leaf_index, previous_commitment, commitment
-    )
-    select *
-    from written
-), last as (
-    -- An account may have many entries in a batch: its balance is what the last of them came to.
-    select distinct on (account_id) *
-    from written
-    order by account_id, sequence desc
-), balances as (
-    update balance
-    set sequence = last.sequence,
-        available = last.available_after,
-        held = last.held_after,
-        pending = last.pending_after,
-        last_leaf_index = last.leaf_index,
-        last_commitment = last.commitment
-    from last
-    where balance.account_id = last.account_id
-), events as (
-    insert into event (leaf_index, payload)
-    select *
-    from unnest($33::bigint[], $34::bytea[])
-), outcomes as (
-    insert into outcome (
-        program_id, source, key, fingerprint, posting_id, leaf_index, refusal, points, available, recorded_at
+        available_after, held_after, pending_after, lots, previous_leaf_index, previous_commitment, commitment
     )
     select *
     from unnest(
-        $35::smallint[], $36::text[], $37::text[], $38::bytea[], $39::uuid[], $40::bigint[], $41::smallint[],
-        $42::bigint[], $43::bigint[], $44::bigint[]
+        $23::bigint[], $24::smallint[], $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[],
+        $30::bigint[], $31::bigint[], $32::bigint[], $33::bytea[], $34::bigint[], $35::bytea[], $36::bytea[]
+    )
+), balances as (
+    update balance
+    set sequence = changed.sequence,
+        available = changed.available,
+        held = changed.held,
+        pending = changed.pending,
+        last_leaf_index = changed.last_leaf_index,
+        last_commitment = changed.last_commitment,
+        status = changed.status,
+        active_day = changed.active_day,
+        used_day = changed.used_day,
+        earned_day = changed.earned_day,
+        earned_month = changed.earned_month,
+        redeemed_day = changed.redeemed_day,
+        redeemed_month = changed.redeemed_month,
+        transferred_day = changed.transferred_day,
+        transferred_month = changed.transferred_month
+    from unnest(
+        $37::bigint[], $38::bigint[], $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::bytea[],
+        $44::smallint[], $45::integer[], $46::integer[],
+        $47::bigint[], $48::bigint[], $49::bigint[], $50::bigint[], $51::bigint[], $52::bigint[]
+    ) as changed (
+        account_id, sequence, available, held, pending, last_leaf_index, last_commitment,
+        status, active_day, used_day,
+        earned_day, earned_month, redeemed_day, redeemed_month, transferred_day, transferred_month
+    )
+    where balance.account_id = changed.account_id
+), lots as (
+    insert into lot (account_id, last_day, earned_day, fund_id, available, held, pending)
+    select *
+    from unnest(
+        $53::bigint[], $54::integer[], $55::integer[], $56::integer[], $57::bigint[], $58::bigint[], $59::bigint[]
+    )
+    on conflict (account_id, last_day, earned_day, fund_id) do update
+    set available = excluded.available,
+        held = excluded.held,
+        pending = excluded.pending
+), outcomes as (
+    insert into outcome (
+        program_id, source, key, fingerprint, posting_id, leaf_index, refusal, points, available, recorded_at,
+        account_id, rest, item
+    )
+    select *
+    from unnest(
+        $60::smallint[], $61::text[], $62::text[], $63::bytea[], $64::uuid[], $65::bigint[], $66::smallint[],
+        $67::bigint[], $68::bigint[], $69::bigint[], $70::bigint[], $71::bytea[], $72::smallint[]
     )
 )
 update log_head
-set size = size + $46, recorded_at = $47
-where log_id = $45
+set size = size + $74, recorded_at = $75
+where log_id = $73
 ";

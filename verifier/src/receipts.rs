@@ -97,7 +97,7 @@ async fn member_id(
 ) -> Result<Option<Uuid>, StoreError> {
     match member {
         MemberRef::Id(id) => Ok(Some(id)),
-        name => Ok(store::member_balance(conn, service.program_id, &name).await?.map(|it| it.member_id)),
+        MemberRef::External(name) => store::member_id(conn, service.program_id, &name).await,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use devstack::{Postgres, PostgresConfig};
-use ledger::{Command as LedgerCommand, Event, Points, Request};
+use ledger::{Command as LedgerCommand, Earning, Event, Item, Points, Request};
 use proof::Details;
 use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, ProgramSpec};
 use tokio::process::{Child, Command};
@@ -114,19 +114,12 @@ fn grant(program: i16, member: Uuid) -> Request {
         r#"{{"user_id":"{member}","type":"grant","amount":1000000000,"timestamp":"2026-01-01T00:00:00Z","event_id":"{member}"}}"#
     );
     let event = Event::parse(payload.as_bytes()).expect("the benchmark's own event is well formed");
-    Request {
-        program,
-        source: "event:bench".to_owned(),
-        key: event.id.clone(),
-        posting_id: Uuid::now_v7(),
-        command: LedgerCommand::Earn {
-            points: Points::new(1_000_000_000).expect("a billion points are within the limit"),
-            rule_set_hash: [1; 32],
-            event,
-            payload: payload.into_bytes(),
-        },
-        details: Details::default(),
-    }
+    let key = event.id.clone();
+    let points = Points::new(1_000_000_000).expect("a billion points are within the limit");
+    let earning = Earning { points, remainder: Default::default(), rule_set_hash: [1; 32] };
+    let command = LedgerCommand::earn(earning, event, payload.into_bytes());
+    let item = Item { posting_id: Uuid::now_v7(), command, details: Details::default() };
+    Request::one(program, "event:bench".to_owned(), key, item)
 }
 
 /// `daftari api` in a process of its own.

@@ -57,11 +57,11 @@ fn keyed(user: &str, id: &str, amount: u64) -> (String, Vec<u8>) {
 }
 
 async fn balances(world: &World, users: &[String]) -> BTreeMap<String, i64> {
-    let mut conn = world.pool.acquire().await.unwrap();
+    let reader = store::Reader::new(world.pool.clone());
     let mut balances = BTreeMap::new();
     for user in users {
         let member = ledger::MemberRef::parse(user);
-        let balance = store::member_balance(&mut conn, world.program_id, &member).await.unwrap();
+        let balance = reader.balance(world.program_id, 1, &member).await.unwrap();
         balances.insert(user.clone(), balance.map_or(0, |it| it.available));
     }
     balances

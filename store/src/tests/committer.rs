@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use futures::future::join_all;
-use ledger::{Command, Outcome, Refusal, Request};
+use ledger::{Command, Refusal, Refused, Request};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -11,10 +11,16 @@ use super::fixture::{Fixture, PARTNER, keyring};
 use crate::*;
 
 fn accepted(answer: &Answer) -> (u64, i64) {
-    match answer.outcome {
-        Outcome::Accepted { leaf_index, available, .. } => (leaf_index, available),
-        Outcome::Refused(refusal) => panic!("refused: {refusal}"),
-    }
+    let items = answer.outcome.as_ref().expect("it was posted");
+    (items[0].leaf_index, items[0].after.available)
+}
+
+fn refused(answer: &Answer) -> Refusal {
+    answer.outcome.as_ref().expect_err("it was refused").refusal
+}
+
+fn is_reused(outcome: &Result<Vec<Accepted>, Refused>) -> bool {
+    matches!(outcome, Err(Refused { refusal: Refusal::KeyReused { .. }, .. }))
 }
 
 #[tokio::test]
@@ -27,7 +33,7 @@ async fn a_first_event_enrols_and_its_points_can_be_spent() {
     assert_eq!(accepted(&redeemed), (1, 110));
     let too_much = books.committer.submit(books.redeem("r2", member, 111)).await.unwrap();
     let refusal = Refusal::InsufficientBalance { available: 110, required: 111 };
-    assert_eq!(too_much.outcome, Outcome::Refused(refusal));
+    assert_eq!(refused(&too_much), refusal);
     let balance = books.balance("456").await.unwrap();
     assert_eq!((balance.available, balance.sequence), (110, 2));
     assert_eq!(books.check_books().await.leaves, 2);
@@ -63,7 +69,8 @@ async fn a_key_used_for_another_request_is_refused_and_nothing_moves() {
     let member = books.member_with("m", 1000).await;
     books.committer.submit(books.redeem("k", member, 10)).await.unwrap();
     let other = books.committer.submit(books.redeem("k", member, 11)).await.unwrap();
-    assert_eq!(other.outcome, Outcome::Refused(Refusal::KeyReused));
+    let Refusal::KeyReused { differs } = refused(&other) else { panic!("{other:?}") };
+    assert_eq!(differs.to_string(), "amount");
     // Also for another member at the same moment, from two committers: the locks do not meet, the key does.
     let rival = books.member_with("rival", 1000).await;
     let second = Fixture::committer_on(&books.pool, &books.log).await;
@@ -74,8 +81,8 @@ async fn a_key_used_for_another_request_is_refused_and_nothing_moves() {
             second.submit(books.redeem(&key, rival, 1)),
         );
         let outcomes = [one.unwrap().outcome, two.unwrap().outcome];
-        let posted = outcomes.iter().filter(|it| matches!(it, Outcome::Accepted { .. })).count();
-        let reused = outcomes.iter().filter(|it| **it == Outcome::Refused(Refusal::KeyReused)).count();
+        let posted = outcomes.iter().filter(|it| it.is_ok()).count();
+        let reused = outcomes.iter().filter(|it| is_reused(it)).count();
         assert_eq!((posted, reused), (1, 1), "round {round}: {outcomes:?}");
     }
     books.check_books().await;
@@ -85,14 +92,14 @@ async fn a_key_used_for_another_request_is_refused_and_nothing_moves() {
 async fn a_refusal_is_remembered_with_its_amounts() {
     let books = Fixture::new().await;
     let member = books.member_with("m", 5).await;
-    let refusal = Outcome::Refused(Refusal::InsufficientBalance { available: 5, required: 6 });
+    let refusal = Refusal::InsufficientBalance { available: 5, required: 6 };
     let first = books.committer.submit(books.redeem("k", member, 6)).await.unwrap();
     books.committer.submit(books.earn("more", "m", 100)).await.unwrap();
     let again = books.committer.submit(books.redeem("k", member, 6)).await.unwrap();
-    assert_eq!((first.outcome, first.replayed), (refusal, false));
-    assert_eq!((again.outcome, again.replayed), (refusal, true));
+    assert_eq!((refused(&first), first.replayed), (refusal, false));
+    assert_eq!((refused(&again), again.replayed), (refusal, true));
     let stranger = books.committer.submit(books.redeem("s", Uuid::new_v4(), 6)).await.unwrap();
-    assert_eq!(stranger.outcome, Outcome::Refused(Refusal::MemberUnknown));
+    assert_eq!(refused(&stranger), Refusal::MemberUnknown);
 }
 
 #[tokio::test]
@@ -100,11 +107,11 @@ async fn a_stranger_to_the_partners_is_refused() {
     let books = Fixture::new().await;
     let member = books.member_with("m", 5).await;
     let mut request = books.redeem("k", member, 1);
-    if let Command::Redeem { partner, .. } = &mut request.command {
-        *partner = format!("not {PARTNER}");
+    if let Command::Redeem { partner, .. } = &mut request.items[0].command {
+        *partner = Some(format!("not {PARTNER}"));
     }
     let answer = books.committer.submit(request).await.unwrap();
-    assert_eq!(answer.outcome, Outcome::Refused(Refusal::PartnerUnknown));
+    assert_eq!(refused(&answer), Refusal::PartnerUnknown);
 }
 
 #[derive(Clone, Debug)]
@@ -163,17 +170,18 @@ async fn check_history(books: &Fixture, second: &Committer, round: u32, steps: V
     }))
     .await;
 
-    let mut by_key: HashMap<(String, String), Outcome> = HashMap::new();
+    let mut by_key: HashMap<(String, String), Result<Vec<Accepted>, Refused>> = HashMap::new();
     let mut posted = Vec::new();
     for (at, answer) in answers.into_iter().enumerate() {
         let answer = answer.unwrap();
-        if answer.outcome == Outcome::Refused(Refusal::KeyReused) {
+        if is_reused(&answer.outcome) {
             continue;
         }
         let key = (requests[at].source.clone(), requests[at].key.clone());
-        let first = *by_key.entry(key).or_insert(answer.outcome);
-        assert_eq!(first, answer.outcome, "one key has one answer");
-        if let (false, Outcome::Accepted { leaf_index, available, .. }) = (answer.replayed, answer.outcome) {
+        let first = by_key.entry(key).or_insert_with(|| answer.outcome.clone());
+        assert_eq!(*first, answer.outcome, "one key has one answer");
+        if !answer.replayed && answer.outcome.is_ok() {
+            let (leaf_index, available) = accepted(&answer);
             posted.push((leaf_index, at, available));
         }
     }
@@ -265,15 +273,15 @@ async fn a_log_begun_with_another_key_is_refused() {
 async fn an_event_that_is_not_posted_enrols_nobody() {
     let books = Fixture::new().await;
     let mut early = books.earn("early", "ghost", 5);
-    if let Command::Earn { event, .. } = &mut early.command {
+    if let Command::Earn { event, .. } = &mut early.items[0].command {
         event.timestamp_us = i64::MAX / 2;
     }
     let answer = books.committer.submit(early).await.unwrap();
-    assert_eq!(answer.outcome, Outcome::Refused(Refusal::InFuture));
+    assert_eq!(refused(&answer), Refusal::InFuture);
     assert_eq!(books.balance("ghost").await, None);
     books.committer.submit(books.earn("taken", "m", 5)).await.unwrap();
     let answer = books.committer.submit(books.earn("taken", "another", 5)).await.unwrap();
-    assert_eq!(answer.outcome, Outcome::Refused(Refusal::KeyReused));
+    assert!(is_reused(&answer.outcome));
     assert_eq!(books.balance("another").await, None);
 }
 
@@ -307,12 +315,19 @@ async fn a_program_is_made_whole_or_not_at_all() {
     assert_eq!(accounts, 5);
     drop(conn);
 
-    // A committer that began before the program knows it not, and says so without harm to the others.
+    // A committer that began before the program learns of it; of one that does not exist it says so, without harm to
+    // the others.
     let member = books.member_with("m", 10).await;
-    let stranger = Request { program: second.program_id, ..books.redeem("s", member, 1) };
-    let (sound, strange) =
-        tokio::join!(books.committer.submit(books.redeem("k", member, 1)), books.committer.submit(stranger));
+    let of = |program, key| Request { program, ..books.redeem(key, member, 1) };
+    let [sound, late, strange] = join_all(
+        [of(books.program.program_id, "k"), of(second.program_id, "s"), of(77, "x")]
+            .map(|it| books.committer.submit(it)),
+    )
+    .await
+    .try_into()
+    .unwrap();
     accepted(&sound.unwrap());
+    assert_eq!(refused(&late.unwrap()), Refusal::MemberUnknown, "a member of another program");
     assert_eq!(strange, Err(SubmitError::Failed));
 }
 

@@ -1,4 +1,4 @@
-use ledger::{Command, Event, MemberRef, Outcome, Points, Request};
+use ledger::{Command, Event, Item, MemberRef, Points, Request, RuleSet};
 use proof::Details;
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -52,46 +52,32 @@ impl Fixture {
         let payload = format!(
             r#"{{"user_id":"{member}","type":"purchase","amount":{points},"timestamp":"2026-01-15T10:00:00Z","event_id":"{key}"}}"#
         );
-        Request {
-            program: self.program.program_id,
-            source: "event:test".to_owned(),
-            key: key.to_owned(),
-            posting_id: Uuid::now_v7(),
-            command: Command::Earn {
-                points: Points::new(points).unwrap(),
-                rule_set_hash: proof::rule_set_hash(RULE_SET),
-                event: Event::parse(payload.as_bytes()).unwrap(),
-                payload: payload.into_bytes(),
-            },
-            details: Details::default(),
-        }
+        let event = Event::parse(payload.as_bytes()).unwrap();
+        let earning = RuleSet::parse(RULE_SET).unwrap().earn(&event).unwrap();
+        self.request("event:test", key, Command::earn(earning, event, payload.into_bytes()))
     }
 
     pub(super) fn redeem(&self, key: &str, member: Uuid, points: i64) -> Request {
-        Request {
-            program: self.program.program_id,
-            source: "credential:test".to_owned(),
-            key: key.to_owned(),
-            posting_id: Uuid::now_v7(),
-            command: Command::Redeem {
-                member,
-                points: Points::new(points).unwrap(),
-                partner: PARTNER.to_owned(),
-            },
-            details: Details::default(),
-        }
+        let (member, points) = (MemberRef::Id(member), Points::new(points).unwrap());
+        let command = Command::Redeem { member, points, partner: Some(PARTNER.to_owned()), up_to: false };
+        self.request("credential:test", key, command)
+    }
+
+    pub(super) fn request(&self, source: &str, key: &str, command: Command) -> Request {
+        let item = Item { posting_id: Uuid::now_v7(), command, details: Details::default() };
+        Request::one(self.program.program_id, source.to_owned(), key.to_owned(), item)
     }
 
     /// A member who has this much.
     pub(super) async fn member_with(&self, name: &str, points: i64) -> Uuid {
         let answer = self.committer.submit(self.earn(&format!("fund-{name}"), name, points)).await.unwrap();
-        assert!(matches!(answer.outcome, Outcome::Accepted { .. }), "{answer:?}");
+        assert!(answer.outcome.is_ok(), "{answer:?}");
         self.balance(name).await.unwrap().member_id
     }
 
     pub(super) async fn balance(&self, name: &str) -> Option<MemberBalance> {
-        let mut conn = self.pool.acquire().await.unwrap();
-        member_balance(&mut conn, self.program.program_id, &MemberRef::parse(name)).await.unwrap()
+        let reader = Reader::new(self.pool.clone());
+        reader.balance(self.program.program_id, 1, &MemberRef::parse(name)).await.unwrap()
     }
 
     pub(super) async fn check_books(&self) -> BooksReport {

@@ -10,12 +10,14 @@ async fn an_opened_posting_is_the_leaf_that_was_logged() {
     let books = Fixture::new().await;
     let member = books.member_with("m", 100).await;
     let mut request = books.redeem("k", member, 30);
-    request.details.merchant_reference = Some(proof::Text::new("order-1").unwrap());
+    request.items[0].details.merchant_reference = Some(proof::Text::new("order-1").unwrap());
     books.committer.submit(request.clone()).await.unwrap();
     let mut conn = books.pool.acquire().await.unwrap();
     let open = async |conn: &mut PgConnection, viewer| {
         let program = books.program.program_id;
-        opened_posting(conn, &keyring(), &books.log, program, request.posting_id, &viewer).await.unwrap()
+        opened_posting(conn, &keyring(), &books.log, program, request.items[0].posting_id, &viewer)
+            .await
+            .unwrap()
     };
 
     let (index, theirs) = open(&mut conn, Viewer::Member(member)).await.unwrap();

@@ -1,0 +1,169 @@
+//! Who is who, kept in memory: rows that never change, so that a batch asks the database only for what does.
+//!
+//! What an operator can change (terms, funds, partners) is guarded by the epoch in the log's head, which a batch reads
+//! under its lock: under another epoch than the one that was read here, the batch is begun again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ledger::{AccountKind, Fund, House, MemberRef, Terms};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::keyring::{Keyring, Secret};
+use crate::programs::{self, Program};
+
+/// How many members' accounts are kept: about 300 bytes each.
+const MEMBERS_MAX: usize = 250_000;
+
+/// Which account it is: what never changes of it.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) account_id: i64,
+    pub(crate) id: Uuid,
+    pub(crate) kind: AccountKind,
+    pub(crate) unit: u16,
+    pub(crate) partner: Option<String>,
+    pub(crate) fund: Option<Fund>,
+    pub(crate) secret: Secret,
+}
+
+/// A member's account, as requests name it.
+pub(crate) type MemberKey = (i16, u16, MemberRef);
+
+/// A program with what was settled for it.
+pub(crate) struct Settled {
+    pub(crate) program: Program,
+    pub(crate) terms: Terms,
+    houses: HashMap<(u16, House), Arc<Identity>>,
+}
+
+/// What is known of programs and members.
+#[derive(Default)]
+pub(crate) struct Directory {
+    /// Under which epoch the programs were read.
+    pub(crate) epoch: i64,
+    programs: HashMap<i16, Settled>,
+    houses: HashMap<Uuid, Arc<Identity>>,
+    houses_by_number: HashMap<i64, Uuid>,
+    members: HashMap<MemberKey, Arc<Identity>>,
+}
+
+#[derive(FromRow)]
+pub(crate) struct IdentityRow {
+    account_id: i64,
+    id: Uuid,
+    kind: i16,
+    unit: i16,
+    secret: Vec<u8>,
+}
+
+impl IdentityRow {
+    pub(crate) fn open(self, keyring: &Keyring) -> Result<Identity, StoreError> {
+        let kind = AccountKind::from_i16(self.kind)
+            .ok_or_else(|| StoreError::Damaged(format!("an account of unknown kind {}", self.kind)))?;
+        let secret = keyring.open(self.id, &self.secret)?;
+        let Self { account_id, id, unit, .. } = self;
+        Ok(Identity { account_id, id, kind, unit: unit as u16, partner: None, fund: None, secret })
+    }
+}
+
+#[derive(FromRow)]
+struct HouseRow {
+    program_id: i16,
+    partner_id: Option<String>,
+    fund_id: Option<i32>,
+    fund: Option<String>,
+    budgeted: Option<bool>,
+    #[sqlx(flatten)]
+    identity: IdentityRow,
+}
+
+impl Directory {
+    /// Reads the programs. Members are found as they are asked for.
+    pub(crate) async fn read(conn: &mut PgConnection, keyring: &Keyring) -> Result<Self, StoreError> {
+        // The epoch first: what is settled in between is then read again.
+        let epoch = sqlx::query_scalar("select epoch from log_head").fetch_one(&mut *conn).await?;
+        let mut directory = Self { epoch, ..Self::default() };
+        for program in programs::programs(conn, keyring).await? {
+            let terms = programs::terms(conn, program.program_id).await?;
+            let program_id = program.program_id;
+            directory.programs.insert(program_id, Settled { program, terms, houses: HashMap::new() });
+        }
+        let rows: Vec<HouseRow> = sqlx::query_as(
+            "select account.*, fund.name as fund, fund.budgeted
+             from account
+             left join fund using (program_id, fund_id)
+             where account.kind <> 1",
+        )
+        .fetch_all(conn)
+        .await?;
+        for row in rows {
+            directory.take_house(row, keyring)?;
+        }
+        Ok(directory)
+    }
+
+    fn take_house(&mut self, row: HouseRow, keyring: &Keyring) -> Result<(), StoreError> {
+        let mut identity = row.identity.open(keyring)?;
+        identity.partner = row.partner_id;
+        identity.fund = row
+            .fund_id
+            .map(|number| Fund { number: number as u32, budgeted: row.budgeted.unwrap_or_default() });
+        let damaged = || StoreError::Damaged(format!("account {} lacks its owner", identity.account_id));
+        let house = match identity.kind {
+            AccountKind::Issuance => House::Issuance,
+            AccountKind::Redemption => House::Redemption,
+            AccountKind::Breakage => House::Breakage,
+            AccountKind::Bridge => House::Bridge,
+            AccountKind::Settlement => House::Settlement(identity.partner.clone().ok_or_else(damaged)?),
+            AccountKind::Fund => House::Fund(row.fund.ok_or_else(damaged)?),
+            AccountKind::Member => return Err(damaged()),
+        };
+        let settled = self.programs.get_mut(&row.program_id).ok_or_else(damaged)?;
+        let identity = Arc::new(identity);
+        settled.houses.insert((identity.unit, house), identity.clone());
+        self.houses_by_number.insert(identity.account_id, identity.id);
+        self.houses.insert(identity.id, identity);
+        Ok(())
+    }
+
+    pub(crate) fn program(&self, program_id: i16) -> Option<&Settled> {
+        self.programs.get(&program_id)
+    }
+
+    /// The house account of this id.
+    pub(crate) fn house(&self, id: Uuid) -> Option<&Arc<Identity>> {
+        self.houses.get(&id)
+    }
+
+    /// The house account of this number.
+    pub(crate) fn house_numbered(&self, account_id: i64) -> Option<&Arc<Identity>> {
+        self.house(*self.houses_by_number.get(&account_id)?)
+    }
+
+    /// The member's account, if it is known here.
+    pub(crate) fn member(&self, member: &MemberKey) -> Option<&Arc<Identity>> {
+        self.members.get(member)
+    }
+
+    /// Keeps members' accounts for the next batches.
+    pub(crate) fn keep(&mut self, found: HashMap<MemberKey, Arc<Identity>>) {
+        if MEMBERS_MAX < self.members.len() + found.len() {
+            // Beginning anew costs one look-up each, for those who are still about.
+            self.members.clear();
+        }
+        self.members.extend(found);
+    }
+
+    pub(crate) fn knows(&self, member: &MemberKey) -> bool {
+        self.members.contains_key(member)
+    }
+}
+
+impl Settled {
+    pub(crate) fn house(&self, unit: u16, house: &House) -> Option<&Arc<Identity>> {
+        self.houses.get(&(unit, house.clone()))
+    }
+}

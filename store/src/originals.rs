@@ -1,0 +1,114 @@
+//! Postings that a request goes on from: the hold of a capture, the redemption that is reversed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ledger::{AccountKind, Original};
+use proof::{Balances, Body, LeafKind, LotMovement, PostingKind};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::directory::{Identity, IdentityRow};
+use crate::error::StoreError;
+use crate::keyring::Keyring;
+
+/// A posting by its program and id.
+pub(crate) type PostingKey = (i16, Uuid);
+
+/// A posting of this kind, with the member's account; of one between two members, the first one's.
+pub(crate) struct Found {
+    pub(crate) original: Original,
+    pub(crate) member: Arc<Identity>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    ordinal: i64,
+    posting_kind: i16,
+    body: Option<Vec<u8>>,
+    available_change: i64,
+    held_change: i64,
+    pending_change: i64,
+    lots: Option<Vec<u8>>,
+    house: Option<Uuid>,
+    #[sqlx(flatten)]
+    identity: IdentityRow,
+}
+
+/// What these postings did. All of it but how much was reversed never changes, so it needs no lock. What is not a
+/// posting of its program, or concerns no member, is missing from the answer.
+pub(crate) async fn originals(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    wanted: &[PostingKey],
+) -> Result<HashMap<PostingKey, Found>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select distinct on (wanted.ordinal)
+             wanted.ordinal, posting.kind as posting_kind, posting.body,
+             entry.available_change, entry.held_change, entry.pending_change, entry.lots,
+             account.account_id, account.id, account.kind, account.unit, account.secret,
+             (select house.id
+              from entry as other
+              join account as house using (account_id)
+              where other.leaf_index = posting.leaf_index and house.kind <> 1) as house
+         from unnest($1::smallint[], $2::uuid[]) with ordinality as wanted (program_id, posting_id, ordinal)
+         join posting using (program_id, posting_id)
+         join entry on entry.leaf_index = posting.leaf_index
+         join account on account.account_id = entry.account_id and account.kind = 1
+         order by wanted.ordinal, entry.ordinal",
+    )
+    .bind(wanted.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(wanted.iter().map(|it| it.1).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    let read = |row: Row| {
+        let key = wanted[row.ordinal as usize - 1];
+        let damaged = || StoreError::Damaged(format!("the posting {} cannot be read", key.1));
+        let member = Arc::new(row.identity.open(keyring)?);
+        debug_assert_eq!(member.kind, AccountKind::Member, "the statement asks for members");
+        let original = Original {
+            kind: PostingKind(row.posting_kind as u8),
+            member: member.id,
+            house: row.house,
+            lots: LotMovement::decode_all(&row.lots.unwrap_or_default()).map_err(|_| damaged())?,
+            change: Balances {
+                available: row.available_change,
+                held: row.held_change,
+                pending: row.pending_change,
+            },
+            reversed: 0,
+            claim_before: row.body.map(|it| claim_before(&it).ok_or_else(damaged)).transpose()?,
+        };
+        Ok((key, Found { original, member }))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+fn claim_before(body: &[u8]) -> Option<u64> {
+    match Body::decode(LeafKind::Withdrawal, body) {
+        Ok(Body::Withdrawal(withdrawal)) => Some(withdrawal.claim_before),
+        _ => None,
+    }
+}
+
+/// How much of each of these postings was reversed. Asked after the lock of the member's account, under which every
+/// reversal is made.
+pub(crate) async fn reversed(
+    conn: &mut PgConnection,
+    postings: &[PostingKey],
+) -> Result<Vec<(PostingKey, i64)>, StoreError> {
+    let rows: Vec<(i16, Uuid, i64)> = sqlx::query_as(
+        "select posting.program_id, posting.reverses,
+             sum(abs(entry.available_change + entry.held_change + entry.pending_change))::bigint
+         from unnest($1::smallint[], $2::uuid[]) as wanted (program_id, reverses)
+         join posting using (program_id, reverses)
+         join entry using (leaf_index)
+         join account on account.account_id = entry.account_id and account.kind = 1
+         group by 1, 2",
+    )
+    .bind(postings.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(postings.iter().map(|it| it.1).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(program, posting, points)| ((program, posting), points)).collect())
+}
