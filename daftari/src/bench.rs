@@ -1,8 +1,10 @@
 //! Benchmarks: each runs the built product and says what it measured, beside PostgreSQL's own in the same run.
 
+mod ledger;
 mod pgbench;
 mod redeem;
 mod report;
+mod stage;
 
 use anyhow::bail;
 
@@ -11,8 +13,9 @@ use crate::config::Bench;
 /// Runs the benchmark of this name and prints its report.
 pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
+        "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
-        other => bail!("there is no benchmark {other:?}: there is redeem"),
+        other => bail!("there is no benchmark {other:?}: there are ledger and redeem"),
     };
     if config.json {
         println!("{}", report.to_json());

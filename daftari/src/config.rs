@@ -379,7 +379,7 @@ pub(crate) enum Books {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `redeem`.
+    /// Which: `ledger` or `redeem`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]

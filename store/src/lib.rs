@@ -43,7 +43,7 @@ pub use credentials::{Credential, CredentialKind, credential_of, ensure_credenti
 pub use error::StoreError;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
-pub use log_head::{LogIdentity, ensure_log, log_identity, log_size};
+pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
 pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};

@@ -76,6 +76,13 @@ pub async fn log_size(conn: &mut PgConnection) -> Result<u64, StoreError> {
     Ok(size as u64)
 }
 
+/// How many bytes the books take on disk, indexes and all.
+pub async fn bytes_on_disk(conn: &mut PgConnection) -> Result<u64, StoreError> {
+    let bytes: i64 =
+        sqlx::query_scalar("select pg_database_size(current_database())").fetch_one(conn).await?;
+    Ok(bytes as u64)
+}
+
 /// The log that this database holds.
 pub async fn log_identity(conn: &mut PgConnection) -> Result<LogIdentity, StoreError> {
     let row: Option<(Vec<u8>, String)> =

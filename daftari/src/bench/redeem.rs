@@ -6,31 +6,20 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use devstack::{Postgres, PostgresConfig};
-use ledger::{Command as LedgerCommand, Earning, Event, Item, Points, Request};
-use proof::Details;
-use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, ProgramSpec};
+use store::{Credential, CredentialKind, Keyring, PgPool, StoreError};
 use tokio::process::{Child, Command};
-use uuid::Uuid;
 
 use super::pgbench::Pgbench;
 use super::report::Report;
+use super::stage::{self, PARTNER, Stage, TPCB_CLIENTS, TPCB_SCALE, WRAPPING_KEY};
 use crate::config::{Bench, Span};
-use crate::load::{Client, LoadReport, member};
+use crate::load::{Client, LoadReport};
 
-const PARTNER: &str = "bench";
 const API_KEY: &str = "lk_test_bench";
-const TPCB_SCALE: u32 = 50;
-const TPCB_CLIENTS: u32 = 32;
 
 pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(root.join(".cache"))?;
-    let mut server = PostgresConfig::new(folder.path().join("postgres"));
-    server.settings = [("shared_buffers", "1GB"), ("max_wal_size", "4GB"), ("max_connections", "100")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
-    let postgres = tokio::task::spawn_blocking(move || Postgres::start(&server)).await??;
+    let stage = Stage::start(&root).await?;
     let mut report = Report::new("redeem", config.seed);
     report.setting("members", config.members);
     report.setting("seconds_each", config.duration.0.as_secs_f64());
@@ -40,14 +29,17 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
 
     let seconds = config.duration.0.as_secs().max(1);
     let program = root.join(".cache/pgbench/bin/pgbench");
-    let pgbench = Pgbench { program: &program, url: postgres.url("postgres") };
+    let pgbench = Pgbench { program: &program, url: stage.postgres.url("postgres") };
     pgbench.fill(TPCB_SCALE).await?;
     let tpcb = pgbench.tpcb(TPCB_CLIENTS, seconds).await?;
     report.figure("tpcb_tps", tpcb, "transactions/s (pgbench, scale 50, 32 clients)");
 
-    let url = store::test_database(&postgres.url("postgres")).await?;
-    let key_file = folder.path().join("wrapping.key");
-    prepare(&url, &key_file, config.members).await?;
+    let url = store::test_database(&stage.postgres.url("postgres")).await?;
+    let key_file = stage.folder.path().join("wrapping.key");
+    crate::keys::write_secret(&key_file, &hex::encode(WRAPPING_KEY))?;
+    let (_, pool) = stage::prepare(&url, config.members).await?;
+    add_credential(&pool).await?;
+    pool.close().await;
     let api = Api::start(&url, &key_file).await?;
     for (connections, goal) in [(64, None), (256, Some(3.0))] {
         let load = load(config, api.address, connections).await?;
@@ -66,27 +58,15 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     let books = store::check_books(&mut *pool.acquire().await?).await?;
     report.figure("postings", books.leaves as f64, "postings, checked afterwards");
     pool.close().await;
-    tokio::task::spawn_blocking(move || postgres.stop()).await??;
+    stage.stop().await?;
     Ok(report)
 }
 
-/// A program, its partner, a credential, and members who have enough.
-async fn prepare(url: &str, key_file: &Path, members: u32) -> anyhow::Result<()> {
-    let key = [7; 32];
-    crate::keys::write_secret(key_file, &hex::encode(key))?;
-    let pool = store::connect(url, 4).await?;
-    let log = LogIdentity { log_id: [1; 32], origin: "daftari.local/bench".to_owned() };
-    let mut conn = pool.acquire().await?;
-    store::ensure_log(&mut conn, &log).await?;
-    let spec = ProgramSpec {
-        name: "default".to_owned(),
-        enrols: true,
-        point_value: "0.10".to_owned(),
-        currency: "KES".to_owned(),
-        rule_set: br#"{"rates":{"grant":"1"}}"#.to_vec(),
-    };
-    let program = store::ensure_program(&mut conn, &Keyring::new(&key), &spec).await?;
-    store::ensure_partner(&mut conn, &Keyring::new(&key), program.program_id, PARTNER).await?;
+async fn add_credential(pool: &PgPool) -> anyhow::Result<()> {
+    let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+    let keyring = Keyring::new(&WRAPPING_KEY);
+    let program =
+        store::program_named(&mut conn, &keyring, "default").await?.context("the program was made")?;
     let credential = Credential {
         program_id: program.program_id,
         owner: PARTNER.to_owned(),
@@ -95,31 +75,7 @@ async fn prepare(url: &str, key_file: &Path, members: u32) -> anyhow::Result<()>
         delegated: true,
     };
     store::ensure_credential(&mut conn, CredentialKind::ApiKey, API_KEY, &credential).await?;
-    drop(conn);
-    let (committer, task) = Committer::start(pool.clone(), &log, Keyring::new(&key)).await?;
-    for chunk in (0..members).collect::<Vec<_>>().chunks(1000) {
-        let grants = chunk.iter().map(|n| committer.submit(grant(program.program_id, member(*n))));
-        for answer in futures::future::join_all(grants).await {
-            answer?;
-        }
-    }
-    drop(committer);
-    task.await?;
-    pool.close().await;
     Ok(())
-}
-
-fn grant(program: i16, member: Uuid) -> Request {
-    let payload = format!(
-        r#"{{"user_id":"{member}","type":"grant","amount":1000000000,"timestamp":"2026-01-01T00:00:00Z","event_id":"{member}"}}"#
-    );
-    let event = Event::parse(payload.as_bytes()).expect("the benchmark's own event is well formed");
-    let key = event.id.clone();
-    let points = Points::new(1_000_000_000).expect("a billion points are within the limit");
-    let earning = Earning { points, remainder: Default::default(), rule_set_hash: [1; 32] };
-    let command = LedgerCommand::earn(earning, event, payload.into_bytes());
-    let item = Item { posting_id: Uuid::now_v7(), command, details: Details::default() };
-    Request::one(program, "event:bench".to_owned(), key, item)
 }
 
 /// `daftari api` in a process of its own.

@@ -33,6 +33,12 @@ impl Report {
         self.goals.push((name.to_owned(), format!("≥ {goal}"), goal <= value));
     }
 
+    /// A figure that is to be at most this much.
+    pub(super) fn figure_at_most(&mut self, name: &str, value: f64, unit: &'static str, goal: f64) {
+        self.figure(name, value, unit);
+        self.goals.push((name.to_owned(), format!("≤ {goal}"), value <= goal));
+    }
+
     pub(super) fn to_json(&self) -> String {
         let figures: Map<_, _> =
             self.figures.iter().map(|(name, value, _)| (name.clone(), json!(value))).collect();

@@ -1,0 +1,113 @@
+//! Where a benchmark of the books plays: a PostgreSQL of its own, a program with everything on, and its members.
+
+use std::path::Path;
+
+use devstack::{Postgres, PostgresConfig};
+use ledger::{Command, Earning, Event, Item, Points, Request};
+use proof::Details;
+use store::{Committer, Keyring, LogIdentity, PgPool, ProgramSpec};
+use uuid::Uuid;
+
+use crate::load::member;
+
+pub(super) const PARTNER: &str = "bench";
+pub(super) const WRAPPING_KEY: [u8; 32] = [7; 32];
+pub(super) const TPCB_SCALE: u32 = 50;
+pub(super) const TPCB_CLIENTS: u32 = 32;
+/// What every member has to begin with.
+const GRANT: i64 = 1_000_000_000;
+
+/// Lots that expire, limits of every kind, a floor: what a program may have, so that its price is in every figure.
+const POLICY: &[u8] = br#"{
+    "time_zone": "Africa/Nairobi",
+    "expiry": {"after": {"months": 12, "end_of": "month"}},
+    "earn": {"per_posting": 1000000000, "per_day": 2000000000, "per_month": 4000000000},
+    "redeem": {
+        "per_posting": 1000000, "per_day": 900000000, "per_month": 900000000,
+        "per_merchant_day": 9000000000000000
+    },
+    "transfer": {"per_posting": 1000000, "per_day": 900000000, "per_month": 900000000},
+    "floor": 1
+}"#;
+
+/// A PostgreSQL that keeps what it acknowledges, in a folder that goes with it.
+pub(super) struct Stage {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) postgres: Postgres,
+}
+
+impl Stage {
+    pub(super) async fn start(root: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(root.join(".cache"))?;
+        let mut server = PostgresConfig::new(folder.path().join("postgres"));
+        server.settings = [("shared_buffers", "1GB"), ("max_wal_size", "4GB"), ("max_connections", "100")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+        let postgres = tokio::task::spawn_blocking(move || Postgres::start(&server)).await??;
+        Ok(Self { folder, postgres })
+    }
+
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
+        Ok(tokio::task::spawn_blocking(move || self.postgres.stop()).await??)
+    }
+}
+
+/// The books of a benchmark.
+#[derive(Clone)]
+pub(super) struct Books {
+    pub(super) program_id: i16,
+    pub(super) log: LogIdentity,
+    pub(super) rule_set_hash: proof::Hash,
+}
+
+/// A program with its partner, and members who have enough.
+pub(super) async fn prepare(url: &str, members: u32) -> anyhow::Result<(Books, PgPool)> {
+    let keyring = Keyring::new(&WRAPPING_KEY);
+    let pool = store::connect(url, 8).await?;
+    let log = LogIdentity { log_id: [1; 32], origin: "daftari.local/bench".to_owned() };
+    let mut conn = pool.acquire().await?;
+    store::ensure_log(&mut conn, &log).await?;
+    let rule_set = br#"{"rates":{"grant":"1"}}"#.to_vec();
+    let spec = ProgramSpec {
+        name: "default".to_owned(),
+        enrols: true,
+        point_value: "0.10".to_owned(),
+        currency: "KES".to_owned(),
+        rule_set: rule_set.clone(),
+    };
+    let program_id = store::ensure_program(&mut conn, &keyring, &spec).await?.program_id;
+    store::ensure_partner(&mut conn, &keyring, program_id, PARTNER).await?;
+    store::add_policy(&mut conn, program_id, POLICY).await?;
+    drop(conn);
+    let books = Books { program_id, log, rule_set_hash: proof::rule_set_hash(&rule_set) };
+    let (committer, task) = Committer::start(pool.clone(), &books.log, keyring).await?;
+    for chunk in (0..members).collect::<Vec<_>>().chunks(1000) {
+        let grants = chunk.iter().map(|it| {
+            let member = member(*it);
+            committer.submit(books.earn(member, GRANT, &member.to_string()))
+        });
+        for answer in futures::future::join_all(grants).await {
+            anyhow::ensure!(answer?.outcome.is_ok(), "a member could not be given points");
+        }
+    }
+    drop(committer);
+    task.await?;
+    Ok((books, pool))
+}
+
+impl Books {
+    pub(super) fn earn(&self, member: Uuid, points: i64, key: &str) -> Request {
+        let payload = format!(
+            r#"{{"user_id":"{member}","type":"grant","amount":{points},"timestamp":"2026-01-01T00:00:00Z","event_id":"{key}"}}"#
+        );
+        let event = Event::parse(payload.as_bytes()).expect("the benchmark's own event is well formed");
+        let points = Points::new(points).expect("a benchmark's points are within the limit");
+        let earning = Earning { points, remainder: Default::default(), rule_set_hash: self.rule_set_hash };
+        self.request("event:bench", key, Command::earn(earning, event, payload.into_bytes()))
+    }
+
+    pub(super) fn request(&self, source: &str, key: &str, command: Command) -> Request {
+        let item = Item { posting_id: Uuid::now_v7(), command, details: Details::default() };
+        Request::one(self.program_id, source.to_owned(), key.to_owned(), item)
+    }
+}
