@@ -9,6 +9,9 @@ use crate::day::{Day, Moment};
 use crate::points::{HOUSE_LIMIT, MEMBER_LIMIT};
 use crate::policy::Terms;
 
+/// In how many lots one entry may move points: what its digest can count.
+pub(crate) const LOTS_MAX: usize = u16::MAX as usize;
+
 /// What an account is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AccountKind {
@@ -321,10 +324,10 @@ impl Account {
             Some((ReservationKind::Hold, _, id)) => return Some(Due::Lapse(id)),
             None => {}
         }
-        let idle = terms.last_idle_day(self.active_day) < now.day;
+        let all = self.status == Status::Closed || terms.last_idle_day(self.active_day) < now.day;
         let expired =
-            self.lots.iter().filter(|(lot, it)| 0 < it.available && (idle || lot.last_day < now.day));
-        let parts: Parts = expired.map(|(lot, it)| (*lot, it.available)).collect();
+            self.lots.iter().filter(|(lot, it)| 0 < it.available && (all || lot.last_day < now.day));
+        let parts: Parts = expired.take(LOTS_MAX).map(|(lot, it)| (*lot, it.available)).collect();
         (!parts.is_empty()).then_some(Due::Expire(parts))
     }
 

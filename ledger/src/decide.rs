@@ -4,7 +4,9 @@
 use proof::{Balances, PostingKind};
 use uuid::Uuid;
 
-use crate::account::{Account, AccountKind, Flow, Lot, Parts, Reservation, ReservationKind, Status, total};
+use crate::account::{
+    Account, AccountKind, Flow, LOTS_MAX, Lot, Parts, Reservation, ReservationKind, Status, total,
+};
 use crate::books::{Books, Done, Original, Refused, item_count_is_right};
 use crate::day::Moment;
 use crate::points::{HOUSE_LIMIT, MEMBER_LIMIT};
@@ -216,6 +218,9 @@ impl<'a> Desk<'a> {
             })?;
             let (unit, sequence) = (account.unit, account.sequence + 1);
             let lots = side.movements();
+            if LOTS_MAX < lots.len() {
+                return Err(Refusal::AmountOutOfRange);
+            }
             entries.push(Entry { account: side.account, unit, sequence, change: side.change, after, lots });
         }
         let mut posting = Posting::new(kind, id, entries).expect("its sides were made to balance");
