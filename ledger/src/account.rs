@@ -342,7 +342,6 @@ impl Account {
 
     /// Takes what an entry changes. The lots must change by as much as the balances do.
     pub(crate) fn apply(&mut self, change: Balances, lots: &[LotMovement]) {
-        let in_lots = |it: &Balances| it.available.max(0) + it.held + it.pending;
         let before = in_lots(&self.balances);
         self.sequence += 1;
         self.balances = sum(self.balances, change);
@@ -371,6 +370,11 @@ pub(crate) fn sum(one: Balances, other: Balances) -> Balances {
         held: one.held + other.held,
         pending: one.pending + other.pending,
     }
+}
+
+/// What an account's open lots sum to.
+pub(crate) fn in_lots(balances: &Balances) -> i64 {
+    balances.available.max(0) + balances.held + balances.pending
 }
 
 pub(crate) fn total(balances: &Balances) -> i64 {

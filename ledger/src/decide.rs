@@ -211,10 +211,11 @@ impl<'a> Desk<'a> {
         let mut entries = Vec::with_capacity(sides.len());
         for side in &sides {
             let account = self.books.account(side.account);
-            let after = account.after(side.change).ok_or_else(|| Refusal::LimitExceeded {
+            let required = total(&side.change).abs();
+            let after = account.after(side.change).map_err(|left| Refusal::LimitExceeded {
                 limit: Limit::Balance,
-                left: (account.kind.balance_max() - account.balances.available).max(0),
-                required: side.change.available.abs(),
+                left,
+                required,
             })?;
             let (unit, sequence) = (account.unit, account.sequence + 1);
             let lots = side.movements();

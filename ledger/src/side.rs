@@ -6,7 +6,7 @@ use proof::{Balances, LotMovement, PostingKind};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::account::{Account, Due, Lot, Parts, ReservationKind, sum};
+use crate::account::{Account, AccountKind, Due, Lot, Parts, ReservationKind, in_lots, sum, total};
 use crate::day::Moment;
 use crate::policy::Terms;
 
@@ -123,12 +123,18 @@ impl Account {
         account
     }
 
-    /// The balances after a change, unless one would be beyond what a balance can be.
-    pub(crate) fn after(&self, change: Balances) -> Option<Balances> {
-        let after = sum(self.balances, change);
-        let max = self.kind.balance_max();
-        let within = -max <= after.available && after.available.max(after.held).max(after.pending) <= max;
-        within.then_some(after)
+    /// The balances after a change; the room that there was for it, where it is larger than that. What is available, held
+    /// and pending is bounded as one, so that what moves from one to another always finds room.
+    pub(crate) fn after(&self, change: Balances) -> Result<Balances, i64> {
+        let max = i128::from(self.kind.balance_max());
+        let (points, available) = (i128::from(total(&change)), i128::from(self.balances.available));
+        let up = match self.kind {
+            AccountKind::Member => max - i128::from(in_lots(&self.balances)),
+            _ => max - available,
+        };
+        let down = max + available;
+        let room = if 0 < points { up } else { down };
+        if points.abs() <= room { Ok(sum(self.balances, change)) } else { Err(room.max(0) as i64) }
     }
 
     /// The id of the next posting that falls due on the account. It follows from the account and its version, so that
