@@ -114,7 +114,7 @@ impl Desk<'_> {
         }
         let (fund, issuance) = (self.house(House::Fund(fund.to_owned()))?, self.house(House::Issuance)?.id);
         let (account, left) = (fund.id, fund.balances.available.max(0));
-        if fund.balances.available + change < 0 && change < 0 {
+        if change < 0 && left < -change {
             return Err(Refusal::LimitExceeded { limit: Limit::Budget, left, required: -change });
         }
         let sides = vec![Side::house(account, change), Side::house(issuance, -change)];
