@@ -312,7 +312,7 @@ impl Account {
     /// What falls due first on the account, if it has by now: matured earnings, then lapsed holds, each in their order,
     /// then what has expired.
     pub(crate) fn due(&self, terms: &Terms, now: Moment) -> Option<Due> {
-        if self.kind != AccountKind::Member || self.status == Status::Closed {
+        if self.kind != AccountKind::Member {
             return None;
         }
         let over = self.reservations.iter().filter_map(|(id, it)| Some((it.kind, it.due_us?, *id)));

@@ -140,7 +140,7 @@ impl<'a> Desk<'a> {
     }
 
     /// Where the account's expired points go: breakage of the same unit.
-    pub(crate) fn breakage(&self, account: Uuid) -> Uuid {
+    fn breakage(&self, account: Uuid) -> Uuid {
         let unit = self.books.account(account).unit;
         let breakage = self.books.named(self.request.program, unit, &Name::House(House::Breakage));
         breakage.expect("a program's own accounts are brought in")

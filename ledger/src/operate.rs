@@ -90,17 +90,9 @@ impl Desk<'_> {
     pub(crate) fn set_status(&mut self, item: &Item, member: &MemberRef, status: Status) -> Decided {
         let member = self.member(member)?;
         let account = member.id;
-        if status == Status::Closed {
-            if !member.reservations.is_empty() {
-                return Err(Refusal::MemberReserved);
-            }
-            let parts: Parts = member.lots.iter().map(|(lot, it)| (*lot, it.available)).collect();
-            let points = member.balances.available;
-            if 0 < points {
-                let breakage = self.breakage(account);
-                let (id, side) = (member.due_id(), Side::of(member).take(&parts));
-                self.post(PostingKind::EXPIRE, id, vec![side, Side::house(breakage, points)])?;
-            }
+        // What a closed member has falls due at once, after what was asked.
+        if status == Status::Closed && !member.reservations.is_empty() {
+            return Err(Refusal::MemberReserved);
         }
         self.post(PostingKind::ACT, item.posting_id, vec![])?;
         self.books.change(account).status = status;
