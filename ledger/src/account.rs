@@ -309,16 +309,16 @@ impl Account {
         open.map(|(lot, it)| (*lot, it.available))
     }
 
-    /// What falls due first on the account, if it has by now: matured earnings, then lapsed holds, each in their order,
-    /// then what has expired.
+    /// What falls due first on the account, if it has by now: matured earnings and lapsed holds in their order, then what
+    /// has expired; of a member who was closed, all there is.
     pub(crate) fn due(&self, terms: &Terms, now: Moment) -> Option<Due> {
         if self.kind != AccountKind::Member {
             return None;
         }
         let over = self.reservations.iter().filter_map(|(id, it)| Some((it.kind, it.due_us?, *id)));
         let over = over.filter(|(_, due_us, _)| *due_us <= now.us);
-        // Earnings before holds; of each, what fell due first.
-        let first = over.min_by_key(|(kind, due_us, id)| (*kind == ReservationKind::Hold, *due_us, *id));
+        // In the order of time, as a sweep would have met them: in another, a debt would be paid from another lot.
+        let first = over.min_by_key(|(kind, due_us, id)| (*due_us, *kind == ReservationKind::Hold, *id));
         match first {
             Some((ReservationKind::Pending, _, id)) => return Some(Due::Mature(id)),
             Some((ReservationKind::Hold, _, id)) => return Some(Due::Lapse(id)),
