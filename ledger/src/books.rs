@@ -137,7 +137,8 @@ impl Books {
         let due = desk.postings.len();
         let result = desk.items();
         if result.is_err() {
-            desk.postings.truncate(due);
+            // A dry run has one mark: what was due is taken back too, and posted again below.
+            desk.postings.truncate(if request.dry_run { 0 } else { due });
             desk.books.undo();
         }
         for account in concerned {
