@@ -25,10 +25,9 @@ impl Desk<'_> {
         if member.reservations.contains_key(&posting) {
             return Err(Refusal::StillPending);
         }
-        if let Some(until) =
-            original.claim_before.filter(|it| (*it as i64).saturating_mul(1_000_000) >= self.now.us)
-        {
-            return Err(Refusal::StillClaimable { until: until as i64 });
+        let until = original.claim_before.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
+        if let Some(until) = until.filter(|it| self.now.us <= it.saturating_mul(1_000_000)) {
+            return Err(Refusal::StillClaimable { until });
         }
         let left = original.points().abs() - original.reversed;
         let points = points.map_or(left, Points::get);
