@@ -272,7 +272,8 @@ impl<'a> Desk<'a> {
     pub(crate) fn effective(&self, asked_us: Option<i64>) -> Result<i64, Refusal> {
         match asked_us {
             Some(us) if self.now.us.saturating_add(AHEAD_US_MAX) < us => Err(Refusal::InFuture),
-            Some(us) if us < self.terms.closed_before_us => Err(Refusal::PeriodClosed),
+            // The books' dates begin with 1970: before it, every period is closed.
+            Some(us) if us < self.terms.closed_before_us.max(0) => Err(Refusal::PeriodClosed),
             Some(us) => Ok(us.min(self.now.us)),
             None => Ok(self.now.us),
         }
