@@ -285,14 +285,16 @@ impl Account {
 
     /// How much can be spent on this day, of the lots that `may` be.
     pub fn spendable(&self, now: Moment, may: impl Fn(&Lot) -> bool) -> i64 {
-        self.spendable_lots(now, may).map(|(_, amount)| amount).sum()
+        self.open_lots(|lot| now.day <= lot.last_day && may(lot)).map(|(_, amount)| amount).sum()
     }
 
-    /// So much of the lots that `may` be spent on this day, in the order of spending; all there is, where it is less.
-    pub(crate) fn choose(&self, points: i64, now: Moment, may: impl Fn(&Lot) -> bool) -> Parts {
+    /// So much of the lots that `may` be taken, in the order of spending; all there is, where it is less. What has ended
+    /// and has not expired yet, as after an earlier item of the same request, is taken too: who may take only what can
+    /// be spent says so.
+    pub(crate) fn choose(&self, points: i64, may: impl Fn(&Lot) -> bool) -> Parts {
         let mut rest = points;
         let mut chosen = Parts::new();
-        for (lot, amount) in self.spendable_lots(now, may) {
+        for (lot, amount) in self.open_lots(may) {
             if rest == 0 {
                 break;
             }
@@ -303,9 +305,8 @@ impl Account {
         chosen
     }
 
-    fn spendable_lots(&self, now: Moment, may: impl Fn(&Lot) -> bool) -> impl Iterator<Item = (Lot, i64)> {
-        let open =
-            self.lots.iter().filter(move |(lot, it)| now.day <= lot.last_day && 0 < it.available && may(lot));
+    fn open_lots(&self, may: impl Fn(&Lot) -> bool) -> impl Iterator<Item = (Lot, i64)> {
+        let open = self.lots.iter().filter(move |(lot, it)| 0 < it.available && may(lot));
         open.map(|(lot, it)| (*lot, it.available))
     }
 

@@ -34,7 +34,7 @@ impl Desk<'_> {
             Side::of(member).give(&vec![(self.lot_of_today(0), change)])
         } else {
             // A correction may take what a member must otherwise keep.
-            let parts = member.choose(-change, self.now, |_| true);
+            let parts = member.choose(-change, |_| true);
             let available = parts.iter().map(|it| it.1).sum();
             if available < -change {
                 return Err(Refusal::InsufficientBalance { available, required: -change });
@@ -76,7 +76,7 @@ impl Desk<'_> {
         let parts: Parts = from.lots.iter().map(|(lot, it)| (*lot, it.available)).collect();
         let sides = if points < 0 {
             // A debt goes over too: it is paid from what the other has, and what is lacking stays owed.
-            let paid = to.choose(-points, self.now, |_| true);
+            let paid = to.choose(-points, |_| true);
             let owed = -points - paid.iter().map(|it| it.1).sum::<i64>();
             vec![Side::of(from).owe(points), Side::of(to).take(&paid).owe(owed)]
         } else {

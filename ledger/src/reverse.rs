@@ -75,9 +75,9 @@ impl Desk<'_> {
         let member = self.books.account(original.member);
         let own: Vec<Lot> = original.parts().into_iter().map(|(lot, _)| lot).collect();
         let is_own = |lot: &Lot| own.contains(lot);
-        let first = member.choose(points, self.now, is_own);
+        let first = member.choose(points, is_own);
         let so_far: i64 = first.iter().map(|it| it.1).sum();
-        let others = member.choose(points - so_far, self.now, |lot| !is_own(lot));
+        let others = member.choose(points - so_far, |lot| !is_own(lot));
         let taken: i64 = so_far + others.iter().map(|it| it.1).sum::<i64>();
         let owed = points - taken;
         let owed_before = (-member.balances.available).max(0);

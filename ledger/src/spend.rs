@@ -27,7 +27,7 @@ impl Desk<'_> {
         let member = self.spender(member)?;
         let house = self.house(partner.map_or(House::Redemption, |it| House::Settlement(it.to_owned())))?;
         let may = |lot: &Lot| self.terms.may_be_spent(lot, partner);
-        let most = member.spendable(self.now, may).min(member.balances.available - self.terms.policy.floor);
+        let most = self.spendable(member, may).min(self.above_floor(member));
         let points = if up_to && 0 < most { points.get().min(most) } else { points.get() };
         let parts = self.choose(member, points, may)?;
         self.check_limits(Flow::Redeem, points, member, Some(house))?;
@@ -96,14 +96,25 @@ impl Desk<'_> {
         points: i64,
         may: impl Fn(&Lot) -> bool + Copy,
     ) -> Result<Parts, Refusal> {
-        let spendable = member.spendable(self.now, may);
-        if spendable < points {
-            return Err(Refusal::InsufficientBalance { available: spendable, required: points });
+        let available = self.spendable(member, may);
+        if available < points {
+            return Err(Refusal::InsufficientBalance { available, required: points });
         }
-        let left = (member.balances.available - self.terms.policy.floor).max(0);
+        let left = self.above_floor(member).max(0);
         if left < points {
             return Err(Refusal::LimitExceeded { limit: Limit::Floor, left, required: points });
         }
-        Ok(member.choose(points, self.now, may))
+        Ok(member.choose(points, |lot| self.now.day <= lot.last_day && may(lot)))
+    }
+
+    /// How much the member can spend of the lots that `may` be. An earlier item of the same request may have given back
+    /// what expires at its end: that cannot be spent.
+    fn spendable(&self, member: &Account, may: impl Fn(&Lot) -> bool) -> i64 {
+        let is_idle = self.terms.last_idle_day(member.active_day) < self.now.day;
+        if is_idle { 0 } else { member.spendable(self.now, may) }
+    }
+
+    fn above_floor(&self, member: &Account) -> i64 {
+        self.spendable(member, |_| true) - self.terms.policy.floor
     }
 }
