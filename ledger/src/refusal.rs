@@ -142,8 +142,11 @@ impl Refusal {
     /// One of each kind, for lists and for tests.
     pub fn all() -> Vec<Self> {
         let limits = Limit::ALL.map(|limit| Self::LimitExceeded { limit, left: 0, required: 0 });
-        let rest =
-            (1..LIMITS).filter_map(|code| Self::recall(RefusalRow { code, available: 0, required: 0 }));
+        // A number that is only read any more gives a refusal that has another one now.
+        let rest = (1..LIMITS).filter_map(|code| {
+            let refusal = Self::recall(RefusalRow { code, available: 0, required: 0 })?;
+            refusal.row().is_some_and(|it| it.code == code).then_some(refusal)
+        });
         let unremembered = [
             Self::InFuture,
             Self::ReasonRequired,
