@@ -43,8 +43,17 @@ impl Original {
 
     /// What of each lot came or went, without sign.
     pub(crate) fn parts(&self) -> Parts {
-        let lots = self.lots.iter().filter_map(|it| Some((Lot::from_id(&it.lot)?, total(&it.change).abs())));
-        lots.filter(|(_, points)| *points != 0).collect()
+        // A capture may also have released a rest, and a debt been paid from that. It took what ends first.
+        let is_capture = self.kind == PostingKind::CAPTURE;
+        let moved = |it: &Balances| if is_capture { it.held } else { total(it) };
+        let mut rest = self.points().abs();
+        let mut parts = Parts::new();
+        for movement in &self.lots {
+            let part = moved(&movement.change).abs().min(rest);
+            rest -= part;
+            parts.extend(Lot::from_id(&movement.lot).filter(|_| part != 0).map(|lot| (lot, part)));
+        }
+        parts
     }
 }
 
