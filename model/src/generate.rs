@@ -138,12 +138,19 @@ impl Generator {
     /// How long nothing is asked: mostly a moment, seldom days.
     pub fn pause_us(&mut self) -> i64 {
         let longest_us = match self.random.below(20) {
-            0 => 40 * DAY_US,
-            1 | 2 => 30 * 60 * MINUTE_US,
-            3..8 => 20 * MINUTE_US,
+            0 if self.random.one_in(2) => 40 * DAY_US,
+            0 | 1 => 30 * 60 * MINUTE_US,
+            3..6 => 20 * MINUTE_US,
             _ => 2_000_000,
         };
         self.random.between(0, longest_us)
+    }
+
+    /// A request was refused: what it was to begin is not gone on from, but for one in ten.
+    pub fn refused(&mut self, request: &Request) {
+        if !self.random.one_in(10) {
+            self.begun.retain(|(id, _)| request.items.iter().all(|it| it.posting_id != *id));
+        }
     }
 
     /// What is asked at this time.
@@ -190,31 +197,43 @@ impl Generator {
     }
 
     fn command(&mut self, now: Moment) -> Command {
+        // What goes on from something needs something that was begun: without, points are earned.
+        self.any_command(now).unwrap_or_else(|| self.earning(now))
+    }
+
+    fn any_command(&mut self, now: Moment) -> Option<Command> {
         let (who, points) = (self.member(), self.points());
-        match self.random.below(100) {
+        Some(match self.random.below(100) {
             0..25 => self.earning(now),
             25..41 => Command::Redeem { member: who, points, partner: self.partner(), up_to: false },
             41..45 => Command::Redeem { member: who, points, partner: self.partner(), up_to: true },
             45..52 => Command::Transfer { from: who, to: self.member(), points },
             52..61 => {
-                let seconds = self.random.maybe(|it| it.of(&[0, 1, 60, 3600, 90_000, 40 * 24 * 3600]));
+                let seconds = self.random.of(&[
+                    None,
+                    Some(0),
+                    Some(3600),
+                    Some(90_000),
+                    Some(20 * 24 * 3600),
+                    Some(40 * 24 * 3600),
+                ]);
                 Command::Hold { member: who, points, partner: self.partner(), seconds }
             }
             61..68 => {
-                let points = self.random.maybe(|_| points);
-                Command::Capture { hold: self.begun(Begun::Held), points, keep_rest: self.random.one_in(2) }
+                let (points, keep_rest) = (self.random.maybe(|_| points), self.random.one_in(2));
+                Command::Capture { hold: self.begun(Begun::Held, !keep_rest)?, points, keep_rest }
             }
-            68..70 => Command::Void { hold: self.begun(Begun::Held) },
-            70..73 => Command::Increase { hold: self.begun(Begun::Held), points },
+            68..70 => Command::Void { hold: self.begun(Begun::Held, true)? },
+            70..73 => Command::Increase { hold: self.begun(Begun::Held, false)?, points },
             73..75 => {
                 let seconds = self.random.of(&[0, 60, 4000, 200_000, u32::MAX]);
-                Command::Prolong { hold: self.begun(Begun::Held), seconds }
+                Command::Prolong { hold: self.begun(Begun::Held, false)?, seconds }
             }
-            75..77 => Command::Confirm { earning: self.begun(Begun::Pending) },
-            77..79 => Command::Cancel { earning: self.begun(Begun::Pending) },
+            75..77 => Command::Confirm { earning: self.begun(Begun::Pending, true)? },
+            77..79 => Command::Cancel { earning: self.begun(Begun::Pending, true)? },
             79..87 => {
                 let of = self.random.of(&[Begun::Earned, Begun::Spent, Begun::Spent, Begun::Pending]);
-                Command::Reverse { posting: self.begun(of), points: self.random.maybe(|_| points) }
+                Command::Reverse { posting: self.begun(of, false)?, points: self.random.maybe(|_| points) }
             }
             87..90 => self.import(who, now),
             90 => {
@@ -229,7 +248,7 @@ impl Generator {
                 through: self.day(now, 0, 60),
                 last_day: self.day(now, -3, 90),
             },
-            97 => Command::Budget { fund: self.random.of(&FUNDS[1..]).to_owned(), change: self.change() },
+            97 => Command::Budget { fund: self.fund().to_owned(), change: self.change() },
             98 => {
                 let statuses = [Status::Active, Status::Active, Status::Suspended];
                 let closes = self.random.one_in(10);
@@ -238,7 +257,7 @@ impl Generator {
             }
             _ if self.random.one_in(3) => Command::Merge { from: who, to: self.member() },
             _ => Command::SetStatus { member: who, status: Status::Active },
-        }
+        })
     }
 
     fn earning(&mut self, now: Moment) -> Command {
@@ -250,7 +269,8 @@ impl Generator {
         let late = self.random.of(&[0, MINUTE_US, 3 * DAY_US, 40 * DAY_US, -4 * MINUTE_US]);
         let late = if self.random.one_in(50) { -6 * MINUTE_US } else { late };
         Command::Earn {
-            points: self.points(),
+            points: Points::new(self.points().get().saturating_mul(2).min(MEMBER_LIMIT))
+                .expect("it is in range"),
             remainder: Default::default(),
             rule_set_hash: [1; 32],
             event: Event {
@@ -263,7 +283,7 @@ impl Generator {
             },
             payload: b"{}".to_vec(),
             maturity,
-            fund: self.random.one_in(4).then(|| self.random.of(&FUNDS).to_owned()),
+            fund: self.random.one_in(4).then(|| self.fund().to_owned()),
         }
     }
 
@@ -296,7 +316,7 @@ impl Generator {
     }
 
     fn points(&mut self) -> Points {
-        let points = if self.random.one_in(300) { MEMBER_LIMIT } else { self.random.between(1, 50) };
+        let points = if self.random.one_in(400) { MEMBER_LIMIT } else { self.random.between(1, 50) };
         Points::new(points).expect("it is in range")
     }
 
@@ -310,6 +330,10 @@ impl Generator {
         PARTNERS.get(index / 13).filter(|_| index < 28).map(|it| (*it).to_owned())
     }
 
+    fn fund(&mut self) -> &'static str {
+        if self.random.one_in(20) { FUNDS[2] } else { self.random.of(&FUNDS[..2]) }
+    }
+
     fn effective(&mut self, now: Moment) -> Option<i64> {
         let edges =
             [now.us, now.us - 2 * DAY_US, now.us + MINUTE_US, now.us + 6 * MINUTE_US, i64::MIN, i64::MAX];
@@ -321,11 +345,18 @@ impl Generator {
         if self.random.one_in(10) { Day::NEVER } else { now.day.plus(days.days()) }
     }
 
-    /// A posting that was asked for, mostly a late one of this sort.
-    fn begun(&mut self, sort: Begun) -> Uuid {
-        let is_any = self.random.one_in(20);
-        let of_sort = self.begun.iter().rev().filter(|it| is_any || it.1 == sort).take(12);
+    /// A posting that was asked for, mostly a late one of this sort. What is ended by that is mostly not asked for again.
+    fn begun(&mut self, sort: Begun, ends: bool) -> Option<Uuid> {
+        if self.random.one_in(50) {
+            return Some(Uuid::from_u64_pair(self.seed, u64::MAX));
+        }
+        let is_any = self.random.one_in(30);
+        let of_sort = self.begun.iter().rev().filter(|it| is_any || it.1 == sort).take(4);
         let recent: Vec<Uuid> = of_sort.map(|it| it.0).collect();
-        if recent.is_empty() { Uuid::from_u64_pair(self.seed, u64::MAX) } else { self.random.of(&recent) }
+        let chosen = if recent.is_empty() { return None } else { self.random.of(&recent) };
+        if ends && !self.random.one_in(3) {
+            self.begun.retain(|it| it.0 != chosen);
+        }
+        Some(chosen)
     }
 }

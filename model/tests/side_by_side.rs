@@ -13,7 +13,7 @@ use proof::{Details, PostingKind};
 use uuid::Uuid;
 
 const MEMBERS: u64 = 5;
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 const STEPS: usize = 120;
 /// 2026-01-15 10:00 UTC.
 const BEGIN_US: i64 = 1_768_471_200_000_000;
@@ -201,16 +201,17 @@ fn check_posting(posting: &Posting) {
     );
 }
 
+/// A seed's program. The model decides it while it is made, so that holds are captured that were placed.
 fn program(seed: u64) -> (Policy, Vec<Step>) {
     let mut random = Random::new(seed);
     let policy = random_policy(&mut random);
-    let terms = Terms::new(policy.clone()).expect("a random policy is within its bounds");
+    let Both { mut model, mut terms, .. } = Both::open(policy.clone());
     let mut generator = Generator::new(seed, MEMBERS);
-    let (mut now_us, mut closed_before_us) = (BEGIN_US, i64::MIN);
-    let step = |_| {
+    let (mut now_us, mut steps) = (BEGIN_US, vec![]);
+    for _ in 0..STEPS {
         now_us += generator.pause_us();
         if random.one_in(100) {
-            closed_before_us = now_us - 24 * 3600 * 1_000_000;
+            terms.closed_before_us = now_us - 24 * 3600 * 1_000_000;
         }
         let now = terms.moment(now_us);
         let mut request = generator.request(now);
@@ -220,9 +221,13 @@ fn program(seed: u64) -> (Policy, Vec<Step>) {
             request.items =
                 vec![Item { posting_id: Uuid::nil(), command: settle, details: Details::default() }];
         }
-        Step { now, closed_before_us, request }
-    };
-    (policy, (0..STEPS).map(step).collect())
+        let real = Request { dry_run: false, ..request.clone() };
+        if model.decide(&real, &terms, now).result.is_err() {
+            generator.refused(&request);
+        }
+        steps.push(Step { now, closed_before_us: terms.closed_before_us, request });
+    }
+    (policy, steps)
 }
 
 fn run(policy: &Policy, steps: &[Step]) -> Vec<Decision> {
