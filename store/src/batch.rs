@@ -10,11 +10,11 @@ use ledger::{AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Re
 use proof::{
     Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::accounts::{self, State};
-use crate::directory::{Directory, Identity, MemberKey, Settled};
+use crate::directory::{Directory, Identity, MemberKey, Members, Programs, Settled};
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::log_head;
@@ -23,7 +23,7 @@ use crate::originals::{self, PostingKey};
 use crate::outcomes::{self, Accepted, OutcomeKey, Remembered};
 use crate::rows::Rows;
 
-/// What does not change from batch to batch, but for what is remembered of programs and members.
+/// What all batches share.
 pub(crate) struct Context {
     pub(crate) log_id: Hash,
     pub(crate) keyring: Keyring,
@@ -51,24 +51,47 @@ pub(crate) enum BatchError {
     Unknown(StoreError),
 }
 
-/// Decides and commits a batch. The answers are in the order of the requests.
-pub(crate) async fn commit(
+/// Every statement of a batch finds its rows by their keys, whatever the statistics say: a plan that was made for tables
+/// still empty would otherwise stay with its connection while they grow. And it is made once, not for every batch.
+const BEGIN: &str = "
+begin;
+set local plan_cache_mode = force_generic_plan;
+set local enable_seqscan = off;
+set local enable_hashjoin = off;
+set local enable_mergejoin = off
+";
+
+/// Without a time limit of the server's, because one that passes while a synchronous standby is waited for ends the wait
+/// and not the commit: it would be answered as durable where it is not.
+const COMMIT: &str = "set local statement_timeout = 0; commit";
+
+/// A batch that is decided, under its locks, and not yet written.
+pub(crate) struct Decided {
+    rows: Rows,
+    answers: Vec<Answer>,
+    now_us: i64,
+}
+
+/// Locks, reads and decides.
+pub(crate) async fn begin(
     conn: &mut PgConnection,
-    context: &mut Context,
+    context: &Context,
     requests: &[&Request],
+) -> Result<Decided, StoreError> {
+    sqlx::raw_sql(BEGIN).execute(&mut *conn).await?;
+    decide(conn, context, requests).await
+}
+
+/// Writes and commits. The answers are in the order of the requests.
+pub(crate) async fn finish(
+    conn: &mut PgConnection,
+    context: &Context,
+    decided: Decided,
 ) -> Result<Vec<Answer>, BatchError> {
-    let rolled_back = |error: sqlx::Error| BatchError::RolledBack(error.into());
-    let mut transaction = conn.begin().await.map_err(rolled_back)?;
-    let answers = match decide(&mut transaction, context, requests).await {
-        Ok(answers) => answers,
-        Err(error) => {
-            // The connection may be gone, and with it the transaction: nothing stands either way.
-            let _ = transaction.rollback().await;
-            return Err(BatchError::RolledBack(error));
-        }
-    };
+    let Decided { rows, answers, now_us } = decided;
+    rows.write(conn, &context.log_id, now_us).await.map_err(BatchError::RolledBack)?;
     // From here to the answer, only the database knows whether the postings stand.
-    transaction.commit().await.map_err(|error| {
+    sqlx::raw_sql(COMMIT).execute(conn).await.map_err(|error| {
         let error = StoreError::from(error);
         if error.is_outage() { BatchError::Unknown(error) } else { BatchError::RolledBack(error) }
     })?;
@@ -77,45 +100,51 @@ pub(crate) async fn commit(
 
 async fn decide(
     conn: &mut PgConnection,
-    context: &mut Context,
+    context: &Context,
     requests: &[&Request],
-) -> Result<Vec<Answer>, StoreError> {
-    if requests.iter().any(|it| context.directory.program(it.program).is_none()) {
+) -> Result<Decided, StoreError> {
+    let mut programs = context.directory.programs();
+    if requests.iter().any(|it| programs.program(it.program).is_none()) {
         // It began after this process did, or it does not exist; the second is a caller's error.
-        context.directory = Directory::read(conn, &context.keyring).await?;
-        if let Some(stranger) = requests.iter().find(|it| context.directory.program(it.program).is_none()) {
+        context.directory.read_again(conn, &context.keyring).await?;
+        programs = context.directory.programs();
+        if let Some(stranger) = requests.iter().find(|it| programs.program(it.program).is_none()) {
             return Err(StoreError::Missing(format!("there is no program {}", stranger.program)));
         }
     }
     let keys: Vec<OutcomeKey> = requests.iter().map(|it| outcomes::key(it)).collect();
-    let enrolled = resolve_members(conn, context, requests, &keys).await?;
+    let members = resolve_members(conn, context, &programs, requests, &keys).await?;
     let mut scene = Scene::default();
     scene.find_originals(conn, context, requests).await?;
     scene.find_settled(conn, context, requests).await?;
-    scene.find_members(context, requests, &enrolled);
+    scene.bring_in_members(members);
     scene.lock_members(conn).await?;
     // In statements after the locks: a joined read would keep the snapshot from before the wait.
-    scene.read_lots(conn, context).await?;
+    scene.read_lots(conn, &programs).await?;
     scene.read_reversed(conn).await?;
     let mut known = outcomes::remembered(conn, &keys).await?;
 
     let head = log_head::lock(conn, &context.log_id).await?;
-    if head.epoch != context.directory.epoch {
+    if head.epoch != programs.epoch {
         return Err(StoreError::Outdated);
     }
-    scene.read_houses(conn, context, requests).await?;
+    scene.read_houses(conn, &programs, requests).await?;
 
-    let directory = &context.directory;
-    let (rows, next_leaf) = (Rows::default(), head.size as u64);
-    let (moved, reserved) = Default::default();
-    let mut batch = Batch { directory, scene, rows, now_us: head.now_us, next_leaf, moved, reserved };
+    let mut batch = Batch {
+        programs: &programs,
+        scene,
+        rows: Rows::default(),
+        now_us: head.now_us,
+        next_leaf: head.size as u64,
+        moved: BTreeSet::new(),
+        reserved: HashMap::new(),
+    };
     let mut answers = Vec::with_capacity(requests.len());
     for (request, key) in requests.iter().zip(keys) {
         answers.push(batch.answer(request, key, &mut known));
     }
     batch.take_changes();
-    batch.rows.write(conn, &context.log_id, head.now_us).await?;
-    Ok(answers)
+    Ok(Decided { rows: batch.rows, answers, now_us: head.now_us })
 }
 
 fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {
@@ -125,54 +154,54 @@ fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {
     })
 }
 
-/// Makes the accounts of all members known to the directory, so far as there are such members, and gives those whom it
-/// enrolled: they are not in the directory, since this batch may yet be rolled back.
+/// The accounts of all members whom the requests name, so far as there are such members. It enrols those who may be;
+/// they are not kept for other batches, since this one may yet be rolled back.
 async fn resolve_members(
     conn: &mut PgConnection,
-    context: &mut Context,
+    context: &Context,
+    programs: &Programs,
     requests: &[&Request],
     keys: &[OutcomeKey],
 ) -> Result<HashMap<MemberKey, Arc<Identity>>, StoreError> {
-    let strangers = |directory: &Directory| -> Vec<MemberKey> {
-        let named: HashSet<MemberKey> = requests.iter().flat_map(|it| member_keys(it)).collect();
-        named.into_iter().filter(|it| !directory.knows(it)).collect()
-    };
-    let wanted = strangers(&context.directory);
-    if wanted.is_empty() {
-        return Ok(HashMap::new());
+    let named = requests.iter().flat_map(|it| member_keys(it)).collect();
+    let Members { mut known, strangers } = context.directory.members(named);
+    if strangers.is_empty() {
+        return Ok(known);
     }
-    context.directory.keep(accounts::member_accounts(conn, &context.keyring, &wanted).await?);
+    let found = accounts::member_accounts(conn, &context.keyring, &strangers).await?;
+    context.directory.keep(&found);
+    known.extend(found);
     let newcomers: Vec<(&Request, &OutcomeKey)> = requests
         .iter()
         .copied()
         .zip(keys)
-        .filter(|(request, _)| enrols(&context.directory, request))
-        .filter(|(request, _)| member_keys(request).any(|it| !context.directory.knows(&it)))
+        .filter(|(request, _)| enrols(programs, request))
+        .filter(|(request, _)| member_keys(request).any(|it| !known.contains_key(&it)))
         .collect();
     if newcomers.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(known);
     }
     // Only a request that will be posted enrols: not one of a known key, and not one ahead of the clock.
     let asked: Vec<OutcomeKey> = newcomers.iter().map(|it| it.1.clone()).collect();
-    let known = outcomes::remembered(conn, &asked).await?;
+    let answered = outcomes::remembered(conn, &asked).await?;
     let now_us = log_head::clock_us(conn).await?;
     let enrolled: BTreeSet<MemberKey> = newcomers
         .into_iter()
-        .filter(|(request, key)| !known.contains_key(*key) && !is_ahead(request, now_us))
+        .filter(|(request, key)| !answered.contains_key(*key) && !is_ahead(request, now_us))
         .flat_map(|(request, _)| member_keys(request))
-        .filter(|it| !context.directory.knows(it))
+        .filter(|it| !known.contains_key(it))
         .collect();
-    if enrolled.is_empty() {
-        return Ok(HashMap::new());
+    if !enrolled.is_empty() {
+        accounts::enrol(conn, &context.keyring, &enrolled).await?;
+        let enrolled: Vec<MemberKey> = enrolled.into_iter().collect();
+        known.extend(accounts::member_accounts(conn, &context.keyring, &enrolled).await?);
     }
-    accounts::enrol(conn, &context.keyring, &enrolled).await?;
-    let enrolled: Vec<MemberKey> = enrolled.into_iter().collect();
-    accounts::member_accounts(conn, &context.keyring, &enrolled).await
+    Ok(known)
 }
 
 /// Whether the request enrols whom it names: events and imports do, where the program says so.
-fn enrols(directory: &Directory, request: &Request) -> bool {
-    let enrols = directory.program(request.program).is_some_and(|it| it.program.enrols);
+fn enrols(programs: &Programs, request: &Request) -> bool {
+    let enrols = programs.program(request.program).is_some_and(|it| it.program.enrols);
     let brings = |command: &Command| matches!(command, Command::Earn { .. } | Command::Import { .. });
     enrols && !request.dry_run && request.items.iter().all(|it| brings(&it.command))
 }
@@ -242,18 +271,10 @@ impl Scene {
         Ok(())
     }
 
-    fn find_members(
-        &mut self,
-        context: &Context,
-        requests: &[&Request],
-        enrolled: &HashMap<MemberKey, Arc<Identity>>,
-    ) {
-        for key in requests.iter().flat_map(|it| member_keys(it)) {
-            if let Some(identity) = context.directory.member(&key).or_else(|| enrolled.get(&key)) {
-                self.bring_in(identity.clone());
-                let (program, unit, member) = key;
-                self.books.name(program, unit, Name::Member(member), identity.id);
-            }
+    fn bring_in_members(&mut self, members: HashMap<MemberKey, Arc<Identity>>) {
+        for ((program, unit, member), identity) in members {
+            self.books.name(program, unit, Name::Member(member), identity.id);
+            self.bring_in(identity);
         }
     }
 
@@ -271,7 +292,7 @@ impl Scene {
         Ok(())
     }
 
-    async fn read_lots(&mut self, conn: &mut PgConnection, context: &Context) -> Result<(), StoreError> {
+    async fn read_lots(&mut self, conn: &mut PgConnection, programs: &Programs) -> Result<(), StoreError> {
         if self.states.is_empty() {
             return Ok(());
         }
@@ -294,7 +315,7 @@ impl Scene {
             by_id.values().filter(|it| it.account.balances.held != 0 || it.account.balances.pending != 0);
         let reserved: Vec<i64> = reserved.map(|it| self.identities[&it.account.id].account_id).collect();
         if !reserved.is_empty() {
-            let house = |number| Some(context.directory.house_numbered(number)?.id);
+            let house = |number| Some(programs.house_numbered(number)?.id);
             for (number, posting, reservation) in lots::open_reservations(conn, &reserved, house).await? {
                 let id = account(&mut by_id, number)?;
                 self.houses.insert(reservation.house);
@@ -325,7 +346,7 @@ impl Scene {
     async fn read_houses(
         &mut self,
         conn: &mut PgConnection,
-        context: &Context,
+        programs: &Programs,
         requests: &[&Request],
     ) -> Result<(), StoreError> {
         let mut wanted = HashMap::new();
@@ -335,8 +356,7 @@ impl Scene {
         let units: BTreeSet<u16> =
             self.identities.values().map(|it| it.unit).chain(requests.iter().map(|it| it.unit)).collect();
         for request in requests {
-            let settled =
-                context.directory.program(request.program).expect("the programs were looked at first");
+            let settled = programs.program(request.program).expect("the programs were looked at first");
             let named = request.items.iter().flat_map(|it| it.command.names());
             let named = named.filter_map(|it| if let Name::House(house) = it { Some(house) } else { None });
             for house in named {
@@ -354,7 +374,7 @@ impl Scene {
             }
         }
         for id in &self.houses {
-            let identity = context.directory.house(*id);
+            let identity = programs.house(*id);
             want(identity.ok_or_else(|| StoreError::Damaged(format!("there is no house account {id}")))?);
         }
         for state in accounts::read_balances(conn, &wanted).await? {
@@ -374,7 +394,7 @@ impl Scene {
 
 /// A batch under its locks.
 struct Batch<'a> {
-    directory: &'a Directory,
+    programs: &'a Programs,
     scene: Scene,
     rows: Rows,
     now_us: i64,
@@ -417,7 +437,7 @@ impl Batch<'_> {
     }
 
     fn decide(&mut self, request: &Request) -> Result<Vec<Accepted>, Refused> {
-        let settled = self.directory.program(request.program).expect("the programs were looked at first");
+        let settled = self.programs.program(request.program).expect("the programs were looked at first");
         if settled.house(request.unit, &House::Issuance).is_none() {
             return Err(Refused { item: 0, refusal: Refusal::UnitUnknown });
         }

@@ -3,11 +3,12 @@
 //! There is no timer. A batch is what arrived during the last commit: under little load that is one request, under
 //! much load hundreds, and the speed comes from there.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use ledger::Request;
-use sqlx::PgPool;
-use tokio::sync::{mpsc, oneshot};
+use sqlx::{PgConnection, PgPool};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::batch::{self, Answer, BatchError, Context};
@@ -21,7 +22,7 @@ const BATCH_MAX: usize = 1000;
 /// How many requests may wait; the next one is told at once that we are busy.
 const QUEUE_MAX: usize = 8 * BATCH_MAX;
 /// How often a batch that collided with another committer's is tried again before its callers are told to.
-const COLLISIONS_MAX: usize = 10;
+const COLLISIONS_MAX: u32 = 10;
 
 /// Why a request has no answer. None of these is remembered: asking again with the same key is always right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,10 +60,21 @@ impl Committer {
         log: &LogIdentity,
         keyring: Keyring,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        Self::start_with_batches_of(BATCH_MAX, pool, log, keyring).await
+    }
+
+    /// The same with smaller batches: what a benchmark sets group commit beside.
+    #[doc(hidden)]
+    pub async fn start_with_batches_of(
+        batch_max: usize,
+        pool: PgPool,
+        log: &LogIdentity,
+        keyring: Keyring,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let directory = Directory::read(&mut *pool.acquire().await?, &keyring).await?;
         let context = Context { log_id: log.log_id, keyring, directory };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(run(pool, context, jobs));
+        let task = tokio::spawn(Lanes { pool, context, batch_max, turn: Mutex::new(jobs) }.run());
         Ok((Self { queue }, task))
     }
 
@@ -78,41 +90,130 @@ impl Committer {
     }
 }
 
-async fn run(pool: PgPool, mut context: Context, mut jobs: mpsc::Receiver<Job>) {
-    let mut waiting = Vec::with_capacity(BATCH_MAX);
-    while jobs.recv_many(&mut waiting, BATCH_MAX).await != 0 {
-        metrics::gauge!("daftari_commit_queue_depth").set(jobs.len() as f64);
-        commit_all(&pool, &mut context, std::mem::take(&mut waiting)).await;
-    }
+/// Two batches in the making. While one is written and committed, the next one locks, reads and waits for the log's head.
+struct Lanes {
+    pool: PgPool,
+    context: Context,
+    batch_max: usize,
+    /// Whoever holds it takes what waits and decides it. It is let go before the batch is written: by then most callers
+    /// of the batch before have asked again, and the next batch is a full one.
+    turn: Mutex<mpsc::Receiver<Job>>,
 }
 
-/// Commits these jobs. Where the database refuses them together, they are tried in halves, in order, until the one
-/// that it refuses stands alone.
-async fn commit_all(pool: &PgPool, context: &mut Context, jobs: Vec<Job>) {
-    let mut rest = vec![jobs];
-    while let Some(mut jobs) = rest.pop() {
-        match commit_once(pool, context, &jobs).await {
-            Ok(answers) => {
-                for (job, answer) in jobs.into_iter().zip(answers) {
-                    // A caller that has gone does not need its answer: the outcome is stored with its key.
-                    let _ = job.answer.send(Ok(answer));
+type Turn<'a> = MutexGuard<'a, mpsc::Receiver<Job>>;
+
+impl Lanes {
+    async fn run(self) {
+        let lanes = Arc::new(self);
+        let other = tokio::spawn({
+            let lanes = lanes.clone();
+            async move { lanes.work().await }
+        });
+        lanes.work().await;
+        other.await.expect("a lane does not panic");
+    }
+
+    async fn work(&self) {
+        loop {
+            let mut turn = self.turn.lock().await;
+            let mut jobs = Vec::new();
+            if turn.recv_many(&mut jobs, self.batch_max).await == 0 {
+                return;
+            }
+            metrics::gauge!("daftari_commit_queue_depth").set(turn.len() as f64);
+            self.commit_all(jobs, Some(turn)).await;
+        }
+    }
+
+    /// Commits these jobs. Where the database refuses them together, they are tried in halves, in order, until the one
+    /// that it refuses stands alone.
+    async fn commit_all(&self, jobs: Vec<Job>, mut turn: Option<Turn<'_>>) {
+        let mut rest = vec![jobs];
+        while let Some(mut jobs) = rest.pop() {
+            match self.commit_once(&jobs, &mut turn).await {
+                Ok(answers) => {
+                    for (job, answer) in jobs.into_iter().zip(answers) {
+                        // A caller that has gone does not need its answer: the outcome is stored with its key.
+                        let _ = job.answer.send(Ok(answer));
+                    }
+                }
+                Err(Failure::Refused(error)) if jobs.len() == 1 => {
+                    tracing::error!(%error, "the database refuses a request");
+                    answer_all(jobs, SubmitError::Failed);
+                }
+                Err(Failure::Refused(error)) => {
+                    tracing::warn!(%error, jobs = jobs.len(), "the database refuses a batch: trying it in halves");
+                    let second = jobs.split_off(jobs.len() / 2);
+                    rest.push(second);
+                    rest.push(jobs);
+                }
+                Err(Failure::Gone(error)) => {
+                    tracing::error!(%error, jobs = jobs.len(), "the database did not answer");
+                    answer_all(jobs, SubmitError::Unknown);
                 }
             }
-            Err(Failure::Refused(error)) if jobs.len() == 1 => {
-                tracing::error!(%error, "the database refuses a request");
-                answer_all(jobs, SubmitError::Failed);
+        }
+    }
+
+    async fn commit_once(&self, jobs: &[Job], turn: &mut Option<Turn<'_>>) -> Result<Vec<Answer>, Failure> {
+        let requests: Vec<&Request> = jobs.iter().map(|it| &it.request).collect();
+        let mut tries = 0;
+        loop {
+            let started = Instant::now();
+            let mut conn = self.pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
+            let failure = match self.try_once(&mut conn, &requests, turn).await {
+                Ok(answers) => {
+                    observe(&answers, started);
+                    return Ok(answers);
+                }
+                Err(BatchError::RolledBack(error)) if !error.is_outage() => {
+                    match sqlx::raw_sql("rollback").execute(&mut *conn).await {
+                        Ok(_) => self.after_rollback(&mut conn, error, &mut tries).await,
+                        // The connection is gone, and with it the transaction: nothing stands either way.
+                        Err(gone) => Some(Failure::Gone(gone.into())),
+                    }
+                }
+                Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => Some(Failure::Gone(error)),
+            };
+            if let Some(Failure::Gone(_)) = failure {
+                // The connection is of no more use, and the pool must not lend it again.
+                let _ = conn.close().await;
             }
-            Err(Failure::Refused(error)) => {
-                tracing::warn!(%error, jobs = jobs.len(), "the database refuses a batch: trying it in halves");
-                let second = jobs.split_off(jobs.len() / 2);
-                rest.push(second);
-                rest.push(jobs);
-            }
-            Err(Failure::Gone(error)) => {
-                tracing::error!(%error, jobs = jobs.len(), "the database did not answer");
-                answer_all(jobs, SubmitError::Unknown);
+            if let Some(failure) = failure {
+                return Err(failure);
             }
         }
+    }
+
+    async fn try_once(
+        &self,
+        conn: &mut PgConnection,
+        requests: &[&Request],
+        turn: &mut Option<Turn<'_>>,
+    ) -> Result<Vec<Answer>, BatchError> {
+        let decided = batch::begin(conn, &self.context, requests).await.map_err(BatchError::RolledBack)?;
+        drop(turn.take());
+        batch::finish(conn, &self.context, decided).await
+    }
+
+    /// Whether a batch that was rolled back is to be tried again: none, if it is.
+    async fn after_rollback(
+        &self,
+        conn: &mut PgConnection,
+        error: StoreError,
+        tries: &mut u32,
+    ) -> Option<Failure> {
+        if matches!(error, StoreError::Outdated) {
+            let read = self.context.directory.read_again(conn, &self.context.keyring).await;
+            return read.err().map(Failure::Gone);
+        }
+        if !is_retriable(&error) || COLLISIONS_MAX <= *tries {
+            return Some(Failure::Refused(error));
+        }
+        metrics::counter!("daftari_commit_collisions_total").increment(1);
+        tracing::debug!(%error, "a batch collided with another committer's: trying it again");
+        *tries += 1;
+        None
     }
 }
 
@@ -121,36 +222,6 @@ enum Failure {
     Refused(StoreError),
     /// The database went away.
     Gone(StoreError),
-}
-
-async fn commit_once(pool: &PgPool, context: &mut Context, jobs: &[Job]) -> Result<Vec<Answer>, Failure> {
-    let requests: Vec<&Request> = jobs.iter().map(|it| &it.request).collect();
-    let mut tries = 0;
-    loop {
-        let started = Instant::now();
-        let mut conn = pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
-        match batch::commit(&mut conn, context, &requests).await {
-            Err(BatchError::RolledBack(StoreError::Outdated)) => {
-                let read = Directory::read(&mut conn, &context.keyring).await;
-                context.directory = read.map_err(Failure::Gone)?;
-            }
-            Ok(answers) => {
-                observe(&answers, started);
-                return Ok(answers);
-            }
-            Err(BatchError::RolledBack(error)) if is_retriable(&error) && tries < COLLISIONS_MAX => {
-                metrics::counter!("daftari_commit_collisions_total").increment(1);
-                tracing::debug!(%error, "a batch collided with another committer's: trying it again");
-                tries += 1;
-            }
-            Err(BatchError::RolledBack(error)) if !error.is_outage() => return Err(Failure::Refused(error)),
-            Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => {
-                // The connection is of no more use, and the pool must not lend it again.
-                let _ = conn.close().await;
-                return Err(Failure::Gone(error));
-            }
-        }
-    }
 }
 
 /// Two committers may be handed the same key for different members at once: the second finds the first's outcome when

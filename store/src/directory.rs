@@ -3,8 +3,8 @@
 //! What an operator can change (terms, funds, partners) is guarded by the epoch in the log's head, which a batch reads
 //! under its lock: under another epoch than the one that was read here, the batch is begun again.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, RwLock};
 
 use ledger::{AccountKind, Fund, House, MemberRef, Terms};
 use sqlx::{FromRow, PgConnection};
@@ -16,6 +16,9 @@ use crate::programs::{self, Program};
 
 /// How many members' accounts are kept: about 300 bytes each.
 const MEMBERS_MAX: usize = 250_000;
+
+/// Whoever holds one of the locks below only looks up or inserts.
+const UNBROKEN: &str = "nobody panics with the directory's lock";
 
 /// Which account it is: what never changes of it.
 #[derive(Clone)]
@@ -39,15 +42,20 @@ pub(crate) struct Settled {
     houses: HashMap<(u16, House), Arc<Identity>>,
 }
 
-/// What is known of programs and members.
+/// What is known of programs and their house accounts.
 #[derive(Default)]
-pub(crate) struct Directory {
-    /// Under which epoch the programs were read.
+pub(crate) struct Programs {
+    /// Under which epoch they were read.
     pub(crate) epoch: i64,
     programs: HashMap<i16, Settled>,
     houses: HashMap<Uuid, Arc<Identity>>,
     houses_by_number: HashMap<i64, Uuid>,
-    members: HashMap<MemberKey, Arc<Identity>>,
+}
+
+/// What is known of programs and members. Several batches in the making share it.
+pub(crate) struct Directory {
+    programs: RwLock<Arc<Programs>>,
+    members: Mutex<HashMap<MemberKey, Arc<Identity>>>,
 }
 
 #[derive(FromRow)]
@@ -83,13 +91,69 @@ struct HouseRow {
 impl Directory {
     /// Reads the programs. Members are found as they are asked for.
     pub(crate) async fn read(conn: &mut PgConnection, keyring: &Keyring) -> Result<Self, StoreError> {
+        let programs = RwLock::new(Arc::new(Programs::read(conn, keyring).await?));
+        Ok(Self { programs, members: Mutex::default() })
+    }
+
+    /// Reads the programs again, and forgets the members: one may have been erased.
+    pub(crate) async fn read_again(
+        &self,
+        conn: &mut PgConnection,
+        keyring: &Keyring,
+    ) -> Result<(), StoreError> {
+        let programs = Arc::new(Programs::read(conn, keyring).await?);
+        self.members.lock().expect(UNBROKEN).clear();
+        *self.programs.write().expect(UNBROKEN) = programs;
+        Ok(())
+    }
+
+    /// The programs as they were read last.
+    pub(crate) fn programs(&self) -> Arc<Programs> {
+        self.programs.read().expect(UNBROKEN).clone()
+    }
+
+    /// These members' accounts, so far as they are known here.
+    pub(crate) fn members(&self, keys: HashSet<MemberKey>) -> Members {
+        let members = self.members.lock().expect(UNBROKEN);
+        let mut found = Members::default();
+        for key in keys {
+            match members.get(&key).cloned() {
+                Some(identity) => drop(found.known.insert(key, identity)),
+                None => found.strangers.push(key),
+            }
+        }
+        found
+    }
+
+    /// Keeps members' accounts for the next batches.
+    pub(crate) fn keep(&self, found: &HashMap<MemberKey, Arc<Identity>>) {
+        let mut members = self.members.lock().expect(UNBROKEN);
+        if MEMBERS_MAX < members.len() + found.len() {
+            // Beginning anew costs one look-up each, for those who are still about.
+            members.clear();
+        }
+        members.extend(found.iter().map(|(key, identity)| (key.clone(), identity.clone())));
+    }
+}
+
+/// The members whom a batch is about.
+#[derive(Default)]
+pub(crate) struct Members {
+    /// With their accounts.
+    pub(crate) known: HashMap<MemberKey, Arc<Identity>>,
+    /// Those who have none, as far as is known.
+    pub(crate) strangers: Vec<MemberKey>,
+}
+
+impl Programs {
+    async fn read(conn: &mut PgConnection, keyring: &Keyring) -> Result<Self, StoreError> {
         // The epoch first: what is settled in between is then read again.
         let epoch = sqlx::query_scalar("select epoch from log_head").fetch_one(&mut *conn).await?;
-        let mut directory = Self { epoch, ..Self::default() };
+        let mut read = Self { epoch, ..Self::default() };
         for program in programs::programs(conn, keyring).await? {
             let terms = programs::terms(conn, program.program_id).await?;
             let program_id = program.program_id;
-            directory.programs.insert(program_id, Settled { program, terms, houses: HashMap::new() });
+            read.programs.insert(program_id, Settled { program, terms, houses: HashMap::new() });
         }
         let rows: Vec<HouseRow> = sqlx::query_as(
             "select account.*, fund.name as fund, fund.budgeted
@@ -100,9 +164,9 @@ impl Directory {
         .fetch_all(conn)
         .await?;
         for row in rows {
-            directory.take_house(row, keyring)?;
+            read.take_house(row, keyring)?;
         }
-        Ok(directory)
+        Ok(read)
     }
 
     fn take_house(&mut self, row: HouseRow, keyring: &Keyring) -> Result<(), StoreError> {
@@ -129,6 +193,7 @@ impl Directory {
         Ok(())
     }
 
+    /// The program of this number.
     pub(crate) fn program(&self, program_id: i16) -> Option<&Settled> {
         self.programs.get(&program_id)
     }
@@ -141,24 +206,6 @@ impl Directory {
     /// The house account of this number.
     pub(crate) fn house_numbered(&self, account_id: i64) -> Option<&Arc<Identity>> {
         self.house(*self.houses_by_number.get(&account_id)?)
-    }
-
-    /// The member's account, if it is known here.
-    pub(crate) fn member(&self, member: &MemberKey) -> Option<&Arc<Identity>> {
-        self.members.get(member)
-    }
-
-    /// Keeps members' accounts for the next batches.
-    pub(crate) fn keep(&mut self, found: HashMap<MemberKey, Arc<Identity>>) {
-        if MEMBERS_MAX < self.members.len() + found.len() {
-            // Beginning anew costs one look-up each, for those who are still about.
-            self.members.clear();
-        }
-        self.members.extend(found);
-    }
-
-    pub(crate) fn knows(&self, member: &MemberKey) -> bool {
-        self.members.contains_key(member)
     }
 }
 
