@@ -31,10 +31,11 @@ impl MemberRef {
         }
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// An id and a name of the same bytes are not the same member.
+    fn bytes(&self) -> Vec<u8> {
         match self {
-            Self::Id(id) => id.as_bytes(),
-            Self::External(name) => name.as_bytes(),
+            Self::Id(id) => [&[1], &id.as_bytes()[..]].concat(),
+            Self::External(name) => [&[2], name.as_bytes()].concat(),
         }
     }
 }
@@ -385,7 +386,7 @@ impl Fingerprint {
 /// What of an item a fingerprint covers: the canonical bytes of each part.
 struct Canonical<'a> {
     name: &'a str,
-    member: &'a [u8],
+    member: Vec<u8>,
     amount: Vec<u8>,
     counterpart: Vec<u8>,
 }
@@ -406,7 +407,7 @@ impl Request {
             let details = Details { rate: None, actor: None, ..item.details.clone() }.encode();
             let bytes: [&[u8]; 5] = [
                 canonical.name.as_bytes(),
-                canonical.member,
+                &canonical.member,
                 &canonical.amount,
                 &canonical.counterpart,
                 &details,
@@ -462,35 +463,34 @@ impl Command {
         let text = |it: &Option<String>| it.as_ref().map_or(vec![], |it| it.as_bytes().to_vec());
         let time = |it: &Option<i64>| it.map_or(vec![], |it| it.to_be_bytes().to_vec());
         let day = |it: &Day| it.number().to_be_bytes();
-        let none: &[u8] = &[];
         let (member, amount, counterpart) = match self {
-            Self::Earn { event, .. } => (none, vec![], event.digest().to_vec()),
+            Self::Earn { event, .. } => (vec![], vec![], event.digest().to_vec()),
             Self::Confirm { earning } | Self::Cancel { earning } => {
-                (none, vec![], earning.as_bytes().to_vec())
+                (vec![], vec![], earning.as_bytes().to_vec())
             }
             Self::Redeem { member, points: it, partner, .. } => (member.bytes(), points(it), text(partner)),
-            Self::Transfer { from, to, points: it } => (from.bytes(), points(it), to.bytes().to_vec()),
+            Self::Transfer { from, to, points: it } => (from.bytes(), points(it), to.bytes()),
             Self::Adjust { member, change, approver, effective_at_us } => {
                 let counterpart = [text(approver), vec![0], time(effective_at_us)].concat();
                 (member.bytes(), change.to_be_bytes().to_vec(), counterpart)
             }
-            Self::Reverse { posting, points: it } => (none, whole(it), posting.as_bytes().to_vec()),
+            Self::Reverse { posting, points: it } => (vec![], whole(it), posting.as_bytes().to_vec()),
             Self::Hold { member, points: it, partner, seconds } => {
                 let seconds = seconds.map_or(vec![], |it| it.to_be_bytes().to_vec());
                 (member.bytes(), [points(it), seconds].concat(), text(partner))
             }
             Self::Capture { hold, points: it, keep_rest } => {
-                (none, [whole(it), vec![u8::from(*keep_rest)]].concat(), hold.as_bytes().to_vec())
+                (vec![], [whole(it), vec![u8::from(*keep_rest)]].concat(), hold.as_bytes().to_vec())
             }
-            Self::Void { hold } => (none, vec![], hold.as_bytes().to_vec()),
-            Self::Increase { hold, points: it } => (none, points(it), hold.as_bytes().to_vec()),
+            Self::Void { hold } => (vec![], vec![], hold.as_bytes().to_vec()),
+            Self::Increase { hold, points: it } => (vec![], points(it), hold.as_bytes().to_vec()),
             Self::Prolong { hold, seconds } => {
-                (none, seconds.to_be_bytes().to_vec(), hold.as_bytes().to_vec())
+                (vec![], seconds.to_be_bytes().to_vec(), hold.as_bytes().to_vec())
             }
             Self::Extend { member, through, last_day } => {
                 (member.bytes(), [day(through), day(last_day)].concat(), vec![])
             }
-            Self::Merge { from, to } => (from.bytes(), vec![], to.bytes().to_vec()),
+            Self::Merge { from, to } => (from.bytes(), vec![], to.bytes()),
             Self::SetStatus { member, status } => (member.bytes(), vec![*status as u8], vec![]),
             // The withdrawal's id is random and ours, as a posting's is.
             Self::Withdraw { member, points: it, destination } => {
@@ -508,8 +508,10 @@ impl Command {
                     .flat_map(|it| [day(&it.0).to_vec(), day(&it.1).to_vec(), points(&it.2)].concat());
                 (member.bytes(), each.collect(), time(effective_at_us))
             }
-            Self::Budget { fund, change } => (none, change.to_be_bytes().to_vec(), fund.as_bytes().to_vec()),
-            Self::Settle { account } => (none, vec![], account.as_bytes().to_vec()),
+            Self::Budget { fund, change } => {
+                (vec![], change.to_be_bytes().to_vec(), fund.as_bytes().to_vec())
+            }
+            Self::Settle { account } => (vec![], vec![], account.as_bytes().to_vec()),
         };
         Canonical { name: self.name(), member, amount, counterpart }
     }
