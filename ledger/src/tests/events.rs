@@ -1,0 +1,79 @@
+//! Events, and what they earn.
+
+use crate::*;
+
+const EVENT: &str =
+    r#"{"user_id":"456","type":"purchase","amount":150.00,"timestamp":"2026-01-15T10:00:00Z"}"#;
+
+#[track_caller]
+fn check_event(json: &str, expected: Result<&str, &str>) {
+    let parsed = Event::parse(json.as_bytes()).map_err(|error| error.to_string());
+    match (parsed, expected) {
+        (Ok(event), Ok(amount)) => assert_eq!(event.amount.to_string(), amount),
+        (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+        (parsed, _) => panic!("{json} gave {parsed:?}"),
+    }
+}
+
+#[test]
+fn events_are_read_exactly_or_refused() {
+    check_event(EVENT, Ok("150"));
+    check_event(&EVENT.replace("150.00", "0.30000000000000000000000001"), Ok("0.30000000000000000000000001"));
+    check_event(&EVENT.replace("150.00", "\"12.5\""), Ok("12.5"));
+    check_event(&EVENT.replace("\"456\"", "456"), Ok("150"));
+    check_event(&EVENT.replace("{", "{\"shop\":[1,{}],"), Ok("150"));
+    check_event(&EVENT.replace("150.00", "-1"), Err("amount: it is below zero"));
+    check_event(&EVENT.replace("150.00", "1e40"), Err("amount"));
+    check_event(&EVENT.replace("150.00", "true"), Err("amount"));
+    check_event(&EVENT.replace("2026-01-15T10:00:00Z", "2026-01-15"), Err("timestamp"));
+    check_event(&EVENT.replace("2026-01-15T10:00:00Z", "1969-01-15T10:00:00Z"), Err("before 1970"));
+    check_event(&EVENT.replace("\"456\"", "\"\""), Err("user_id"));
+    for odd in ["null", "true", "{}", "[]"] {
+        check_event(&EVENT.replace("\"456\"", odd), Err("user_id: it is neither a text nor a number"));
+        check_event(&EVENT.replace("150.00", odd), Err("amount: it is neither a text nor a number"));
+    }
+    check_event(&EVENT.replace("\"user_id\"", "\"user\""), Err("missing field `user_id`"));
+    check_event("[]", Err("JSON object"));
+    check_event("5", Err("timestamp: invalid type: integer `5`, expected a JSON object at line 1"));
+}
+
+#[test]
+fn an_event_without_an_id_is_named_by_its_four_fields() {
+    let id = |json: &str| Event::parse(json.as_bytes()).unwrap().id;
+    let derived = id(EVENT);
+    assert_eq!(derived, id(&EVENT.replace("150.00", "150")), "the same amount spelled otherwise");
+    assert_eq!(derived, id(&EVENT.replace("10:00:00Z", "13:00:00+03:00")), "the same instant elsewhere");
+    assert_ne!(derived, id(&EVENT.replace("456", "457")));
+    assert_ne!(derived, id(&EVENT.replace("150.00", "150.01")));
+    assert_ne!(derived, id(&EVENT.replace("purchase", "refund")));
+    assert_ne!(derived, id(&EVENT.replace("10:00:00Z", "10:00:01Z")));
+    assert_eq!(id(&EVENT.replace("{", "{\"event_id\":\"e-1\",")), "e-1");
+}
+
+#[track_caller]
+fn check_earning(rate: &str, amount: &str, expected: Result<i64, RuleError>) {
+    let rules = RuleSet::parse(format!(r#"{{"rates":{{"purchase":"{rate}"}}}}"#).as_bytes()).unwrap();
+    let event = Event::parse(EVENT.replace("150.00", amount).as_bytes()).unwrap();
+    assert_eq!(rules.earn(&event).map(|it| it.points.get()), expected);
+}
+
+#[test]
+fn a_rate_earns_exact_points_rounded_down() {
+    check_earning("0.1", "150.00", Ok(15));
+    check_earning("1.15", "100", Ok(115));
+    check_earning("0.1", "159.99", Ok(15));
+    check_earning("0.1", "9.99", Err(RuleError::Nothing));
+    check_earning("1000000000000", "10000000000", Err(RuleError::TooMuch));
+    let rules = RuleSet::parse(br#"{"rates":{"airtime":"1"}}"#).unwrap();
+    let event = Event::parse(EVENT.as_bytes()).unwrap();
+    assert_eq!(rules.earn(&event), Err(RuleError::NoRate("purchase".to_owned())));
+    for bad in [
+        r#"{"rates":{"a":"0"}}"#,
+        r#"{"rates":{"a":"-1"}}"#,
+        r#"{"rates":{"a":"x"}}"#,
+        "{}",
+        r#"{"rates":{},"x":1}"#,
+    ] {
+        assert!(matches!(RuleSet::parse(bad.as_bytes()), Err(RuleError::Document(_))), "{bad}");
+    }
+}
