@@ -43,13 +43,12 @@ impl Original {
 
     /// What of each lot came or went, without sign.
     pub(crate) fn parts(&self) -> Parts {
-        // A capture may also have released a rest, and a debt been paid from that. It took what ends first.
-        let is_capture = self.kind == PostingKind::CAPTURE;
-        let moved = |it: &Balances| if is_capture { it.held } else { total(it) };
+        // A capture may also have released a rest, and a debt been paid from that: it took what ends first, so what is
+        // beyond its points is of the debt.
         let mut rest = self.points().abs();
         let mut parts = Parts::new();
         for movement in &self.lots {
-            let part = moved(&movement.change).abs().min(rest);
+            let part = total(&movement.change).abs().min(rest);
             rest -= part;
             parts.extend(Lot::from_id(&movement.lot).filter(|_| part != 0).map(|lot| (lot, part)));
         }
