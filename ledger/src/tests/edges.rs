@@ -104,12 +104,22 @@ fn what_ended_within_a_request_is_neither_spent_nor_overlooked() {
     check_linked(keep_20, |held, _| spend(held, 30), Ok("asha 20"));
     let owing = r#"{"debt_max": 100}"#;
     check_linked(owing, |held, earned| vec![void(held), reverse(earned, 0)], Ok("asha 0"));
-    let idle = r#"{"expiry": {"inactivity": {"days": 3}}}"#;
-    check_linked(idle, |held, _| vec![void(held), redeem("asha", 1, "duka")], Err(lacks(0, 1)));
     check_linked("{}", |held, _| vec![void(held), adjust("asha", -50)], Ok("asha 0"));
     check_linked("{}", |held, _| vec![void(held), adjust("asha", -51)], Err(lacks(50, 51)));
     check_linked("{}", |held, _| vec![void(held), status("asha", Status::Closed)], Ok("asha 0"));
     check_linked("{}", |held, _| vec![void(held), merge("asha", "juma")], Ok("asha 0"));
+}
+
+#[test]
+fn a_hold_given_up_too_late_for_an_idle_member_is_not_spent() {
+    let mut shop = Shop::under(r#"{"expiry": {"inactivity": {"days": 3}}}"#);
+    shop.does(earn("asha", 50));
+    let held = shop.does(hold("asha", 50, "duka", 20 * 24 * 3600));
+    shop.at("2026-01-30T00:00:00Z");
+    let linked = vec![Command::Void { hold: held }, redeem_up_to("asha", 50)];
+    let request = shop.request(linked);
+    assert_eq!(shop.decide(&request).result, Err(Refused { item: 1, refusal: lacks(0, 50) }));
+    check(&mut shop, Command::Void { hold: held }, "asha 0, breakage 50");
 }
 
 #[test]
