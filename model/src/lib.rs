@@ -5,6 +5,11 @@
 //! changed is found by comparing what was there before with what is there after. Of `ledger` it uses the plain types of
 //! requests, refusals and terms, and nothing that decides.
 //!
+//! To replay a log: open its accounts, and in leaf order decide each accepted request at its recorded time, under the
+//! terms that held. What was due before a request that was then refused, or for a sweep, was posted without one: it is
+//! decided as `Command::Settle` of its account. The log's postings are then the effects, one after the other, and a
+//! refusal is explained where the model, at a log size between the call and its answer, gives the same on a dry run.
+//!
 //! A [`Generator`] makes random requests from a seed, one after the other, for whoever decides them; [`shrink`] makes a
 //! failing list of them short.
 
