@@ -26,27 +26,27 @@ pub(crate) async fn member_accounts(
     members: &[MemberKey],
 ) -> Result<HashMap<MemberKey, Arc<Identity>>, StoreError> {
     let rows: Vec<MemberRow> = sqlx::query_as(
-        "with wanted as (
-             select *
-             from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[])
-                 with ordinality as wanted (program_id, unit, member_id, external_id, ordinal)
-         ), found as (
-             select ordinal, unit, program_id, member_id
-             from wanted
-             where member_id is not null
-             union all
-             select ordinal, unit, member.program_id, member.member_id
-             from wanted
-             join member using (program_id, external_id)
-         )
-         select found.ordinal, account.account_id, account.id, account.kind, account.unit, account.secret
-         from found
-         join account on account.program_id = found.program_id
-             and account.member_id = found.member_id
-             and account.partner_id is null
-             and account.kind = 1
-             and account.unit = found.unit
-             and account.fund_id is null",
+        // The limit keeps the planner from joining the other way round, all accounts with each name.
+        "select wanted.ordinal, found.*
+         from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[])
+             with ordinality as wanted (program_id, unit, member_id, external_id, ordinal)
+         cross join lateral (
+             select account_id, id, kind, unit, secret
+             from account
+             where account.program_id = wanted.program_id
+                 and account.member_id = coalesce(
+                     wanted.member_id,
+                     (select member.member_id
+                      from member
+                      where member.program_id = wanted.program_id
+                          and member.external_id = wanted.external_id)
+                 )
+                 and account.partner_id is null
+                 and account.kind = 1
+                 and account.unit = wanted.unit
+                 and account.fund_id is null
+             limit 1
+         ) as found",
     )
     .bind(members.iter().map(|it| it.0).collect::<Vec<_>>())
     .bind(members.iter().map(|it| it.1 as i16).collect::<Vec<_>>())

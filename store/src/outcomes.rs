@@ -61,9 +61,17 @@ pub(crate) async fn remembered(
     keys: &[OutcomeKey],
 ) -> Result<HashMap<OutcomeKey, Remembered>, StoreError> {
     let rows: Vec<Row> = sqlx::query_as(
-        "select wanted.ordinal, fingerprint, leaf_index, refusal, item, points, available, account_id, rest
+        // The limit keeps the planner from joining the other way round, all outcomes with each key.
+        "select wanted.ordinal, known.*
          from unnest($1::smallint[], $2::text[], $3::text[]) with ordinality as wanted (program_id, source, key, ordinal)
-         join outcome using (program_id, source, key)",
+         cross join lateral (
+             select fingerprint, leaf_index, refusal, item, points, available, account_id, rest
+             from outcome
+             where outcome.program_id = wanted.program_id
+                 and outcome.source = wanted.source
+                 and outcome.key = wanted.key
+             limit 1
+         ) as known",
     )
     .bind(keys.iter().map(|it| it.0).collect::<Vec<_>>())
     .bind(keys.iter().map(|it| it.1.as_str()).collect::<Vec<_>>())

@@ -392,32 +392,33 @@ with leaves as (
         $30::bigint[], $31::bigint[], $32::bigint[], $33::bytea[], $34::bigint[], $35::bytea[], $36::bytea[]
     )
 ), balances as (
-    update balance
-    set sequence = changed.sequence,
-        available = changed.available,
-        held = changed.held,
-        pending = changed.pending,
-        last_leaf_index = changed.last_leaf_index,
-        last_commitment = changed.last_commitment,
-        status = changed.status,
-        active_day = changed.active_day,
-        used_day = changed.used_day,
-        earned_day = changed.earned_day,
-        earned_month = changed.earned_month,
-        redeemed_day = changed.redeemed_day,
-        redeemed_month = changed.redeemed_month,
-        transferred_day = changed.transferred_day,
-        transferred_month = changed.transferred_month
+    -- Every row is there: it is found by its key, and no join can be planned the wrong way round.
+    insert into balance (
+        account_id, sequence, available, held, pending, last_leaf_index, last_commitment, status, active_day, used_day,
+        earned_day, earned_month, redeemed_day, redeemed_month, transferred_day, transferred_month
+    )
+    select *
     from unnest(
         $37::bigint[], $38::bigint[], $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], $43::bytea[],
         $44::smallint[], $45::integer[], $46::integer[],
         $47::bigint[], $48::bigint[], $49::bigint[], $50::bigint[], $51::bigint[], $52::bigint[]
-    ) as changed (
-        account_id, sequence, available, held, pending, last_leaf_index, last_commitment,
-        status, active_day, used_day,
-        earned_day, earned_month, redeemed_day, redeemed_month, transferred_day, transferred_month
     )
-    where balance.account_id = changed.account_id
+    on conflict (account_id) do update
+    set sequence = excluded.sequence,
+        available = excluded.available,
+        held = excluded.held,
+        pending = excluded.pending,
+        last_leaf_index = excluded.last_leaf_index,
+        last_commitment = excluded.last_commitment,
+        status = excluded.status,
+        active_day = excluded.active_day,
+        used_day = excluded.used_day,
+        earned_day = excluded.earned_day,
+        earned_month = excluded.earned_month,
+        redeemed_day = excluded.redeemed_day,
+        redeemed_month = excluded.redeemed_month,
+        transferred_day = excluded.transferred_day,
+        transferred_month = excluded.transferred_month
 ), lots as (
     insert into lot (account_id, last_day, earned_day, fund_id, available, held, pending)
     select *

@@ -67,8 +67,10 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.figure("postings", postings as f64, "asked for");
     drop(callers);
     task.await?;
-    let check = store::check_books(&mut *pool.acquire().await?).await?;
-    report.figure("leaves", check.leaves as f64, "leaves, checked afterwards");
+    if let Err(error) = store::check_books(&mut *pool.acquire().await?).await {
+        eprintln!("{}", report.to_table());
+        return Err(error.into());
+    }
     pool.close().await;
     stage.stop().await?;
     Ok(report)
