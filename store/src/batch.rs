@@ -121,7 +121,7 @@ async fn decide(
     scene.lock_members(conn).await?;
     // In statements after the locks: a joined read would keep the snapshot from before the wait.
     scene.read_lots(conn, &programs).await?;
-    scene.read_reversed(conn).await?;
+    scene.read_reversed(conn, requests).await?;
     let mut known = outcomes::remembered(conn, &keys).await?;
 
     let head = log_head::lock(conn, &context.log_id).await?;
@@ -328,13 +328,21 @@ impl Scene {
         Ok(())
     }
 
-    async fn read_reversed(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        if self.originals.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<PostingKey> = self.originals.keys().copied().collect();
-        for (key, points) in originals::reversed(conn, &keys).await? {
-            self.originals.get_mut(&key).expect("it was asked for").reversed = points;
+    async fn read_reversed(
+        &mut self,
+        conn: &mut PgConnection,
+        requests: &[&Request],
+    ) -> Result<(), StoreError> {
+        let undone = requests.iter().flat_map(|request| {
+            let undoes = |it: &Command| matches!(it, Command::Reverse { .. } | Command::Cancel { .. });
+            let undoing = request.items.iter().filter(move |it| undoes(&it.command));
+            undoing.filter_map(|it| Some((request.program, it.command.original()?)))
+        });
+        let keys: Vec<PostingKey> = undone.filter(|it| self.originals.contains_key(it)).collect();
+        if !keys.is_empty() {
+            for (key, points) in originals::reversed(conn, &keys).await? {
+                self.originals.get_mut(&key).expect("it was asked for").reversed = points;
+            }
         }
         for ((program, id), original) in std::mem::take(&mut self.originals) {
             self.books.recall(program, id, original);

@@ -74,7 +74,9 @@ impl Committer {
         let directory = Directory::read(&mut *pool.acquire().await?, &keyring).await?;
         let context = Context { log_id: log.log_id, keyring, directory };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(Lanes { pool, context, batch_max, turn: Mutex::new(jobs) }.run());
+        let task = tokio::spawn(
+            Lanes { pool, context, batch_max, turn: Mutex::new(jobs), writing: Mutex::default() }.run(),
+        );
         Ok((Self { queue }, task))
     }
 
@@ -98,7 +100,13 @@ struct Lanes {
     /// Whoever holds it takes what waits and decides it. It is let go before the batch is written: by then most callers
     /// of the batch before have asked again, and the next batch is a full one.
     turn: Mutex<mpsc::Receiver<Job>>,
+    /// Whoever holds it writes and commits.
+    writing: Mutex<()>,
 }
+
+/// So many must wait for the second lane to begin while the first one writes. Fewer are better committed together with
+/// those who are answered then: a commit costs the same for one as for many.
+const OVERLAP_MIN: usize = 32;
 
 type Turn<'a> = MutexGuard<'a, mpsc::Receiver<Job>>;
 
@@ -116,6 +124,9 @@ impl Lanes {
     async fn work(&self) {
         loop {
             let mut turn = self.turn.lock().await;
+            if turn.len() < OVERLAP_MIN {
+                drop(self.writing.lock().await);
+            }
             let mut jobs = Vec::new();
             if turn.recv_many(&mut jobs, self.batch_max).await == 0 {
                 return;
@@ -192,6 +203,7 @@ impl Lanes {
         turn: &mut Option<Turn<'_>>,
     ) -> Result<Vec<Answer>, BatchError> {
         let decided = batch::begin(conn, &self.context, requests).await.map_err(BatchError::RolledBack)?;
+        let _writing = self.writing.lock().await;
         drop(turn.take());
         batch::finish(conn, &self.context, decided).await
     }

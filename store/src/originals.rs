@@ -100,7 +100,7 @@ pub(crate) async fn reversed(
     let rows: Vec<(i16, Uuid, i64)> = sqlx::query_as(
         "select posting.program_id, posting.reverses,
              sum(abs(entry.available_change + entry.held_change + entry.pending_change))::bigint
-         from unnest($1::smallint[], $2::uuid[]) as wanted (program_id, reverses)
+         from (select distinct * from unnest($1::smallint[], $2::uuid[])) as wanted (program_id, reverses)
          join posting using (program_id, reverses)
          join entry using (leaf_index)
          join account on account.account_id = entry.account_id and account.kind = 1
