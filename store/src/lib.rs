@@ -5,6 +5,7 @@ mod accounts;
 mod anchors;
 mod balances;
 mod batch;
+mod ceiling;
 mod check;
 mod checkpoints;
 mod committer;
@@ -34,6 +35,8 @@ pub use anchors::{
 };
 pub use balances::{MemberBalance, Reader, member_id};
 pub use batch::Answer;
+#[doc(hidden)]
+pub use ceiling::{account_numbers, write_bare_rows};
 pub use check::{BooksReport, check_books, check_books_opened};
 pub use checkpoints::{
     RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, latest_checkpoint, record_checkpoint,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ledger::{Account, Fingerprint, Posting, Refused, Request, Reservation};
+use ledger::{Account, AccountKind, Fingerprint, Posting, Refused, Request, Reservation};
 use proof::{Body, Commitments, Details, Entry, Hash, Header, LeafKind, NO_LEAF};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -244,6 +244,37 @@ impl Rows {
             rest.iter().map(|it| [it.leaf_index as i64, number(it), it.points]).collect();
         rows.rest.push((!rest.is_empty()).then(|| outcomes::encode_rest(&rest)));
         rows.item.push(refused.map_or(0, |it| it.item as i16));
+    }
+
+    /// The row of an outcome, and below of a balance, that no decision stands behind: for the ceiling's measure.
+    pub(crate) fn bare_outcome(
+        &mut self,
+        program_id: i16,
+        key: &str,
+        posting_id: Uuid,
+        leaf_index: u64,
+        account_id: i64,
+    ) {
+        let rows = &mut self.outcomes;
+        rows.program_id.push(program_id);
+        rows.source.push("credential:bench".to_owned());
+        rows.key.push(key.to_owned());
+        rows.fingerprint.push(vec![7; 32]);
+        rows.posting_id.push(Some(posting_id));
+        rows.leaf_index.push(Some(leaf_index as i64));
+        rows.refusal.push(None);
+        rows.points.push(1);
+        rows.available.push(1);
+        rows.recorded_at.push(0);
+        rows.account_id.push(Some(account_id));
+        rows.rest.push(None);
+        rows.item.push(0);
+    }
+
+    pub(crate) fn bare_balance(&mut self, account_id: i64, leaf_index: u64) {
+        let account = Account::new(Uuid::nil(), AccountKind::Member, 1);
+        let last = (leaf_index, [8; 32]);
+        self.balance(account_id, &Account { sequence: leaf_index + 1, ..account }, Some(&last));
     }
 
     /// Writes all rows. The caller holds the log's head, and commits.

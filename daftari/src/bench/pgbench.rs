@@ -20,10 +20,19 @@ impl Pgbench<'_> {
 
     /// Transactions per second of the built-in TPC-B-like script.
     pub(super) async fn tpcb(&self, clients: u32, seconds: u64) -> anyhow::Result<f64> {
+        self.builtin("tpcb-like", clients, seconds).await
+    }
+
+    /// Transactions per second of the built-in script that only selects.
+    pub(super) async fn select(&self, clients: u32, seconds: u64) -> anyhow::Result<f64> {
+        self.builtin("select-only", clients, seconds).await
+    }
+
+    async fn builtin(&self, script: &str, clients: u32, seconds: u64) -> anyhow::Result<f64> {
         let (clients, seconds) = (clients.to_string(), seconds.to_string());
         let words = [
             "--builtin",
-            "tpcb-like",
+            script,
             "--client",
             &clients,
             "--jobs",
