@@ -17,6 +17,7 @@ mod postgres;
 mod running;
 mod scratch;
 mod testing;
+mod wire;
 
 pub use anvil::{Anvil, AnvilConfig};
 pub use bound::spawn_bound;
@@ -26,6 +27,7 @@ pub use port::free_port;
 pub use postgres::{Postgres, PostgresConfig};
 pub use scratch::Scratch;
 pub use testing::{TEST_KAFKA, TEST_POSTGRES, test_kafka_brokers, test_postgres_config, test_postgres_url};
+pub use wire::{Fate, Passing, Watch, Wire};
 
 use std::path::{Path, PathBuf};
 

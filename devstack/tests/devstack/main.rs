@@ -1,4 +1,4 @@
-//! Real parts, started, killed and started again. They have to be fetched first: `devstack/fetch postgres anvil kafka`.
+//! Real parts, started, killed and started again. They have to be fetched first: `devstack/fetch postgres anvil kafka pgbench`.
 
 mod anvil;
 mod kafka;
@@ -6,3 +6,4 @@ mod postgres;
 mod run;
 mod support;
 mod testing;
+mod wire;
