@@ -13,10 +13,10 @@ use self::cluster::{forget_a_pid_that_was_reused, initialise, password};
 use self::home::Home;
 use self::ready::is_ready;
 use self::server::server;
-use crate::Error;
 use crate::lock::Lock;
 use crate::port::on_free_ports;
 use crate::running::Running;
+use crate::{Error, Wire};
 
 const PART: &str = "postgres";
 
@@ -75,7 +75,16 @@ impl Postgres {
 
     /// The superuser's URL of a database. `postgres` always exists.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://daftari:{}@127.0.0.1:{}/{database}", self.password, self.port)
+        self.url_at(self.port, database)
+    }
+
+    /// The same by way of a wire.
+    pub fn url_through(&self, wire: &Wire, database: &str) -> String {
+        self.url_at(wire.port(), database)
+    }
+
+    fn url_at(&self, port: u16, database: &str) -> String {
+        format!("postgres://daftari:{}@127.0.0.1:{port}/{database}", self.password)
     }
 
     /// The port on 127.0.0.1.

@@ -20,12 +20,6 @@ pub(crate) fn asked(url: &str, statement: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// The URL of the same database through a wire.
-fn through(postgres: &Postgres, wire: &Wire) -> String {
-    let [direct, wired] = [postgres.port(), wire.port()].map(|it| format!(":{it}/"));
-    postgres.url("postgres").replace(&direct, &wired)
-}
-
 #[test]
 fn a_commit_fails_or_fails_yet_persists() {
     let scratch = Scratch::new().unwrap();
@@ -37,7 +31,7 @@ fn a_commit_fails_or_fails_yet_persists() {
         let watch = Arc::new(move |it: Passing<'_>| if Some(it) == cut_at { Fate::Cut } else { Fate::Pass });
         let wire = Wire::start(postgres.port(), watch).unwrap();
         let insert = format!("insert into kept values ({number})");
-        let output = psql(&through(&postgres, &wire), &["begin", &insert, "commit"]);
+        let output = psql(&postgres.url_through(&wire, "postgres"), &["begin", &insert, "commit"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.success(), cut_at.is_none(), "{cut_at:?}: {said}");
         let count = format!("select count(*) from kept where number = {number}");
@@ -56,11 +50,11 @@ fn a_wire_is_cut_and_led_elsewhere() {
     let start = |name: &str| Postgres::start(&PostgresConfig::new(scratch.path().join(name))).unwrap();
     let (one, two) = (start("one"), start("two"));
     let wire = Wire::unwatched(one.port()).unwrap();
-    assert_eq!(asked(&through(&one, &wire), "show port"), one.port().to_string());
+    assert_eq!(asked(&one.url_through(&wire, "postgres"), "show port"), one.port().to_string());
     wire.cut();
-    assert!(!psql(&through(&one, &wire), &["select 1"]).status.success());
+    assert!(!psql(&one.url_through(&wire, "postgres"), &["select 1"]).status.success());
     wire.lead_to(two.port());
-    assert_eq!(asked(&through(&two, &wire), "show port"), two.port().to_string());
+    assert_eq!(asked(&two.url_through(&wire, "postgres"), "show port"), two.port().to_string());
 }
 
 #[test]
@@ -78,6 +72,6 @@ fn a_cut_ends_what_is_under_way() {
         Fate::Pass
     });
     *wire.lock().unwrap() = Some(Wire::start(postgres.port(), watch).unwrap());
-    let url = through(&postgres, wire.lock().unwrap().as_ref().unwrap());
+    let url = postgres.url_through(wire.lock().unwrap().as_ref().unwrap(), "postgres");
     assert!(!psql(&url, &["select pg_sleep(600)"]).status.success());
 }
