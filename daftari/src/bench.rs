@@ -1,10 +1,15 @@
 //! Benchmarks: each runs the built product and says what it measured, beside PostgreSQL's own in the same run.
 
+mod callers;
+mod crash;
+mod ground;
 mod ledger;
 mod pgbench;
 mod redeem;
 mod report;
+mod role;
 mod stage;
+mod verdict;
 
 use anyhow::bail;
 
@@ -15,12 +20,13 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
         "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
-        other => bail!("there is no benchmark {other:?}: there are ledger and redeem"),
+        "crash" => crash::run(&config).await?,
+        other => bail!("there is no benchmark {other:?}: there are ledger, redeem and crash"),
     };
     if config.json {
         println!("{}", report.to_json());
     } else {
         print!("{}", report.to_table());
     }
-    Ok(())
+    report.verdict()
 }

@@ -379,7 +379,7 @@ pub(crate) enum Books {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger` or `redeem`.
+    /// Which: `ledger`, `redeem` or `crash`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]
@@ -390,9 +390,12 @@ pub(crate) struct Bench {
     /// The seed of everything random.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// How many members take part.
+    /// How many members take part in `redeem`.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) members: u32,
+    /// How many times `crash` kills something.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) kills: u64,
 }
 
 /// Make load for a benchmark.

@@ -93,14 +93,16 @@ async fn redeem_until(config: &Load, connection: u32, ends: Instant) -> anyhow::
 /// One HTTP/1.1 connection.
 pub(crate) struct Client {
     stream: TcpStream,
+    /// The last answer, with where its body begins.
     buffer: Vec<u8>,
+    body_at: usize,
 }
 
 impl Client {
     pub(crate) async fn connect(target: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(target).await.with_context(|| format!("cannot reach {target}"))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+        Ok(Self { stream, buffer: Vec::with_capacity(4096), body_at: 0 })
     }
 
     /// Sends a request and reads its answer to the end; gives the status.
@@ -119,6 +121,7 @@ impl Client {
                     })
                     .unwrap_or(0_usize);
                 if end + 4 + length <= self.buffer.len() {
+                    self.body_at = end + 4;
                     return Ok(status);
                 }
             }
@@ -128,6 +131,18 @@ impl Client {
                 bail!("the connection was closed before the answer was whole");
             }
         }
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> anyhow::Result<serde_json::Value> {
+        let body = &self.buffer[self.body_at..];
+        serde_json::from_slice(body).with_context(|| format!("not JSON: {}", String::from_utf8_lossy(body)))
+    }
+
+    /// Whether the last answer has this header, as in `name: value`.
+    pub(crate) fn has_header(&self, header: &str) -> bool {
+        let head = String::from_utf8_lossy(&self.buffer[..self.body_at]);
+        head.lines().any(|it| it.eq_ignore_ascii_case(header))
     }
 }
 

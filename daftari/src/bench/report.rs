@@ -1,6 +1,7 @@
 //! What a benchmark says: a table for people, one JSON object for programs.
 
 use std::fmt::Write;
+use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
@@ -11,11 +12,12 @@ pub(super) struct Report {
     settings: Map<String, Value>,
     figures: Vec<(String, f64, &'static str)>,
     goals: Vec<(String, String, bool)>,
+    found: Option<String>,
 }
 
 impl Report {
     pub(super) fn new(bench: &'static str, seed: u64) -> Self {
-        Self { bench, seed, settings: Map::new(), figures: Vec::new(), goals: Vec::new() }
+        Self { bench, seed, settings: Map::new(), figures: Vec::new(), goals: Vec::new(), found: None }
     }
 
     /// Says how it was measured.
@@ -37,6 +39,16 @@ impl Report {
     pub(super) fn figure_at_most(&mut self, name: &str, value: f64, unit: &'static str, goal: f64) {
         self.figure(name, value, unit);
         self.goals.push((name.to_owned(), format!("≤ {goal}"), value <= goal));
+    }
+
+    /// Says what was found that must not be, which fails the run once it has reported.
+    pub(super) fn found(&mut self, found: Option<String>) {
+        self.found = found;
+    }
+
+    /// What was found that must not be.
+    pub(super) fn verdict(&self) -> anyhow::Result<()> {
+        self.found.as_ref().map_or(Ok(()), |found| anyhow::bail!("seed {}: {found}", self.seed))
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -72,6 +84,23 @@ impl Report {
             table.push('\n');
         }
         table
+    }
+}
+
+/// How long something took, each time that it happened.
+#[derive(Default)]
+pub(super) struct Times(Vec<f64>);
+
+impl Times {
+    pub(super) fn since(&mut self, begin: Instant) {
+        self.0.push(begin.elapsed().as_secs_f64() * 1000.0);
+    }
+
+    /// The milliseconds that this share of them took at most.
+    pub(super) fn at(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get((sorted.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or_default()
     }
 }
 

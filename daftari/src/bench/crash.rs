@@ -1,0 +1,153 @@
+//! Crashes: the API, the sealer, PostgreSQL and connections are ended under load, at random moments and at named points,
+//! and started again. Callers ask again until they are answered; then the books must hold what they were told, once.
+//!
+//! A kill is not a power cut: what a process has handed to the kernel stays.
+
+mod shot;
+mod world;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use anyhow::Context;
+
+use self::shot::Point;
+use self::world::World;
+use super::callers::{Callers, endow};
+use super::report::Report;
+use super::verdict::Record;
+use crate::config::Bench;
+use crate::load::Random;
+
+const CALLERS: u32 = 32;
+
+/// What is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum What {
+    /// The API, by SIGKILL.
+    Api,
+    /// The API, by SIGTERM, while the next one starts: as a new version is rolled out.
+    Drain,
+    /// The sealer, by SIGKILL.
+    Sealer,
+    /// PostgreSQL with all that belongs to it, by SIGKILL.
+    Postgres,
+    /// One of PostgreSQL's sessions, by SIGKILL: it ends all the others, and recovers.
+    Session,
+    /// One of the API's connections to PostgreSQL.
+    Connection,
+}
+
+/// And when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// At a random moment under load.
+    Moment,
+    /// While it starts.
+    Starting,
+    /// When a caller has an answer, and others of the same batch may not.
+    Answered,
+    /// When this passes between the API and PostgreSQL.
+    At(Point),
+}
+
+/// What comes in each round, in an order of its own.
+const ROUND: [(What, When); 20] = [
+    (What::Api, When::Moment),
+    (What::Api, When::Moment),
+    (What::Api, When::Starting),
+    (What::Api, When::Answered),
+    (What::Api, When::At(Point::Statement)),
+    (What::Api, When::At(Point::Statement)),
+    (What::Api, When::At(Point::BeforeCommit)),
+    (What::Api, When::At(Point::DuringCommit)),
+    (What::Api, When::At(Point::AfterCommit)),
+    (What::Drain, When::Moment),
+    (What::Drain, When::At(Point::DuringCommit)),
+    (What::Sealer, When::Moment),
+    (What::Postgres, When::Moment),
+    (What::Postgres, When::At(Point::BeforeCommit)),
+    (What::Postgres, When::At(Point::DuringCommit)),
+    (What::Postgres, When::At(Point::AfterCommit)),
+    (What::Session, When::Moment),
+    (What::Connection, When::At(Point::Statement)),
+    (What::Connection, When::At(Point::BeforeCommit)),
+    (What::Connection, When::At(Point::AfterCommit)),
+];
+
+pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
+    let mut world = World::start().await?;
+    let begun = Instant::now();
+    let mut told = endow(&world.places(), config.seed).await?;
+    let mut callers = Callers::start(CALLERS, config.seed, &world.places());
+    let mut ended = Ended::default();
+    let mut random = Random(config.seed);
+    'rounds: loop {
+        for (what, when) in shuffled(&mut random) {
+            if config.kills <= ended.kills() {
+                break 'rounds;
+            }
+            let at = || format!("{what:?} {when:?}, seed {}", config.seed);
+            world.end(what, when, &mut callers, &mut random).await.with_context(at)?;
+            ended.count(what);
+        }
+    }
+    told.extend(callers.finish().await?);
+    let seconds = begun.elapsed().as_secs_f64();
+    let record = Record::of(told, world.drained());
+    let findings = world.judge(&record).await?;
+
+    let mut report = Report::new("crash", config.seed);
+    report.setting("load", format!("{CALLERS} callers over HTTP; one request in ten is sent twice at once"));
+    report.setting("server", "daftari api and daftari anchor, which seals; PostgreSQL; all on this machine");
+    report.figure("kills", ended.kills() as f64, "SIGKILLs");
+    report.figure("kills_of_the_api", ended.of(What::Api), "");
+    report.figure("kills_of_the_sealer", ended.of(What::Sealer), "");
+    report.figure("kills_of_postgres", ended.of(What::Postgres), "");
+    report.figure("kills_of_a_session", ended.of(What::Session), "");
+    report.figure("connections_cut", ended.of(What::Connection), "");
+    report.figure("drains", ended.of(What::Drain), "SIGTERMs");
+    report.figure("seconds", seconds, "s under load");
+    report.figure("acknowledged", record.acknowledged() as f64, "postings");
+    report.figure("refused", record.refused() as f64, "requests");
+    report.figure("failed_yet_persisted", record.persisted as f64, "requests: no answer, and posted");
+    report.figure("failed", record.failed as f64, "requests: no answer, and posted when asked again");
+    report.figure("api_start_p50_ms", world.starts.at(0.5), "ms to where the API answers");
+    report.figure("api_start_worst_ms", world.starts.at(1.0), "ms");
+    report.figure("postgres_out_p50_ms", world.outages.at(0.5), "ms from its kill to the next posting");
+    report.figure("postgres_out_worst_ms", world.outages.at(1.0), "ms");
+    report.figure_at_most("lost", findings.lost.len() as f64, "postings", 0.0);
+    report.figure_at_most("doubled", findings.doubled.len() as f64, "postings", 0.0);
+    report.figure_at_most("unbalanced", findings.unbalanced.len() as f64, "members", 0.0);
+    report.figure_at_most("drained_unanswered", findings.undrained.len() as f64, "postings", 0.0);
+    report.found(findings.in_words());
+    report.figure("leaves_checked", world.stop().await? as f64, "leaves: the books, and the published root");
+    Ok(report)
+}
+
+fn shuffled(random: &mut Random) -> [(What, When); ROUND.len()] {
+    let mut round = ROUND;
+    for last in (1..round.len()).rev() {
+        round.swap(last, (random.next() % (last as u64 + 1)) as usize);
+    }
+    round
+}
+
+/// How many of each were ended.
+#[derive(Default)]
+struct Ended(HashMap<What, u64>);
+
+impl Ended {
+    fn count(&mut self, what: What) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    fn of(&self, what: What) -> f64 {
+        self.0.get(&what).copied().unwrap_or_default() as f64
+    }
+
+    fn kills(&self) -> u64 {
+        let is_kill = |it: &(&What, &u64)| !matches!(it.0, What::Drain | What::Connection);
+        self.0.iter().filter(is_kill).map(|it| it.1).sum()
+    }
+}

@@ -1,0 +1,256 @@
+//! The processes and the wires between them, and how each of them is ended.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use devstack::{Fate, Postgres, PostgresConfig, Scratch, Wire};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::watch;
+
+use super::shot::{Point, Shots};
+use super::{What, When};
+use crate::bench::callers::{Callers, Place};
+use crate::bench::report::Times;
+use crate::bench::role::Role;
+use crate::bench::ground::{self, PATIENCE, POLL, Ground};
+use crate::bench::verdict::{Findings, Record};
+use crate::load::Random;
+
+const DATABASE: &str = "postgres";
+/// A life under load is at most so long before it ends at a random moment.
+const LIFE_MS_MAX: u64 = 250;
+/// Starting takes about as long, so a kill within this time hits any part of it.
+const START_MS_MAX: u64 = 60;
+
+pub(super) struct World {
+    ground: Ground,
+    settings: PostgresConfig,
+    postgres: Postgres,
+    /// The API's way to PostgreSQL, where blows fall; the sealer has another.
+    wire: Wire,
+    shots: Shots,
+    sealers_wire: Wire,
+    api: Option<Role>,
+    sealer: Role,
+    place: watch::Sender<Place>,
+    drained: HashSet<u32>,
+    pub(super) starts: Times,
+    pub(super) outages: Times,
+    // Dropped last: everything above has its files in it.
+    _folder: Scratch,
+}
+
+impl World {
+    pub(super) async fn start() -> anyhow::Result<Self> {
+        let folder = Scratch::new()?;
+        let settings = PostgresConfig::new(folder.path().join("postgres"));
+        let postgres = start_postgres(&settings).await?;
+        let ground = Ground::set(folder.path())?;
+        ground.begin_books(&postgres.url(DATABASE)).await?;
+        let shots = Shots::default();
+        let wire = Wire::start(postgres.port(), shots.watch())?;
+        let sealers_wire = Wire::unwatched(postgres.port())?;
+        let sealer = ground.start_sealer(&postgres.url_through(&sealers_wire, DATABASE))?;
+        let mut world = Self {
+            ground,
+            settings,
+            postgres,
+            wire,
+            shots,
+            sealers_wire,
+            api: None,
+            sealer,
+            place: watch::Sender::default(),
+            drained: HashSet::new(),
+            starts: Times::default(),
+            outages: Times::default(),
+            _folder: folder,
+        };
+        world.start_api().await?;
+        Ok(world)
+    }
+
+    /// Where the API is, and will be.
+    pub(super) fn places(&self) -> watch::Receiver<Place> {
+        self.place.subscribe()
+    }
+
+    /// The lives of the API that were ended by SIGTERM.
+    pub(super) fn drained(&self) -> &HashSet<u32> {
+        &self.drained
+    }
+
+    /// Ends something, and has it start again.
+    pub(super) async fn end(
+        &mut self,
+        what: What,
+        when: When,
+        callers: &mut Callers,
+        random: &mut Random,
+    ) -> anyhow::Result<()> {
+        match (what, when) {
+            (What::Api, When::Starting) => {
+                self.api.take().context("the API runs")?.kill().await?;
+                let starting = self.ground.start_api(&self.postgres.url_through(&self.wire, DATABASE))?;
+                tokio::time::sleep(Duration::from_millis(random.next() % START_MS_MAX)).await;
+                starting.kill().await?;
+                self.start_api().await
+            }
+            (What::Api, _) => {
+                let api = self.api.take().context("the API runs")?;
+                let pid = api.pid();
+                self.strike(when, move || kill(pid, Signal::KILL), callers, random).await?;
+                api.killed().await?;
+                self.start_api().await
+            }
+            (What::Drain, _) => {
+                let drained = self.api.take().context("the API runs")?;
+                self.drained.insert(self.place.borrow().life);
+                let (next, address) = self.answering_api().await?;
+                let pid = drained.pid();
+                self.strike(when, move || kill(pid, Signal::TERM), callers, random).await?;
+                self.publish(next, address);
+                drained.drained().await
+            }
+            (What::Sealer, _) => {
+                let url = self.postgres.url_through(&self.sealers_wire, DATABASE);
+                let killed = std::mem::replace(&mut self.sealer, self.ground.start_sealer(&url)?);
+                let pid = killed.pid();
+                self.strike(when, move || kill(pid, Signal::KILL), callers, random).await?;
+                killed.killed().await
+            }
+            (What::Postgres, _) => {
+                let postmaster = self.postgres.pid();
+                self.strike(when, move || kill_family(postmaster), callers, random).await?;
+                let shot = Instant::now();
+                self.postgres = start_postgres(&self.settings).await?;
+                for wire in [&self.wire, &self.sealers_wire] {
+                    wire.lead_to(self.postgres.port());
+                }
+                callers.next_answer().await?;
+                self.outages.since(shot);
+                Ok(())
+            }
+            (What::Session, _) => {
+                let before = sessions_of(self.postgres.pid());
+                let session = before.get((random.next() % before.len().max(1) as u64) as usize);
+                let session = *session.context("PostgreSQL has a session")?;
+                self.strike(when, move || kill(session, Signal::KILL), callers, random).await?;
+                self.has_new_session(&before).await
+            }
+            (What::Connection, _) => {
+                self.strike(when, || {}, callers, random).await?;
+                callers.next_answer().await
+            }
+        }
+    }
+
+    /// Strikes when it is time. What passes at a named point is cut, but for a commit that is on its way.
+    async fn strike(
+        &self,
+        when: When,
+        strike: impl FnOnce() + Send + 'static,
+        callers: &mut Callers,
+        random: &mut Random,
+    ) -> anyhow::Result<()> {
+        match when {
+            When::At(point) => {
+                // A batch has fewer statements, so this hits any of them.
+                let skip = random.next() % if point == Point::Statement { 32 } else { 4 };
+                let fate = if point == Point::DuringCommit { Fate::Pass } else { Fate::Cut };
+                return self.shots.fire(point, skip, fate, strike).await;
+            }
+            When::Answered => callers.next_answer().await?,
+            When::Moment | When::Starting => {
+                // The moment itself, not a wait for anything.
+                tokio::time::sleep(Duration::from_millis(random.next() % LIFE_MS_MAX)).await;
+            }
+        }
+        strike();
+        Ok(())
+    }
+
+    async fn start_api(&mut self) -> anyhow::Result<()> {
+        let (api, address) = self.answering_api().await?;
+        self.publish(api, address);
+        Ok(())
+    }
+
+    async fn answering_api(&mut self) -> anyhow::Result<(Role, SocketAddr)> {
+        let begun = Instant::now();
+        let mut api = self.ground.start_api(&self.postgres.url_through(&self.wire, DATABASE))?;
+        let address = api.address().await?;
+        self.starts.since(begun);
+        Ok((api, address))
+    }
+
+    /// Sends the callers to this API.
+    fn publish(&mut self, api: Role, address: SocketAddr) {
+        self.api = Some(api);
+        self.place.send_modify(|it| *it = Place { life: it.life + 1, address: Some(address) });
+    }
+
+    /// Waits until PostgreSQL, which ended all its sessions when one was killed, has recovered and lets somebody in.
+    async fn has_new_session(&self, before: &[Pid]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while sessions_of(self.postgres.pid()).iter().all(|it| before.contains(it)) {
+            ensure!(Instant::now() < deadline, "PostgreSQL has no new session within {PATIENCE:?}");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Holds the record against the books, and asks everything again.
+    pub(super) async fn judge(&self, record: &Record) -> anyhow::Result<Findings> {
+        record.against_books(&self.postgres.url(DATABASE), &self.places()).await
+    }
+
+    /// Has everything sealed and everybody drained, and recomputes the books; gives how many leaves they have.
+    pub(super) async fn stop(self) -> anyhow::Result<u64> {
+        let Self { ground, postgres, api, sealer, _folder, .. } = self;
+        let url = postgres.url(DATABASE);
+        let published = ground.published_with(ground::log_size(&url).await?).await?;
+        for role in [api.context("the API runs")?, sealer] {
+            role.drain().await?;
+        }
+        let books = ground::check_books(&url).await?;
+        let (known, shown) = ((books.leaves, books.root), (published.size, published.root));
+        ensure!(known == shown, "the books have {known:?}, and published is {shown:?}");
+        tokio::task::spawn_blocking(move || postgres.stop()).await??;
+        Ok(books.leaves)
+    }
+}
+
+async fn start_postgres(settings: &PostgresConfig) -> anyhow::Result<Postgres> {
+    let settings = settings.clone();
+    Ok(tokio::task::spawn_blocking(move || Postgres::start(&settings)).await??)
+}
+
+/// Each target is a child that nobody has waited for, or one of PostgreSQL's: the number is still its own. It may have
+/// ended by itself a moment ago, which is as good.
+fn kill(pid: Pid, signal: Signal) {
+    let _ = kill_process(pid, signal);
+}
+
+/// Kills a PostgreSQL with all its processes, the first of them first, so that it starts none anew.
+fn kill_family(postmaster: u32) {
+    let children = children_of(postmaster);
+    for pid in Pid::from_raw(postmaster as i32).into_iter().chain(children) {
+        kill(pid, Signal::KILL);
+    }
+}
+
+fn children_of(process: u32) -> Vec<Pid> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.unwrap_or_default();
+    children.split_whitespace().filter_map(|it| Pid::from_raw(it.parse().ok()?)).collect()
+}
+
+/// PostgreSQL's processes that serve somebody: their titles name user, database and client.
+fn sessions_of(postmaster: u32) -> Vec<Pid> {
+    let title =
+        |pid: &Pid| std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    children_of(postmaster).into_iter().filter(|it| title(it).starts_with(b"postgres: daftari ")).collect()
+}
