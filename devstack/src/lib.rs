@@ -24,7 +24,7 @@ pub use bound::spawn_bound;
 pub use error::Error;
 pub use kafka::{Kafka, KafkaConfig};
 pub use port::free_port;
-pub use postgres::{Postgres, PostgresConfig};
+pub use postgres::{Postgres, PostgresConfig, STANDBY_NAME};
 pub use scratch::Scratch;
 pub use testing::{TEST_KAFKA, TEST_POSTGRES, test_kafka_brokers, test_postgres_config, test_postgres_url};
 pub use wire::{Fate, Passing, Watch, Wire};

@@ -3,6 +3,7 @@ mod home;
 mod programs;
 mod ready;
 mod server;
+mod standby;
 mod user;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use self::cluster::{forget_a_pid_that_was_reused, initialise, password};
 use self::home::Home;
 use self::ready::is_ready;
 use self::server::server;
+pub use self::standby::STANDBY_NAME;
 use crate::lock::Lock;
 use crate::port::on_free_ports;
 use crate::running::Running;
@@ -46,7 +48,8 @@ pub struct Postgres {
     running: Running,
     port: u16,
     password: String,
-    folder: PathBuf,
+    programs: PathBuf,
+    home: Home,
 }
 
 impl Postgres {
@@ -58,19 +61,25 @@ impl Postgres {
     /// and a link named `moved` in the folder says where. As anyone else it runs as we do.
     pub fn start(config: &PostgresConfig) -> Result<Self, Error> {
         let home = Home::prepare(&config.data_dir)?;
-        let programs = programs::reachable_by(home.user)?;
         let lock = Lock::take(PART, home.folder.join("lock"))?;
-        let password = password(&home)?;
+        password(&home)?;
         if !home.cluster().join("PG_VERSION").exists() {
-            initialise(&home, &programs, &lock)?;
+            initialise(&home, &programs::reachable_by(home.user)?, &lock)?;
         }
+        Self::run(home, lock, config)
+    }
+
+    /// Runs the server of a cluster that is there.
+    fn run(home: Home, lock: Lock, config: &PostgresConfig) -> Result<Self, Error> {
+        let programs = programs::reachable_by(home.user)?;
+        let password = password(&home)?;
         forget_a_pid_that_was_reused(&home)?;
         let (running, port) = on_free_ports(PART, config.port, |[port]| {
             let (running, ()) = Running::launch(server(&home, &programs, &lock, port, &config.settings)?)?
                 .wait_until(START_PATIENCE, |pid| is_ready(&home.cluster(), pid, port).then_some(()))?;
             Ok((running, port))
         })?;
-        Ok(Self { running, port, password, folder: home.folder })
+        Ok(Self { running, port, password, programs, home })
     }
 
     /// The superuser's URL of a database. `postgres` always exists.
@@ -100,7 +109,7 @@ impl Postgres {
     /// The folder where the cluster and the log truly are. It is the configured one, unless root was given a folder
     /// that the server's user cannot reach.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        &self.home.folder
     }
 
     /// False once the server has ended by itself.
@@ -122,12 +131,12 @@ impl Postgres {
 impl fmt::Debug for Postgres {
     // Without the password: this is what a log line shows.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { running, port, folder, password: _ } = self;
+        let Self { running, port, home, programs: _, password: _ } = self;
         formatter
             .debug_struct("Postgres")
             .field("pid", &running.pid())
             .field("port", port)
-            .field("folder", folder)
+            .field("folder", &home.folder)
             .finish()
     }
 }

@@ -1,7 +1,6 @@
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,13 +72,13 @@ pub(super) fn password(home: &Home) -> Result<String, Error> {
         .and_then(|mut it| it.read_exact(&mut random))
         .map_err(Error::folder("read", "/dev/urandom"))?;
     let password: String = random.iter().map(|it| format!("{it:02x}")).collect();
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-    file.as_mut()
-        .map_err(|it| io::Error::from(it.kind()))
-        .and_then(|it| it.write_all(password.as_bytes()))
-        .map_err(Error::folder("write", &path))?;
-    home.give(&path)?;
+    write_password(home, &password)?;
     Ok(password)
+}
+
+/// Puts a password where the next start finds it.
+pub(super) fn write_password(home: &Home, password: &str) -> Result<(), Error> {
+    home.write_secret(&home.folder.join("password"), password)
 }
 
 /// A crash leaves `postmaster.pid` behind. PostgreSQL ignores it when that process is gone, but refuses to start when

@@ -1,6 +1,6 @@
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use super::user::{can, server_user};
@@ -57,8 +57,13 @@ impl Home {
         self.folder.join("postgres.log")
     }
 
-    /// Makes a file the server's.
-    pub(super) fn give(&self, path: &Path) -> Result<(), Error> {
+    /// Writes a file that only the server's user may read.
+    pub(super) fn write_secret(&self, path: &Path, secret: &str) -> Result<(), Error> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+        file.as_mut()
+            .map_err(|it| io::Error::from(it.kind()))
+            .and_then(|it| it.write_all(secret.as_bytes()))
+            .map_err(Error::folder("write", path))?;
         give(path, self.user)
     }
 }

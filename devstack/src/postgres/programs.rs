@@ -52,7 +52,7 @@ fn version(package: &Path) -> Result<String, Error> {
     read().map_err(Error::folder("read", path))
 }
 
-fn run(command: &mut Command) -> Result<(), Error> {
+pub(super) fn run(command: &mut Command) -> Result<(), Error> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|source| Error::Spawn { program: program.clone(), source })?;
     if status.success() {

@@ -17,7 +17,8 @@ fn says_ready(cluster: &Path, pid: u32, port: u16) -> bool {
     // Its lines: pid, folder, start time, port, socket folder, address, shared memory, state.
     lines.first() == Some(&pid.to_string().as_str())
         && lines.get(3) == Some(&port.to_string().as_str())
-        && lines.get(7) == Some(&"ready")
+        // A standby takes connections that only read.
+        && lines.get(7).is_some_and(|it| ["ready", "standby"].contains(it))
 }
 
 /// Does the server ask for a password, that is, would it let us in?

@@ -4,6 +4,7 @@ mod anvil;
 mod kafka;
 mod postgres;
 mod run;
+mod standby;
 mod support;
 mod testing;
 mod wire;
