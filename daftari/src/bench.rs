@@ -3,12 +3,14 @@
 mod callers;
 mod crash;
 mod ground;
+mod kill;
 mod ledger;
 mod pgbench;
 mod redeem;
 mod report;
 mod role;
 mod stage;
+mod standby;
 mod verdict;
 
 use anyhow::bail;
@@ -21,7 +23,8 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
         "crash" => crash::run(&config).await?,
-        other => bail!("there is no benchmark {other:?}: there are ledger, redeem and crash"),
+        "standby" => standby::run(&config).await?,
+        other => bail!("there is no benchmark {other:?}: there are ledger, redeem, crash and standby"),
     };
     if config.json {
         println!("{}", report.to_json());

@@ -379,7 +379,7 @@ pub(crate) enum Books {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger`, `redeem` or `crash`.
+    /// Which: `ledger`, `redeem`, `crash` or `standby`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]
@@ -396,6 +396,9 @@ pub(crate) struct Bench {
     /// How many times `crash` kills something.
     #[arg(long, default_value_t = 1000)]
     pub(crate) kills: u64,
+    /// How many primaries `standby` kills.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) failovers: u64,
 }
 
 /// Make load for a benchmark.

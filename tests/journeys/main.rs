@@ -9,6 +9,7 @@ mod newcomer;
 mod receipt;
 mod redemption;
 mod roles;
+mod standby;
 
 use serde_json::{Value, json};
 

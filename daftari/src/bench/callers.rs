@@ -63,6 +63,16 @@ pub(super) struct Told {
     pub(super) left: Vec<Left>,
 }
 
+impl Told {
+    /// The leaf that was acknowledged, if one was.
+    pub(super) fn leaf_index(&self) -> Option<u64> {
+        match self.answer {
+            Answer::Accepted { leaf_index, .. } => Some(leaf_index),
+            Answer::Refused { .. } => None,
+        }
+    }
+}
+
 /// How a request was left without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
@@ -94,16 +104,12 @@ impl Callers {
         Self { tasks: tasks.collect(), stop, answered }
     }
 
-    /// Waits until somebody was answered who was not before.
-    pub(super) async fn next_answer(&mut self) -> anyhow::Result<()> {
-        let before = *self.answered.borrow_and_update();
-        let answered = tokio::time::timeout(PATIENCE, self.answered.wait_for(|it| *it != before)).await;
-        match answered {
-            Ok(Ok(_)) => Ok(()),
-            // They end by themselves only with an error, which is told when they are waited for.
-            Ok(Err(_)) => Ok(()),
-            Err(_) => bail!("nobody was answered for {PATIENCE:?}"),
-        }
+    /// Waits until so many more requests are answered.
+    pub(super) async fn answers(&mut self, more: u64) -> anyhow::Result<()> {
+        // Callers end by themselves only with an error, which is told when they are waited for.
+        let goal = *self.answered.borrow() + more;
+        let answered = tokio::time::timeout(PATIENCE, self.answered.wait_for(|it| goal <= *it)).await;
+        answered.map(|_| ()).with_context(|| format!("no {more} answers within {PATIENCE:?}"))
     }
 
     /// Lets everybody have the answer to their last request; gives all that was told.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anchor_worker::LogKey;
 use anyhow::Context;
+use devstack::{Postgres, PostgresConfig};
 use proof::{Checkpoint, SignedNote};
 use store::{BooksReport, Credential, CredentialKind, Keyring, PgPool, Program, ProgramSpec};
 
@@ -14,6 +15,8 @@ pub(super) const PARTNER: &str = "bench";
 /// The benchmark's own credential. Its books live as long as the benchmark does.
 pub(super) const API_KEY: &str = "lk_test_bench";
 pub(super) const WRAPPING_KEY: [u8; 32] = [7; 32];
+/// The database that every PostgreSQL begins with.
+pub(super) const DATABASE: &str = "postgres";
 const ORIGIN: &str = "daftari.local/bench";
 
 /// Longer than any start or recovery takes, also on a machine that does much else.
@@ -90,6 +93,12 @@ impl Ground {
     fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
+}
+
+/// Starts a PostgreSQL, which blocks.
+pub(super) async fn start_postgres(settings: &PostgresConfig) -> anyhow::Result<Postgres> {
+    let settings = settings.clone();
+    Ok(tokio::task::spawn_blocking(move || Postgres::start(&settings)).await??)
 }
 
 /// How many leaves the log has.

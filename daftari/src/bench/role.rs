@@ -98,6 +98,14 @@ impl Role {
         self.ended().await
     }
 
+    /// Waits for one that ends by itself; gives its last words.
+    pub(super) async fn last_words(mut self) -> anyhow::Result<(Option<i32>, String)> {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = status.map_err(|_| self.failure("a role goes on"))??;
+        self.ended().await?;
+        Ok((status.code(), self.tail()))
+    }
+
     // Whatever ended it, it must not have panicked before.
     async fn ended(&mut self) -> anyhow::Result<()> {
         // The listener drops its sender when it has read to the end.

@@ -39,6 +39,15 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    /// These and those.
+    pub(super) fn add(&mut self, other: Self) {
+        let Self { lost, doubled, unbalanced, undrained } = other;
+        self.lost.extend(lost);
+        self.doubled.extend(doubled);
+        self.unbalanced.extend(unbalanced);
+        self.undrained.extend(undrained);
+    }
+
     /// The first few in words; nothing where all is well.
     pub(super) fn in_words(&self) -> Option<String> {
         let all = [
@@ -141,8 +150,14 @@ impl Record {
 
     /// Asks everything again that a log of this size should know: each must be a replay of what was told before.
     async fn ask_again(&self, place: &watch::Receiver<Place>, size: u64) -> anyhow::Result<Vec<String>> {
+        // A refusal has no leaf to tell whether a log that lost some had it: then it is not asked for.
+        let is_whole = self.leaves().all(|(leaf_index, ..)| leaf_index < size);
+        let is_known = |answer: &Answer| match answer {
+            Answer::Accepted { leaf_index, .. } => *leaf_index < size,
+            Answer::Refused { .. } => is_whole,
+        };
         let known: Vec<(Asked, Answer)> =
-            self.by_key.values().filter(|it| is_within(&it.1, size)).cloned().collect();
+            self.by_key.values().filter(|it| is_known(&it.1)).cloned().collect();
         let asking = known.chunks(known.len().div_ceil(ASKING).max(1)).map(|some| {
             let (some, mut caller) = (some.to_vec(), Caller::new(place.clone()));
             tokio::spawn(async move {
@@ -185,13 +200,6 @@ impl Record {
             Wish::Redeem => -asked.points,
         });
         changes.sum()
-    }
-}
-
-fn is_within(answer: &Answer, size: u64) -> bool {
-    match answer {
-        Answer::Accepted { leaf_index, .. } => *leaf_index < size,
-        Answer::Refused { .. } => true,
     }
 }
 

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use devstack::{Fate, Postgres, PostgresConfig, Scratch, Wire};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
 use super::shot::{Point, Shots};
 use super::{What, When};
 use crate::bench::callers::{Callers, Place};
+use crate::bench::kill::{Postmaster, kill};
 use crate::bench::report::Times;
 use crate::bench::role::Role;
-use crate::bench::ground::{self, PATIENCE, POLL, Ground};
+use crate::bench::ground::{self, DATABASE, PATIENCE, POLL, Ground, start_postgres};
 use crate::bench::verdict::{Findings, Record};
 use crate::load::Random;
 
-const DATABASE: &str = "postgres";
 /// A life under load is at most so long before it ends at a random moment.
 const LIFE_MS_MAX: u64 = 250;
 /// Starting takes about as long, so a kill within this time hits any part of it.
@@ -122,19 +122,19 @@ impl World {
                 killed.killed().await
             }
             (What::Postgres, _) => {
-                let postmaster = self.postgres.pid();
-                self.strike(when, move || kill_family(postmaster), callers, random).await?;
+                let postmaster = Postmaster::of(&self.postgres);
+                self.strike(when, move || postmaster.kill(), callers, random).await?;
                 let shot = Instant::now();
                 self.postgres = start_postgres(&self.settings).await?;
                 for wire in [&self.wire, &self.sealers_wire] {
                     wire.lead_to(self.postgres.port());
                 }
-                callers.next_answer().await?;
+                callers.answers(1).await?;
                 self.outages.since(shot);
                 Ok(())
             }
             (What::Session, _) => {
-                let before = sessions_of(self.postgres.pid());
+                let before = self.sessions();
                 let session = before.get((random.next() % before.len().max(1) as u64) as usize);
                 let session = *session.context("PostgreSQL has a session")?;
                 self.strike(when, move || kill(session, Signal::KILL), callers, random).await?;
@@ -142,7 +142,7 @@ impl World {
             }
             (What::Connection, _) => {
                 self.strike(when, || {}, callers, random).await?;
-                callers.next_answer().await
+                callers.answers(1).await
             }
         }
     }
@@ -162,7 +162,7 @@ impl World {
                 let fate = if point == Point::DuringCommit { Fate::Pass } else { Fate::Cut };
                 return self.shots.fire(point, skip, fate, strike).await;
             }
-            When::Answered => callers.next_answer().await?,
+            When::Answered => callers.answers(1).await?,
             When::Moment | When::Starting => {
                 // The moment itself, not a wait for anything.
                 tokio::time::sleep(Duration::from_millis(random.next() % LIFE_MS_MAX)).await;
@@ -195,11 +195,15 @@ impl World {
     /// Waits until PostgreSQL, which ended all its sessions when one was killed, has recovered and lets somebody in.
     async fn has_new_session(&self, before: &[Pid]) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while sessions_of(self.postgres.pid()).iter().all(|it| before.contains(it)) {
+        while self.sessions().iter().all(|it| before.contains(it)) {
             ensure!(Instant::now() < deadline, "PostgreSQL has no new session within {PATIENCE:?}");
             tokio::time::sleep(POLL).await;
         }
         Ok(())
+    }
+
+    fn sessions(&self) -> Vec<Pid> {
+        Postmaster::of(&self.postgres).sessions().into_iter().map(|(pid, _)| pid).collect()
     }
 
     /// Holds the record against the books, and asks everything again.
@@ -221,36 +225,4 @@ impl World {
         tokio::task::spawn_blocking(move || postgres.stop()).await??;
         Ok(books.leaves)
     }
-}
-
-async fn start_postgres(settings: &PostgresConfig) -> anyhow::Result<Postgres> {
-    let settings = settings.clone();
-    Ok(tokio::task::spawn_blocking(move || Postgres::start(&settings)).await??)
-}
-
-/// Each target is a child that nobody has waited for, or one of PostgreSQL's: the number is still its own. It may have
-/// ended by itself a moment ago, which is as good.
-fn kill(pid: Pid, signal: Signal) {
-    let _ = kill_process(pid, signal);
-}
-
-/// Kills a PostgreSQL with all its processes, the first of them first, so that it starts none anew.
-fn kill_family(postmaster: u32) {
-    let children = children_of(postmaster);
-    for pid in Pid::from_raw(postmaster as i32).into_iter().chain(children) {
-        kill(pid, Signal::KILL);
-    }
-}
-
-fn children_of(process: u32) -> Vec<Pid> {
-    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
-    let children = children.unwrap_or_default();
-    children.split_whitespace().filter_map(|it| Pid::from_raw(it.parse().ok()?)).collect()
-}
-
-/// PostgreSQL's processes that serve somebody: their titles name user, database and client.
-fn sessions_of(postmaster: u32) -> Vec<Pid> {
-    let title =
-        |pid: &Pid| std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
-    children_of(postmaster).into_iter().filter(|it| title(it).starts_with(b"postgres: daftari ")).collect()
 }
