@@ -22,7 +22,7 @@ async fn kills_lose_nothing_and_double_nothing() {
         "kills_of_the_api",
         "kills_of_the_sealer",
         "kills_of_postgres",
-        "kills_of_a_session",
+        "kills_of_sessions",
         "connections_cut",
         "drains",
         "acknowledged",

@@ -32,8 +32,8 @@ enum What {
     Sealer,
     /// PostgreSQL with all that belongs to it, by SIGKILL.
     Postgres,
-    /// One of PostgreSQL's sessions, by SIGKILL: it ends all the others, and recovers.
-    Session,
+    /// PostgreSQL's sessions, by SIGKILL: it ends whatever else it has running, and recovers.
+    Sessions,
     /// One of the API's connections to PostgreSQL.
     Connection,
 }
@@ -69,7 +69,7 @@ const ROUND: [(What, When); 20] = [
     (What::Postgres, When::At(Point::BeforeCommit)),
     (What::Postgres, When::At(Point::DuringCommit)),
     (What::Postgres, When::At(Point::AfterCommit)),
-    (What::Session, When::Moment),
+    (What::Sessions, When::Moment),
     (What::Connection, When::At(Point::Statement)),
     (What::Connection, When::At(Point::BeforeCommit)),
     (What::Connection, When::At(Point::AfterCommit)),
@@ -104,7 +104,7 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.figure("kills_of_the_api", ended.of(What::Api), "");
     report.figure("kills_of_the_sealer", ended.of(What::Sealer), "");
     report.figure("kills_of_postgres", ended.of(What::Postgres), "");
-    report.figure("kills_of_a_session", ended.of(What::Session), "");
+    report.figure("kills_of_sessions", ended.of(What::Sessions), "");
     report.figure("connections_cut", ended.of(What::Connection), "");
     report.figure("drains", ended.of(What::Drain), "SIGTERMs");
     report.figure("seconds", seconds, "s under load");

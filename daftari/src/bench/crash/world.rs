@@ -133,12 +133,12 @@ impl World {
                 self.outages.since(shot);
                 Ok(())
             }
-            (What::Session, _) => {
-                let before = self.sessions();
-                let session = before.get((random.next() % before.len().max(1) as u64) as usize);
-                let session = *session.context("PostgreSQL has a session")?;
-                self.strike(when, move || kill(session, Signal::KILL), callers, random).await?;
-                self.has_new_session(&before).await
+            (What::Sessions, _) => {
+                let sessions = self.sessions();
+                let struck = sessions.clone();
+                let strike = move || struck.into_iter().for_each(|it| kill(it, Signal::KILL));
+                self.strike(when, strike, callers, random).await?;
+                self.has_recovered(&sessions).await
             }
             (What::Connection, _) => {
                 self.strike(when, || {}, callers, random).await?;
@@ -192,11 +192,14 @@ impl World {
         self.place.send_modify(|it| *it = Place { life: it.life + 1, address: Some(address) });
     }
 
-    /// Waits until PostgreSQL, which ended all its sessions when one was killed, has recovered and lets somebody in.
-    async fn has_new_session(&self, before: &[Pid]) -> anyhow::Result<()> {
+    /// Waits until PostgreSQL, which begins anew when a session was killed, has recovered and lets somebody in.
+    async fn has_recovered(&self, before: &[Pid]) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while self.sessions().iter().all(|it| before.contains(it)) {
-            ensure!(Instant::now() < deadline, "PostgreSQL has no new session within {PATIENCE:?}");
+        // While any of them is left it has not noticed yet.
+        while self.sessions().iter().any(|it| before.contains(it))
+            || ground::log_size(&self.postgres.url(DATABASE)).await.is_err()
+        {
+            ensure!(Instant::now() < deadline, "PostgreSQL does not recover within {PATIENCE:?}");
             tokio::time::sleep(POLL).await;
         }
         Ok(())
