@@ -5,6 +5,7 @@
 //! running. A part whose folder is kept survives a restart and a `kill -9`; its log is in that folder.
 //!
 //! Everything here blocks. Callers on tokio use `spawn_blocking`, or start the parts before the runtime.
+//! A [`Wire`] stands between a client and a PostgreSQL: a test ends a process or a connection by what passes on it.
 //! The programs come from `devstack/fetch`; nothing here downloads anything.
 
 mod anvil;

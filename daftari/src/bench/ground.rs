@@ -95,6 +95,12 @@ impl Ground {
     }
 }
 
+/// A PostgreSQL that may be killed for good: its shared memory goes with its folder, where the usual kind would stay.
+pub(super) fn mortal_postgres(folder: PathBuf) -> PostgresConfig {
+    let settings = vec![("dynamic_shared_memory_type".to_owned(), "mmap".to_owned())];
+    PostgresConfig { settings, ..PostgresConfig::new(folder) }
+}
+
 /// Starts a PostgreSQL, which blocks.
 pub(super) async fn start_postgres(settings: &PostgresConfig) -> anyhow::Result<Postgres> {
     let settings = settings.clone();

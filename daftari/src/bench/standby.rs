@@ -16,7 +16,7 @@ use super::callers::{Callers, Place, Told, endow};
 use super::kill::{Postmaster, kill};
 use super::report::{Report, Times};
 use super::role::Role;
-use super::ground::{self, DATABASE, PATIENCE, POLL, Ground, start_postgres};
+use super::ground::{self, DATABASE, PATIENCE, POLL, Ground, mortal_postgres, start_postgres};
 use super::verdict::{Findings, Record};
 use crate::config::Bench;
 
@@ -204,14 +204,14 @@ struct Pair {
 impl Pair {
     async fn start(is_synchronous: bool) -> anyhow::Result<Self> {
         let folder = Scratch::new()?;
-        let mut settings = PostgresConfig::new(folder.path().join("primary"));
+        let mut settings = mortal_postgres(folder.path().join("primary"));
         if is_synchronous {
             settings.settings.push(("synchronous_standby_names".to_owned(), STANDBY_NAME.to_owned()));
         }
         let primary = start_postgres(&settings).await?;
         let line = Wire::unwatched(primary.port())?;
         let port = line.port();
-        let mut config = PostgresConfig::new(folder.path().join("standby"));
+        let mut config = mortal_postgres(folder.path().join("standby"));
         // A standby that has just looked for its primary in vain sleeps for so long, and is not promoted meanwhile.
         config.settings.push(("wal_retrieve_retry_interval".to_owned(), "100ms".to_owned()));
         let (primary, standby) = tokio::task::spawn_blocking(move || {

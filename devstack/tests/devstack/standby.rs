@@ -6,8 +6,10 @@ use crate::wire::{asked, psql};
 
 fn primary(scratch: &Scratch, is_synchronous: bool) -> Postgres {
     let mut config = PostgresConfig::new(scratch.path().join("primary"));
+    // It is killed for good: the usual kind of shared memory would stay.
+    config.settings = vec![("dynamic_shared_memory_type".into(), "mmap".into())];
     if is_synchronous {
-        config.settings = vec![("synchronous_standby_names".into(), STANDBY_NAME.into())];
+        config.settings.push(("synchronous_standby_names".into(), STANDBY_NAME.into()));
     }
     Postgres::start(&config).unwrap()
 }

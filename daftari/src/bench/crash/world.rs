@@ -15,7 +15,7 @@ use crate::bench::callers::{Callers, Place};
 use crate::bench::kill::{Postmaster, kill};
 use crate::bench::report::Times;
 use crate::bench::role::Role;
-use crate::bench::ground::{self, DATABASE, PATIENCE, POLL, Ground, start_postgres};
+use crate::bench::ground::{self, DATABASE, PATIENCE, POLL, Ground, mortal_postgres, start_postgres};
 use crate::bench::verdict::{Findings, Record};
 use crate::load::Random;
 
@@ -45,7 +45,7 @@ pub(super) struct World {
 impl World {
     pub(super) async fn start() -> anyhow::Result<Self> {
         let folder = Scratch::new()?;
-        let settings = PostgresConfig::new(folder.path().join("postgres"));
+        let settings = mortal_postgres(folder.path().join("postgres"));
         let postgres = start_postgres(&settings).await?;
         let ground = Ground::set(folder.path())?;
         ground.begin_books(&postgres.url(DATABASE)).await?;
