@@ -114,7 +114,7 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.figure("failed", record.failed as f64, "requests: no answer, and posted when asked again");
     report.figure("api_start_p50_ms", world.starts.at(0.5), "ms to where the API answers");
     report.figure("api_start_worst_ms", world.starts.at(1.0), "ms");
-    report.figure("postgres_out_p50_ms", world.outages.at(0.5), "ms from its start after a kill to the next posting");
+    report.figure("postgres_out_p50_ms", world.outages.at(0.5), "ms from its next start to the next posting");
     report.figure("postgres_out_worst_ms", world.outages.at(1.0), "ms");
     report.figure_at_most("lost", findings.lost.len() as f64, "postings", 0.0);
     report.figure_at_most("doubled", findings.doubled.len() as f64, "postings", 0.0);
