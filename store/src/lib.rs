@@ -12,6 +12,8 @@ mod committer;
 mod credentials;
 mod directory;
 mod error;
+mod fold;
+mod history;
 mod keyring;
 mod leaves;
 mod log_head;
@@ -22,8 +24,10 @@ mod pool;
 mod postings;
 mod programs;
 mod rejects;
+mod roles;
 mod rows;
 mod tamper;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +41,7 @@ pub use balances::{MemberBalance, Reader, member_id};
 pub use batch::Answer;
 #[doc(hidden)]
 pub use ceiling::{account_numbers, write_bare_rows};
-pub use check::{BooksReport, check_books, check_books_opened};
+pub use check::{BooksReport, Progress, Watch, check_books, check_books_opened, check_books_watched};
 pub use checkpoints::{
     RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, latest_checkpoint, record_checkpoint,
 };
@@ -55,6 +59,7 @@ pub use programs::{
     ensure_unit, program_named, rule_set, terms,
 };
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
+pub use roles::{APP_ROLE, READER_ROLE};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};
 #[doc(hidden)]
