@@ -16,6 +16,7 @@ mod fold;
 mod history;
 mod keyring;
 mod leaves;
+mod liability;
 mod log_head;
 mod lots;
 mod originals;
@@ -26,7 +27,9 @@ mod programs;
 mod rejects;
 mod roles;
 mod rows;
+mod statements;
 mod tamper;
+mod trail;
 mod walk;
 
 #[cfg(test)]
@@ -50,6 +53,7 @@ pub use credentials::{Credential, CredentialKind, credential_of, ensure_credenti
 pub use error::StoreError;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
+pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
 pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
@@ -62,5 +66,9 @@ pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 pub use roles::{APP_ROLE, READER_ROLE};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};
+pub use statements::{Statement, statement};
 #[doc(hidden)]
 pub use tamper::tamper;
+pub use trail::{
+    AsOf, FedEntry, Order, Standing, TrailEntry, account_number, balance_as_of, feed, history, size_at,
+};

@@ -21,6 +21,15 @@ use crate::lots;
 const ACCOUNTS: i64 = 1_000;
 const ENTRIES: i64 = 10_000;
 
+/// One snapshot, in which rows are found by their keys: a page is short however long the tables are.
+const BEGIN: &str = "
+begin isolation level repeatable read read only;
+set local plan_cache_mode = force_custom_plan;
+set local enable_seqscan = off;
+set local enable_hashjoin = off;
+set local enable_mergejoin = off
+";
+
 /// What the tables say of an account.
 pub(crate) struct Stored {
     /// Houses of reservations are nil where the account is not known.
@@ -72,7 +81,7 @@ impl Walk {
         conn: &mut PgConnection,
         history: &History,
     ) -> Result<Option<Vec<(Folded, Stored)>>, StoreError> {
-        let mut snapshot = conn.begin_with("begin isolation level repeatable read read only").await?;
+        let mut snapshot = conn.begin_with(BEGIN).await?;
         let page = self.page(&mut snapshot, history).await;
         snapshot.rollback().await?;
         page
