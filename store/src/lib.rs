@@ -25,6 +25,7 @@ mod pool;
 mod postings;
 mod programs;
 mod rejects;
+mod replay;
 mod roles;
 mod rows;
 mod statements;
@@ -63,6 +64,7 @@ pub use programs::{
     ensure_unit, program_named, rule_set, terms,
 };
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
+pub use replay::{Replayed, replay};
 pub use roles::{APP_ROLE, READER_ROLE};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};

@@ -4,4 +4,6 @@ mod fixture;
 mod migrations;
 mod reads;
 mod receipts;
+mod roles;
+mod serial;
 mod world;

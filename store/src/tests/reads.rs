@@ -194,3 +194,38 @@ async fn the_check_follows_an_account_across_pages() {
     let found = check_books(&mut conn).await.unwrap_err().to_string();
     assert!(found.contains("its lots are not"), "{found}");
 }
+
+#[tokio::test]
+async fn the_postings_alone_give_balances_lots_and_reservations_again() {
+    let World { books, .. } = World::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let replayed = replay(&mut conn, "anew", None, &mut |_| {}).await.unwrap();
+    assert_eq!(Some(replayed.made), replayed.kept);
+    let same: bool = sqlx::query_scalar(
+        "select not exists (
+             (table lot except table anew.lot) union all (table anew.lot except table lot)
+         ) and not exists (
+             (select posting_id, account_id, kind, parts from reservation except table anew.reservation)
+             union all
+             (table anew.reservation except select posting_id, account_id, kind, parts from reservation)
+         ) and not exists (
+             select account_id, sequence, available, held, pending, last_leaf_index, last_commitment from balance
+             except table anew.balance
+         )",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .unwrap();
+    assert!(same, "the digests are over what the tables hold");
+    assert!(0 < replayed.lots && 0 < replayed.reservations);
+    // What is changed behind the postings' back shows.
+    tamper(&mut conn, "update lot set available = available + 1 where fund_id = 1").await.unwrap();
+    let other = replay(&mut conn, "again", None, &mut |_| {}).await.unwrap();
+    assert_eq!(other.made, replayed.made);
+    assert_ne!(other.kept, replayed.kept);
+    // Up to an earlier leaf: the books as they were then.
+    let begun = replay(&mut conn, "begun", Some(1), &mut |_| {}).await.unwrap();
+    assert_eq!((begun.lots, begun.reservations, begun.kept), (1, 0, None));
+    assert!(replay(&mut conn, "begun", None, &mut |_| {}).await.is_err(), "the schema is not empty");
+    assert!(replay(&mut conn, "x\"; drop schema public", None, &mut |_| {}).await.is_err());
+}
