@@ -1,5 +1,7 @@
 //! What each role is told. One documented struct per role; nothing else reads the environment.
 
+mod look;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use anyhow::Context;
 use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 
 /// A loyalty-points ledger that nobody has to trust.
 #[derive(Debug, Parser)]
@@ -358,14 +362,15 @@ pub(crate) struct Migrate {
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Books {
     /// Recompute everything and name the first thing that is wrong.
-    Check {
-        /// The PostgreSQL database of the books.
-        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-        database_url: SecretUrl,
-        /// The file with the wrapping key: open every posting too, so that no word can differ from what was logged.
-        #[arg(long, env = "WRAPPING_KEY_FILE")]
-        wrapping_key_file: Option<PathBuf>,
-    },
+    Check(Check),
+    /// Make balances, lots and reservations anew from the postings alone, and compare digests.
+    Replay(Replay),
+    /// What an account held before a period, what counted in it, and what it held after it.
+    Statement(Statement),
+    /// An account's entries by version, or what it held at a point of the log.
+    History(History),
+    /// The points that members hold, by the month in which they end and who gave them.
+    Liability(Liability),
     /// List the events that were not posted, with the reason.
     Rejects {
         #[command(flatten)]

@@ -61,7 +61,7 @@ pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, close_period, ensure_fund, ensure_partner, ensure_program,
-    ensure_unit, program_named, rule_set, terms,
+    ensure_unit, program_named, program_number, rule_set, terms,
 };
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 pub use replay::{Replayed, replay};

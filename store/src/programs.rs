@@ -106,6 +106,12 @@ pub async fn program_named(
     row.map(|row| open(row, keyring)).transpose()
 }
 
+/// The number of the program of this name, for whoever reads and opens nothing.
+pub async fn program_number(conn: &mut PgConnection, name: &str) -> Result<Option<i16>, StoreError> {
+    let number = sqlx::query_scalar("select program_id from program where name = $1").bind(name);
+    Ok(number.fetch_optional(conn).await?)
+}
+
 /// All programs of this server.
 pub(crate) async fn programs(conn: &mut PgConnection, keyring: &Keyring) -> Result<Vec<Program>, StoreError> {
     let rows = sqlx::query_as("select * from program").fetch_all(conn).await?;

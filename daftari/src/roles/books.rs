@@ -1,33 +1,23 @@
 //! `daftari books`: looks into the books from outside.
 
+mod look;
+mod prove;
+
 use anyhow::Context;
 
 use crate::config::Books;
 use crate::keys;
-
-/// What a check without the wrapping key leaves open.
-const UNOPENED: &str = "\nAmounts, order, commitments and the tree were checked against each other, but not against what was \
-                        logged: give --wrapping-key-file to open every posting too.";
 
 /// How many rejected events are shown at a time.
 const PAGE: i64 = 100;
 
 pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
     match command {
-        Books::Check { database_url, wrapping_key_file } => {
-            let pool = store::connect(&database_url.0, 1).await.context("cannot use the database")?;
-            let mut conn = pool.acquire().await?;
-            let (report, unchecked) = match wrapping_key_file {
-                Some(path) => (store::check_books_opened(&mut conn, &keys::keyring(&path)?).await?, ""),
-                None => (store::check_books(&mut conn).await?, UNOPENED),
-            };
-            println!(
-                "The books are right: {} leaves, {} entries, root {}.{unchecked}",
-                report.leaves,
-                report.entries,
-                hex::encode(report.root)
-            );
-        }
+        Books::Check(config) => prove::check(config).await?,
+        Books::Replay(config) => prove::replay(config).await?,
+        Books::Statement(config) => look::statement(config).await?,
+        Books::History(config) => look::history(config).await?,
+        Books::Liability(config) => look::liability(config).await?,
         Books::Rejects { database, after } => {
             let pool =
                 store::connect(&database.database_url.0, 1).await.context("cannot use the database")?;

@@ -53,6 +53,7 @@ async fn posted(books: &Fixture) -> Vec<(i64, Uuid, i16, String, i64, i64, i64, 
          join posting using (leaf_index)
          join account using (account_id)
          left join member on member.program_id = account.program_id and member.member_id = account.member_id
+         where leaf_index >= 3
          order by 1, 4",
     )
     .fetch_all(&books.pool)
@@ -60,8 +61,17 @@ async fn posted(books: &Fixture) -> Vec<(i64, Uuid, i16, String, i64, i64, i64, 
     .unwrap()
 }
 
-async fn check_serial(steps: &[Step]) {
+/// Books in which everyone is enrolled. An enrolment is a step of its own, before the batch of the event that causes it.
+async fn books_with_members() -> Fixture {
     let books = Fixture::new().await;
+    for name in MEMBERS {
+        books.member_with(name, 50).await;
+    }
+    books
+}
+
+async fn check_serial(steps: &[Step]) {
+    let books = books_with_members().await;
     let others = [(); 2].map(async |()| Fixture::committer_on(&books.pool, &books.log).await);
     let others = join_all(others).await;
     let committers = [&books.committer, &others[0], &others[1]];
@@ -76,7 +86,7 @@ async fn check_serial(steps: &[Step]) {
     accepted.sort_by_key(|it| it.0);
     books.check_books().await;
 
-    let serial = Fixture::new().await;
+    let serial = books_with_members().await;
     for (leaf_index, request) in accepted {
         let answer = serial.committer.submit(request.clone()).await.unwrap();
         let outcome = answer.outcome.unwrap_or_else(|refused| panic!("leaf {leaf_index}: {refused:?}"));
