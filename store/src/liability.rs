@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::Day;
 use proof::LotMovement;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, FromRow, PgConnection};
 
 use crate::error::StoreError;
 
@@ -40,6 +40,18 @@ pub struct Liability {
 /// Unit, last day and fund.
 type Kind = (i16, i32, i32);
 
+/// Unit, the month in which it ends, and fund.
+type Month = (i16, Option<(i16, i8)>, i32);
+
+#[derive(FromRow)]
+struct Row {
+    leaf_index: i64,
+    unit: i16,
+    lots: Option<Vec<u8>>,
+    available_change: i64,
+    available_after: i64,
+}
+
 /// A program's liability when the log had this size; now, if none is given.
 ///
 /// It begins with the lots of now and takes back what has moved since: the time it takes goes by how far back it is.
@@ -58,12 +70,12 @@ pub async fn liability(
             .bind(program_id)
             .fetch_all(conn)
             .await?;
-    let mut by_month: BTreeMap<(i16, Option<(i16, i8)>, i32), i64> = BTreeMap::new();
+    let mut by_month: BTreeMap<Month, i64> = BTreeMap::new();
     for ((unit, last_day, fund), points) in points {
         let ends = Day::new(last_day).filter(|it| *it != Day::NEVER).map(Day::month);
         *by_month.entry((unit, ends, fund)).or_default() += points;
     }
-    let line = |((unit, ends, number), points): ((i16, Option<(i16, i8)>, i32), i64)| {
+    let line = |((unit, ends, number), points): (Month, i64)| {
         let fund = funds.iter().find(|it| it.0 == number);
         let (fund, funder) = (fund.map(|it| it.1.clone()), fund.map(|it| it.2.clone()));
         Outstanding { unit: unit as u16, ends, fund, funder, points }
@@ -116,7 +128,7 @@ async fn take_back(
     points: &mut BTreeMap<Kind, i64>,
     debts: &mut BTreeMap<i16, i64>,
 ) -> Result<(), StoreError> {
-    let rows: Vec<(i64, i16, Option<Vec<u8>>, i64, i64)> = sqlx::query_as(
+    let rows: Vec<Row> = sqlx::query_as(
         "select leaf_index, unit, lots, available_change, available_after
          from entry
          join account using (account_id)
@@ -130,7 +142,7 @@ async fn take_back(
     .bind(program_id)
     .fetch_all(conn)
     .await?;
-    for (leaf_index, unit, lots, change, after) in rows {
+    for Row { leaf_index, unit, lots, available_change: change, available_after: after } in rows {
         let damaged = || StoreError::Damaged(format!("leaf {leaf_index}: its lots cannot be read"));
         for movement in LotMovement::decode_all(&lots.unwrap_or_default()).map_err(|_| damaged())? {
             let lot = ledger::Lot::from_id(&movement.lot).ok_or_else(damaged)?;
