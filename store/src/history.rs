@@ -10,12 +10,16 @@ use crate::error::StoreError;
 
 /// The terms of all programs through the log.
 pub(crate) struct History {
+    /// Under which epoch it was read.
+    epoch: i64,
     terms: HashMap<i16, Vec<(i64, Terms)>>,
     closes: HashMap<i16, Vec<(i64, i64)>>,
 }
 
 impl History {
     pub(crate) async fn read(conn: &mut PgConnection) -> Result<Self, StoreError> {
+        // The epoch first: what is settled in between is then read again.
+        let epoch = epoch(conn).await?;
         let damaged = |error: ledger::PolicyError| StoreError::Damaged(error.to_string());
         let programs: Vec<i16> =
             sqlx::query_scalar("select program_id from program").fetch_all(&mut *conn).await?;
@@ -49,7 +53,12 @@ impl History {
         for (program, first, before) in rows {
             closes.entry(program).or_default().push((first, before));
         }
-        Ok(Self { terms, closes })
+        Ok(Self { epoch, terms, closes })
+    }
+
+    /// Whether something was settled since it was read.
+    pub(crate) async fn is_outdated(&self, conn: &mut PgConnection) -> Result<bool, StoreError> {
+        Ok(epoch(conn).await? != self.epoch)
     }
 
     /// The terms by which the program decided this leaf, if there is such a program.
@@ -63,4 +72,8 @@ impl History {
         let all = self.closes.get(&program).map_or(&[][..], Vec::as_slice);
         all.iter().filter(|it| it.0 <= leaf_index).map(|it| it.1).max().unwrap_or(i64::MIN)
     }
+}
+
+async fn epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("select coalesce(max(epoch), 0) from log_head").fetch_one(conn).await?)
 }

@@ -12,7 +12,6 @@ use uuid::Uuid;
 use crate::accounts::hash;
 use crate::check::{Progress, Watch};
 use crate::error::StoreError;
-use crate::history::History;
 use crate::lots::encode_parts;
 use crate::walk::Walk;
 
@@ -56,13 +55,12 @@ pub async fn replay(
     watch: &mut Watch<'_>,
 ) -> Result<Replayed, StoreError> {
     make_schema(conn, schema).await?;
-    let history = History::read(conn).await?;
     let total: Option<i64> =
         sqlx::query_scalar("select max(account_id) from balance").fetch_one(&mut *conn).await?;
     let up_to = size.map_or(i64::MAX, |it| i64::try_from(it).unwrap_or(i64::MAX));
     let mut walk = Walk::up_to(conn, up_to).await?;
     let mut kept = Sha256::new();
-    while let Some(page) = walk.next(conn, &history).await? {
+    while let Some(page) = walk.next(conn).await? {
         let mut made = Vec::with_capacity(page.len());
         for (folded, stored) in page {
             State::of(folded.account_id, &stored.account, stored.last).add_to(&mut kept);

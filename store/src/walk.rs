@@ -45,6 +45,8 @@ pub(crate) struct Walk {
     open: Option<Folded>,
     /// Only entries of leaves below this.
     size: i64,
+    /// What an operator has settled; read again where it has changed.
+    history: History,
     houses: BTreeMap<i64, Uuid>,
 }
 
@@ -65,9 +67,8 @@ impl Walk {
 
     /// A walk through what stood in the log when it had this size. What the tables say is of now.
     pub(crate) async fn up_to(conn: &mut PgConnection, size: i64) -> Result<Self, StoreError> {
-        let houses: Vec<(i64, Uuid)> =
-            sqlx::query_as("select account_id, id from account where kind <> 1").fetch_all(conn).await?;
-        Ok(Self { done: i64::MIN, open: None, size, houses: houses.into_iter().collect() })
+        let (history, houses) = (History::read(conn).await?, houses(conn).await?);
+        Ok(Self { done: i64::MIN, open: None, size, history, houses })
     }
 
     /// How far it has come, by the number of the last account.
@@ -79,19 +80,17 @@ impl Walk {
     pub(crate) async fn next(
         &mut self,
         conn: &mut PgConnection,
-        history: &History,
     ) -> Result<Option<Vec<(Folded, Stored)>>, StoreError> {
         let mut snapshot = conn.begin_with(BEGIN).await?;
-        let page = self.page(&mut snapshot, history).await;
+        let page = self.page(&mut snapshot).await;
         snapshot.rollback().await?;
         page
     }
 
-    async fn page(
-        &mut self,
-        conn: &mut PgConnection,
-        history: &History,
-    ) -> Result<Option<Vec<(Folded, Stored)>>, StoreError> {
+    async fn page(&mut self, conn: &mut PgConnection) -> Result<Option<Vec<(Folded, Stored)>>, StoreError> {
+        if self.history.is_outdated(conn).await? {
+            (self.history, self.houses) = (History::read(conn).await?, houses(conn).await?);
+        }
         let rows = accounts_after(conn, self.done).await?;
         let upper = if rows.len() < ACCOUNTS as usize {
             i64::MAX
@@ -125,7 +124,7 @@ impl Walk {
             };
             let account =
                 folded.get_mut(&entry.account_id).ok_or_else(|| at("the account has no balance"))?;
-            account.take(entry, history).map_err(at)?;
+            account.take(entry, &self.history).map_err(at)?;
         }
         let mut later = folded.split_off(&complete.saturating_add(1));
         self.open = if full { later.remove(&(complete + 1)) } else { None };
@@ -165,6 +164,13 @@ impl Walk {
         }
         Ok(pairs)
     }
+}
+
+/// The house's accounts, by their numbers.
+async fn houses(conn: &mut PgConnection) -> Result<BTreeMap<i64, Uuid>, StoreError> {
+    let houses: Vec<(i64, Uuid)> =
+        sqlx::query_as("select account_id, id from account where kind <> 1").fetch_all(conn).await?;
+    Ok(houses.into_iter().collect())
 }
 
 async fn accounts_after(conn: &mut PgConnection, after: i64) -> Result<Vec<AccountRow>, StoreError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
-use journeys::{Api, Reply, System, lasting_port};
+use journeys::{Api, Reply, System, answer_of, daftari, lasting_port};
 use uuid::Uuid;
 
 use crate::purchase;

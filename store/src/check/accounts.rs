@@ -18,7 +18,7 @@ pub(super) async fn check(
     let total: Option<i64> =
         sqlx::query_scalar("select max(account_id) from balance").fetch_one(&mut *conn).await?;
     let mut walk = Walk::all(conn).await?;
-    while let Some(page) = walk.next(conn, &scope.history).await? {
+    while let Some(page) = walk.next(conn).await? {
         for (folded, stored) in page {
             let number = folded.account_id;
             compare(&folded, &stored)

@@ -4,17 +4,15 @@ use ledger::{AccountKind, Command, House, Name};
 use proof::Balances;
 
 use super::fixture::Fixture;
-use super::world::{World, named};
-use crate::history::History;
+use super::world::{World, named, points};
 use crate::walk::Walk;
 use crate::*;
 
 /// Every account folded from what stood in the log when it had this size: number, unit, kind, version, balances and lots.
 async fn replayed(conn: &mut PgConnection, size: i64) -> Vec<(i64, ledger::Account)> {
-    let history = History::read(conn).await.unwrap();
     let mut walk = Walk::up_to(conn, size).await.unwrap();
     let mut all = Vec::new();
-    while let Some(page) = walk.next(conn, &history).await.unwrap() {
+    while let Some(page) = walk.next(conn).await.unwrap() {
         all.extend(page.into_iter().map(|(folded, _)| (folded.account_id, folded.account)));
     }
     all
@@ -228,4 +226,52 @@ async fn the_postings_alone_give_balances_lots_and_reservations_again() {
     assert_eq!((begun.lots, begun.reservations, begun.kept), (1, 0, None));
     assert!(replay(&mut conn, "begun", None, &mut |_| {}).await.is_err(), "the schema is not empty");
     assert!(replay(&mut conn, "x\"; drop schema public", None, &mut |_| {}).await.is_err());
+}
+
+/// The check runs beside three committers, and an operator who changes the terms under it: it never cries wolf.
+#[tokio::test]
+async fn the_check_runs_beside_the_service() {
+    let mut world = World::new().await;
+    let program = world.books.program.program_id;
+    for it in 0..20 {
+        world.earn(&format!("m{it}"), 1000).await;
+    }
+    let books = world.books;
+    let committers = [(); 3].map(async |()| Fixture::committer_on(&books.pool, &books.log).await);
+    let committers = futures::future::join_all(committers).await;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let is_over = || stop.load(std::sync::atomic::Ordering::Relaxed);
+    let post = async |at: usize| {
+        let mut posted = 0;
+        while !is_over() {
+            let name = format!("m{}", (posted + at) % 20);
+            let key = format!("beside-{at}-{posted}");
+            let (member, partner) = (named(&name), Some(super::fixture::PARTNER.to_owned()));
+            let command = match posted % 3 {
+                0 => Command::Hold { member, points: points(1), partner, seconds: None },
+                1 => Command::Redeem { member, points: points(1), partner, up_to: false },
+                _ => Command::SetStatus { member, status: ledger::Status::Active },
+            };
+            let request = books.request("operator:test", &key, command);
+            committers[at % 3].submit(request).await.unwrap();
+            posted += 1;
+        }
+        posted
+    };
+    let check = async {
+        let mut conn = books.pool.acquire().await.unwrap();
+        let keyring = super::fixture::keyring();
+        let policies: [&[u8]; 2] = [super::world::NAIROBI, br#"{"time_zone":"Pacific/Kiritimati"}"#];
+        for round in 0..6 {
+            let mut settled = books.pool.acquire().await.unwrap();
+            let settle = add_policy(&mut settled, program, policies[round % 2]);
+            let (checked, settled) = tokio::join!(check_books_opened(&mut conn, &keyring), settle);
+            settled.unwrap();
+            checked.unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (posted, ()) = tokio::join!(futures::future::join_all((0..6).map(post)), check);
+    assert!(posted.iter().all(|it| 0 < *it), "they posted beside it: {posted:?}");
+    books.check_books().await;
 }
