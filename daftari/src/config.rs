@@ -1,5 +1,7 @@
 //! What each role is told. One documented struct per role; nothing else reads the environment.
 
+mod books;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +13,8 @@ use anyhow::Context;
 use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use books::*;
 
 /// A loyalty-points ledger that nobody has to trust.
 #[derive(Debug, Parser)]
@@ -39,7 +43,7 @@ pub(crate) enum Role {
     Verify(Verify),
     /// Bring the database to this version's schema and begin the log.
     Migrate(Migrate),
-    /// Look into the books.
+    /// Look into the books, and do in them what an operator does.
     #[command(subcommand)]
     Books(Books),
     /// Run a benchmark.
@@ -352,28 +356,6 @@ pub(crate) struct Migrate {
     pub(crate) database: Database,
     #[command(flatten)]
     pub(crate) log: Log,
-}
-
-/// Look into the books.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Books {
-    /// Recompute everything and name the first thing that is wrong.
-    Check {
-        /// The PostgreSQL database of the books.
-        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-        database_url: SecretUrl,
-        /// The file with the wrapping key: open every posting too, so that no word can differ from what was logged.
-        #[arg(long, env = "WRAPPING_KEY_FILE")]
-        wrapping_key_file: Option<PathBuf>,
-    },
-    /// List the events that were not posted, with the reason.
-    Rejects {
-        #[command(flatten)]
-        database: Database,
-        /// Only those after this number.
-        #[arg(long, default_value_t = 0)]
-        after: i64,
-    },
 }
 
 /// Run a benchmark.
