@@ -22,6 +22,7 @@ mod postings;
 mod programs;
 mod rejects;
 mod rows;
+mod sweep;
 mod tamper;
 
 #[cfg(test)]
@@ -54,5 +55,6 @@ pub use programs::{
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};
+pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;

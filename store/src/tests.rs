@@ -3,3 +3,4 @@ mod corruption;
 mod fixture;
 mod migrations;
 mod receipts;
+mod sweep;
