@@ -35,6 +35,8 @@ pub(crate) enum Role {
     Api(Api),
     /// Take events from Kafka.
     Ingest(Ingest),
+    /// Settle what falls due on idle accounts.
+    Sweep(Sweep),
     /// Seal the log and anchor it.
     Anchor(Anchor),
     /// Serve checkpoints, tiles, receipts and the verification page.
@@ -259,6 +261,19 @@ pub(crate) struct Ingest {
     pub(crate) kafka_group: String,
     /// Where `/health` and `/metrics` listen.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8081")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// Settle what falls due on idle accounts.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sweep {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// How long to wait between two looks, as in 10s.
+    #[arg(long, env = "SWEEP_GAP", default_value = "10s")]
+    pub(crate) gap: Span,
+    /// Where `/health` and `/metrics` listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8084")]
     pub(crate) listen: SocketAddr,
 }
 

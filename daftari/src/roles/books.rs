@@ -1,7 +1,15 @@
 //! `daftari books`: looks into the books from outside, and does in them what an operator does. A file for each command.
 
+mod ask;
 mod check;
+mod import;
+mod kinds;
+mod post;
 mod rejects;
+mod settle;
+mod sweep;
+
+pub(crate) use ask::{Ask, Instant};
 
 use crate::config::Books;
 
@@ -9,5 +17,16 @@ pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
     match command {
         Books::Check(config) => check::run(config).await,
         Books::Rejects(config) => rejects::run(config).await,
+        Books::Kinds(config) => kinds::run(&config),
+        Books::Post(config) => post::run(config).await,
+        Books::Import(config) => import::run(config).await,
+        Books::Sweep(config) => sweep::run(config).await,
+        Books::Policy(config) => settle::policy(config.act).await,
+        Books::ClosePeriod(config) => settle::close_period(config).await,
+        Books::Program(config) => settle::program(config).await,
+        Books::Partner(config) => settle::partner(config).await,
+        Books::Fund(config) => settle::fund(config).await,
+        Books::Unit(config) => settle::unit(config).await,
+        Books::Enrol(config) => settle::enrol(config).await,
     }
 }
