@@ -1,5 +1,6 @@
 //! Benchmarks: each runs the built product and says what it measured, beside PostgreSQL's own in the same run.
 
+mod import;
 mod ledger;
 mod pgbench;
 mod redeem;
@@ -13,9 +14,10 @@ use crate::config::Bench;
 /// Runs the benchmark of this name and prints its report.
 pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
+        "import" => import::run(&config).await?,
         "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
-        other => bail!("there is no benchmark {other:?}: there are ledger and redeem"),
+        other => bail!("there is no benchmark {other:?}: there are import, ledger and redeem"),
     };
     if config.json {
         println!("{}", report.to_json());

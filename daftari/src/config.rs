@@ -376,7 +376,7 @@ pub(crate) struct Migrate {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger` or `redeem`.
+    /// Which: `import`, `ledger` or `redeem`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]

@@ -4,7 +4,17 @@ use crate::policy::Limit;
 use crate::request::Differences;
 
 /// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, strum::IntoStaticStr, strum::VariantNames)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    thiserror::Error,
+    strum::EnumMessage,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     /// No such member, and none may be enrolled.
@@ -163,6 +173,11 @@ impl Refusal {
     /// Its name, as an operator and a program know it.
     pub fn name(&self) -> &'static str {
         self.into()
+    }
+
+    /// What it means, whatever its amounts.
+    pub fn meaning(&self) -> &'static str {
+        strum::EnumMessage::get_documentation(self).unwrap_or_default()
     }
 
     /// What whoever asked can do about it.

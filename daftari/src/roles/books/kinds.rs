@@ -96,7 +96,16 @@ fn described(property: &Value) -> String {
 fn refusals() -> String {
     let mut told = String::new();
     for refusal in Refusal::all() {
-        told += &format!("{}: {refusal}\n    {}\n", refusal.name(), refusal.remedy());
+        let which = match refusal {
+            Refusal::LimitExceeded { limit, .. } => format!(" ({})", limit.name()),
+            _ => String::new(),
+        };
+        told += &format!(
+            "{}{which}: {}\n    What to do: {}.\n",
+            refusal.name(),
+            refusal.meaning(),
+            refusal.remedy()
+        );
     }
     told
 }
@@ -106,7 +115,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use clap::FromArgMatches;
-    use ledger::{Command as LedgerCommand, RuleSet};
+    use ledger::{Command as LedgerCommand, Limit, RuleSet};
     use strum::VariantNames;
 
     use super::*;
@@ -212,8 +221,13 @@ mod tests {
     fn every_refusal_is_listed_with_what_to_do() {
         let all: BTreeSet<&str> = Refusal::all().iter().map(|it| it.name()).collect();
         assert_eq!(all, Refusal::VARIANTS.iter().copied().collect());
+        let told = refusals();
         for refusal in Refusal::all() {
-            assert!(!refusal.remedy().is_empty() && refusals().contains(&refusal.to_string()));
+            assert!(!refusal.remedy().is_empty() && !refusal.meaning().is_empty(), "{refusal:?}");
+            assert!(told.contains(refusal.name()) && told.contains(refusal.meaning()), "{refusal:?}");
+        }
+        for limit in Limit::ALL {
+            assert!(told.contains(&format!("limit_exceeded ({})", limit.name())), "{told}");
         }
     }
 
