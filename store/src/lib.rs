@@ -48,7 +48,7 @@ pub use funds::fund_named;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
-pub use members::enrol_members;
+pub use members::{enrol_members, unknown_members};
 pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};

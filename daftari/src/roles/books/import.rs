@@ -60,36 +60,44 @@ pub(crate) async fn run(config: Import) -> anyhow::Result<()> {
     let groups = source.groups(&common).filter_map(Result::ok);
     let (handed_in, posted) =
         tokio::join!(enrol_ahead(&books, &common, enrols, groups, chunks), importer.post_all(enrolled));
-    let Importer { report, .. } = importer;
+    let Importer { report, committer, .. } = importer;
+    // The last handle: what waits is committed, then the committer ends.
+    drop(committer);
     committing.await?;
     posted?;
-    handed_in?;
-    report.tell(&source, &config)
+    report.tell(&source, &config, handed_in?)
 }
 
 /// Hands the groups in, a thousand at a time. Their members are enrolled while those before them are being committed.
+/// Gives how many these were.
 async fn enrol_ahead(
     books: &OpenBooks,
     common: &Common<'_>,
     enrols: bool,
     groups: impl Iterator<Item = Group>,
     chunks: mpsc::Sender<Vec<Group>>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
     let keyring = books.keyring()?;
     let mut groups = groups.peekable();
+    let (mut enrolled, mut would_be) = (0, HashSet::new());
     while groups.peek().is_some() {
         let chunk: Vec<Group> = groups.by_ref().take(ENROLLED_TOGETHER).collect();
-        if enrols && !common.dry_run {
+        if enrols {
             let members: Vec<MemberRef> = chunk.iter().map(|it| it.member.clone()).collect();
+            let (program, unit) = (common.program, common.unit);
             let mut conn = books.pool.acquire().await?;
-            store::enrol_members(&mut conn, &keyring, common.program, common.unit, &members).await?;
+            if common.dry_run {
+                would_be.extend(store::unknown_members(&mut conn, &keyring, program, unit, &members).await?);
+            } else {
+                enrolled += store::enrol_members(&mut conn, &keyring, program, unit, &members).await?;
+            }
         }
         if chunks.send(chunk).await.is_err() {
             // The posting has stopped, and says why.
-            return Ok(());
+            break;
         }
     }
-    Ok(())
+    Ok(enrolled + would_be.len())
 }
 
 fn format_of(file: &Path) -> Format {
@@ -104,7 +112,6 @@ struct Report {
     requests: u64,
     postings: u64,
     replayed: u64,
-    enrolled: u64,
     refused: Vec<Range<usize>>,
 }
 
@@ -182,7 +189,6 @@ impl<'a> Importer<'a> {
         self.report.replayed += u64::from(answer.replayed);
         let mut outcome = answer.outcome.map(|items| items.len()).map_err(|it| (it.item, it.refusal));
         if outcome == Err((0, Refusal::MemberUnknown)) && group.request.dry_run && self.enrols {
-            self.report.enrolled += 1;
             outcome = decide_as_newcomer(&group, self.terms, answer.recorded_at_us);
         }
         match outcome {
@@ -232,7 +238,7 @@ fn decide_as_newcomer(group: &Group, terms: &Terms, now_us: i64) -> Result<usize
 }
 
 impl Report {
-    fn tell(&self, source: &Source, config: &Import) -> anyhow::Result<()> {
+    fn tell(&self, source: &Source, config: &Import, enrolled: usize) -> anyhow::Result<()> {
         let refused = self.refused.len();
         let done = if config.dry_run { "would be posted" } else { "posted" };
         println!("source sha256:{}", source.digest);
@@ -240,9 +246,7 @@ impl Report {
             "{} lines, {} requests: {} postings {done}, {} requests answered as before, {refused} refused",
             self.lines, self.requests, self.postings, self.replayed
         );
-        if config.dry_run {
-            println!("{} members would be enrolled", self.enrolled);
-        }
+        println!("{enrolled} members {}", if config.dry_run { "would be enrolled" } else { "enrolled" });
         if refused == 0 {
             return Ok(());
         }
