@@ -1,5 +1,6 @@
 //! What each role is told. One documented struct per role; nothing else reads the environment.
 
+mod books;
 mod look;
 
 use std::ffi::OsStr;
@@ -14,6 +15,7 @@ use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use books::*;
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 
 /// A loyalty-points ledger that nobody has to trust.
@@ -35,6 +37,8 @@ pub(crate) enum Role {
     Api(Api),
     /// Take events from Kafka.
     Ingest(Ingest),
+    /// Settle what falls due on idle accounts.
+    Sweep(Sweep),
     /// Seal the log and anchor it.
     Anchor(Anchor),
     /// Serve checkpoints, tiles, receipts and the verification page.
@@ -43,7 +47,7 @@ pub(crate) enum Role {
     Verify(Verify),
     /// Bring the database to this version's schema and begin the log.
     Migrate(Migrate),
-    /// Look into the books.
+    /// Look into the books, and do in them what an operator does.
     #[command(subcommand)]
     Books(Books),
     /// Run a benchmark.
@@ -262,6 +266,19 @@ pub(crate) struct Ingest {
     pub(crate) listen: SocketAddr,
 }
 
+/// Settle what falls due on idle accounts.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sweep {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// How long to wait between two looks, as in 10s.
+    #[arg(long, env = "SWEEP_GAP", default_value = "10s")]
+    pub(crate) gap: Span,
+    /// Where `/health` and `/metrics` listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8084")]
+    pub(crate) listen: SocketAddr,
+}
+
 /// Seal the log and anchor it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Anchor {
@@ -358,33 +375,10 @@ pub(crate) struct Migrate {
     pub(crate) log: Log,
 }
 
-/// Look into the books.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Books {
-    /// Recompute everything and name the first thing that is wrong.
-    Check(Check),
-    /// Make balances, lots and reservations anew from the postings alone, and compare digests.
-    Replay(Replay),
-    /// What an account held before a period, what counted in it, and what it held after it.
-    Statement(Statement),
-    /// An account's entries by version, or what it held at a point of the log.
-    History(History),
-    /// The points that members hold, by the month in which they end and who gave them.
-    Liability(Liability),
-    /// List the events that were not posted, with the reason.
-    Rejects {
-        #[command(flatten)]
-        database: Database,
-        /// Only those after this number.
-        #[arg(long, default_value_t = 0)]
-        after: i64,
-    },
-}
-
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger`, `redeem`, `crash` or `standby`.
+    /// Which: `ledger`, `redeem`, `import`, `crash` or `standby`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]

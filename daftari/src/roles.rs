@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod books;
 pub(crate) mod ingest;
 pub(crate) mod migrate;
+pub(crate) mod sweep;
 pub(crate) mod up;
 pub(crate) mod verifier;
 pub(crate) mod verify;

@@ -13,12 +13,14 @@ mod credentials;
 mod directory;
 mod error;
 mod fold;
+mod funds;
 mod history;
 mod keyring;
 mod leaves;
 mod liability;
 mod log_head;
 mod lots;
+mod members;
 mod originals;
 mod outcomes;
 mod pool;
@@ -29,6 +31,7 @@ mod replay;
 mod roles;
 mod rows;
 mod statements;
+mod sweep;
 mod tamper;
 mod trail;
 mod walk;
@@ -52,10 +55,12 @@ pub use checkpoints::{
 pub use committer::{Committer, SubmitError};
 pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};
 pub use error::StoreError;
+pub use funds::fund_named;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
+pub use members::{enrol_members, unknown_members};
 pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};
@@ -69,6 +74,7 @@ pub use roles::{APP_ROLE, READER_ROLE};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};
 pub use statements::{Statement, statement};
+pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;
 pub use trail::{

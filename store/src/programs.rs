@@ -222,7 +222,7 @@ async fn open_unit(
 }
 
 /// What a fund is when it begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct FundSpec {
     /// Its name, unique in its program.
     pub name: String,

@@ -6,4 +6,5 @@ mod reads;
 mod receipts;
 mod roles;
 mod serial;
+mod sweep;
 mod world;
