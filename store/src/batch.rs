@@ -529,15 +529,7 @@ impl Batch<'_> {
             commitments.entries.push(commitment);
         }
         self.rows.leaf(leaf_index, kind, &commitments.commitment());
-        self.rows.posting(
-            leaf_index,
-            request.program,
-            &header,
-            &details,
-            &commitments,
-            posting,
-            body.as_ref(),
-        );
+        self.rows.posting(leaf_index, request.program, &header, &details, &commitments, posting);
         if let Some(Command::Earn { payload, remainder, .. }) = item.map(|it| &it.command) {
             self.rows.event(leaf_index, payload, remainder);
         }

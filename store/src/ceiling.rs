@@ -59,7 +59,7 @@ pub async fn write_bare_rows(
         }
         rows.leaf(leaf_index, LeafKind::Posting, &[6; 32]);
         let posting = Posting::new(PostingKind::ACT, posting_id, vec![]).expect("an act has no entries");
-        rows.posting(leaf_index, program_id, &header, &Details::default(), &commitments, &posting, None);
+        rows.posting(leaf_index, program_id, &header, &Details::default(), &commitments, &posting);
         rows.bare_outcome(program_id, &posting_id.to_string(), posting_id, leaf_index, *account);
         rows.bare_balance(*account, leaf_index);
         let left = Balances { available: 1 << 40, held: 0, pending: 0 };

@@ -136,7 +136,6 @@ impl Rows {
         details: &Details,
         commitments: &Commitments,
         posting: &Posting,
-        body: Option<&Body>,
     ) {
         let text = |text: &Option<proof::Text>| text.as_ref().map(|it| it.as_str().to_owned());
         let rows = &mut self.postings;
@@ -156,7 +155,8 @@ impl Rows {
         rows.rate.push(text(&details.rate));
         rows.header_commitment.push(commitments.header.to_vec());
         rows.details_commitment.push(commitments.details.to_vec());
-        rows.body.push(body.map(Body::encode));
+        let body = posting.withdrawal.clone().map(Body::Withdrawal);
+        rows.body.push(body.map(|it| it.encode()));
         rows.body_commitment.push(commitments.body.map(|it| it.to_vec()));
         rows.follows.push(posting.follows);
     }

@@ -306,16 +306,14 @@ impl Office {
 
     async fn leaves(&self) -> u64 {
         let pool = store::connect(&self.database_url, 1).await.expect("the database answers");
-        let size = store::log_size(&mut *pool.acquire().await.expect("a connection")).await;
+        let size = store::log_size(&mut pool.acquire().await.expect("a connection")).await;
         pool.close().await;
         size.expect("the log has a size")
     }
 
     async fn sql(&self, statement: &str) {
         let pool = store::connect(&self.database_url, 1).await.expect("the database answers");
-        store::tamper(&mut *pool.acquire().await.expect("a connection"), statement)
-            .await
-            .expect("it is done");
+        store::tamper(&mut pool.acquire().await.expect("a connection"), statement).await.expect("it is done");
         pool.close().await;
     }
 

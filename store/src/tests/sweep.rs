@@ -189,7 +189,7 @@ async fn a_sweep_that_is_cut_off_is_begun_again() {
     let begun = |size: u64| {
         let pool = books.pool.clone();
         async move {
-            while log_size(&mut *pool.acquire().await.unwrap()).await.unwrap() <= size {
+            while log_size(&mut pool.acquire().await.unwrap()).await.unwrap() <= size {
                 tokio::task::yield_now().await;
             }
         }
