@@ -1,6 +1,6 @@
 //! The audit contract, as one log sees it.
 
-use alloy::primitives::{Address, B256, Bytes};
+use alloy::primitives::{Address, B256, Bytes, keccak256};
 use alloy::rpc::types::Filter;
 use alloy::sol_types::{SolCall, SolEvent, SolInterface, SolValue};
 use proof::{AnchorPlace, Hash};
@@ -86,6 +86,24 @@ impl AuditLog {
     /// Where it is.
     pub fn place(&self) -> AnchorPlace {
         self.at
+    }
+
+    /// Refuses a contract whose code is not the one that this build was made with: whatever it answers would mean nothing.
+    /// The code of a contract never changes, so once is enough.
+    pub async fn check_code(&self) -> Result<(), ChainError> {
+        let code = self.chain.code_at(self.contract).await?;
+        if code.is_empty() {
+            return Err(ChainError::NoContract(format!("there is no audit contract at {}", self.contract)));
+        }
+        if code != Bindings::DEPLOYED_BYTECODE {
+            return Err(ChainError::UnknownCode(format!(
+                "the code of the contract at {} is not the audit contract's: its hash is {}, not {}",
+                self.contract,
+                keccak256(&code),
+                keccak256(&Bindings::DEPLOYED_BYTECODE)
+            )));
+        }
+        Ok(())
     }
 
     /// The last anchored checkpoint.
@@ -205,7 +223,7 @@ impl AuditLog {
 
 /// What the contract calls the place of a log and its registrant.
 pub(crate) fn place_of(log_id: &Hash, registrant: &[u8; 20]) -> B256 {
-    alloy::primitives::keccak256((B256::from(*log_id), Address::from(*registrant)).abi_encode())
+    keccak256((B256::from(*log_id), Address::from(*registrant)).abi_encode())
 }
 
 /// A revert in the contract's own words, from the error data of an answer.

@@ -9,9 +9,11 @@ use proof::{AnchorPlace, Hash};
 use crate::account::{Account, SignedTransaction};
 use crate::audit_log::AuditLog;
 use crate::audit_log::contract::AuditLog as Bindings;
+use crate::deploy::{deploy_audit_log, deploy_points};
 use crate::error::ChainError;
 use crate::fees::{fees_for, tip_floor_wei};
 use crate::rpc::Chain;
+use crate::terms::{Addresses, PointsTerms};
 
 /// The key of anvil's first account, known to everyone. Only for chains without value.
 pub const DEV_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
@@ -23,14 +25,14 @@ const INCLUSION_PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 // An hour: the shortest that the contract allows.
 const DELAY_SECONDS: u64 = 3600;
+const DAY_SECONDS: u32 = 24 * 3600;
 
 /// Whether this is the id of a development chain.
 pub fn is_dev(chain_id: u64) -> bool {
     DEV_CHAINS.contains(&chain_id)
 }
 
-/// The audit contract with this log registered, deployed by the account where it is not there yet. The contract's
-/// address follows from the account and nonce 0, so the same chain state gives the same place again.
+/// The audit contract with this log registered, deployed by the account where it is not there yet.
 pub async fn ensure_contract(
     chain: &Chain,
     account: &Account,
@@ -43,13 +45,10 @@ pub async fn ensure_contract(
         )));
     }
     let sender = account.address();
-    let first = Address::from(sender).create(0);
-    let contract = match is_audit_log(chain, first).await? {
-        true => first,
-        false => deploy(chain, account).await?,
-    };
+    let contract = deploy_audit_log(chain, account).await?;
     let at = AnchorPlace { chain_id: chain.id(), contract: contract.into_array(), registrant: sender };
     let audit_log = AuditLog::new(chain.clone(), at, log_id)?;
+    // Who has which role in it is left as it is: a developer may have tried the rotation.
     if audit_log.head().await?.writer == [0; 20] {
         let (writer, admin) = (Address::from(sender), Address::from(sender));
         let call = Bindings::registerCall {
@@ -62,6 +61,40 @@ pub async fn ensure_contract(
         send(chain, account, Some(contract), call.abi_encode()).await?;
     }
     Ok(audit_log)
+}
+
+/// All the contracts, with one account in every role that is not another contract's.
+pub async fn ensure_points(
+    audit_log: &AuditLog,
+    account: &Account,
+    log_id: &Hash,
+) -> Result<Addresses, ChainError> {
+    let (chain, place, sender) = (audit_log.chain(), audit_log.place(), Address::from(account.address()));
+    let mut addresses = Addresses {
+        chain_id: place.chain_id,
+        audit_log: place.contract.into(),
+        registrant: place.registrant.into(),
+        points: None,
+    };
+    let terms = PointsTerms {
+        name: "Development Points".to_owned(),
+        symbol: "DEV".to_owned(),
+        decimals: 0,
+        epoch_seconds: 30 * DAY_SECONDS,
+        epoch_offset_seconds: 0,
+        validity_epochs: 13,
+        day_mint_max: 1_000_000_000,
+        pauser: sender,
+        guardian: sender,
+        timelock_delay_seconds: DAY_SECONDS.into(),
+        proposers: vec![sender],
+        executors: vec![sender],
+        claim_delay_seconds: 60,
+        burn_min: 1,
+        zone_seconds: 3 * 3600,
+    };
+    addresses.points = Some(deploy_points(chain, account, &addresses, log_id, &terms).await?);
+    Ok(addresses)
 }
 
 /// Deploys the audit contract, at the address of the account's next nonce.
@@ -77,10 +110,10 @@ pub async fn deploy(chain: &Chain, account: &Account) -> Result<Address, ChainEr
 // Whatever stands at the address, it is ours only if its code is.
 async fn is_audit_log(chain: &Chain, address: Address) -> Result<bool, ChainError> {
     let code = chain.code_at(address).await?;
-    Ok(!code.is_empty() && Bindings::BYTECODE.ends_with(&code))
+    Ok(code == Bindings::DEPLOYED_BYTECODE)
 }
 
-async fn send(
+pub(crate) async fn send(
     chain: &Chain,
     account: &Account,
     to: Option<Address>,

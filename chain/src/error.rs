@@ -23,6 +23,9 @@ pub enum ChainError {
     /// There is no such contract, or it does not answer as one.
     #[error("{0}")]
     NoContract(String),
+    /// There is a contract, and its code is none that this build knows: it may do anything.
+    #[error("{0}")]
+    UnknownCode(String),
     /// What was given is not what it should be.
     #[error("{0}")]
     Malformed(String),

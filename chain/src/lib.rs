@@ -4,10 +4,13 @@
 mod account;
 mod audit_log;
 mod check;
+mod contracts;
+mod deploy;
 pub mod dev;
 mod error;
 mod fees;
 mod rpc;
+mod terms;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +18,8 @@ mod tests;
 pub use account::{Account, SignedTransaction};
 pub use audit_log::{AuditLog, Head, Sighting};
 pub use check::{AnchorStatus, check_anchor};
+pub use deploy::{Upgrade, deploy, prepare_upgrade};
 pub use error::ChainError;
 pub use fees::{Fees, fees_for, tip_floor_wei};
 pub use rpc::{Chain, Receipt};
+pub use terms::{Addresses, PointsAddresses, PointsTerms, Terms};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use alloy::primitives::{Address, B256, Bytes, U64};
+use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::rpc::client::RpcClient;
 use alloy::rpc::types::{Block, Filter, Log, TransactionInput, TransactionReceipt, TransactionRequest};
 use alloy::transports::{RpcError, TransportError, TransportErrorKind};
@@ -113,6 +113,10 @@ impl Chain {
 
     pub(crate) async fn code_at(&self, address: Address) -> Result<Bytes, ChainError> {
         self.ask("eth_getCode", (address, "latest")).await
+    }
+
+    pub(crate) async fn storage_at(&self, address: Address, slot: U256) -> Result<B256, ChainError> {
+        self.ask("eth_getStorageAt", (address, slot, "latest")).await
     }
 
     pub(crate) async fn call(&self, to: Address, input: Vec<u8>) -> Result<Bytes, ChainError> {

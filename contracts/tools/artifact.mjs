@@ -1,8 +1,10 @@
-// From forge's artifact the part that bindings are made of, in one canonical form: artifact.mjs <artifact> <runtime hash>
+// From forge's artifact the part that bindings are made of, in one canonical form: artifact.mjs <artifact> [abi]
+//
+// With `abi`, for a contract that nobody deploys by itself, the code is left out.
 import { readFileSync } from "node:fs";
 
-const [artifact, runtimeBytecodeHash] = process.argv.slice(2);
-const { abi, bytecode } = JSON.parse(readFileSync(artifact, "utf8"));
+const [artifact, only] = process.argv.slice(2);
+const { abi, bytecode, deployedBytecode } = JSON.parse(readFileSync(artifact, "utf8"));
 
 const signature = (item) => `${item.type} ${item.name ?? ""}(${(item.inputs ?? []).map((it) => it.type)})`;
 
@@ -15,5 +17,6 @@ const sorted = (value) =>
       : value;
 
 const order = (a, b) => (signature(a) < signature(b) ? -1 : 1);
-const contract = { abi: abi.toSorted(order), bytecode: bytecode.object, runtimeBytecodeHash };
+const code = { bytecode: bytecode.object, deployedBytecode: deployedBytecode.object };
+const contract = { abi: abi.toSorted(order), ...(only === "abi" ? {} : code) };
 console.log(JSON.stringify(sorted(contract), null, 2));
