@@ -258,6 +258,15 @@ contract PointsGatewayTest is GatewayBase {
         }
     }
 
+    function test_claim_theLastSecondIsTheHolders() public {
+        Withdrawal memory it = someWithdrawal(ID, 10);
+        Claim memory claim = settled(it);
+        vm.warp(it.claimBefore);
+        refuse(claim, abi.encodeWithSelector(IPointsGateway.TooLate.selector, it.claimBefore));
+        vm.warp(it.claimBefore - 1);
+        gateway.claim(claim);
+    }
+
     /// The same id in another leaf is the same withdrawal.
     function test_claim_refusesTheSameIdInAnotherLeaf() public {
         gateway.claim(settled(someWithdrawal(ID, 10)));
@@ -317,6 +326,7 @@ contract PointsGatewayTest is GatewayBase {
         }
         Claim memory claim = settled(it);
         uint256[] memory expected = new uint256[](VALIDITY);
+        EpochAmount[] memory minted = new EpochAmount[](6);
         uint256 lapsed = 0;
         uint256 paid = 0;
         for (uint256 i = 0; i < 6; ++i) {
@@ -327,13 +337,18 @@ contract PointsGatewayTest is GatewayBase {
                 lapsed += it.amounts[i].amount;
             } else {
                 expected[epoch - firstEpoch()] += it.amounts[i].amount;
-                ++paid;
+                minted[paid++] = EpochAmount({ epoch: epoch, amount: it.amounts[i].amount });
             }
         }
         if (paid == 0) {
             refuse(claim, abi.encodeWithSelector(IPointsGateway.AllLapsed.selector, ID));
             return;
         }
+        assembly ("memory-safe") {
+            mstore(minted, paid)
+        }
+        vm.expectEmit(address(gateway));
+        emit IPointsGateway.Claimed(ID, holder, minted, lapsed);
         gateway.claim(claim);
         for (uint256 i = 0; i < VALIDITY; ++i) {
             assertEq(points.balanceOfAtEpoch(firstEpoch() + i, holder), expected[i]);

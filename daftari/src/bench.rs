@@ -2,10 +2,12 @@
 
 mod callers;
 mod crash;
+mod gas;
 mod ground;
 mod import;
 mod kill;
 mod ledger;
+mod mutation_contracts;
 mod pgbench;
 mod redeem;
 mod report;
@@ -26,8 +28,12 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "redeem" => redeem::run(&config).await?,
         "crash" => crash::run(&config).await?,
         "standby" => standby::run(&config).await?,
+        "gas" => gas::run(&config).await?,
+        "mutation-contracts" => mutation_contracts::run(&config).await?,
         other => {
-            bail!("there is no benchmark {other:?}: there are ledger, redeem, import, crash and standby")
+            bail!(
+                "there is no benchmark {other:?}: there are ledger, redeem, import, crash, standby, gas and mutation-contracts"
+            )
         }
     };
     if config.json {

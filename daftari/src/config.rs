@@ -50,6 +50,9 @@ pub(crate) enum Role {
     /// Look into the books, and do in them what an operator does.
     #[command(subcommand)]
     Books(Books),
+    /// Put the contracts on a chain.
+    #[command(subcommand)]
+    Contracts(Contracts),
     /// Run a benchmark.
     Bench(Bench),
     /// Make load for a benchmark: the process that the benchmark measures against.
@@ -291,8 +294,11 @@ pub(crate) struct Anchor {
     #[arg(long, env = "TILE_DIR")]
     pub(crate) tile_dir: PathBuf,
     /// The chain's JSON-RPC. Without it the log is sealed and not anchored.
-    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true, requires_all = ["contract", "registrant", "chain_key_file"])]
+    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true, requires = "chain_key_file")]
     pub(crate) chain_rpc_url: Option<SecretText>,
+    /// The addresses that `daftari contracts deploy` wrote, instead of --contract and --registrant.
+    #[arg(long, env = "CONTRACT_ADDRESSES", conflicts_with_all = ["contract", "registrant"])]
+    pub(crate) addresses: Option<PathBuf>,
     /// The AuditLog contract.
     #[arg(long, env = "AUDIT_CONTRACT")]
     pub(crate) contract: Option<String>,
@@ -375,10 +381,48 @@ pub(crate) struct Migrate {
     pub(crate) log: Log,
 }
 
+/// Put the contracts on a chain.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Contracts {
+    /// Deploy what is not there yet, register the log, and print where everything is. Safe to run again.
+    Deploy {
+        #[command(flatten)]
+        sender: ChainSender,
+        /// The id of the log, in hexadecimal, as `daftari migrate` prints it.
+        #[arg(long)]
+        log_id: String,
+        /// Who is to have which role, and the terms of the points: docs/trust.md has an example.
+        #[arg(long)]
+        terms: PathBuf,
+        /// Where to write the addresses; else they are printed.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Deploy the token's code of this version and print the timelock's two calls that change to it.
+    Upgrade {
+        #[command(flatten)]
+        sender: ChainSender,
+        /// The addresses that `daftari contracts deploy` wrote.
+        #[arg(long)]
+        addresses: PathBuf,
+    },
+}
+
+/// A chain, and the account that pays.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ChainSender {
+    /// The chain's JSON-RPC.
+    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
+    pub(crate) chain_rpc_url: SecretText,
+    /// The file with the private key that pays, in hexadecimal. It is worth nothing afterwards.
+    #[arg(long, env = "CHAIN_KEY_FILE")]
+    pub(crate) chain_key_file: PathBuf,
+}
+
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger`, `redeem`, `import`, `crash` or `standby`.
+    /// Which: `ledger`, `redeem`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]
