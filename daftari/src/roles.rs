@@ -3,6 +3,7 @@
 pub(crate) mod anchor;
 pub(crate) mod api;
 pub(crate) mod books;
+pub(crate) mod contracts;
 pub(crate) mod ingest;
 pub(crate) mod migrate;
 pub(crate) mod sweep;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anchor_worker::{AnchorPolicy, LogKey, Pacing, PlaceConfig};
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chain::{Account, AuditLog, Chain};
 use proof::AnchorPlace;
 use store::{LogIdentity, PgPool};
@@ -12,7 +12,7 @@ use tiles::TileFolder;
 use tokio::net::TcpListener;
 
 use crate::config::{Anchor, parse_address};
-use crate::roles::serve_operations;
+use crate::roles::{contracts, serve_operations};
 use crate::{keys, logging, signals};
 
 /// Seal and anchor hold few connections: they read in order, and write little.
@@ -59,6 +59,7 @@ pub(crate) fn place_of(audit_log: AuditLog, account: Account, gap: Duration) -> 
 /// Where the configuration says to anchor. Reading it connects to nothing.
 struct Target {
     rpc_url: String,
+    chain_id: Option<u64>,
     contract: [u8; 20],
     registrant: [u8; 20],
     account: Account,
@@ -67,22 +68,29 @@ struct Target {
 impl Target {
     fn read(config: &Anchor) -> anyhow::Result<Option<Self>> {
         let Some(rpc_url) = &config.chain_rpc_url else { return Ok(None) };
-        let (Some(contract), Some(registrant), Some(key_file)) =
-            (&config.contract, &config.registrant, &config.chain_key_file)
-        else {
-            anyhow::bail!("a chain needs --contract, --registrant and --chain-key-file");
-        };
-        Ok(Some(Self {
-            rpc_url: rpc_url.0.clone(),
-            contract: parse_address(contract)?,
-            registrant: parse_address(registrant)?,
-            account: Account::from_key(&keys::read_secret(key_file)?)?,
-        }))
+        let Some(key_file) = &config.chain_key_file else { bail!("a chain needs --chain-key-file") };
+        let (chain_id, contract, registrant) =
+            match (&config.addresses, &config.contract, &config.registrant) {
+                (Some(file), _, _) => {
+                    let place = contracts::addresses(file)?.place();
+                    (Some(place.chain_id), place.contract, place.registrant)
+                }
+                (None, Some(contract), Some(registrant)) => {
+                    (None, parse_address(contract)?, parse_address(registrant)?)
+                }
+                _ => bail!("a chain needs --addresses, or --contract and --registrant"),
+            };
+        let account = Account::from_key(&keys::read_secret(key_file)?)?;
+        Ok(Some(Self { rpc_url: rpc_url.0.clone(), chain_id, contract, registrant, account }))
     }
 
+    /// The place, once it is sure that the contract there is ours: to any other nothing is ever sent.
     async fn place(self, log: &LogIdentity, gap: Duration) -> anyhow::Result<PlaceConfig> {
         let chain = Chain::connect(&self.rpc_url).await?;
-        let at = AnchorPlace { chain_id: chain.id(), contract: self.contract, registrant: self.registrant };
-        Ok(place_of(AuditLog::new(chain, at, &log.log_id)?, self.account, gap))
+        let chain_id = self.chain_id.unwrap_or(chain.id());
+        let at = AnchorPlace { chain_id, contract: self.contract, registrant: self.registrant };
+        let audit_log = AuditLog::new(chain, at, &log.log_id)?;
+        audit_log.check_code().await?;
+        Ok(place_of(audit_log, self.account, gap))
     }
 }

@@ -11,6 +11,7 @@ pub(crate) async fn run(config: Migrate) -> anyhow::Result<()> {
     let has_roles = store::migrate(&pool).await?;
     store::ensure_log(&mut *pool.acquire().await?, &key.log()).await?;
     println!("The database has the schema of this version and holds the log {}.", config.log.origin);
+    println!("Contracts know it by this id: 0x{}", hex::encode(key.log().log_id));
     println!("Verifiers know it by this key, for their policy:\nlog {}", key.verifier_key().encode());
     if has_roles {
         println!(

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anchor_worker::{LogKey, PlaceConfig};
 use anyhow::{Context, bail};
 use api::Operations;
-use chain::{Account, Chain, dev};
+use chain::{Account, Addresses, Chain, dev};
 use ingest::{ConsumerConfig, Intake};
 use proof::AnchorPlace;
 use store::{Credential, CredentialKind, ProgramSpec};
@@ -91,7 +91,9 @@ async fn serve(
     provision(&database, home, &key).await?;
     let books = OpenBooks::open(&database).await?;
 
-    let (place, anchored_at) = development_place(config, parts, &books).await?;
+    let (place, contracts) = development_place(config, parts, &books).await?;
+    let anchored_at = contracts.place();
+    std::fs::write(home.path("contracts.json"), contracts.to_json())?;
     let policy = policy(&vkey, anchored_at);
     std::fs::write(home.path("policy.txt"), &policy)?;
     let tiles = home.path("log");
@@ -183,18 +185,18 @@ async fn provision(database: &Database, home: &Home, key: &LogKey) -> anyhow::Re
     Ok(())
 }
 
-/// The contract on the development chain, with the log registered, and anvil's well-known account that anchors.
+/// The contracts on the development chain, with the log registered, and anvil's well-known account that anchors.
 async fn development_place(
     config: &Up,
     parts: &Parts,
     books: &OpenBooks,
-) -> anyhow::Result<(PlaceConfig, AnchorPlace)> {
+) -> anyhow::Result<(PlaceConfig, Addresses)> {
     let account = Account::from_key(dev::DEV_KEY)?;
     let chain = Chain::connect(&parts.chain_rpc_url).await.context("cannot use the chain")?;
     let audit_log = dev::ensure_contract(&chain, &account, &books.log.log_id).await?;
     anchor_worker::forget_if_reset(&books.pool, &audit_log).await?;
-    let at = audit_log.place();
-    Ok((anchor::place_of(audit_log, account, config.anchor_gap.0), at))
+    let contracts = dev::ensure_points(&audit_log, &account, &books.log.log_id).await?;
+    Ok((anchor::place_of(audit_log, account, config.anchor_gap.0), contracts))
 }
 
 fn policy(vkey: &str, at: AnchorPlace) -> String {
