@@ -46,15 +46,16 @@ async fn one_receipt_four_verifiers() {
     the_command_judges(&system, &file, &flipped_file, &redeemed).await;
     the_page_judges(&system, &file, &flipped_file, &url).await;
     the_contract_judges(&system, &receipt.text).await;
-    anyone_judges_by_hand(&system, &file).await;
+    anyone_judges_by_hand(&system, &file, &redeemed).await;
     each_side_sees_its_own(&system, &url, &receipt).await;
 
     system.check_books().await;
     system.interrupt().await;
 }
 
-/// The printed commands, pasted as they are, let the contract confirm the root, the leaf and the partner's 100 points.
-async fn anyone_judges_by_hand(system: &System, file: &Path) {
+/// The printed commands, pasted as they are, let the contract confirm the root, the leaf, the partner's 100 points, which
+/// posting it is and the order that it was for.
+async fn anyone_judges_by_hand(system: &System, file: &Path, redeemed: &Reply) {
     let printed =
         System::verify(&[text(file), "--policy", system.fact("policy"), "--cast"]).await.expect(0).stdout;
     let (_, commands) = printed.split_once('\n').expect("the commands follow the verdict");
@@ -68,6 +69,9 @@ async fn anyone_judges_by_hand(system: &System, file: &Path) {
     assert_eq!(told.lines().next(), Some(root), "rootAt: {told}");
     assert!(told.lines().any(|it| it == "true"), "includes: {told}");
     assert!(told.contains(&format!("({POINTS}, 0, 0)")), "openEntry: {told}");
+    let posting = redeemed.body["transaction_id"].as_str().expect("a redemption has an id").replace('-', "");
+    assert!(told.contains(&format!("(0x{posting}, 2, ")), "openHeader: {told}");
+    assert!(told.contains(&format!("(\"order-{POINTS}\", ")), "openDetails: {told}");
 }
 
 async fn the_command_judges(system: &System, file: &Path, flipped: &Path, redeemed: &Reply) {

@@ -142,7 +142,7 @@ async fn a_bad_configuration_ends_before_anything_connects() {
     let zeros = "0x0000000000000000000000000000000000000000";
     let anchor = ["--chain-rpc-url", &chain, "--registrant", zeros, "--chain-key-file", text(&wrapping)];
     let proofs = ["--tile-dir", "tiles", "--policy-file", text(&bad_policy)];
-    let cases: [(&[&[&str]], &str); 11] = [
+    let cases: [(&[&[&str]], &str); 12] = [
         (&[&["api", "--database-url", &database, "--wrapping-key-file", "no.key"]], "no.key"),
         (&[&["api", "--database-url", &database, "--wrapping-key-file", open_key]], "can be read by others"),
         (&[&["api", "--database-url", &mysql, "--wrapping-key-file", "no.key"]], "begins with postgres://"),
@@ -150,7 +150,8 @@ async fn a_bad_configuration_ends_before_anything_connects() {
         (&[&["ingest"], &books], "--kafka-brokers"),
         (&[&["anchor", "--contract", "0x12"], &log, &anchor], "\"0x12\" is not an address of 20 bytes"),
         (&[&["anchor", "--contract", "nowhere"], &log, &anchor], "\"nowhere\" is not an address"),
-        (&[&["anchor"], &log, &anchor[..2]], "--contract"),
+        (&[&["anchor"], &log, &anchor[..2]], "--chain-key-file"),
+        (&[&["anchor"], &log, &anchor], "--contract"),
         (&[&["anchor", "--anchor-gap", "5 days"], &log], "a span of time"),
         (&[&["verifier"], &books, &proofs], "line 1 of the policy"),
         (&[&["--log-level", "daftari=loud", "api"], &books], "is not a log level"),

@@ -57,5 +57,6 @@ pub(super) async fn contracts_tool<T: DeserializeOwned>(name: &str) -> anyhow::R
     let said = String::from_utf8(output.stdout)?;
     let last = said.lines().last();
     ensure!(last.is_some(), "contracts/{name} said nothing and ended with {}", output.status);
-    serde_json::from_str(last.unwrap_or_default()).with_context(|| format!("contracts/{name} printed no JSON"))
+    serde_json::from_str(last.unwrap_or_default())
+        .with_context(|| format!("contracts/{name} printed no JSON"))
 }

@@ -69,17 +69,17 @@ impl Target {
     fn read(config: &Anchor) -> anyhow::Result<Option<Self>> {
         let Some(rpc_url) = &config.chain_rpc_url else { return Ok(None) };
         let Some(key_file) = &config.chain_key_file else { bail!("a chain needs --chain-key-file") };
-        let (chain_id, contract, registrant) =
-            match (&config.addresses, &config.contract, &config.registrant) {
-                (Some(file), _, _) => {
-                    let place = contracts::addresses(file)?.place();
-                    (Some(place.chain_id), place.contract, place.registrant)
-                }
-                (None, Some(contract), Some(registrant)) => {
-                    (None, parse_address(contract)?, parse_address(registrant)?)
-                }
-                _ => bail!("a chain needs --addresses, or --contract and --registrant"),
-            };
+        let (chain_id, contract, registrant) = match (&config.addresses, &config.contract, &config.registrant)
+        {
+            (Some(file), _, _) => {
+                let place = contracts::addresses(file)?.place();
+                (Some(place.chain_id), place.contract, place.registrant)
+            }
+            (None, Some(contract), Some(registrant)) => {
+                (None, parse_address(contract)?, parse_address(registrant)?)
+            }
+            _ => bail!("a chain needs --addresses, or --contract and --registrant"),
+        };
         let account = Account::from_key(&keys::read_secret(key_file)?)?;
         Ok(Some(Self { rpc_url: rpc_url.0.clone(), chain_id, contract, registrant, account }))
     }

@@ -23,8 +23,7 @@ pub(crate) async fn run(command: Contracts) -> anyhow::Result<()> {
         }
         Contracts::Upgrade { sender, addresses: file } => {
             let addresses = addresses(&file)?;
-            let points =
-                addresses.points.with_context(|| format!("{} names no token", file.display()))?;
+            let points = addresses.points.with_context(|| format!("{} names no token", file.display()))?;
             let (chain, account) = connect(&sender).await?;
             ensure!(chain.id() == addresses.chain_id, "the addresses are of chain {}", addresses.chain_id);
             let upgrade = chain::prepare_upgrade(&chain, &account, &points).await?;

@@ -30,6 +30,8 @@ fn write_place(text: &mut String, place: &AnchorPlace, verified: &Verified) -> s
     let body = parts.body.unwrap_or_default();
     let [header, details, body] = [parts.header, parts.details, body].map(hex);
     writeln!(text, "PARTS='({header},{details},{body},[{}])'", list(&parts.entries))?;
+    let header = write_opened(text, "HEADER", &leaf.header)?;
+    let details = write_opened(text, "DETAILS", &leaf.details)?;
     for (position, entry) in leaf.entries.iter().enumerate() {
         if let Part::Opened { salt, value } = entry {
             writeln!(text, "POSITION={position} SALT={} ENTRY={}", hex(salt), hex(Entry::part_bytes(value)))?;
@@ -46,5 +48,30 @@ fn write_place(text: &mut String, place: &AnchorPlace, verified: &Verified) -> s
          cast call $CONTRACT 'openEntry(bytes,(bytes32,bytes32,bytes32,bytes32[]),uint256,bytes32,bytes)((bytes16,uint16,\
          uint64,(int64,int64,int64),(int64,int64,int64),bytes32,uint64,bytes32))' $LEAF $PARTS $POSITION $SALT $ENTRY\n",
     );
+    if header {
+        text.push_str(
+            "# What it is: id, kind, program, recorded and effective time in microseconds, rule set, event, what it reverses.\n\
+             cast call $CONTRACT 'openHeader(bytes,(bytes32,bytes32,bytes32,bytes32[]),bytes32,bytes)((bytes16,uint8,bytes16,\
+             int64,int64,bytes32,bytes32,bytes16))' $LEAF $PARTS $HEADER_SALT $HEADER\n",
+        );
+    }
+    if details {
+        text.push_str(
+            "# Its words: the merchant's reference, who asked, why, a description, the rate.\n\
+             cast call $CONTRACT 'openDetails(bytes,(bytes32,bytes32,bytes32,bytes32[]),bytes32,bytes)((string,string,string,\
+             string,string))' $LEAF $PARTS $DETAILS_SALT $DETAILS\n",
+        );
+    }
     Ok(())
+}
+
+/// Salt and bytes of a part that the receipt opens; whether it does.
+fn write_opened<T: PartValue>(
+    text: &mut String,
+    name: &str,
+    part: &Part<T>,
+) -> Result<bool, std::fmt::Error> {
+    let Part::Opened { salt, value } = part else { return Ok(false) };
+    writeln!(text, "{name}_SALT={} {name}={}", hex(salt), hex(value.part_bytes()))?;
+    Ok(true)
 }
