@@ -1,7 +1,5 @@
 //! The bindings of the points' contracts, made from what `contracts/export` wrote of the build output.
 
-#![expect(clippy::too_many_arguments, reason = "the contracts' functions have the arguments that they have")]
-
 /// The token's code, for which a proxy stands.
 pub(crate) mod loyalty_points {
     alloy::sol!(

@@ -153,8 +153,9 @@ fn rust_tests(source: &str) -> Vec<String> {
     names
 }
 
+/// Tests, invariants, and what Halmos proves.
 fn solidity_tests(source: &str) -> Vec<String> {
-    let is_test = |name: &String| name.starts_with("test") || name.starts_with("invariant");
+    let is_test = |name: &String| ["test", "invariant", "check_"].iter().any(|it| name.starts_with(it));
     source.lines().filter_map(|line| name_after(line, "function ")).filter(is_test).collect()
 }
 
