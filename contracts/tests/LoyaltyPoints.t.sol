@@ -219,6 +219,24 @@ contract LoyaltyPointsTest is PointsBase {
         mint(alice, epoch, 1);
     }
 
+    /// Points end no later than asked, and no sooner than they must: to the second.
+    function test_mintEndingBy_toTheSecond() public {
+        uint256 first = firstEpoch();
+        vm.startPrank(minter);
+        (bool minted, uint256 epoch) = points.mintEndingBy(alice, endOf(first) - 1, 1);
+        assertFalse(minted);
+        (minted, epoch) = points.mintEndingBy(alice, endOf(first), 1);
+        assertTrue(minted);
+        assertEq(epoch, first);
+        (, epoch) = points.mintEndingBy(alice, endOf(first + 1) - 1, 1);
+        assertEq(epoch, first);
+        (, epoch) = points.mintEndingBy(alice, endOf(first + 1), 1);
+        assertEq(epoch, first + 1);
+        (, epoch) = points.mintEndingBy(alice, endOf(lastEpoch()) + 1000 days, 1);
+        assertEq(epoch, lastEpoch());
+        vm.stopPrank();
+    }
+
     function test_mint_refusesReceivers() public {
         uint256 epoch = lastEpoch();
         vm.expectRevert(isRefused(Refusal.Receiver, address(0), epoch, 1));
