@@ -26,7 +26,8 @@ impl Point {
         match (self, passing) {
             (Self::Statement, Passing::Statement(_)) => true,
             (Self::BeforeCommit | Self::DuringCommit, Passing::Statement(text)) => {
-                text.eq_ignore_ascii_case("commit")
+                // Other statements may travel with it, and it is the last.
+                text.to_ascii_lowercase().ends_with("commit")
             }
             (Self::AfterCommit, Passing::Done(tag)) => tag == "COMMIT",
             _ => false,
