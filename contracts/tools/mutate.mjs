@@ -96,7 +96,7 @@ const mutants = [
   ["Withdrawal.sol", "require(body.length == FIXED_BYTES + AMOUNT_BYTES * count,", "require(body.length >= FIXED_BYTES + AMOUNT_BYTES * count,"],
   ["Withdrawal.sol", "require(amount != 0, AmountZero(i));", ""],
   ["Withdrawal.sol", "withdrawal.amounts[i - 1].day < day", "withdrawal.amounts[i - 1].day <= day"],
-  ["Withdrawal.sol", "day := sar(224, both)", "day := shr(224, both)"],
+  ["Withdrawal.sol", "require(0 < count && count <= AMOUNTS_MAX,", "require(0 < count && count < AMOUNTS_MAX,"],
 ];
 
 const nearest = {
