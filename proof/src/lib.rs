@@ -37,4 +37,4 @@ pub use tree::{
     Frontier, Node, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, subtree_root,
     verify_consistency, verify_inclusion,
 };
-pub use verify::{Refusal, Verified, verify, verify_receipt};
+pub use verify::{Refusal, Verified, VerifiedCheckpoint, verify, verify_checkpoint, verify_receipt};

@@ -163,6 +163,12 @@ impl VerifierKey {
         signature.name == self.name && signature.key_id == self.key_id
     }
 
+    /// When this witness's line says that it was made, in Unix seconds; none where the line is another key's.
+    pub(crate) fn time_of(&self, signature: &Signature) -> Option<u64> {
+        let (time, _) = signature.bytes.split_first_chunk::<8>()?;
+        (self.is_witness_key() && self.is_named_by(signature)).then(|| u64::from_be_bytes(*time))
+    }
+
     /// Whether the line is this key's signature over the text.
     pub fn verifies(&self, text: &str, signature: &Signature) -> bool {
         if self.key_type == TYPE_ED25519 {

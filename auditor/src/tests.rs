@@ -1,0 +1,5 @@
+mod audit;
+mod chain;
+mod forger;
+mod monitor;
+mod source;
