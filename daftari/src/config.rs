@@ -12,6 +12,10 @@ use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod outsiders;
+
+pub(crate) use outsiders::{Audit, Monitor, Trust};
+
 /// A loyalty-points ledger that nobody has to trust.
 #[derive(Debug, Parser)]
 #[command(name = "daftari", version)]
@@ -37,6 +41,10 @@ pub(crate) enum Role {
     Verifier(Verifier),
     /// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.
     Verify(Verify),
+    /// Check a whole log from its tiles: exits with 0 sound, 1 something found, 2 could not check.
+    Audit(Audit),
+    /// Follow a log and alarm on a fork, a step back, staleness, or an anchor that disagrees.
+    Monitor(Monitor),
     /// Bring the database to this version's schema and begin the log.
     Migrate(Migrate),
     /// Look into the books.
@@ -316,12 +324,8 @@ pub(crate) struct Verifier {
 pub(crate) struct Verify {
     /// The receipt: a file, `-` for standard input, or an http(s) URL.
     pub(crate) receipt: String,
-    /// The policy file: the log's key, its witnesses, where it is anchored. Or give --key.
-    #[arg(long, env = "POLICY_FILE")]
-    pub(crate) policy: Option<PathBuf>,
-    /// The log's public key, in the form `<origin>+<id>+<key>`, instead of a policy.
-    #[arg(long, conflicts_with = "policy")]
-    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// The chain's JSON-RPC: check the anchor too.
     #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
     pub(crate) rpc: Option<SecretText>,

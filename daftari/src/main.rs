@@ -50,6 +50,8 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Anchor(config) => roles::anchor::run(config).await?,
         Role::Verifier(config) => roles::verifier::run(config).await?,
         Role::Verify(config) => return Ok(roles::verify::run(config).await),
+        Role::Audit(config) => return Ok(roles::audit::run(config).await),
+        Role::Monitor(config) => return roles::monitor::run(config).await,
         Role::Migrate(config) => roles::migrate::run(config).await?,
         Role::Books(command) => roles::books::run(command).await?,
         Role::Bench(config) => bench::run(config).await?,

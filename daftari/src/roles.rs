@@ -2,9 +2,12 @@
 
 pub(crate) mod anchor;
 pub(crate) mod api;
+pub(crate) mod audit;
 pub(crate) mod books;
 pub(crate) mod ingest;
 pub(crate) mod migrate;
+pub(crate) mod monitor;
+mod trust;
 pub(crate) mod up;
 pub(crate) mod verifier;
 pub(crate) mod verify;

@@ -5,6 +5,7 @@ mod crash;
 mod event;
 mod log;
 mod newcomer;
+mod outsiders;
 
 mod receipt;
 mod redemption;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chain::Chain;
-use proof::{AnchorPlace, Policy, RECEIPT_BYTES_MAX, VerifierKey};
+use proof::{AnchorPlace, Policy, RECEIPT_BYTES_MAX};
 use verifier::Report;
 
 use crate::config::{Verify, parse_address};
+use crate::roles::trust;
 
 /// How often a receipt that is not there yet is asked for again.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -58,16 +59,7 @@ async fn judge_until(config: &Verify, policy: &Policy) -> anyhow::Result<(Report
 }
 
 async fn policy(config: &Verify) -> anyhow::Result<Policy> {
-    let mut policy = match (&config.policy, &config.key) {
-        (Some(path), _) => {
-            let at = || format!("the policy {} cannot be read", path.display());
-            Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)?
-        }
-        (None, Some(key)) => {
-            Policy::of_log(VerifierKey::parse(key).context("--key is not a log's public key")?)
-        }
-        (None, None) => bail!("give --policy or --key: what you trust never comes from the receipt"),
-    };
+    let mut policy = trust::policy(&config.trust)?;
     if let (Some(contract), Some(registrant), Some(rpc)) = (&config.contract, &config.registrant, &config.rpc)
     {
         let (contract, registrant) = (parse_address(contract)?, parse_address(registrant)?);

@@ -77,6 +77,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("anchor-worker", &["chain", "ledger", "proof", "store", "tiles"]),
     ("api", &["ingest", "ledger", "proof", "store"]),
     ("verifier", &["api", "chain", "ledger", "proof", "store", "tiles"]),
+    // What an outsider runs must not lean on the operator's database.
+    ("auditor", &["chain", "proof", "tiles"]),
     ("devstack", &[]),
     // They drive the built executable from outside, and open the books only to check them.
     ("journeys", &["devstack", "ingest", "proof", "store"]),
@@ -85,6 +87,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "anchor-worker",
             "api",
+            "auditor",
             "chain",
             "devstack",
             "ingest",
