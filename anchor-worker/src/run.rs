@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chain::{Account, AuditLog};
 use store::PgPool;
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +39,7 @@ pub struct Config {
     /// The database.
     pub pool: PgPool,
     /// The log's folder.
-    pub folder: Arc<TileFolder>,
+    pub folder: Arc<TileStore>,
     /// The log's key.
     pub key: LogKey,
     /// The pace of sealing.
@@ -82,7 +82,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Seal
 
 async fn seal_until(
     pool: PgPool,
-    folder: Arc<TileFolder>,
+    folder: Arc<TileStore>,
     key: LogKey,
     pacing: Pacing,
     stop: CancellationToken,

@@ -8,7 +8,7 @@ use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
     ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size, record_checkpoint,
 };
-use tiles::{Edge, TileError, TileFolder};
+use tiles::{Edge, TileError, TileStore};
 
 use crate::failpoint::{Act, Failpoint, Moment};
 use crate::key::LogKey;
@@ -128,7 +128,7 @@ pub enum Sealed {
 /// One of any number of sealers of a log.
 pub struct Sealer {
     pool: PgPool,
-    folder: Arc<TileFolder>,
+    folder: Arc<TileStore>,
     key: LogKey,
     log: LogIdentity,
     batch_leaves: u32,
@@ -144,7 +144,7 @@ pub struct Sealer {
 
 impl Sealer {
     /// A sealer of this key's log.
-    pub fn new(pool: PgPool, folder: Arc<TileFolder>, key: LogKey) -> Self {
+    pub fn new(pool: PgPool, folder: Arc<TileStore>, key: LogKey) -> Self {
         let (log, failpoint) = (key.log(), crate::nowhere());
         Self {
             pool,
@@ -181,8 +181,8 @@ impl Sealer {
     /// Publishes what was recorded and is not published yet, then seals what is new, if anything is.
     pub async fn seal(&mut self) -> Result<Sealed, SealError> {
         let started = Instant::now();
-        // The folder is read first: whatever it shows was recorded before, so the database must know it now.
-        let published = self.published().await?;
+        // The store is read first: whatever it shows was recorded before, so the database must know it now.
+        let (standing, published) = self.published().await?;
         let pool = self.pool.clone();
         let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
         if !self.is_checked {
@@ -200,7 +200,7 @@ impl Sealer {
         self.make_room(conn, size).await;
         let edge = self.edge_of(conn, last.as_ref()).await?;
         if let Some(last) = &last
-            && published.is_none_or(|it| it.size < last.size)
+            && standing.is_none_or(|it| it < last.size)
         {
             self.publish(last.note.clone()).await?;
         }
@@ -262,11 +262,19 @@ impl Sealer {
         Leaf { kind, log_id: self.log.log_id, leaf_index, commitment }.encode()
     }
 
-    async fn published(&self) -> Result<Option<Checkpoint>, SealError> {
-        let folder = Arc::clone(&self.folder);
-        let Some(note) = blocking(move || folder.checkpoint()).await? else { return Ok(None) };
+    // The size of the checkpoint that stands published, and the greatest that ever was: a store that was lost or put back
+    // to an earlier state may remember more than it shows.
+    async fn published(&self) -> Result<(Option<u64>, Option<Checkpoint>), SealError> {
+        let store = Arc::clone(&self.folder);
+        let (standing, greatest) =
+            blocking(move || Ok::<_, TileError>((store.checkpoint()?, store.greatest_checkpoint()?))).await?;
+        let standing = standing.map(|it| self.read_own(&it)).transpose()?.map(|it| it.size);
+        Ok((standing, greatest.map(|it| self.read_own(&it)).transpose()?))
+    }
+
+    fn read_own(&self, note: &str) -> Result<Checkpoint, SealError> {
         let foreign = |problem: &str| Doubt::ForeignCheckpoint(problem.to_owned());
-        let note = SignedNote::parse(&note).map_err(|error| foreign(error.0))?;
+        let note = SignedNote::parse(note).map_err(|error| foreign(error.0))?;
         let checkpoint = Checkpoint::parse(&note.text).map_err(|error| foreign(error.0))?;
         if checkpoint.origin != self.log.origin {
             return Err(foreign(&format!("its origin is {}", checkpoint.origin)).into());
@@ -275,7 +283,7 @@ impl Sealer {
         if !note.signatures.iter().any(|it| key.is_named_by(it) && key.verifies(&note.text, it)) {
             return Err(foreign("the log's key has not signed it").into());
         }
-        Ok(Some(checkpoint))
+        Ok(checkpoint)
     }
 
     // The edge of the last checkpoint. Where it comes from the tiles, as at every start, the newest sealed leaves are compared

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proof::{LEAF_BYTES, TileId};
 use reqwest::{Client, StatusCode};
-use tiles::{TileError, TileFolder};
+use tiles::{TileError, TileStore};
 
 /// A stranger's server gets so long for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ pub enum Source {
         prefix: String,
     },
     /// In a store of our own.
-    Store(Arc<TileFolder>),
+    Store(Arc<TileStore>),
 }
 
 impl Source {
@@ -88,10 +88,11 @@ impl Source {
                 bytes => bytes,
             },
         };
-        let mut bytes = bytes.ok_or_else(|| SourceError::Missing(tile.path()))?;
+        let bytes = bytes.ok_or_else(|| SourceError::Missing(tile.path()))?;
+        let damaged = |problem| SourceError::Damaged { path: tile.path(), problem };
+        let mut bytes = tiles::plain_form(tile, bytes).map_err(|error| damaged(error.to_string()))?;
         if bytes.len() < bytes_of(tile) {
-            let problem = format!("it has {} bytes, not {}", bytes.len(), bytes_of(tile));
-            return Err(SourceError::Damaged { path: tile.path(), problem });
+            return Err(damaged(format!("it has {} bytes, not {}", bytes.len(), bytes_of(tile))));
         }
         bytes.truncate(bytes_of(tile));
         Ok(bytes)

@@ -16,7 +16,7 @@ use api::{Gate, Operations};
 use axum::Router;
 use proof::{Policy, PolicyError};
 use store::{Keyring, LogIdentity, PgPool};
-use tiles::TileFolder;
+use tiles::TileStore;
 
 pub use check::{ChainFinding, Proves, ProvesAnchor, ProvesEntry, Report, check, could_not_check, judge};
 
@@ -26,7 +26,7 @@ pub struct ProofService {
     keyring: Arc<Keyring>,
     log: LogIdentity,
     program_id: i16,
-    tiles: Arc<TileFolder>,
+    tiles: Arc<TileStore>,
     gate: Gate,
     policy: Policy,
     page: Page,
@@ -50,7 +50,7 @@ impl ProofService {
         keyring: Arc<Keyring>,
         log: LogIdentity,
         program_id: i16,
-        tiles: Arc<TileFolder>,
+        tiles: Arc<TileStore>,
         gate: Gate,
         page: Page,
     ) -> Result<Self, PolicyError> {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use proof::{TILE_WIDTH, TileId};
 use serde::Serialize;
-use tiles::{TileError, TileFolder};
+use tiles::{TileError, TileStore};
 
 use crate::ProofService;
 use crate::receipts::parse;
@@ -26,7 +26,7 @@ pub(crate) fn routes() -> Router<Arc<ProofService>> {
 }
 
 async fn checkpoint(State(service): State<Arc<ProofService>>) -> Result<Response, Problem> {
-    let note = read(&service.tiles, TileFolder::checkpoint).await?;
+    let note = read(&service.tiles, TileStore::checkpoint).await?;
     let note = note.ok_or_else(|| Problem::new(Code::NotFound, "Nothing has been sealed yet."))?;
     Ok(public(TEXT, "public, max-age=1", note))
 }
@@ -45,7 +45,7 @@ async fn published_tile(service: &ProofService, path: &str) -> Result<Vec<u8>, P
     let id = path.strip_prefix('/').and_then(TileId::parse);
     let id = id.ok_or_else(|| Problem::new(Code::NotFound, "This is not the path of a tile."))?;
     let no_tile = || Problem::new(Code::NotFound, "There is no such tile.");
-    let note = read(&service.tiles, TileFolder::checkpoint).await?.ok_or_else(no_tile)?;
+    let note = read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(no_tile)?;
     // A seal writes its tiles first. Until the checkpoint says that they count, another seal may replace them.
     if !is_within(id, parse(&note)?.size) {
         return Err(no_tile());
@@ -68,8 +68,8 @@ fn public(content_type: &'static str, caching: &'static str, body: impl IntoResp
 
 /// Reads the object store, which blocks.
 pub(crate) async fn read<T: Send + 'static>(
-    tiles: &Arc<TileFolder>,
-    question: impl FnOnce(&TileFolder) -> Result<T, TileError> + Send + 'static,
+    tiles: &Arc<TileStore>,
+    question: impl FnOnce(&TileStore) -> Result<T, TileError> + Send + 'static,
 ) -> Result<T, Problem> {
     let tiles = Arc::clone(tiles);
     match tokio::task::spawn_blocking(move || question(&tiles)).await {

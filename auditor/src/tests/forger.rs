@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proof::{Checkpoint, Hash, LEAF_BYTES, Leaf, LeafKind, Policy, Signer, TileId, leaf_hash};
 use tempfile::TempDir;
-use tiles::{Edge, TileFolder};
+use tiles::{Edge, TileStore};
 
 use crate::{Audit, AuditReport, Finding, Monitor, Source};
 
@@ -13,7 +13,7 @@ const ORIGIN: &str = "log.example/forger";
 
 pub(super) struct Forger {
     pub(super) home: TempDir,
-    pub(super) store: Arc<TileFolder>,
+    pub(super) store: Arc<TileStore>,
     pub(super) signer: Signer,
     pub(super) log_id: Hash,
     pub(super) leaves: Vec<[u8; LEAF_BYTES]>,
@@ -23,7 +23,7 @@ pub(super) struct Forger {
 impl Forger {
     pub(super) fn new() -> Self {
         let home = TempDir::new().unwrap();
-        let store = Arc::new(TileFolder::open(home.path().join("log")).unwrap());
+        let store = Arc::new(TileStore::open(home.path().join("log")).unwrap());
         let signer = Signer::new(ORIGIN, &[5; 32]).unwrap();
         let log_id = proof::log_id(ORIGIN, signer.verifier_key().public_key());
         Self { home, store, signer, log_id, leaves: Vec::new(), edge: Edge::default() }
@@ -94,7 +94,7 @@ impl Forger {
 
     /// A reader's own view: nothing of it was read before.
     pub(super) fn source(&self) -> Source {
-        Source::Store(Arc::new(TileFolder::open(self.home.path().join("log")).unwrap()))
+        Source::Store(Arc::new(TileStore::open(self.home.path().join("log")).unwrap()))
     }
 
     pub(super) fn auditing(&self) -> Audit {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use chain::{Account, AuditLog, Chain};
 use proof::AnchorPlace;
 use store::{LogIdentity, PgPool};
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio::net::TcpListener;
 
 use crate::config::{Anchor, parse_address};
@@ -33,7 +33,7 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     let operations = tokio::spawn(serve_operations(listener, pool.clone(), metrics, stop.clone()));
-    let folder = TileFolder::open(&config.tile_dir)?;
+    let folder = TileStore::open(&config.tile_dir)?;
     let sealed = anchor_worker::run(worker(pool, folder, key, places), stop.clone()).await;
     stop.cancel();
     operations.await??;
@@ -43,7 +43,7 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
 /// A worker with the usual pace.
 pub(crate) fn worker(
     pool: PgPool,
-    folder: TileFolder,
+    folder: TileStore,
     key: LogKey,
     places: Vec<PlaceConfig>,
 ) -> anchor_worker::Config {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use auditor::Source;
 use proof::{Policy, VerifierKey};
-use tiles::TileFolder;
+use tiles::TileStore;
 
 use crate::config::Trust;
 
@@ -30,5 +30,5 @@ pub(crate) fn source(log: &str) -> anyhow::Result<Source> {
         return Ok(Source::at(log)?);
     }
     ensure!(Path::new(log).is_dir(), "{log} is neither an http(s) address nor a folder");
-    Ok(Source::Store(Arc::new(TileFolder::open(log)?)))
+    Ok(Source::Store(Arc::new(TileStore::view(log))))
 }

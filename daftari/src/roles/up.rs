@@ -15,7 +15,7 @@ use chain::{Account, Chain, dev};
 use ingest::{ConsumerConfig, Intake};
 use proof::AnchorPlace;
 use store::{Credential, CredentialKind, ProgramSpec};
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,7 @@ async fn serve(
     std::fs::write(home.path("policy.txt"), &policy)?;
     let tiles = home.path("log");
     let page = verifier_role::page(&config.web_dir, policy, Some(&parts.chain_rpc_url));
-    let proofs = Arc::new(verifier_role::assemble(&books, TileFolder::open(&tiles)?, page)?);
+    let proofs = Arc::new(verifier_role::assemble(&books, TileStore::open(&tiles)?, page)?);
 
     let (committer, committing) = books.committer().await?;
     let mut roles = JoinSet::new();
@@ -106,7 +106,7 @@ async fn serve(
         let (consumer, stop) = (ConsumerConfig::new(brokers.clone()), stop.clone());
         roles.spawn(async move { Ok(ingest::consume(intake, &consumer, stop).await?) });
     }
-    let worker = anchor::worker(books.pool.clone(), TileFolder::open(&tiles)?, key, vec![place]);
+    let worker = anchor::worker(books.pool.clone(), TileStore::open(&tiles)?, key, vec![place]);
     let stopping = stop.clone();
     roles.spawn(async move { Ok(anchor_worker::run(worker, stopping).await?) });
 

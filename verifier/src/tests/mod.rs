@@ -18,7 +18,7 @@ use proof::{AnchorPlace, Policy};
 use serde_json::{Value, json};
 use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool, ProgramSpec};
 use tempfile::TempDir;
-use tiles::TileFolder;
+use tiles::TileStore;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -32,7 +32,7 @@ const CHAIN_JSON: &str = r#"{"rpc_url":"http://127.0.0.1:8545"}"#;
 /// API and proof service behind one door, with the sealer of their log.
 struct World {
     pool: PgPool,
-    folder: Arc<TileFolder>,
+    folder: Arc<TileStore>,
     log: LogIdentity,
     vkey: String,
     sealer: Sealer,
@@ -49,7 +49,7 @@ impl World {
         let home = TempDir::new().unwrap();
         let key = LogKey::open(&home.path().join("log.key"), ORIGIN).unwrap();
         let (log, vkey) = (key.log(), key.verifier_key().encode());
-        let folder = Arc::new(TileFolder::open(home.path().join("tiles")).unwrap());
+        let folder = Arc::new(TileStore::open(home.path().join("tiles")).unwrap());
         let keyring = Keyring::new(&[7; 32]);
         let spec = ProgramSpec {
             name: "test".into(),
