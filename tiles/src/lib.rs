@@ -16,4 +16,4 @@ mod tests;
 pub use bucket::BucketConfig;
 pub use edge::Edge;
 pub use error::TileError;
-pub use store::{StoredTile, TileStore, plain_form, stored_form};
+pub use store::{StoredTile, TileStore, plain_form, stored_form, unpacked};

@@ -153,11 +153,6 @@ impl TileStore {
         Edge::load(size, |node| self.node(size, node), |tile| self.read(tile))
     }
 
-    /// The root of the tree of this size.
-    pub fn root(&self, size: u64) -> Result<Hash, TileError> {
-        proof::subtree_root(0, size, &mut |node| self.node(size, node))
-    }
-
     /// The inclusion proof of a leaf in the tree of this size.
     pub fn inclusion_proof(&self, leaf_index: u64, size: u64) -> Result<Vec<Hash>, TileError> {
         proof::inclusion_proof(leaf_index, size, |node| self.node(size, node))
@@ -189,6 +184,11 @@ impl TileStore {
 /// The bytes under which a tile or bundle is kept: bundles are compressed, always the same way.
 pub fn stored_form(tile: TileId, bytes: &[u8]) -> Vec<u8> {
     if tile.level.is_none() { gzip::pack(bytes) } else { bytes.to_vec() }
+}
+
+/// The plain bytes of a tile or bundle as it is kept.
+pub fn unpacked(tile: StoredTile) -> std::io::Result<Vec<u8>> {
+    gzip::unpack(tile.bytes, BUNDLE_ROW_BYTES * TILE_WIDTH as usize)
 }
 
 /// The bytes of a tile or bundle that may be as it is kept, or plain as another server gives it.

@@ -3,6 +3,7 @@
 mod check;
 mod log;
 mod page;
+mod proofs;
 mod receipts;
 
 use std::sync::Arc;
@@ -182,6 +183,10 @@ struct Told {
 impl Told {
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     fn header(&self, name: &str) -> &str {
