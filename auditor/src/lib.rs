@@ -8,6 +8,7 @@ mod finding;
 mod monitor;
 mod proofs;
 mod source;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ pub use audit::{Audit, AuditReport};
 pub use finding::Finding;
 pub use monitor::{ForkProof, Monitor, MonitorError, Observation, is_fork, read_fork};
 pub use source::{Source, SourceError};
+pub use witness::{Clock, Witness};

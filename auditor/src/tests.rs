@@ -3,3 +3,4 @@ mod chain;
 mod forger;
 mod monitor;
 mod source;
+mod witness;

@@ -72,6 +72,11 @@ pub fn event_hash(salt: &Hash, payload: &[u8]) -> Hash {
     hash(&[&T_EVENT, salt, &hash(&[payload])])
 }
 
+/// The hash by which a witness names a log to its monitors.
+pub fn origin_hash(origin: &str) -> Hash {
+    hash(&[origin.as_bytes()])
+}
+
 /// The hash by which a posting names the rule set that decided it.
 pub fn rule_set_hash(rule_set: &[u8]) -> Hash {
     hash(&[rule_set])

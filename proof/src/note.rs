@@ -249,3 +249,27 @@ impl Signer {
         }
     }
 }
+
+/// A witness's signing key.
+pub struct Cosigner(Signer);
+
+impl Cosigner {
+    /// The cosigner of this name, from 32 secret bytes.
+    pub fn new(name: &str, seed: &[u8; 32]) -> Result<Self, NoteError> {
+        Signer::new(name, seed).map(Self)
+    }
+
+    /// The key that verifies what it cosigns.
+    pub fn verifier_key(&self) -> VerifierKey {
+        let key = self.0.key.verifying_key();
+        let key_id = key_id(&self.0.name, TYPE_COSIGNATURE, key.as_bytes());
+        VerifierKey { name: self.0.name.clone(), key_id, key_type: TYPE_COSIGNATURE, key }
+    }
+
+    /// Cosigns a checkpoint's text at this time, in Unix seconds.
+    pub fn cosign(&self, text: &str, time: u64) -> Signature {
+        let VerifierKey { name, key_id, .. } = self.verifier_key();
+        let signature = self.0.key.sign(cosigned_message(time, text).as_bytes());
+        Signature { name, key_id, bytes: [&time.to_be_bytes()[..], &signature.to_bytes()].concat() }
+    }
+}

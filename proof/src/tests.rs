@@ -1,3 +1,4 @@
 mod properties;
 mod samples;
 mod vectors;
+mod witness;

@@ -39,7 +39,8 @@ pub use batch::Answer;
 pub use ceiling::{account_numbers, write_bare_rows};
 pub use check::{BooksReport, check_books, check_books_opened};
 pub use checkpoints::{
-    RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, latest_checkpoint, record_checkpoint,
+    RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, cosigned_note, latest_checkpoint,
+    record_checkpoint, record_cosignatures, timeline,
 };
 pub use committer::{Committer, SubmitError};
 pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};

@@ -134,10 +134,10 @@ async fn covering(
     anchors.retain(|it| service.policy.anchors.contains(&it.place));
     if let Some(size) = anchors.iter().map(|it| it.size).min() {
         anchors.retain(|it| it.size == size);
-        let checkpoint = store::checkpoint_at(conn, size).await?;
-        let checkpoint = checkpoint
-            .ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
-        return Ok(Some(Covering { note: checkpoint.note, anchors }));
+        let note = store::cosigned_note(conn, size).await?;
+        let note =
+            note.ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
+        return Ok(Some(Covering { note, anchors }));
     }
     let Some(note) = read(&service.tiles, |it| it.checkpoint()).await? else { return Ok(None) };
     let is_covered = leaf_index < parse(&note)?.size;

@@ -3,7 +3,7 @@ use crate::{Finding, Source, SourceError};
 
 #[tokio::test]
 async fn an_honest_log_is_audited_whole() {
-    for size in [0, 1, 255, 256, 257, 600, 65_536, 70_000] {
+    for size in [0, 1, 255, 256, 257, 600, 70_000] {
         let log = Forger::honest(size);
         let mut told = Vec::new();
         let report = log.auditing().run(|done, of| told.push((done, of))).await.unwrap();
@@ -37,6 +37,15 @@ async fn a_flipped_bit_is_named_where_it_is() {
         assert_eq!(log.findings().await, [expected], "{}", file.path());
         log.flip(file, at);
     }
+    // A compressed bundle that was damaged as it lies does not even unpack.
+    let path = log.path("tile/entries/002");
+    let bytes = std::fs::read(&path).unwrap();
+    let mut spoilt = bytes.clone();
+    spoilt[5000] ^= 1;
+    std::fs::write(&path, spoilt).unwrap();
+    let found = log.findings().await;
+    assert!(matches!(&found[..], [Finding::TileUnreadable { problem }] if problem.starts_with("tile/entries/002 is damaged")), "{found:?}");
+    std::fs::write(&path, bytes).unwrap();
     // What is no leaf of this log at all is said so, besides.
     log.flip(bundle(1, 256), row(0) + 41);
     let findings = [Finding::ForeignLeaf { leaf_index: 256 }, Finding::LeafChanged { leaf_index: 256 }];
@@ -107,7 +116,7 @@ async fn an_audit_goes_on_where_the_last_one_ended() {
     let mut log = Forger::new();
     let path = log.home.path().join("audit.json");
     let mut passed = 0;
-    for step in [1, 254, 1, 300, 65_536, 7] {
+    for step in [1, 254, 1, 300, 3000, 7] {
         log.grow(step);
         let mut audit = log.auditing();
         audit.memory = Some(path.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proof::{Checkpoint, Hash, LEAF_BYTES, Leaf, LeafKind, Policy, Signer, TileId, leaf_hash};
 use tempfile::TempDir;
-use tiles::{Edge, TileStore};
+use tiles::{Edge, TileStore, plain_form, stored_form};
 
 use crate::{Audit, AuditReport, Finding, Monitor, Source};
 
@@ -43,6 +43,9 @@ impl Forger {
 
     /// Appends so many leaves, as a seal does.
     pub(super) fn grow(&mut self, count: u64) {
+        if count == 0 && self.edge.size() != 0 {
+            return;
+        }
         let first = self.edge.size();
         let leaves: Vec<_> = (first..first + count).map(|it| self.leaf(it, b"true")).collect();
         self.leaves.extend(&leaves);
@@ -81,11 +84,12 @@ impl Forger {
         self.home.path().join("log").join(name)
     }
 
-    /// Flips one bit of a file.
+    /// Flips one bit of what a tile or bundle holds.
     pub(super) fn flip(&self, tile: TileId, at: usize) {
-        let mut bytes = std::fs::read(self.path(&tile.path())).unwrap();
+        let path = self.path(&tile.path());
+        let mut bytes = plain_form(tile, std::fs::read(&path).unwrap()).unwrap();
         bytes[at] ^= 1;
-        std::fs::write(self.path(&tile.path()), bytes).unwrap();
+        std::fs::write(path, stored_form(tile, &bytes)).unwrap();
     }
 
     pub(super) fn policy(&self) -> Policy {

@@ -10,7 +10,7 @@ async fn a_growing_log_is_followed() {
     let mut log = Forger::new();
     assert_eq!(look(&log).await, Observation::default());
     let mut size = 0;
-    for step in [1, 255, 1, 700, 65_536] {
+    for step in [1, 255, 1, 700] {
         log.grow(step);
         size += step;
         let observed = look(&log).await;
