@@ -176,6 +176,11 @@ impl Policy {
         Self { log_keys: self.log_keys.clone(), ..Self::default() }
     }
 
+    /// Whether it asks for any witness at all.
+    pub fn asks_for_witnesses(&self) -> bool {
+        self.quorum.is_some()
+    }
+
     /// Whether these witnesses, by their names in the policy, are enough.
     pub fn is_quorum(&self, cosigned: &BTreeSet<&str>) -> bool {
         self.quorum.as_ref().is_none_or(|name| self.holds(name, cosigned))

@@ -395,6 +395,7 @@ fn config(it: &Fixture, pool: &PgPool, audit_log: AuditLog) -> Config {
         folder: Arc::clone(&it.folder),
         key: it.key(),
         seal_pacing: pacing,
+        witnesses: None,
         places: vec![place],
     }
 }

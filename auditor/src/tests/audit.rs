@@ -44,7 +44,10 @@ async fn a_flipped_bit_is_named_where_it_is() {
     spoilt[5000] ^= 1;
     std::fs::write(&path, spoilt).unwrap();
     let found = log.findings().await;
-    assert!(matches!(&found[..], [Finding::TileUnreadable { problem }] if problem.starts_with("tile/entries/002 is damaged")), "{found:?}");
+    assert!(
+        matches!(&found[..], [Finding::TileUnreadable { problem }] if problem.starts_with("tile/entries/002 is damaged")),
+        "{found:?}"
+    );
     std::fs::write(&path, bytes).unwrap();
     // What is no leaf of this log at all is said so, besides.
     log.flip(bundle(1, 256), row(0) + 41);
