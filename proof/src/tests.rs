@@ -1,3 +1,5 @@
+mod history;
+mod map;
 mod properties;
 mod samples;
 mod vectors;
