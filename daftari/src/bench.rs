@@ -5,6 +5,7 @@ mod crash;
 mod ground;
 mod kill;
 mod ledger;
+mod log;
 mod pgbench;
 mod redeem;
 mod report;
@@ -22,9 +23,10 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
         "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
+        "log" => log::run(&config).await?,
         "crash" => crash::run(&config).await?,
         "standby" => standby::run(&config).await?,
-        other => bail!("there is no benchmark {other:?}: there are ledger, redeem, crash and standby"),
+        other => bail!("there is no benchmark {other:?}: there are ledger, redeem, log, crash and standby"),
     };
     if config.json {
         println!("{}", report.to_json());

@@ -52,6 +52,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Verify(config) => return Ok(roles::verify::run(config).await),
         Role::Audit(config) => return Ok(roles::audit::run(config).await),
         Role::Monitor(config) => return roles::monitor::run(config).await,
+        Role::Witness(config) => roles::witness::run(config).await?,
         Role::Migrate(config) => roles::migrate::run(config).await?,
         Role::Books(command) => roles::books::run(command).await?,
         Role::Bench(config) => bench::run(config).await?,

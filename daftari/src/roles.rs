@@ -7,10 +7,12 @@ pub(crate) mod books;
 pub(crate) mod ingest;
 pub(crate) mod migrate;
 pub(crate) mod monitor;
+mod scrub;
 mod trust;
 pub(crate) mod up;
 pub(crate) mod verifier;
 pub(crate) mod verify;
+pub(crate) mod witness;
 
 use ::api::Operations;
 use anyhow::Context;

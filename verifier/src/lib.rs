@@ -2,6 +2,7 @@
 //! behind `daftari verify`.
 
 mod check;
+mod history;
 mod log;
 mod page;
 mod proofs;
@@ -25,6 +26,7 @@ use store::{Keyring, LogIdentity, PgPool};
 use tiles::TileStore;
 
 pub use check::{ChainFinding, Proves, ProvesAnchor, ProvesEntry, Report, check, could_not_check, judge};
+pub use history::{FolderReport, ProvesHistory, check_folder};
 
 /// What the proof service serves from.
 pub struct ProofService {

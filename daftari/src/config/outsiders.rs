@@ -1,5 +1,6 @@
 //! What the commands are told that somebody runs who does not trust the log.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -63,4 +64,24 @@ pub(crate) struct Monitor {
     /// Look once and exit: with 0 sound, 1 something found, 2 could not look.
     #[arg(long)]
     pub(crate) once: bool,
+}
+
+/// Run a C2SP witness: cosign the checkpoints of the policy's logs, each only if it extends the last.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Witness {
+    /// The witness's name: it stands in its key and in every line that it signs.
+    #[arg(long, env = "WITNESS_NAME")]
+    pub(crate) name: String,
+    /// The file with the witness's key, 32 bytes in hexadecimal. It is made when it is not there.
+    #[arg(long, env = "WITNESS_KEY_FILE")]
+    pub(crate) key_file: PathBuf,
+    /// The policy file: the keys of the logs to follow.
+    #[arg(long, env = "POLICY_FILE")]
+    pub(crate) policy: PathBuf,
+    /// The folder in which the last checkpoint of each log is remembered.
+    #[arg(long, env = "WITNESS_DIR")]
+    pub(crate) memory: PathBuf,
+    /// Where to listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8084")]
+    pub(crate) listen: SocketAddr,
 }

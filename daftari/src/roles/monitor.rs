@@ -1,7 +1,6 @@
 //! `daftari monitor`: follows a log and alarms.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use auditor::{MonitorError, Observation};
@@ -9,7 +8,7 @@ use chain::Chain;
 
 use crate::config::Monitor;
 use crate::roles::trust;
-use crate::signals;
+use crate::signals::{self, now_s};
 
 pub(crate) async fn run(config: Monitor) -> anyhow::Result<ExitCode> {
     let stop = signals::stop_on_signal()?;
@@ -21,7 +20,7 @@ pub(crate) async fn run(config: Monitor) -> anyhow::Result<ExitCode> {
         }
     };
     loop {
-        let status = tell(monitor.look(now_s()?).await);
+        let status = tell(monitor.look(now_s()).await);
         if config.once {
             return Ok(ExitCode::from(status));
         }
@@ -67,9 +66,4 @@ fn tell(looked: Result<Observation, MonitorError>) -> u8 {
             2
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the executable reads the clock")]
-fn now_s() -> anyhow::Result<u64> {
-    Ok(SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?.as_secs())
 }

@@ -26,16 +26,16 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
         "{} is not a folder: it should hold the built page",
         config.web_dir.display()
     );
-    if !config.tile_dir.is_dir() {
+    if let Some(tile_dir) = config.tiles.tile_dir.as_ref().filter(|it| !it.is_dir()) {
         // The sealer makes it, and may start after us.
-        tracing::warn!(tile_dir = %config.tile_dir.display(), "there is no log in this folder yet");
+        tracing::warn!(tile_dir = %tile_dir.display(), "there is no log in this folder yet");
     }
     let books = OpenBooks::open(&config.database).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
-    let service = Arc::new(assemble(&books, TileStore::open(&config.tile_dir)?, page)?);
+    let service = Arc::new(assemble(&books, config.tiles.open()?, page)?);
     let public_url = format!("http://{}", listener.local_addr()?);
     let operations = Operations { pool: books.pool, metrics, public_url };
     tracing::info!(listen = %listener.local_addr()?, "the proof service answers");

@@ -3,6 +3,7 @@
 mod cast;
 
 use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ use crate::roles::trust;
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(config: Verify) -> ExitCode {
+    if Path::new(&config.receipt).is_dir() {
+        return run_folder(&config).await;
+    }
     let (report, by_hand) = match judge(&config).await {
         Ok(judged) => judged,
         Err(error) => (verifier::could_not_check(&crate::told(&error)), String::new()),
@@ -28,6 +32,41 @@ pub(crate) async fn run(config: Verify) -> ExitCode {
         println!("{}{by_hand}", report.sentence);
     }
     ExitCode::from(report.exit_status)
+}
+
+/// The verdict on all receipts of a folder, and on whether they are all.
+async fn run_folder(config: &Verify) -> ExitCode {
+    let judged = async {
+        let policy = policy(config).await?;
+        let mut files = Vec::new();
+        let folder = std::fs::read_dir(&config.receipt).context("the folder cannot be read")?;
+        for file in folder.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|it| it.path().is_file()) {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".tlog-proof") || name.ends_with(".map-proof") {
+                let mut bytes = Vec::new();
+                let opened = std::fs::File::open(file.path());
+                opened.and_then(|it| it.take(RECEIPT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))?;
+                files.push((name, bytes));
+            }
+        }
+        files.sort();
+        let rpc = config.rpc.as_ref().map(|it| it.0.as_str());
+        anyhow::Ok(verifier::check_folder(&files, &policy, rpc).await)
+    };
+    match judged.await {
+        Ok(report) if config.json => {
+            println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+            ExitCode::from(report.exit_status)
+        }
+        Ok(report) => {
+            println!("{}", report.sentence);
+            ExitCode::from(report.exit_status)
+        }
+        Err(error) => {
+            println!("{}", verifier::could_not_check(&crate::told(&error)).sentence);
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// The verdict, and the commands that check it by hand where they were asked for.

@@ -1,6 +1,7 @@
 //! The proof service on real parts: a real PostgreSQL, the real sealer, and a real chain where one is asked.
 
 mod check;
+mod history;
 mod log;
 mod page;
 mod proofs;
