@@ -11,3 +11,15 @@ create table cosignature (
 
 create trigger cosignature_is_append_only before update or delete or truncate on cosignature
     for each statement execute function refuse_change();
+
+-- The service appends to it and reads it, as it does with checkpoints.
+alter function grant_to_app() rename to grant_books_to_app;
+
+create function grant_to_app() returns void language plpgsql as $$
+begin
+    perform grant_books_to_app();
+    grant select, insert on cosignature to daftari_app;
+end
+$$;
+
+revoke execute on function grant_to_app() from public;

@@ -3,6 +3,7 @@
 mod callers;
 mod crash;
 mod ground;
+mod import;
 mod kill;
 mod ledger;
 mod log;
@@ -21,12 +22,15 @@ use crate::config::Bench;
 /// Runs the benchmark of this name and prints its report.
 pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
+        "import" => import::run(&config).await?,
         "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
         "log" => log::run(&config).await?,
         "crash" => crash::run(&config).await?,
         "standby" => standby::run(&config).await?,
-        other => bail!("there is no benchmark {other:?}: there are ledger, redeem, log, crash and standby"),
+        other => {
+            bail!("there is no benchmark {other:?}: there are ledger, redeem, log, import, crash and standby")
+        }
     };
     if config.json {
         println!("{}", report.to_json());

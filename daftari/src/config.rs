@@ -1,5 +1,8 @@
 //! What each role is told. One documented struct per role; nothing else reads the environment.
 
+mod books;
+mod look;
+
 use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +18,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod outsiders;
 mod tiles;
 
+pub(crate) use books::*;
+pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use tiles::Tiles;
 
@@ -37,6 +42,8 @@ pub(crate) enum Role {
     Api(Api),
     /// Take events from Kafka.
     Ingest(Ingest),
+    /// Settle what falls due on idle accounts.
+    Sweep(Sweep),
     /// Seal the log and anchor it.
     Anchor(Anchor),
     /// Serve checkpoints, tiles, receipts and the verification page.
@@ -51,7 +58,7 @@ pub(crate) enum Role {
     Witness(Witness),
     /// Bring the database to this version's schema and begin the log.
     Migrate(Migrate),
-    /// Look into the books.
+    /// Look into the books, and do in them what an operator does.
     #[command(subcommand)]
     Books(Books),
     /// Run a benchmark.
@@ -270,6 +277,19 @@ pub(crate) struct Ingest {
     pub(crate) listen: SocketAddr,
 }
 
+/// Settle what falls due on idle accounts.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Sweep {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// How long to wait between two looks, as in 10s.
+    #[arg(long, env = "SWEEP_GAP", default_value = "10s")]
+    pub(crate) gap: Span,
+    /// Where `/health` and `/metrics` listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8084")]
+    pub(crate) listen: SocketAddr,
+}
+
 /// Seal the log and anchor it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Anchor {
@@ -372,32 +392,10 @@ pub(crate) struct Migrate {
     pub(crate) log: Log,
 }
 
-/// Look into the books.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum Books {
-    /// Recompute everything and name the first thing that is wrong.
-    Check {
-        /// The PostgreSQL database of the books.
-        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-        database_url: SecretUrl,
-        /// The file with the wrapping key: open every posting too, so that no word can differ from what was logged.
-        #[arg(long, env = "WRAPPING_KEY_FILE")]
-        wrapping_key_file: Option<PathBuf>,
-    },
-    /// List the events that were not posted, with the reason.
-    Rejects {
-        #[command(flatten)]
-        database: Database,
-        /// Only those after this number.
-        #[arg(long, default_value_t = 0)]
-        after: i64,
-    },
-}
-
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger`, `redeem`, `log`, `crash` or `standby`.
+    /// Which: `ledger`, `redeem`, `log`, `import`, `crash` or `standby`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]

@@ -8,6 +8,7 @@ pub(crate) mod ingest;
 pub(crate) mod migrate;
 pub(crate) mod monitor;
 mod scrub;
+pub(crate) mod sweep;
 mod trust;
 pub(crate) mod up;
 pub(crate) mod verifier;

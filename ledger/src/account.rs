@@ -218,7 +218,8 @@ impl Used {
         self
     }
 
-    pub(crate) fn add(&mut self, flow: Flow, points: i64) {
+    /// Counts so much more of a flow.
+    pub fn add(&mut self, flow: Flow, points: i64) {
         let tally = &mut self.tallies[flow as usize];
         tally.day = tally.day.saturating_add(points);
         tally.month = tally.month.saturating_add(points);

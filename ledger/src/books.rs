@@ -126,6 +126,10 @@ impl Books {
         &self.accounts[&id]
     }
 
+    pub(crate) fn is_known(&self, id: Uuid) -> bool {
+        self.accounts.contains_key(&id)
+    }
+
     /// The accounts that any decision has changed, as they are now.
     pub fn changed(&self) -> impl Iterator<Item = &Account> {
         self.changed.iter().map(|id| &self.accounts[id])
@@ -168,7 +172,7 @@ impl Books {
             let original = item.command.original().and_then(|it| self.original(request.program, it));
             concerned.extend(original.map(|it| it.member));
             if let Command::Settle { account } = item.command {
-                concerned.push(account);
+                concerned.extend(self.is_known(account).then_some(account));
             }
         }
         concerned.sort();

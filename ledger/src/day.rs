@@ -79,7 +79,7 @@ impl fmt::Display for Day {
 }
 
 /// A stretch of the calendar to whose end a period may run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Stretch {
     /// To the end of the month.

@@ -106,9 +106,10 @@ impl<'a> Desk<'a> {
             Command::SetStatus { member, status } => self.set_status(item, member, *status),
             Command::Budget { fund, change } => self.budget(item, fund, *change),
             // What is due was posted before, and that is all.
-            Command::Settle { account } => {
+            Command::Settle { account } if self.books.is_known(*account) => {
                 Ok(Done { posting: self.postings.len(), points: 0, account: *account })
             }
+            Command::Settle { .. } => Err(Refusal::MemberUnknown),
         }
     }
 

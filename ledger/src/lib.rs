@@ -57,3 +57,4 @@ pub use request::{
     Command, Destination, Differences, Fingerprint, House, Item, Maturity, MemberRef, Name, Request,
 };
 pub use rules::{Earning, Rounding, RuleError, RuleSet};
+pub use side::due_id;

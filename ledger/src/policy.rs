@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 
 use jiff::ToSpan;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::account::{Flow, Lot, Used};
 use crate::day::{Day, Moment, Stretch, Zone};
 use crate::points::MEMBER_LIMIT;
 
 /// What an operator has settled for a program.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// The zone whose dates count, by its IANA name. UTC.
@@ -37,7 +38,7 @@ pub struct Policy {
 }
 
 /// When points expire.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Expiry {
     /// Never.
@@ -67,7 +68,7 @@ pub enum Expiry {
 }
 
 /// How long holds last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HoldPolicy {
     /// One that names no time, in seconds. 15 minutes.
@@ -77,7 +78,7 @@ pub struct HoldPolicy {
 }
 
 /// What limits one way that points flow. What is left out is not limited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlowLimits {
     /// One posting.
@@ -123,6 +124,20 @@ impl Limit {
         Self::Debt,
         Self::Balance,
     ];
+
+    /// What can be done where it is passed.
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            Self::PerPosting => "split it, or raise the limit in the policy",
+            Self::PerDay | Self::PerMonth | Self::PerMerchantDay => {
+                "ask for at most what is left, wait until the time is over, or raise the limit in the policy"
+            }
+            Self::Floor => "ask for less: the policy makes members keep so much",
+            Self::Budget => "put points into the fund first",
+            Self::Debt => "take less, or let the policy allow a greater debt",
+            Self::Balance => "a balance can be no more than that: ask for less",
+        }
+    }
 
     /// Its name, as a policy and a refusal spell it.
     pub fn name(self) -> &'static str {

@@ -4,7 +4,18 @@ use crate::policy::Limit;
 use crate::request::Differences;
 
 /// Why a request is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    thiserror::Error,
+    strum::EnumMessage,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     /// No such member, and none may be enrolled.
     #[error("the member is not known")]
@@ -157,6 +168,54 @@ impl Refusal {
             Self::KeyReused { differs: Differences::default() },
         ];
         rest.chain(limits).chain(unremembered).collect()
+    }
+
+    /// Its name, as an operator and a program know it.
+    pub fn name(&self) -> &'static str {
+        self.into()
+    }
+
+    /// What it means, whatever its amounts.
+    pub fn meaning(&self) -> &'static str {
+        strum::EnumMessage::get_documentation(self).unwrap_or_default()
+    }
+
+    /// What whoever asked can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::MemberUnknown => "check the name, or enrol the member first",
+            Self::PartnerUnknown => "check the name, or make the partner first",
+            Self::FundUnknown => "check the name, or make the fund first",
+            Self::InsufficientBalance { .. } => {
+                "ask for at most what is available, or redeem up to the amount"
+            }
+            Self::LimitExceeded { limit, .. } => limit.remedy(),
+            Self::MemberSuspended => "make the member active first",
+            Self::MemberClosed => "nothing is posted for them any more: after a merge, name the other member",
+            Self::MemberReserved => "capture or void their holds, confirm or cancel what is pending",
+            Self::SameMember => "name two members",
+            Self::PostingUnknown => "check the id, and that it is of this program and unit",
+            Self::HoldOver => "place a new hold, or redeem",
+            Self::PendingOver => "reverse the earning if it is to be taken back",
+            Self::WrongKind => "name a posting of the kind that this is done to",
+            Self::MoreThanLeft { .. } => "ask for at most what is left of it",
+            Self::HoldTime { .. } => "name an end that is later than it is now and within the latest",
+            Self::StillPending => "cancel it instead",
+            Self::StillClaimable { .. } => "wait until then: claimed or not, it is certain afterwards",
+            Self::NothingToExtend => "name a day that is to come, and through which some points end",
+            Self::TooManyDays => "withdraw less at a time",
+            Self::PeriodClosed => "let it take effect after the close, and say in the reason what it is for",
+            Self::VersionMismatch { .. } => {
+                "look at the account again, and ask with the version that you saw"
+            }
+            Self::InFuture => "name an instant that has passed, and check the clock",
+            Self::ReasonRequired => "say who makes it and why",
+            Self::ApprovalRequired { .. } => "name an approver who is somebody else",
+            Self::AmountOutOfRange => "name an amount from 1 to 9007199254740991",
+            Self::ItemCount => "split the request",
+            Self::UnitUnknown => "check the unit, or make it first",
+            Self::KeyReused { .. } => "ask with a new key, or with what was asked first",
+        }
     }
 
     /// How it is remembered with its key, if it depended on state; what is malformed is decided anew each time.

@@ -79,7 +79,8 @@ pub enum Maturity {
 }
 
 /// What is asked of the books. Where a member is named, it is their account of the request's unit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, strum::VariantNames)]
+#[strum(serialize_all = "snake_case")]
 pub enum Command {
     /// Points from a fund, or from issuance, to a member, because of an event.
     Earn {

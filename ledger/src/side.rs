@@ -137,14 +137,19 @@ impl Account {
         if points.abs() <= room { Ok(sum(self.balances, change)) } else { Err(room.max(0) as i64) }
     }
 
-    /// The id of the next posting that falls due on the account. It follows from the account and its version, so that
-    /// nobody has to choose it.
+    /// The id of the next posting that falls due on the account.
     pub(crate) fn due_id(&self) -> Uuid {
-        let hash = Sha256::new()
-            .chain_update(b"daftari/v1/due")
-            .chain_update(self.id.as_bytes())
-            .chain_update((self.sequence + 1).to_be_bytes())
-            .finalize();
-        uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("a hash has 32 bytes")).into_uuid()
+        due_id(self.id, self.sequence + 1)
     }
+}
+
+/// The id of a posting that fell due on an account, as the entry of this number. It follows from the two, so that nobody
+/// has to choose it.
+pub fn due_id(account: Uuid, sequence: u64) -> Uuid {
+    let hash = Sha256::new()
+        .chain_update(b"daftari/v1/due")
+        .chain_update(account.as_bytes())
+        .chain_update(sequence.to_be_bytes())
+        .finalize();
+    uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("a hash has 32 bytes")).into_uuid()
 }

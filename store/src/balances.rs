@@ -30,11 +30,14 @@ pub struct MemberBalance {
     pub updated_at_us: i64,
 }
 
+/// The terms of programs, each with the epoch under which they were read.
+type KnownTerms = HashMap<i16, (i64, Arc<Terms>)>;
+
 /// Reads balances. Clones share what is known of the programs' terms.
 #[derive(Clone)]
 pub struct Reader {
     pool: PgPool,
-    terms: Arc<Mutex<HashMap<i16, (i64, Arc<Terms>)>>>,
+    terms: Arc<Mutex<KnownTerms>>,
 }
 
 #[derive(FromRow)]

@@ -12,18 +12,29 @@ mod committer;
 mod credentials;
 mod directory;
 mod error;
+mod fold;
+mod funds;
+mod history;
 mod keyring;
 mod leaves;
+mod liability;
 mod log_head;
 mod lots;
+mod members;
 mod originals;
 mod outcomes;
 mod pool;
 mod postings;
 mod programs;
 mod rejects;
+mod replay;
+mod roles;
 mod rows;
+mod statements;
+mod sweep;
 mod tamper;
+mod trail;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -37,7 +48,7 @@ pub use balances::{MemberBalance, Reader, member_id};
 pub use batch::Answer;
 #[doc(hidden)]
 pub use ceiling::{account_numbers, write_bare_rows};
-pub use check::{BooksReport, check_books, check_books_opened};
+pub use check::{BooksReport, Progress, Watch, check_books, check_books_opened, check_books_watched};
 pub use checkpoints::{
     RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, cosigned_note, latest_checkpoint,
     record_checkpoint, record_cosignatures, timeline,
@@ -45,18 +56,28 @@ pub use checkpoints::{
 pub use committer::{Committer, SubmitError};
 pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};
 pub use error::StoreError;
+pub use funds::fund_named;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
+pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
+pub use members::{enrol_members, unknown_members};
 pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, close_period, ensure_fund, ensure_partner, ensure_program,
-    ensure_unit, program_named, rule_set, terms,
+    ensure_unit, program_named, program_number, rule_set, terms,
 };
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
+pub use replay::{Replayed, replay};
+pub use roles::{APP_ROLE, READER_ROLE};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};
+pub use statements::{Statement, statement};
+pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;
+pub use trail::{
+    AsOf, FedEntry, Order, Standing, TrailEntry, account_number, balance_as_of, feed, history, size_at,
+};

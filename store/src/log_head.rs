@@ -58,10 +58,12 @@ pub(crate) async fn lock(conn: &mut PgConnection, log_id: &proof::Hash) -> Resul
     Ok(head)
 }
 
-/// Says that what an operator settles has changed: whoever decides reads it again first.
-pub(crate) async fn raise_epoch(conn: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("update log_head set epoch = epoch + 1").execute(conn).await?;
-    Ok(())
+/// Says that what an operator settles has changed: whoever decides reads it again first. Answers from which leaf on it has:
+/// until the caller commits, nobody appends.
+pub(crate) async fn raise_epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let size = sqlx::query_scalar("update log_head set epoch = epoch + 1 returning size");
+    // Before the log has begun, it is all before its first leaf.
+    Ok(size.fetch_optional(conn).await?.unwrap_or_default())
 }
 
 /// The database's clock, in microseconds since 1970.

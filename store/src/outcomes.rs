@@ -183,7 +183,7 @@ pub(crate) fn encode_rest(rest: &[ItemRow]) -> Vec<u8> {
     rest.iter().flatten().flat_map(|it| it.to_be_bytes()).collect()
 }
 
-fn decode_rest(bytes: &[u8]) -> Option<Vec<ItemRow>> {
+pub(crate) fn decode_rest(bytes: &[u8]) -> Option<Vec<ItemRow>> {
     let (numbers, over) = bytes.as_chunks::<8>();
     let (items, odd) = numbers.as_chunks::<3>();
     (over.is_empty() && odd.is_empty()).then(|| items.iter().map(|it| it.map(i64::from_be_bytes)).collect())

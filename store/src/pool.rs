@@ -9,11 +9,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::roles;
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
-
-/// Leaves in one partition: 2^26.
-const PARTITION_LEAVES: i64 = 1 << 26;
 
 /// A connection that has rested for longer is asked whether it still works before it is lent. No server restarts in less
 /// than this, so none that a restart has broken is lent; and under load connections do not rest, so nobody waits for it.
@@ -62,32 +60,18 @@ async fn check_durable(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Brings the schema to this version and makes room for the next leaves.
-pub async fn migrate(pool: &PgPool) -> Result<(), StoreError> {
+/// Brings the schema to this version, makes room for the next leaves, and makes the roles where it may: answers whether
+/// they are there.
+pub async fn migrate(pool: &PgPool) -> Result<bool, StoreError> {
     MIGRATIONS.run(pool).await?;
-    ensure_partitions(&mut *pool.acquire().await?).await
+    let mut conn = pool.acquire().await?;
+    ensure_partitions(&mut conn).await?;
+    roles::ensure_roles(&mut conn).await
 }
 
 /// Makes the partitions of the log's current size and the one after it.
 pub async fn ensure_partitions(conn: &mut PgConnection) -> Result<(), StoreError> {
-    let size: i64 =
-        sqlx::query_scalar("select coalesce(max(size), 0) from log_head").fetch_one(&mut *conn).await?;
-    let current = size / PARTITION_LEAVES;
-    for number in [current, current + 1] {
-        let (begin, end) = (number * PARTITION_LEAVES, (number + 1) * PARTITION_LEAVES);
-        for table in ["leaf", "posting", "entry"] {
-            let statement = format!(
-                "create table if not exists {table}_{number} partition of {table} for values from ({begin}) to ({end})"
-            );
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut *conn).await?;
-            // Row triggers come with the partition; one against truncate is each table's own.
-            let guard = format!(
-                "create or replace trigger {table}_{number}_is_append_only before truncate on {table}_{number}
-                 for each statement execute function refuse_change()"
-            );
-            sqlx::query(AssertSqlSafe(guard)).execute(&mut *conn).await?;
-        }
-    }
+    sqlx::query("select make_partitions()").execute(conn).await?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use proof::{
     Balances, Body, Details, Entry, Hash, Header, LeafKind, NO_LEAF, OpenedLeaf, Part, PostingKind, SaltPart,
     Text, salt,
 };
+use rust_decimal::Decimal;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -41,8 +42,10 @@ struct PostingRow {
     rate: Option<String>,
     header_commitment: Vec<u8>,
     details_commitment: Vec<u8>,
+    body_commitment: Option<Vec<u8>>,
     body: Option<Vec<u8>>,
     payload: Option<Vec<u8>>,
+    remainder: Option<String>,
     program: Uuid,
     program_secret: Vec<u8>,
 }
@@ -95,7 +98,7 @@ pub async fn opened_posting(
     viewer: &Viewer,
 ) -> Result<Option<(u64, OpenedLeaf)>, StoreError> {
     let row: Option<PostingRow> = sqlx::query_as(
-        "select posting.*, null::bytea as payload, program.id as program, program.secret as program_secret
+        "select posting.*, null::bytea as payload, null::text as remainder, program.id as program, program.secret as program_secret
          from posting
          join program using (program_id)
          where posting_id = $1
@@ -170,7 +173,7 @@ pub(crate) async fn check_openings(
     end: i64,
 ) -> Result<(), StoreError> {
     let postings: Vec<PostingRow> = sqlx::query_as(
-        "select posting.*, event.payload, program.id as program, program.secret as program_secret
+        "select posting.*, event.payload, event.remainder, program.id as program, program.secret as program_secret
          from posting
          join program using (program_id)
          left join event using (leaf_index)
@@ -191,6 +194,7 @@ pub(crate) async fn check_openings(
             ))
         };
         let logged = [hash(&posting.header_commitment)?, hash(&posting.details_commitment)?];
+        let logged_body = posting.body_commitment.as_deref().map(hash).transpose()?;
         let mut entries = Vec::new();
         while let Some(row) = rows.next_if(|it| it.leaf_index == leaf_index) {
             let commitment = hash(&row.commitment)?;
@@ -209,6 +213,9 @@ pub(crate) async fn check_openings(
         if opened.details != logged[1] {
             return Err(damaged("details"));
         }
+        if opened.body != logged_body {
+            return Err(damaged("body"));
+        }
         earning.map_err(|_| damaged("earning"))?;
     }
     Ok(())
@@ -224,7 +231,12 @@ fn check_earning(
     let Some(payload) = &posting.payload else { return Ok(()) };
     let event = Event::parse(payload).map_err(|_| wrong())?;
     let rule_set = rules.get(&optional_hash(posting.rule_set_hash.clone())?).ok_or_else(wrong)?;
-    let points = rule_set.earn(&event).map_err(|_| wrong())?.points.get();
+    let earning = rule_set.earn(&event).map_err(|_| wrong())?;
+    let kept = posting.remainder.as_deref().map_or(Ok(Decimal::ZERO), Decimal::from_str_exact);
+    if kept != Ok(earning.remainder) {
+        return Err(wrong());
+    }
+    let points = earning.points.get();
     let gained =
         entries.iter().filter_map(Part::opened).map(|it| it.change.available + it.change.pending).max();
     if gained == Some(points) { Ok(()) } else { Err(wrong()) }

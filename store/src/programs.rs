@@ -106,6 +106,12 @@ pub async fn program_named(
     row.map(|row| open(row, keyring)).transpose()
 }
 
+/// The number of the program of this name, for whoever reads and opens nothing.
+pub async fn program_number(conn: &mut PgConnection, name: &str) -> Result<Option<i16>, StoreError> {
+    let number = sqlx::query_scalar("select program_id from program where name = $1").bind(name);
+    Ok(number.fetch_optional(conn).await?)
+}
+
 /// All programs of this server.
 pub(crate) async fn programs(conn: &mut PgConnection, keyring: &Keyring) -> Result<Vec<Program>, StoreError> {
     let rows = sqlx::query_as("select * from program").fetch_all(conn).await?;
@@ -216,7 +222,7 @@ async fn open_unit(
 }
 
 /// What a fund is when it begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct FundSpec {
     /// Its name, unique in its program.
     pub name: String,
@@ -294,17 +300,18 @@ pub async fn terms(conn: &mut PgConnection, program_id: i16) -> Result<Terms, St
 pub async fn add_policy(conn: &mut PgConnection, program_id: i16, document: &[u8]) -> Result<(), StoreError> {
     Terms::parse(document).map_err(|error| StoreError::Missing(error.to_string()))?;
     let mut transaction = conn.begin().await?;
+    let first_leaf_index = log_head::raise_epoch(&mut transaction).await?;
     sqlx::query(
-        "insert into policy (program_id, version, document)
-         select $1, coalesce(max(version), 0) + 1, $2
+        "insert into policy (program_id, version, document, first_leaf_index)
+         select $1, coalesce(max(version), 0) + 1, $2, $3
          from policy
          where program_id = $1",
     )
     .bind(program_id)
     .bind(document)
+    .bind(first_leaf_index)
     .execute(&mut *transaction)
     .await?;
-    log_head::raise_epoch(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -322,15 +329,18 @@ pub async fn close_period(
             "a period is closed once it is over: give an instant that has passed".to_owned(),
         ));
     }
+    let first_leaf_index = log_head::raise_epoch(&mut transaction).await?;
     sqlx::query(
-        "insert into period_close (program_id, closed_before, actor) values ($1, $2, $3) on conflict do nothing",
+        "insert into period_close (program_id, closed_before, actor, first_leaf_index)
+         values ($1, $2, $3, $4)
+         on conflict do nothing",
     )
     .bind(program_id)
     .bind(closed_before_us)
     .bind(actor)
+    .bind(first_leaf_index)
     .execute(&mut *transaction)
     .await?;
-    log_head::raise_epoch(&mut transaction).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use futures::stream::{self, StreamExt};
-use journeys::{Api, Reply, System, lasting_port};
+use journeys::{Api, Reply, System, answer_of, daftari, lasting_port};
 use uuid::Uuid;
 
 use crate::purchase;
@@ -77,7 +77,36 @@ async fn a_redemption_sent_twice_is_one_posting() {
     let spent: i64 = wishes.iter().map(|it| it.1).sum();
     assert_eq!(api.balance(MEMBER).await, Some(EARNED - 100 - spent));
     assert_eq!(system.check_books().await.leaves as usize, 2 + BURST, "each key stands once");
+    the_books_can_be_looked_into(&system, EARNED - 100 - spent).await;
     system.interrupt().await;
+}
+
+/// What an operator asks of the books, by the commands.
+async fn the_books_can_be_looked_into(system: &System, left: i64) {
+    let ask = async |words: &[&str]| {
+        let mut command = daftari();
+        command.arg("books").args(words).args(["--database-url", system.fact("database_url")]);
+        answer_of(command).await.expect(0).stdout
+    };
+    let key = system.home().join("keys/wrapping.key");
+    let checked = ask(&["check", "--wrapping-key-file", &key.to_string_lossy()]).await;
+    assert!(checked.starts_with("The books are right: "), "{checked}");
+    let replayed = ask(&["replay"]).await;
+    assert!(replayed.contains("The books hold the same."), "{replayed}");
+    let history = ask(&["history", MEMBER, "--limit", "3"]).await;
+    assert!(history.lines().count() == 3 && history.contains(&format!("available {left} ")), "{history}");
+    let begun = ask(&["history", MEMBER, "--size", "1"]).await;
+    assert!(begun.contains(&format!("available {EARNED} ")), "{begun}");
+    let period = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"];
+    let statement = ask(&[&["statement", MEMBER][..], &period].concat()).await;
+    assert!(statement.starts_with("opening  available 0 "), "{statement}");
+    assert!(statement.contains(&format!("closing  available {left} ")), "{statement}");
+    let issued = ask(&["history", "issuance", "--house", "--at", "2100-01-01T00:00:00Z"]).await;
+    assert!(issued.contains(&format!("available {} ", -EARNED)), "{issued}");
+    let liability = ask(&["liability"]).await;
+    let outstanding: i64 =
+        liability.lines().filter_map(|it| it.rsplit_once("  ")?.1.parse::<i64>().ok()).sum();
+    assert_eq!(outstanding, left, "{liability}");
 }
 
 /// Sends them all, some at once; gives each one's number and its answer, where there was one.

@@ -13,10 +13,10 @@ use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
 use super::callers::{Callers, Place, Told, endow};
+use super::ground::{self, DATABASE, Ground, PATIENCE, POLL, mortal_postgres, start_postgres};
 use super::kill::{Postmaster, kill};
 use super::report::{Report, Times};
 use super::role::Role;
-use super::ground::{self, DATABASE, PATIENCE, POLL, Ground, mortal_postgres, start_postgres};
 use super::verdict::{Findings, Record};
 use crate::config::Bench;
 

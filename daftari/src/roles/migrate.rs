@@ -8,9 +8,22 @@ use crate::config::Migrate;
 pub(crate) async fn run(config: Migrate) -> anyhow::Result<()> {
     let key = LogKey::open(&config.log.log_key_file, &config.log.origin)?;
     let pool = store::connect(&config.database.database_url.0, 2).await.context("cannot use the database")?;
-    store::migrate(&pool).await?;
+    let has_roles = store::migrate(&pool).await?;
     store::ensure_log(&mut *pool.acquire().await?, &key.log()).await?;
     println!("The database has the schema of this version and holds the log {}.", config.log.origin);
     println!("Verifiers know it by this key, for their policy:\nlog {}", key.verifier_key().encode());
+    if has_roles {
+        println!(
+            "The service can connect as a member of {}, readers of reports as members of {}.",
+            store::APP_ROLE,
+            store::READER_ROLE
+        );
+    } else {
+        println!(
+            "This user may make no roles: whoever may, makes {} and {}, and runs this again.",
+            store::APP_ROLE,
+            store::READER_ROLE
+        );
+    }
     Ok(())
 }

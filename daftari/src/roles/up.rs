@@ -7,6 +7,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anchor_worker::{LogKey, PlaceConfig};
 use anyhow::{Context, bail};
@@ -21,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Database, SecretUrl, Up};
-use crate::roles::{OpenBooks, anchor, api as api_role, verifier as verifier_role, watch};
+use crate::roles::{OpenBooks, anchor, api as api_role, sweep, verifier as verifier_role, watch};
 use crate::{keys, logging, signals};
 use greeting::Facts;
 use home::Home;
@@ -31,6 +32,7 @@ const PROGRAM: &str = "default";
 const PARTNER: &str = "duka";
 const RULE_SET: &[u8] = br#"{"rates":{"purchase":"0.1","airtime":"0.05"}}"#;
 const USUAL_PORT: u16 = 8080;
+const SWEEP_GAP: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(config: Up) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
@@ -106,6 +108,11 @@ async fn serve(
         let (consumer, stop) = (ConsumerConfig::new(brokers.clone()), stop.clone());
         roles.spawn(async move { Ok(ingest::consume(intake, &consumer, stop).await?) });
     }
+    let (pool, sweeper, stopping) = (books.pool.clone(), committer.clone(), stop.clone());
+    roles.spawn(async move {
+        sweep::keep_sweeping(pool, sweeper, SWEEP_GAP, stopping).await;
+        Ok(())
+    });
     let worker = anchor::worker(books.pool.clone(), TileStore::open(&tiles)?, key, vec![place]);
     let stopping = stop.clone();
     roles.spawn(async move { Ok(anchor_worker::run(worker, stopping).await?) });

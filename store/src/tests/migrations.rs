@@ -31,6 +31,10 @@ async fn schema(conn: &mut PgConnection) -> Vec<String> {
          select indexdef from pg_indexes where schemaname = 'public'
          union all
          select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+         union all
+         select pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace
+         union all
+         select format('%s.%s %s', schemaname, viewname, definition) from pg_views where schemaname = 'reporting'
          order by 1",
     )
     .fetch_all(conn)

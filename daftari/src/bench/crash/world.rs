@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use super::shot::{Point, Shots};
 use super::{What, When};
 use crate::bench::callers::{Callers, Place};
+use crate::bench::ground::{self, DATABASE, Ground, PATIENCE, POLL, mortal_postgres, start_postgres};
 use crate::bench::kill::{Postmaster, kill};
 use crate::bench::report::Times;
 use crate::bench::role::Role;
-use crate::bench::ground::{self, DATABASE, PATIENCE, POLL, Ground, mortal_postgres, start_postgres};
 use crate::bench::verdict::{Findings, Record};
 use crate::load::Random;
 

@@ -1,0 +1,267 @@
+//! What can be done with the books from outside: one command each.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::config::{Check, Database, History, Liability, Replay, Statement};
+use crate::roles::books::{Ask, Instant};
+
+/// Look into the books, and do in them what an operator does.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Books {
+    /// Recompute everything and name the first thing that is wrong.
+    Check(Check),
+    /// Make balances, lots and reservations anew from the postings alone, and compare digests.
+    Replay(Replay),
+    /// What an account held before a period, what counted in it, and what it held after it.
+    Statement(Statement),
+    /// An account's entries by version, or what it held at a point of the log.
+    History(History),
+    /// The points that members hold, by the month in which they end and who gave them.
+    Liability(Liability),
+    /// List the events that were not posted, with the reason.
+    Rejects(Rejects),
+    /// Print every kind of posting, every field of a policy, and every refusal.
+    Kinds(Kinds),
+    /// Ask one thing of the books, or the several of a file together, and print what came of it.
+    Post(Post),
+    /// Take in balances and history from another system.
+    Import(Import),
+    /// Settle what has fallen due on idle accounts.
+    Sweep(SweepBooks),
+    /// Print the program's policy, or settle a new version of it.
+    Policy(Policy),
+    /// Close the program's periods up to an instant: nothing that takes effect before it is posted any more.
+    ClosePeriod(Settle<ClosePeriod>),
+    /// Make a program, unless it is there.
+    Program(Settle<MakeProgram>),
+    /// Make a partner with its settlement account, unless it is there.
+    Partner(Settle<MakePartner>),
+    /// Make a fund, from which earnings can be given, unless it is there.
+    Fund(Settle<MakeFund>),
+    /// Count in a further unit, besides the program's points.
+    Unit(Settle<MakeUnit>),
+    /// Enrol members, and open accounts for those who have none in the unit.
+    Enrol(Settle<Enrol>),
+}
+
+/// List the events that were not posted, with the reason.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Rejects {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// Only those after this number.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) after: i64,
+}
+
+/// Ask one thing of the books, or the several of a file together, and print what came of it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Post {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) words: Words,
+    #[command(subcommand)]
+    pub(crate) what: What,
+}
+
+/// What goes with a posting.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Words {
+    /// Who asks.
+    #[arg(long, env = "ACTOR", global = true)]
+    pub(crate) actor: Option<String>,
+    /// Why.
+    #[arg(long, global = true)]
+    pub(crate) reason: Option<String>,
+    /// In your own words.
+    #[arg(long, global = true)]
+    pub(crate) description: Option<String>,
+    /// The merchant's own name for it.
+    #[arg(long, global = true)]
+    pub(crate) merchant_reference: Option<String>,
+    /// What makes asking twice the same as asking once. Without it: of a file its hash, else a new one.
+    #[arg(long, global = true)]
+    pub(crate) key: Option<String>,
+    /// The unit; 1 is the program's points.
+    #[arg(long, global = true)]
+    pub(crate) unit: Option<u16>,
+    /// The version that the first account must have.
+    #[arg(long, global = true)]
+    pub(crate) expected_version: Option<u64>,
+    /// Only say what would come of it.
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON object.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum What {
+    #[command(flatten)]
+    One(Ask),
+    /// Ask what a JSON file says: `{"items": [{"kind": …}, …]}`, all of it posted or nothing.
+    File {
+        /// The file, or `-` for standard input.
+        file: PathBuf,
+    },
+}
+
+/// Print every kind of posting, every field of a policy, and every refusal.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Kinds {
+    /// Print only this part.
+    #[arg(value_enum)]
+    pub(crate) part: Option<KindsPart>,
+}
+
+/// A part of what `books kinds` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindsPart {
+    /// What can be asked.
+    Postings,
+    /// What a policy settles.
+    Policy,
+    /// Why something is refused.
+    Refusals,
+}
+
+/// Settle what has fallen due on idle accounts.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SweepBooks {
+    #[command(flatten)]
+    pub(crate) database: Database,
+}
+
+/// Take in balances and history from another system.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Import {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    /// The file: CSV with a header, or JSON lines where its name ends in `.jsonl`.
+    pub(crate) file: PathBuf,
+    /// Who imports.
+    #[arg(long, env = "ACTOR")]
+    pub(crate) actor: String,
+    /// Who approved it besides the actor, where the policy asks for that.
+    #[arg(long)]
+    pub(crate) approver: Option<String>,
+    /// The unit; 1 is the program's points.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) unit: u16,
+    /// Enrol unknown members, also in a program that enrols nobody by itself.
+    #[arg(long)]
+    pub(crate) enrol: bool,
+    /// Only say what would come of it.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Where the lines that were refused are kept, to be mended and imported by themselves.
+    #[arg(long)]
+    pub(crate) refused: Option<PathBuf>,
+}
+
+/// Something that an operator settles for a program.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Settle<A: Args> {
+    #[command(flatten)]
+    pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) what: A,
+}
+
+/// Make the program that `--program` names, unless it is there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MakeProgram {
+    /// What one point is worth, as in 0.10.
+    #[arg(long)]
+    pub(crate) point_value: String,
+    /// In which currency, as in KES.
+    #[arg(long)]
+    pub(crate) currency: String,
+    /// The file with the rule set, which says what events earn.
+    #[arg(long)]
+    pub(crate) rules: PathBuf,
+    /// Enrol unknown members with their first event or import.
+    #[arg(long)]
+    pub(crate) enrols: bool,
+}
+
+/// Make a partner with its settlement account, unless it is there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MakePartner {
+    /// The partner's id.
+    pub(crate) partner: String,
+}
+
+/// Count in a further unit, besides the program's points.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MakeUnit {
+    /// The unit's number, from 2 on.
+    #[arg(value_parser = clap::value_parser!(i16).range(2..))]
+    pub(crate) unit: i16,
+}
+
+/// Make a fund, from which earnings can be given, unless it is there.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MakeFund {
+    /// The fund's name.
+    pub(crate) name: String,
+    /// Who pays for it.
+    #[arg(long)]
+    pub(crate) funder: String,
+    /// The only merchant with whom its points can be spent.
+    #[arg(long)]
+    pub(crate) merchant: Option<String>,
+    /// Give only what was put into it, by `books post budget`.
+    #[arg(long)]
+    pub(crate) budgeted: bool,
+}
+
+/// Enrol members, and open accounts for those who have none in the unit.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Enrol {
+    /// The members' names.
+    #[arg(required = true)]
+    pub(crate) members: Vec<String>,
+    /// The unit; 1 is the program's points.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) unit: u16,
+}
+
+/// Close the program's periods up to an instant: nothing that takes effect before it is posted any more.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClosePeriod {
+    /// The instant, which has passed, as in 2026-01-01T00:00:00Z.
+    pub(crate) before: Instant,
+    /// Who closes.
+    #[arg(long, env = "ACTOR")]
+    pub(crate) actor: String,
+}
+
+/// Print the program's policy, or settle a new version of it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    pub(crate) act: PolicyAct,
+}
+
+/// What is done with a policy.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum PolicyAct {
+    /// Print the policy that holds, with every field.
+    Show {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Settle what a JSON file says; what it leaves out has its usual value.
+    Set {
+        #[command(flatten)]
+        database: Database,
+        /// The file, or `-` for standard input.
+        file: PathBuf,
+    },
+}

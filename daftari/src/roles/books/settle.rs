@@ -1,0 +1,122 @@
+//! What an operator settles for a program. Whoever commits learns of it before the next decision.
+
+use anyhow::{Context, ensure};
+use ledger::MemberRef;
+use store::{FundSpec, ProgramSpec};
+
+use super::post::contents;
+use crate::config::{
+    ClosePeriod, Database, Enrol, MakeFund, MakePartner, MakeProgram, MakeUnit, PolicyAct, Settle,
+};
+use crate::keys;
+use crate::roles::OpenBooks;
+use crate::roles::books::Instant;
+
+pub(crate) async fn program(Settle { database, what }: Settle<MakeProgram>) -> anyhow::Result<()> {
+    let rule_set = contents(&what.rules)?;
+    ledger::RuleSet::parse(&rule_set).with_context(|| what.rules.display().to_string())?;
+    let pool = store::connect(&database.database_url.0, 1).await.context("cannot use the database")?;
+    let mut conn = pool.acquire().await?;
+    store::log_identity(&mut conn).await?;
+    let keyring = keys::keyring(&database.wrapping_key_file)?;
+    let MakeProgram { point_value, currency, enrols, .. } = what;
+    let spec = ProgramSpec { name: database.program, enrols, point_value, currency, rule_set };
+    let was_there = store::program_named(&mut conn, &keyring, &spec.name).await?.is_some();
+    let program = store::ensure_program(&mut conn, &keyring, &spec).await?;
+    let same = (&program.point_value, &program.currency, program.enrols)
+        == (&spec.point_value, &spec.currency, enrols);
+    ensure!(
+        same,
+        "the program {:?} is there already, and a point of it is worth {} {}: nothing was changed",
+        program.name,
+        program.point_value,
+        program.currency
+    );
+    tell(&format!("program {}", program.name), was_there);
+    Ok(())
+}
+
+pub(crate) async fn partner(Settle { database, what }: Settle<MakePartner>) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&database).await?;
+    let mut conn = books.pool.acquire().await?;
+    let keyring = books.keyring()?;
+    store::ensure_partner(&mut conn, &keyring, books.program.program_id, &what.partner).await?;
+    println!("The program has the partner {}.", what.partner);
+    Ok(())
+}
+
+pub(crate) async fn unit(Settle { database, what }: Settle<MakeUnit>) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&database).await?;
+    let mut conn = books.pool.acquire().await?;
+    let keyring = books.keyring()?;
+    store::ensure_unit(&mut conn, &keyring, books.program.program_id, what.unit).await?;
+    println!("The program counts in the unit {}.", what.unit);
+    Ok(())
+}
+
+pub(crate) async fn fund(Settle { database, what }: Settle<MakeFund>) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&database).await?;
+    let mut conn = books.pool.acquire().await?;
+    let MakeFund { name, funder, merchant, budgeted } = what;
+    let spec = FundSpec { name, funder, merchant, budgeted };
+    let program_id = books.program.program_id;
+    let before = store::fund_named(&mut conn, program_id, &spec.name).await?;
+    store::ensure_fund(&mut conn, &books.keyring()?, program_id, &spec).await?;
+    let fund =
+        store::fund_named(&mut conn, program_id, &spec.name).await?.context("the fund has vanished")?;
+    ensure!(
+        fund == spec,
+        "the fund {:?} is there already, as {fund:?}: nothing was changed; a fund stays what it is, so make \
+         another",
+        spec.name
+    );
+    tell(&format!("fund {}", spec.name), before.is_some());
+    Ok(())
+}
+
+pub(crate) async fn enrol(Settle { database, what }: Settle<Enrol>) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&database).await?;
+    let mut conn = books.pool.acquire().await?;
+    let members: Vec<MemberRef> = what.members.iter().map(|it| MemberRef::parse(it)).collect();
+    let program_id = books.program.program_id;
+    store::enrol_members(&mut conn, &books.keyring()?, program_id, what.unit, &members).await?;
+    println!("{} members take part.", members.len());
+    Ok(())
+}
+
+pub(crate) async fn close_period(Settle { database, what }: Settle<ClosePeriod>) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&database).await?;
+    let mut conn = books.pool.acquire().await?;
+    let program_id = books.program.program_id;
+    store::close_period(&mut conn, program_id, what.before.0, &what.actor).await?;
+    let closed = Instant(store::terms(&mut conn, program_id).await?.closed_before_us);
+    println!("Nothing that takes effect before {closed} is posted any more.");
+    Ok(())
+}
+
+pub(crate) async fn policy(act: PolicyAct) -> anyhow::Result<()> {
+    match act {
+        PolicyAct::Show { database } => show_policy(&database).await,
+        PolicyAct::Set { database, file } => {
+            let document = contents(&file)?;
+            let books = OpenBooks::open(&database).await?;
+            let mut conn = books.pool.acquire().await?;
+            let set = store::add_policy(&mut conn, books.program.program_id, &document).await;
+            set.with_context(|| format!("{}: see daftari books kinds policy", file.display()))?;
+            drop(conn);
+            books.pool.close().await;
+            show_policy(&database).await
+        }
+    }
+}
+
+async fn show_policy(database: &Database) -> anyhow::Result<()> {
+    let books = OpenBooks::open(database).await?;
+    let terms = store::terms(&mut *books.pool.acquire().await?, books.program.program_id).await?;
+    println!("{}", serde_json::to_string_pretty(&terms.policy)?);
+    Ok(())
+}
+
+fn tell(what: &str, was_there: bool) {
+    println!("The {what} {}.", if was_there { "was there already" } else { "was made" });
+}

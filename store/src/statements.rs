@@ -1,0 +1,123 @@
+//! Statements: what an account held before a period, what counted in it, and what it held after it. They go by the time
+//! from which a posting counts, not by when it was recorded: what is recorded late stands in the period that it belongs to.
+
+use proof::Balances;
+use sqlx::PgConnection;
+
+use crate::error::StoreError;
+use crate::trail::{AsOf, POSTING, Row, TrailEntry, balance_as_of, size_at};
+
+/// An account's statement of a period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// What counted before the period.
+    pub opening: Balances,
+    /// What counted in it, by when it did; at most as many lines as were asked for.
+    pub lines: Vec<TrailEntry>,
+    /// Where the next page begins, if there is more: effective time and version of the last line.
+    pub next: Option<(i64, u64)>,
+    /// What counted up to its end.
+    pub closing: Balances,
+    /// Of which size of the log this is true. Of a closed period it stays true.
+    pub log_size: u64,
+}
+
+/// The account's statement from one instant to before another, in microseconds since 1970, as the log knows it now. `after`
+/// is where the page before ended.
+pub async fn statement(
+    conn: &mut PgConnection,
+    account: i64,
+    (from_us, to_us): (i64, i64),
+    after: Option<(i64, u64)>,
+    limit: u32,
+) -> Result<Statement, StoreError> {
+    let log_size = crate::log_size(conn).await?;
+    // Nothing counts later than it is recorded: what was recorded before the period counted before it, and is summed up
+    // in one entry. Only what was recorded since is looked at.
+    let begin = size_at(conn, from_us.saturating_sub(1)).await?;
+    let before = balance_as_of(conn, account, AsOf::Size(begin)).await?;
+    let since = Since { account, version: before.version as i64, log_size: log_size as i64 };
+    let late = since.sum(conn, i64::MIN, from_us).await?;
+    let within = since.sum(conn, from_us, to_us).await?;
+    let opening = add(before.balances, late);
+    let mut lines = since.lines(conn, (from_us, to_us), after, i64::from(limit) + 1).await?;
+    let more = lines.len() > limit as usize;
+    lines.truncate(limit as usize);
+    let next = lines.last().filter(|_| more).map(|it| (it.effective_at_us, it.version));
+    Ok(Statement { opening, lines, next, closing: add(opening, within), log_size })
+}
+
+/// An account's entries after a version, up to a size of the log.
+struct Since {
+    account: i64,
+    version: i64,
+    log_size: i64,
+}
+
+impl Since {
+    async fn sum(&self, conn: &mut PgConnection, from_us: i64, to_us: i64) -> Result<Balances, StoreError> {
+        let (available, held, pending): (i64, i64, i64) = sqlx::query_as(
+            "select coalesce(sum(available_change), 0)::bigint,
+                 coalesce(sum(held_change), 0)::bigint,
+                 coalesce(sum(pending_change), 0)::bigint
+             from entry
+             join posting using (leaf_index)
+             where account_id = $1
+                 and sequence > $2
+                 and leaf_index < $3
+                 and effective_at >= $4
+                 and effective_at < $5",
+        )
+        .bind(self.account)
+        .bind(self.version)
+        .bind(self.log_size)
+        .bind(from_us)
+        .bind(to_us)
+        .fetch_one(conn)
+        .await?;
+        Ok(Balances { available, held, pending })
+    }
+
+    async fn lines(
+        &self,
+        conn: &mut PgConnection,
+        (from_us, to_us): (i64, i64),
+        after: Option<(i64, u64)>,
+        limit: i64,
+    ) -> Result<Vec<TrailEntry>, StoreError> {
+        let after = after.unwrap_or((i64::MIN, 0));
+        let statement = format!(
+            "select entry.*, {POSTING}
+             from entry
+             join posting using (leaf_index)
+             where account_id = $1
+                 and sequence > $2
+                 and leaf_index < $3
+                 and effective_at >= $4
+                 and effective_at < $5
+                 and (effective_at, sequence) > ($6, $7)
+             order by effective_at, sequence
+             limit $8"
+        );
+        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+            .bind(self.account)
+            .bind(self.version)
+            .bind(self.log_size)
+            .bind(from_us)
+            .bind(to_us)
+            .bind(after.0)
+            .bind(after.1 as i64)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?;
+        rows.into_iter().map(Row::read).collect()
+    }
+}
+
+fn add(one: Balances, other: Balances) -> Balances {
+    Balances {
+        available: one.available + other.available,
+        held: one.held + other.held,
+        pending: one.pending + other.pending,
+    }
+}

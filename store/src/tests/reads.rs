@@ -1,0 +1,277 @@
+use std::collections::BTreeMap;
+
+use ledger::{AccountKind, Command, House, Name};
+use proof::Balances;
+
+use super::fixture::Fixture;
+use super::world::{World, named, points};
+use crate::walk::Walk;
+use crate::*;
+
+/// Every account folded from what stood in the log when it had this size: number, unit, kind, version, balances and lots.
+async fn replayed(conn: &mut PgConnection, size: i64) -> Vec<(i64, ledger::Account)> {
+    let mut walk = Walk::up_to(conn, size).await.unwrap();
+    let mut all = Vec::new();
+    while let Some(page) = walk.next(conn).await.unwrap() {
+        all.extend(page.into_iter().map(|(folded, _)| (folded.account_id, folded.account)));
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_balance_as_of_any_point_is_what_a_replay_up_to_it_gives() {
+    let World { books, .. } = World::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let times: Vec<i64> = sqlx::query_scalar("select recorded_at from posting order by leaf_index")
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    for size in 0..=times.len() {
+        // The instant of the last leaf: all that were recorded at it are in.
+        let instant = size.checked_sub(1).map_or(0, |it| times[it]);
+        let at_instant = times.partition_point(|it| *it <= instant);
+        assert_eq!(size_at(&mut conn, instant).await.unwrap(), at_instant as u64);
+        for (number, account) in replayed(&mut conn, size as i64).await {
+            let standing = balance_as_of(&mut conn, number, AsOf::Size(size as u64)).await.unwrap();
+            assert_eq!(
+                (standing.version, standing.balances),
+                (account.sequence, account.balances),
+                "size {size}"
+            );
+            let by_time = balance_as_of(&mut conn, number, AsOf::Instant(instant)).await.unwrap();
+            let by_size = balance_as_of(&mut conn, number, AsOf::Size(at_instant as u64)).await.unwrap();
+            assert_eq!(by_time, by_size);
+        }
+    }
+    assert_eq!(size_at(&mut conn, i64::MAX).await.unwrap(), times.len() as u64);
+}
+
+#[tokio::test]
+async fn liability_at_any_size_adds_up_to_the_house_accounts() {
+    let World { books, .. } = World::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let program = books.program.program_id;
+    let size = log_size(&mut conn).await.unwrap();
+    let mut owed = 0;
+    for size in 0..=size {
+        let liability = liability(&mut conn, program, Some(size)).await.unwrap();
+        assert_eq!(liability.log_size, size);
+        let (mut house, mut lots) = (BTreeMap::<u16, i64>::new(), BTreeMap::<_, i64>::new());
+        for (_, account) in replayed(&mut conn, size as i64).await {
+            if account.kind != AccountKind::Member {
+                *house.entry(account.unit).or_default() += account.balances.available;
+            }
+            for (lot, it) in account.lots {
+                let ends = (lot.last_day != ledger::Day::NEVER).then(|| lot.last_day.month());
+                *lots.entry((account.unit, ends, lot.fund)).or_default() +=
+                    it.available + it.held + it.pending;
+            }
+        }
+        for (unit, house) in house {
+            let lines = liability.lines.iter().filter(|it| it.unit == unit);
+            let debt = liability.debts.get(&unit).copied().unwrap_or_default();
+            owed += debt;
+            assert_eq!(lines.map(|it| it.points).sum::<i64>() - debt, -house, "unit {unit} at size {size}");
+        }
+        let number = |fund: Option<&str>| match fund {
+            None => 0,
+            Some("spring") => 1,
+            Some("gift") => 2,
+            Some(other) => panic!("there is no fund {other}"),
+        };
+        let told =
+            liability.lines.iter().map(|it| ((it.unit, it.ends, number(it.fund.as_deref())), it.points));
+        assert_eq!(told.collect::<BTreeMap<_, _>>(), lots);
+    }
+    assert_ne!(owed, 0, "somebody owed something on the way");
+}
+
+#[tokio::test]
+async fn statements_go_by_when_it_counted_and_join_without_a_gap() {
+    let mut world = World::new().await;
+    let program = world.books.program.program_id;
+    let mut conn = world.books.pool.acquire().await.unwrap();
+    let before = log_head::clock_us(&mut conn).await.unwrap();
+    // Recorded now, and counting an hour ago: it belongs into the earlier statement.
+    let command = Command::Adjust {
+        member: named("amina"),
+        change: 17,
+        approver: None,
+        effective_at_us: Some(before - 3_600_000_000),
+    };
+    let late = world.ask(command).await;
+    world.earn("amina", 1).await;
+    let name = Name::Member(named("amina"));
+    let account = account_number(&mut conn, program, 1, &name).await.unwrap().unwrap();
+    let cuts = [0, before - 3_600_000_001, before - 3_599_999_999, before, i64::MAX];
+    let mut opening = Balances::default();
+    let mut seen = 0;
+    for period in cuts.windows(2) {
+        let whole = statement(&mut conn, account, (period[0], period[1]), None, 1000).await.unwrap();
+        assert_eq!(whole.opening, opening, "it opens with what the one before closed with");
+        let sum = whole.lines.iter().fold(whole.opening, |sum, line| Balances {
+            available: sum.available + line.change.available,
+            held: sum.held + line.change.held,
+            pending: sum.pending + line.change.pending,
+        });
+        assert_eq!(sum, whole.closing);
+        // The same in pages of three.
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let page = statement(&mut conn, account, (period[0], period[1]), after, 3).await.unwrap();
+            paged.extend(page.lines);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(paged, whole.lines);
+        if period[0] == before - 3_600_000_001 {
+            assert_eq!(whole.lines.iter().map(|it| it.posting_id).collect::<Vec<_>>(), [late]);
+        }
+        (opening, seen) = (whole.closing, seen + whole.lines.len());
+    }
+    let now = balance_as_of(&mut conn, account, AsOf::Size(u64::MAX)).await.unwrap();
+    assert_eq!((opening, seen as u64), (now.balances, now.version));
+}
+
+#[tokio::test]
+async fn a_history_reads_the_same_both_ways_and_the_feed_has_all_of_it() {
+    let World { books, .. } = World::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let program = books.program.program_id;
+    let mut fed = Vec::new();
+    let mut next = 0;
+    loop {
+        let page = feed(&mut conn, program, next, 7).await.unwrap();
+        let Some(last) = page.last() else { break };
+        next = last.0 + 1;
+        fed.extend(page);
+    }
+    let indexes: Vec<u64> = fed.iter().map(|it| it.0).collect();
+    assert_eq!(indexes, (0..log_size(&mut conn).await.unwrap()).collect::<Vec<_>>());
+    assert_eq!(feed(&mut conn, program + 1, 0, 7).await.unwrap(), []);
+    for (name, told) in [
+        (Name::Member(named("amina")), AccountKind::Member),
+        (Name::House(House::Issuance), AccountKind::Issuance),
+        (Name::House(House::Settlement(super::fixture::PARTNER.to_owned())), AccountKind::Settlement),
+        (Name::House(House::Fund("spring".to_owned())), AccountKind::Fund),
+    ] {
+        let account = account_number(&mut conn, program, 1, &name).await.unwrap().unwrap();
+        let forward = history(&mut conn, account, None, Order::Forward, 1000).await.unwrap();
+        let mut backward = history(&mut conn, account, None, Order::Backward, 1000).await.unwrap();
+        backward.reverse();
+        assert_eq!(forward, backward);
+        assert!((1..).zip(&forward).all(|(version, it)| it.version == version));
+        let middle = history(&mut conn, account, Some(1), Order::Forward, 2).await.unwrap();
+        assert_eq!(middle, forward.get(1..forward.len().min(3)).unwrap_or_default());
+        let newest = history(&mut conn, account, None, Order::Backward, 1).await.unwrap();
+        assert_eq!(newest.first(), forward.last());
+        let theirs = fed.iter().flat_map(|it| &it.3).filter(|it| it.kind == told && it.unit == 1);
+        let theirs: Vec<_> = theirs.map(|it| &it.entry).filter(|it| forward.contains(it)).collect();
+        assert_eq!(theirs, forward.iter().collect::<Vec<_>>());
+    }
+    let nobody = Name::Member(named("nobody"));
+    assert_eq!(account_number(&mut conn, program, 1, &nobody).await.unwrap(), None);
+}
+
+/// An account's history over more entries than one page of the check.
+#[tokio::test]
+async fn the_check_follows_an_account_across_pages() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 1_000_000).await;
+    let requests = (0..11_000).map(|it| books.redeem(&format!("k{it}"), member, 1));
+    for chunk in requests.collect::<Vec<_>>().chunks(4_000) {
+        let answers =
+            futures::future::join_all(chunk.iter().map(|it| books.committer.submit(it.clone()))).await;
+        assert!(answers.iter().all(|it| it.as_ref().is_ok_and(|it| it.outcome.is_ok())));
+    }
+    assert_eq!(books.check_books().await.entries, 2 * 11_001);
+    let mut conn = books.pool.acquire().await.unwrap();
+    tamper(&mut conn, "update lot set available = available - 1").await.unwrap();
+    let found = check_books(&mut conn).await.unwrap_err().to_string();
+    assert!(found.contains("its lots are not"), "{found}");
+}
+
+#[tokio::test]
+async fn the_postings_alone_give_balances_lots_and_reservations_again() {
+    let World { books, .. } = World::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let replayed = replay(&mut conn, "anew", None, &mut |_| {}).await.unwrap();
+    assert_eq!(Some(replayed.made), replayed.kept);
+    let same: bool = sqlx::query_scalar(
+        "select not exists (
+             (table lot except table anew.lot) union all (table anew.lot except table lot)
+         ) and not exists (
+             (select posting_id, account_id, kind, parts from reservation except table anew.reservation)
+             union all
+             (table anew.reservation except select posting_id, account_id, kind, parts from reservation)
+         ) and not exists (
+             select account_id, sequence, available, held, pending, last_leaf_index, last_commitment from balance
+             except table anew.balance
+         )",
+    )
+    .fetch_one(&mut *conn)
+    .await
+    .unwrap();
+    assert!(same, "the digests are over what the tables hold");
+    assert!(0 < replayed.lots && 0 < replayed.reservations);
+    // What is changed behind the postings' back shows.
+    tamper(&mut conn, "update lot set available = available + 1 where fund_id = 1").await.unwrap();
+    let other = replay(&mut conn, "again", None, &mut |_| {}).await.unwrap();
+    assert_eq!(other.made, replayed.made);
+    assert_ne!(other.kept, replayed.kept);
+    // Up to an earlier leaf: the books as they were then.
+    let begun = replay(&mut conn, "begun", Some(1), &mut |_| {}).await.unwrap();
+    assert_eq!((begun.lots, begun.reservations, begun.kept), (1, 0, None));
+    assert!(replay(&mut conn, "begun", None, &mut |_| {}).await.is_err(), "the schema is not empty");
+    assert!(replay(&mut conn, "x\"; drop schema public", None, &mut |_| {}).await.is_err());
+}
+
+/// The check runs beside three committers, and an operator who changes the terms under it: it never cries wolf.
+#[tokio::test]
+async fn the_check_runs_beside_the_service() {
+    let mut world = World::new().await;
+    let program = world.books.program.program_id;
+    for it in 0..20 {
+        world.earn(&format!("m{it}"), 1000).await;
+    }
+    let books = world.books;
+    let committers = [(); 3].map(async |()| Fixture::committer_on(&books.pool, &books.log).await);
+    let committers = futures::future::join_all(committers).await;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let is_over = || stop.load(std::sync::atomic::Ordering::Relaxed);
+    let post = async |at: usize| {
+        let mut posted = 0;
+        while !is_over() {
+            let name = format!("m{}", (posted + at) % 20);
+            let key = format!("beside-{at}-{posted}");
+            let (member, partner) = (named(&name), Some(super::fixture::PARTNER.to_owned()));
+            let command = match posted % 3 {
+                0 => Command::Hold { member, points: points(1), partner, seconds: None },
+                1 => Command::Redeem { member, points: points(1), partner, up_to: false },
+                _ => Command::SetStatus { member, status: ledger::Status::Active },
+            };
+            let request = books.request("operator:test", &key, command);
+            committers[at % 3].submit(request).await.unwrap();
+            posted += 1;
+        }
+        posted
+    };
+    let check = async {
+        let mut conn = books.pool.acquire().await.unwrap();
+        let keyring = super::fixture::keyring();
+        let policies: [&[u8]; 2] = [super::world::NAIROBI, br#"{"time_zone":"Pacific/Kiritimati"}"#];
+        for round in 0..6 {
+            let mut settled = books.pool.acquire().await.unwrap();
+            let settle = add_policy(&mut settled, program, policies[round % 2]);
+            let (checked, settled) = tokio::join!(check_books_opened(&mut conn, &keyring), settle);
+            settled.unwrap();
+            checked.unwrap();
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (posted, ()) = tokio::join!(futures::future::join_all((0..6).map(post)), check);
+    assert!(posted.iter().all(|it| 0 < *it), "they posted beside it: {posted:?}");
+    books.check_books().await;
+}

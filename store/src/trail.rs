@@ -1,0 +1,368 @@
+//! What has happened, as readers see it: an account's balance at any point of the log, its history, and the feed of
+//! everything. All of it comes from rows that never change, so none of it takes a lock or needs a snapshot.
+
+use ledger::{AccountKind, House, MemberRef, Name};
+use proof::{Balances, LotMovement, PostingKind};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+
+/// A point of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// When it had so many leaves.
+    Size(u64),
+    /// At this instant, in microseconds since 1970: after the last leaf that was not recorded after it.
+    Instant(i64),
+}
+
+/// What an account held at a point of the log. What had fallen due by then shows from the leaf that posted it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its version.
+    pub version: u64,
+    /// What it held.
+    pub balances: Balances,
+    /// The leaf of its last entry; `None` before the first.
+    pub leaf_index: Option<u64>,
+}
+
+/// Which way a history is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// From the oldest on.
+    Forward,
+    /// From the newest back.
+    Backward,
+}
+
+/// What one posting did to one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrailEntry {
+    /// The posting's leaf.
+    pub leaf_index: u64,
+    /// The account's version after it.
+    pub version: u64,
+    /// The posting.
+    pub posting_id: Uuid,
+    /// What it does.
+    pub kind: PostingKind,
+    /// When it was recorded, in microseconds since 1970.
+    pub recorded_at_us: i64,
+    /// From when it counts.
+    pub effective_at_us: i64,
+    /// What it changed.
+    pub change: Balances,
+    /// What that came to.
+    pub after: Balances,
+    /// Which lots it moved.
+    pub lots: Vec<LotMovement>,
+    /// The posting that it undoes.
+    pub reverses: Option<Uuid>,
+    /// The hold or the pending earning that it goes on from.
+    pub follows: Option<Uuid>,
+    /// What the merchant calls it.
+    pub merchant_reference: Option<String>,
+    /// Why it was done.
+    pub reason: Option<String>,
+    /// What it is about.
+    pub description: Option<String>,
+}
+
+/// An account's side of a posting, as the feed tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FedEntry {
+    /// The account's name in leaves.
+    pub account: Uuid,
+    /// What it is for.
+    pub kind: AccountKind,
+    /// Whose it is, of a member.
+    pub member_id: Option<Uuid>,
+    /// Whose it is, of a partner.
+    pub partner_id: Option<String>,
+    /// The unit.
+    pub unit: u16,
+    /// What the posting did to it.
+    pub entry: TrailEntry,
+}
+
+#[derive(FromRow)]
+pub(crate) struct Row {
+    pub(crate) leaf_index: i64,
+    sequence: i64,
+    posting_id: Uuid,
+    kind: i16,
+    recorded_at: i64,
+    effective_at: i64,
+    available_change: i64,
+    held_change: i64,
+    pending_change: i64,
+    available_after: i64,
+    held_after: i64,
+    pending_after: i64,
+    lots: Option<Vec<u8>>,
+    reverses: Option<Uuid>,
+    follows: Option<Uuid>,
+    merchant_reference: Option<String>,
+    reason: Option<String>,
+    description: Option<String>,
+}
+
+#[derive(FromRow)]
+struct FedRow {
+    account: Uuid,
+    account_kind: i16,
+    member_id: Option<Uuid>,
+    partner_id: Option<String>,
+    unit: i16,
+    #[sqlx(flatten)]
+    row: Row,
+}
+
+/// The number of the account that is called so; `None` where there is none.
+pub async fn account_number(
+    conn: &mut PgConnection,
+    program_id: i16,
+    unit: u16,
+    name: &Name,
+) -> Result<Option<i64>, StoreError> {
+    let (kind, member, external, owner) = match name {
+        Name::Member(MemberRef::Id(id)) => (AccountKind::Member, Some(*id), None, None),
+        Name::Member(MemberRef::External(id)) => (AccountKind::Member, None, Some(id.as_str()), None),
+        Name::House(House::Issuance) => (AccountKind::Issuance, None, None, None),
+        Name::House(House::Redemption) => (AccountKind::Redemption, None, None, None),
+        Name::House(House::Breakage) => (AccountKind::Breakage, None, None, None),
+        Name::House(House::Bridge) => (AccountKind::Bridge, None, None, None),
+        Name::House(House::Settlement(partner)) => {
+            (AccountKind::Settlement, None, None, Some(partner.as_str()))
+        }
+        Name::House(House::Fund(fund)) => (AccountKind::Fund, None, None, Some(fund.as_str())),
+    };
+    let number = sqlx::query_scalar(
+        "select account_id
+         from account
+         left join member using (program_id, member_id)
+         left join fund using (program_id, fund_id)
+         where program_id = $1
+             and unit = $2
+             and kind = $3
+             and (kind <> 1 or member_id = $4 or external_id = $5)
+             and coalesce(partner_id, fund.name) is not distinct from $6",
+    )
+    .bind(program_id)
+    .bind(unit as i16)
+    .bind(kind as i16)
+    .bind(member)
+    .bind(external)
+    .bind(owner)
+    .fetch_optional(conn)
+    .await?;
+    Ok(number)
+}
+
+/// How many leaves the log had at an instant. Recorded times only grow, so the place is found by halving.
+pub async fn size_at(conn: &mut PgConnection, instant_us: i64) -> Result<u64, StoreError> {
+    let size: i64 = sqlx::query_scalar(
+        "with recursive narrow (low, high) as (
+             select 0::bigint, size
+             from log_head
+             union all
+             select case when recorded_at <= $1 then middle else low end,
+                 case when recorded_at <= $1 then high else middle - 1 end
+             from narrow
+             cross join lateral (select (low + high + 1) / 2 as middle) as guess
+             cross join lateral (
+                 -- A leaf that is no posting was made after the posting before it.
+                 select coalesce((
+                     select recorded_at
+                     from posting
+                     where leaf_index < middle
+                     order by leaf_index desc
+                     limit 1
+                 ), 0) as recorded_at
+             ) as probe
+             where low < high
+         )
+         select low
+         from narrow
+         where low = high",
+    )
+    .bind(instant_us)
+    .fetch_one(conn)
+    .await?;
+    Ok(size as u64)
+}
+
+/// What the account held at a point of the log.
+pub async fn balance_as_of(
+    conn: &mut PgConnection,
+    account: i64,
+    as_of: AsOf,
+) -> Result<Standing, StoreError> {
+    let size = match as_of {
+        AsOf::Size(size) => i64::try_from(size).unwrap_or(i64::MAX),
+        AsOf::Instant(us) => size_at(conn, us).await? as i64,
+    };
+    // An account's entries are numbered without holes, in the order of the log: the place is found by halving, however
+    // many there are before or after it.
+    let row: Option<(i64, i64, i64, i64, i64)> = sqlx::query_as(
+        "with recursive narrow (low, high) as (
+             select 0::bigint, sequence
+             from balance
+             where account_id = $1
+             union all
+             select case when leaf_index < $2 then middle else low end,
+                 case when leaf_index < $2 then high else middle - 1 end
+             from narrow
+             cross join lateral (select (low + high + 1) / 2 as middle) as guess
+             cross join lateral (
+                 select leaf_index
+                 from entry
+                 where account_id = $1 and sequence = middle
+             ) as probe
+             where low < high
+         )
+         select leaf_index, sequence, available_after, held_after, pending_after
+         from narrow
+         join entry on entry.account_id = $1 and entry.sequence = low
+         where low = high",
+    )
+    .bind(account)
+    .bind(size)
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map_or_else(Standing::default, |(leaf_index, version, available, held, pending)| Standing {
+        version: version as u64,
+        balances: Balances { available, held, pending },
+        leaf_index: Some(leaf_index as u64),
+    }))
+}
+
+/// An account's history by version, at most so much of it: forward what comes after version `from`, backward what comes
+/// before it; without one, from the beginning or the end.
+pub async fn history(
+    conn: &mut PgConnection,
+    account: i64,
+    from: Option<u64>,
+    order: Order,
+    limit: u32,
+) -> Result<Vec<TrailEntry>, StoreError> {
+    let from = from.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
+    let (bounds, direction) = match order {
+        Order::Forward => ((from.unwrap_or(0), i64::MAX), "asc"),
+        Order::Backward => ((0, from.unwrap_or(i64::MAX)), "desc"),
+    };
+    let statement = format!(
+        "select entry.*, {POSTING}
+         from entry
+         join posting using (leaf_index)
+         where account_id = $1
+             and sequence > $2
+             and sequence < $3
+         order by sequence {direction}
+         limit $4"
+    );
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+        .bind(account)
+        .bind(bounds.0)
+        .bind(bounds.1)
+        .bind(i64::from(limit))
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// What of a posting stands beside an entry.
+pub(crate) const POSTING: &str =
+    "posting.posting_id, posting.kind, posting.recorded_at, posting.effective_at,
+    posting.reverses, posting.follows, posting.merchant_reference, posting.reason, posting.description";
+
+/// A program's postings from this leaf on, in the order of the log, at most so many: each with all its entries. An
+/// administrative act has none. Whoever goes on after the last leaf misses nothing and sees nothing twice.
+pub async fn feed(
+    conn: &mut PgConnection,
+    program_id: i16,
+    first_leaf_index: u64,
+    limit: u32,
+) -> Result<Vec<(u64, Uuid, PostingKind, Vec<FedEntry>)>, StoreError> {
+    let postings: Vec<(i64, Uuid, i16)> = sqlx::query_as(
+        "select leaf_index, posting_id, kind
+         from posting
+         where leaf_index >= $1
+             and program_id = $2
+         order by leaf_index
+         limit $3",
+    )
+    .bind(first_leaf_index as i64)
+    .bind(program_id)
+    .bind(i64::from(limit))
+    .fetch_all(&mut *conn)
+    .await?;
+    let statement = format!(
+        "select entry.*, {POSTING},
+             account.id as account, account.kind as account_kind, account.member_id, account.partner_id, account.unit
+         from entry
+         join posting using (leaf_index)
+         join account using (account_id)
+         where leaf_index = any($1)
+         order by leaf_index, ordinal"
+    );
+    let rows: Vec<FedRow> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+        .bind(postings.iter().map(|it| it.0).collect::<Vec<_>>())
+        .fetch_all(conn)
+        .await?;
+    let mut rows = rows.into_iter().peekable();
+    let mut fed = Vec::with_capacity(postings.len());
+    for (leaf_index, id, kind) in postings {
+        let own = std::iter::from_fn(|| rows.next_if(|it| it.row.leaf_index == leaf_index));
+        let entries = own.map(FedRow::read).collect::<Result<_, _>>()?;
+        fed.push((leaf_index as u64, id, PostingKind(kind as u8), entries));
+    }
+    Ok(fed)
+}
+
+impl FedRow {
+    fn read(self) -> Result<FedEntry, StoreError> {
+        let unknown = || StoreError::Damaged(format!("the account {} is of no kind", self.account));
+        Ok(FedEntry {
+            account: self.account,
+            kind: AccountKind::from_i16(self.account_kind).ok_or_else(unknown)?,
+            member_id: self.member_id,
+            partner_id: self.partner_id,
+            unit: self.unit as u16,
+            entry: self.row.read()?,
+        })
+    }
+}
+
+impl Row {
+    pub(crate) fn read(self) -> Result<TrailEntry, StoreError> {
+        let damaged = |_| StoreError::Damaged(format!("leaf {}: its lots cannot be read", self.leaf_index));
+        let lots = LotMovement::decode_all(self.lots.as_deref().unwrap_or_default()).map_err(damaged)?;
+        Ok(TrailEntry {
+            leaf_index: self.leaf_index as u64,
+            version: self.sequence as u64,
+            posting_id: self.posting_id,
+            kind: PostingKind(self.kind as u8),
+            recorded_at_us: self.recorded_at,
+            effective_at_us: self.effective_at,
+            change: Balances {
+                available: self.available_change,
+                held: self.held_change,
+                pending: self.pending_change,
+            },
+            after: Balances {
+                available: self.available_after,
+                held: self.held_after,
+                pending: self.pending_after,
+            },
+            lots,
+            reverses: self.reverses,
+            follows: self.follows,
+            merchant_reference: self.merchant_reference,
+            reason: self.reason,
+            description: self.description,
+        })
+    }
+}

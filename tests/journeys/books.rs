@@ -1,0 +1,337 @@
+//! An operator's life with the books, from the command line alone: a program is made, balances come from another system,
+//! what is asked is posted or refused with what to do, what is due is swept, and whoever is cut off begins again.
+
+use std::path::PathBuf;
+
+use devstack::{Postgres, Scratch, test_postgres_config};
+use journeys::{Answered, Process, System, answer_of, check_books, daftari, eventually, part};
+use serde_json::{Value, json};
+
+const ORIGIN: &str = "journeys.example/books";
+const WRAPPING_KEY: &str = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+/// Members of the import that is cut off.
+const CUT_OFF: u64 = 3000;
+
+#[tokio::test]
+async fn an_operator_keeps_the_books_from_the_command_line() {
+    let office = Office::new().await;
+    office.is_furnished().await;
+    office.posts_and_is_refused().await;
+    office.takes_in_another_systems_books().await;
+    office.is_cut_off_and_begins_again().await;
+    check_books(&office.database_url).await;
+    office.stop().await;
+}
+
+struct Office {
+    postgres: Postgres,
+    database_url: String,
+    folder: Scratch,
+}
+
+impl Office {
+    async fn new() -> Self {
+        let folder = System::folder();
+        let home = folder.path().to_owned();
+        let postgres = part(move || Postgres::start(&test_postgres_config(&home))).await;
+        let database_url = postgres.url("postgres");
+        let office = Self { postgres, database_url, folder };
+        office.file("wrapping.key", WRAPPING_KEY);
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(office.path("wrapping.key"), private)
+            .expect("a file can be closed to others");
+        let mut migrate = daftari();
+        migrate.args(["migrate", "--database-url", &office.database_url, "--origin", ORIGIN]);
+        migrate.arg("--wrapping-key-file").arg(office.path("wrapping.key"));
+        migrate.arg("--log-key-file").arg(office.path("log.key"));
+        answer_of(migrate).await.expect(0);
+        office
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        std::fs::write(self.path(name), text).expect("a file can be written");
+        self.path(name).to_str().expect("a path is text").to_owned()
+    }
+
+    fn command(&self, words: &[&str]) -> tokio::process::Command {
+        let mut command = daftari();
+        command.env("DATABASE_URL", &self.database_url).env("WRAPPING_KEY_FILE", self.path("wrapping.key"));
+        command.env("ACTOR", "amina").arg("books").args(words);
+        command
+    }
+
+    async fn books(&self, words: &[&str]) -> Answered {
+        answer_of(self.command(words)).await
+    }
+
+    /// Asks for one thing, which is posted: what came of it.
+    async fn posted(&self, words: &[&str]) -> Value {
+        let answered = self.books(&[&["post", "--json"], words].concat()).await.expect(0).json();
+        answered["items"][0].clone()
+    }
+
+    /// Asks for one thing, which is refused for this reason; the error says what to do.
+    async fn refused(&self, words: &[&str], reason: &str) {
+        let answered = self.books(&[&["post", "--json"], words].concat()).await.expect(1);
+        assert_eq!(answered.json()["refused"], reason, "{answered:#?}");
+        assert!(answered.stderr.contains("What to do: "), "{answered:#?}");
+    }
+
+    async fn available(&self, member: &str) -> i64 {
+        // What would be left is what there is, where nothing is asked of it.
+        let told = self.posted(&["set-status", member, "active", "--dry-run"]).await;
+        assert_eq!(told.get("leaf_index"), None, "nothing was posted: {told}");
+        self.posted(&["redeem", member, "1", "--dry-run"]).await["available"].as_i64().expect("a number") + 1
+    }
+
+    /// A program with all that it may have.
+    async fn is_furnished(&self) {
+        let rules = self.file("rules.json", r#"{"rates":{"purchase":"0.1"}}"#);
+        let stranger = self.books(&["partner", "duka"]).await.expect(1);
+        assert!(stranger.stderr.contains("there is no program"), "{stranger:#?}");
+        let program =
+            ["program", "--point-value", "0.10", "--currency", "KES", "--rules", &rules, "--enrols"];
+        let made = self.books(&program).await.expect(0);
+        assert_eq!(made.stdout, "The program default was made.\n");
+        assert_eq!(self.books(&program).await.expect(0).stdout, "The program default was there already.\n");
+        self.books(&["partner", "duka"]).await.expect(0);
+        self.books(&["unit", "2"]).await.expect(0);
+        let fund = ["fund", "spring", "--funder", "sponsor", "--merchant", "duka", "--budgeted"];
+        self.books(&fund).await.expect(0);
+        let other = self.books(&["fund", "spring", "--funder", "somebody"]).await.expect(1);
+        assert!(other.stderr.contains("nothing was changed"), "{other:#?}");
+
+        let usual = self.books(&["policy", "show"]).await.expect(0).json();
+        assert_eq!((&usual["expiry"], &usual["holds"]["seconds"]), (&json!("never"), &json!(900)));
+        let bad = self.file("bad.json", r#"{"expirey":"never"}"#);
+        let bad = self.books(&["policy", "set", &bad]).await.expect(1);
+        assert!(bad.stderr.contains("unknown field `expirey`") && bad.stderr.contains("books kinds policy"));
+        let policy = json!({
+            "time_zone": "Africa/Nairobi",
+            "approval_above": 1000,
+            "debt_max": 500,
+            "redeem": {"per_day": 400},
+        });
+        let policy = self.file("policy.json", &policy.to_string());
+        let set = self.books(&["policy", "set", &policy]).await.expect(0).json();
+        assert_eq!((&set["redeem"]["per_day"], &set["grace_days"]), (&json!(400), &json!(30)));
+        assert_eq!(set, self.books(&["policy", "show"]).await.expect(0).json());
+    }
+
+    async fn posts_and_is_refused(&self) {
+        self.refused(&["redeem", "asha", "1"], "member_unknown").await;
+        self.books(&["enrol", "asha", "juma"]).await.expect(0);
+        self.books(&["enrol", "asha"]).await.expect(0);
+        let earn = ["earn", "asha", "purchase", "5000", "2026-01-15T10:00:00Z", "--key", "till-1"];
+        let earned = self.posted(&earn).await;
+        assert_eq!((&earned["points"], &earned["available"]), (&json!(500), &json!(500)), "{earned}");
+        assert_eq!(earned["lots"][0]["available"], 500, "{earned}");
+        let again = self.books(&[&["post", "--json"], &earn[..]].concat()).await.expect(0).json();
+        assert_eq!((&again["replayed"], &again["items"][0]), (&json!(true), &earned));
+
+        let dry = self.posted(&["redeem", "asha", "100", "--partner", "duka", "--dry-run"]).await;
+        assert_eq!(dry["available"], 400);
+        assert_eq!(self.available("asha").await, 500, "a dry run changes nothing");
+        let redeemed = self.posted(&["redeem", "asha", "100", "--partner", "duka"]).await;
+        assert_eq!(redeemed["available"], 400);
+        self.refused(&["redeem", "asha", "301", "--partner", "duka"], "limit_exceeded").await;
+        let id = redeemed["transaction_id"].as_str().expect("it has an id");
+        assert_eq!(self.posted(&["reverse", id, "--points", "40"]).await["available"], 440);
+        self.refused(&["reverse", id, "--points", "61"], "more_than_left").await;
+
+        self.refused(&["adjust", "asha", "-1001"], "reason_required").await;
+        let adjust = ["adjust", "juma", "2000", "--reason", "goodwill"];
+        self.refused(&adjust, "approval_required").await;
+        let approved = [&adjust[..], &["--approver", "baraka"]].concat();
+        assert_eq!(self.posted(&approved).await["available"], 2000);
+
+        let hold = self.posted(&["hold", "juma", "300", "--partner", "duka"]).await;
+        assert_eq!((&hold["available"], &hold["held"]), (&json!(1700), &json!(300)));
+        let id = hold["transaction_id"].as_str().expect("it has an id");
+        self.posted(&["capture", id, "--points", "100", "--keep-rest"]).await;
+        self.posted(&["prolong", id, "7200"]).await;
+        assert_eq!(self.posted(&["void", id]).await["held"], 0);
+        self.refused(&["capture", id], "hold_over").await;
+
+        let to_fund = ["budget", "spring", "50", "--reason", "the sponsor has paid"];
+        assert_eq!(self.posted(&to_fund).await["available"], 50);
+        let promised = ["earn", "asha", "purchase", "600", "2026-01-16T10:00:00Z", "--fund", "spring"];
+        self.refused(&promised, "limit_exceeded").await;
+        let promised = ["earn", "asha", "purchase", "500", "2026-01-16T10:00:00Z", "--fund", "spring"];
+        let pending = self.posted(&[&promised[..], &["--on-confirmation"]].concat()).await;
+        assert_eq!((&pending["pending"], &pending["lots"][0]["fund"]), (&json!(50), &json!(1)));
+        let id = pending["transaction_id"].as_str().expect("it has an id");
+        assert_eq!(self.posted(&["confirm", id]).await["pending"], 0);
+
+        self.posted(&["set-status", "asha", "suspended"]).await;
+        self.refused(&["redeem", "asha", "1"], "member_suspended").await;
+        self.posted(&["set-status", "asha", "active"]).await;
+
+        let gateway = ["--chain-id", "137", "--gateway", "0x1111111111111111111111111111111111111111"];
+        let holder = ["--holder", "0x2222222222222222222222222222222222222222"];
+        let before = ["--claim-before", "2100-01-01T00:00:00Z"];
+        let withdraw = [&["withdraw", "juma", "40"], &gateway[..], &holder[..], &before[..]].concat();
+        assert_eq!(self.posted(&withdraw).await["available"], 1860);
+        assert_eq!(self.posted(&["deposit", "juma", "30@2099-12-31", "10@never"]).await["available"], 1900);
+
+        // Several things together, from a file: all of them or nothing.
+        let items = json!([
+            {"kind": "transfer", "from": "juma", "to": "asha", "points": 100},
+            {"kind": "redeem", "member": "asha", "points": 1, "partner": "kiosk"},
+        ]);
+        let request = json!({"reason": "a gift", "items": items});
+        let file = self.file("request.json", &request.to_string());
+        self.refused(&["file", &file], "partner_unknown").await;
+        assert_eq!(self.available("juma").await, 1900, "the transfer went back with it");
+        let request = json!({"reason": "a gift", "items": [items[0]]});
+        let file = self.file("request.json", &request.to_string());
+        let first = self.books(&["post", "file", &file]).await.expect(0);
+        assert!(first.stdout.contains("transfer posted: 100 points"), "{first:#?}");
+        assert!(first.stdout.contains("1800 available, 0 held, 0 pending"), "{first:#?}");
+        let again = self.books(&["post", "file", &file]).await.expect(0);
+        assert!(again.stdout.contains("was posted before, under this key"), "{again:#?}");
+
+        let merged = self.posted(&["merge", "juma", "asha"]).await;
+        assert_eq!((&merged["points"], &merged["available"]), (&json!(1800), &json!(2390)));
+        self.refused(&["redeem", "juma", "1"], "member_closed").await;
+
+        let future = self.books(&["close-period", "2100-01-01T00:00:00Z"]).await.expect(1);
+        assert!(future.stderr.contains("give an instant that has passed"), "{future:#?}");
+        let closed = self.books(&["close-period", "2026-02-01T00:00:00Z"]).await.expect(0);
+        assert!(closed.stdout.contains("2026-02-01T00:00:00Z"), "{closed:#?}");
+        let late = ["--reason", "late", "--effective-at", "2026-01-31T00:00:00Z"];
+        self.refused(&[&["adjust", "asha", "1"], &late[..]].concat(), "period_closed").await;
+    }
+
+    async fn takes_in_another_systems_books(&self) {
+        let header = "member,points,last_day,earned_day,effective_at,reason";
+        let bad = format!(
+            "{header}\nzuri,100,2099-12-31,2026-01-05,,\nzuri,0,2099-12-31,2026-01-05,,\nzuri,5,soon,,,\n"
+        );
+        let bad = self.file("bad.csv", &bad);
+        let answered = self.books(&["import", &bad]).await.expect(1);
+        for problem in ["line 3: points: an amount", "line 4: last_day: \"soon\"", "nothing was posted"] {
+            assert!(answered.stderr.contains(problem), "{answered:#?}");
+        }
+
+        let lines = [
+            "zuri,100,2099-12-31,2026-01-05,,",
+            "zuri,20,2098-12-31,2026-01-05,,",
+            "neema,50,2099-12-31,,2026-02-15T10:00:00Z,welcome",
+            "neema,-20,,,2026-03-01T10:00:00Z,",
+            "pili,10,2099-12-31,,2026-01-15T10:00:00Z,",
+            "tatu,5,2099-12-31,2026-01-05,,",
+            "tatu,-6,,,2026-03-01T10:00:00Z,",
+        ];
+        let file = self.file("balances.csv", &format!("{header}\n{}\n", lines.join("\n")));
+        let dry = self.books(&["import", &file, "--dry-run"]).await.expect(1);
+        assert!(
+            dry.stdout.contains("3 postings would be posted, 0 requests answered as before, 2 refused"),
+            "{dry:#?}"
+        );
+        assert!(dry.stdout.contains("4 members would be enrolled"), "{dry:#?}");
+        self.refused(&["redeem", "zuri", "1"], "member_unknown").await;
+
+        let mended = self.path("mended.csv");
+        let refused = mended.to_str().expect("a path is text");
+        let done = self.books(&["import", &file, "--refused", refused]).await.expect(1);
+        assert!(
+            done.stdout.contains("3 postings posted, 0 requests answered as before, 2 refused"),
+            "{done:#?}"
+        );
+        assert!(done.stderr.contains("line 6: period_closed"), "{done:#?}");
+        assert!(done.stderr.contains("line 8: insufficient_balance: 6 points are asked and 5"), "{done:#?}");
+        assert!(done.stderr.contains("with it lines 7 to 8, of the same member"), "{done:#?}");
+        let kept = std::fs::read_to_string(&mended).expect("the refused lines are kept");
+        assert_eq!(kept.lines().collect::<Vec<_>>(), [header, lines[4], lines[5], lines[6]]);
+        assert_eq!((self.available("zuri").await, self.available("neema").await), (120, 30));
+
+        // The same file again is the same import; the lines that were mended are another.
+        let again = self.books(&["import", &file]).await.expect(1);
+        assert!(
+            again.stdout.contains("0 postings posted, 4 requests answered as before, 2 refused"),
+            "{again:#?}"
+        );
+        assert_eq!(self.available("zuri").await, 120);
+        let kept = kept.replace("2026-01-15T10", "2026-02-15T10").replace(",-6,", ",-5,");
+        let mended = self.file("mended.csv", &kept);
+        let done = self.books(&["import", &mended]).await.expect(0);
+        assert!(done.stdout.contains("3 postings posted"), "{done:#?}");
+        assert_eq!(self.available("pili").await, 10);
+
+        let json = r#"{"member":"wema","points":7,"last_day":"never","earned_day":"2026-01-05"}"#;
+        let json = self.file("balances.jsonl", &format!("{json}\n"));
+        self.books(&["import", &json]).await.expect(0);
+        assert_eq!(self.available("wema").await, 7);
+    }
+
+    /// An import and a sweep are killed on their way, and begun again: each line is posted once, and so is each expiry.
+    async fn is_cut_off_and_begins_again(&self) {
+        let mut text = "member,points,last_day,earned_day\n".to_owned();
+        let tomorrow = self.day_after_today().await;
+        for number in 0..CUT_OFF {
+            text += &format!("crowd-{number},10,{tomorrow},2026-01-05\n");
+        }
+        let file = self.file("crowd.csv", &text);
+        let before = self.leaves().await;
+        self.kill_on_its_way(&["import", &file], before, CUT_OFF).await;
+        let done = self.books(&["import", &file]).await.expect(0);
+        assert!(done.stdout.contains(&format!("{CUT_OFF} lines")), "{done:#?}");
+        assert_eq!(self.leaves().await, before + CUT_OFF);
+        assert_eq!(self.available("crowd-0").await, 10);
+
+        // Three days pass: recorded time never goes back.
+        self.sql("update log_head set recorded_at = recorded_at + 3 * 86400000000").await;
+        let before = self.leaves().await;
+        self.kill_on_its_way(&["sweep"], before, CUT_OFF).await;
+        self.books(&["sweep"]).await.expect(0);
+        assert_eq!(self.leaves().await, before + CUT_OFF);
+        let idle = self.books(&["sweep"]).await.expect(0);
+        assert_eq!(idle.stdout, "0 accounts had something due: 0 postings.\n");
+        self.refused(&["redeem", "crowd-0", "1"], "insufficient_balance").await;
+    }
+
+    /// Starts a command, and kills it once it has posted something, before it has posted all.
+    async fn kill_on_its_way(&self, words: &[&str], before: u64, all: u64) {
+        let process = Process::start(self.command(words), &self.path("killed.log"));
+        eventually("something is posted", async || (before < self.leaves().await).then_some(())).await;
+        process.kill().await;
+        let leaves = self.leaves().await;
+        assert!(before < leaves && leaves < before + all, "{leaves}: it was not killed on its way");
+    }
+
+    async fn leaves(&self) -> u64 {
+        let pool = store::connect(&self.database_url, 1).await.expect("the database answers");
+        let size = store::log_size(&mut *pool.acquire().await.expect("a connection")).await;
+        pool.close().await;
+        size.expect("the log has a size")
+    }
+
+    async fn sql(&self, statement: &str) {
+        let pool = store::connect(&self.database_url, 1).await.expect("the database answers");
+        store::tamper(&mut *pool.acquire().await.expect("a connection"), statement)
+            .await
+            .expect("it is done");
+        pool.close().await;
+    }
+
+    /// Tomorrow, or the day after, where the day ends meanwhile: what a member of today still has.
+    async fn day_after_today(&self) -> String {
+        let date = answer_of({
+            let mut date = tokio::process::Command::new("date");
+            date.args(["-u", "-d", "tomorrow", "+%F"]);
+            date
+        });
+        date.await.expect(0).stdout.trim().to_owned()
+    }
+
+    async fn stop(self) {
+        let Self { postgres, folder, .. } = self;
+        part(move || postgres.stop()).await;
+        drop(folder);
+    }
+}
