@@ -8,7 +8,7 @@ use chain::{Account, AuditLog, ChainError, Head, Receipt};
 use store::{
     Anchor, AnchorAttempt, AttemptState, NewAttempt, PgConnection, PgPool, RecordedCheckpoint, StoreError,
 };
-use tiles::{TileError, TileFolder};
+use tiles::{TileError, TileStore};
 
 use crate::failpoint::{Act, Failpoint, Moment};
 use crate::step::{AnchorPolicy, Pending, Sighting, Step, next_step};
@@ -139,7 +139,7 @@ pub async fn forget_if_reset(pool: &PgPool, audit_log: &AuditLog) -> Result<(), 
 /// The sender of one log's anchors to one place.
 pub struct Anchorer {
     pool: PgPool,
-    folder: Arc<TileFolder>,
+    folder: Arc<TileStore>,
     audit_log: AuditLog,
     account: Account,
     policy: AnchorPolicy,
@@ -153,7 +153,7 @@ impl Anchorer {
     /// A sender from this account to this place.
     pub fn new(
         pool: PgPool,
-        folder: Arc<TileFolder>,
+        folder: Arc<TileStore>,
         audit_log: AuditLog,
         account: Account,
         policy: AnchorPolicy,

@@ -3,10 +3,12 @@
 
 mod anchor;
 mod failpoint;
+mod guard;
 mod key;
 mod run;
 mod seal;
 mod step;
+mod witnesses;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +19,4 @@ pub use key::{KeyError, LogKey};
 pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, Obstacle, SealError, Sealed, Sealer};
 pub use step::{AnchorPolicy, Pending, Sighting, Step, next_step};
+pub use witnesses::Witnesses;

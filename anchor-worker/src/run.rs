@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chain::{Account, AuditLog};
 use store::PgPool;
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +13,7 @@ use crate::anchor::{AnchorError, Anchorer};
 use crate::key::LogKey;
 use crate::seal::{SealError, Sealer};
 use crate::step::AnchorPolicy;
+use crate::witnesses::Witnesses;
 
 /// How long to wait between two rounds of a loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +40,13 @@ pub struct Config {
     /// The database.
     pub pool: PgPool,
     /// The log's folder.
-    pub folder: Arc<TileFolder>,
+    pub folder: Arc<TileStore>,
     /// The log's key.
     pub key: LogKey,
     /// The pace of sealing.
     pub seal_pacing: Pacing,
+    /// The witnesses, and after how long an idle log's checkpoint is shown to them again.
+    pub witnesses: Option<(Witnesses, Duration)>,
     /// Where to anchor; nowhere is allowed.
     pub places: Vec<PlaceConfig>,
 }
@@ -63,7 +66,12 @@ pub struct PlaceConfig {
 /// Seals and anchors until told to stop, or until sealing halts. A place whose sender halts raises its alarm, the
 /// gauge `daftari_anchor_halted`, and stands still; sealing and the other places go on.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), SealError> {
-    let Config { pool, folder, key, seal_pacing, places } = config;
+    let Config { pool, folder, key, seal_pacing, witnesses, places } = config;
+    let contracts = places.iter().map(|it| it.audit_log.clone()).collect();
+    let mut sealer = Sealer::new(pool.clone(), Arc::clone(&folder), key).with_contracts(contracts);
+    if let Some((witnesses, freshness)) = witnesses {
+        sealer = sealer.with_witnesses(witnesses, freshness);
+    }
     // Whoever leaves, by an error too, stops the rest: a log in doubt is not anchored either.
     let stop = shutdown.child_token();
     let mut anchoring = JoinSet::new();
@@ -72,7 +80,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Seal
         let anchorer = Anchorer::new(pool.clone(), Arc::clone(&folder), audit_log, account, policy);
         anchoring.spawn(anchor_until(anchorer, pacing, stop.clone()));
     }
-    let sealed = seal_until(pool, folder, key, seal_pacing, stop.clone()).await;
+    let sealed = seal_until(sealer, seal_pacing, stop.clone()).await;
     stop.cancel();
     while let Some(ended) = anchoring.join_next().await {
         ended.expect("anchoring does not panic");
@@ -80,14 +88,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Seal
     sealed
 }
 
-async fn seal_until(
-    pool: PgPool,
-    folder: Arc<TileFolder>,
-    key: LogKey,
-    pacing: Pacing,
-    stop: CancellationToken,
-) -> Result<(), SealError> {
-    let mut sealer = Sealer::new(pool, folder, key);
+async fn seal_until(mut sealer: Sealer, pacing: Pacing, stop: CancellationToken) -> Result<(), SealError> {
     let mut failures = 0;
     loop {
         match sealer.seal().await {

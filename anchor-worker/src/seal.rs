@@ -1,17 +1,19 @@
 //! Seal: new leaves become bundles, tiles and a signed checkpoint, which is recorded before it is published.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use chain::AuditLog;
 use proof::{Checkpoint, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
 use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
     ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size, record_checkpoint,
 };
-use tiles::{Edge, TileError, TileFolder};
+use tiles::{Edge, TileError, TileStore};
 
 use crate::failpoint::{Act, Failpoint, Moment};
 use crate::key::LogKey;
+use crate::witnesses::Witnesses;
 
 /// How many leaves one checkpoint covers at most: about a megabyte of bundles, so that memory and the time between
 /// two checkpoints stay bounded, also after a long outage.
@@ -20,6 +22,9 @@ pub(crate) const BATCH_LEAVES_MAX: u32 = 16 * 1024;
 /// After how many leaves the next partitions are asked for again. Those of the current 2^26 leaves and the next always
 /// exist, so a failure has 64 chances before a posting finds no place.
 pub(crate) const ROOM_LEAVES: u64 = 1 << 20;
+
+/// How long an idle log's checkpoint stands before the witnesses are shown it again.
+const FRESHNESS: Duration = Duration::from_secs(60);
 
 /// A failure of sealing, by what to do about it. There is nothing to reject: a leaf is promised once it is committed.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +87,26 @@ pub enum Doubt {
         /// The size that both know.
         size: u64,
     },
+    /// Somebody outside has seen more of this log than the database knows.
+    #[error("{who} has seen {seen} leaves of this log, but the database knows only {known}: it lost commits")]
+    SeenBeyond {
+        /// A witness or a contract.
+        who: String,
+        /// The size that it has seen.
+        seen: u64,
+        /// The size that the database knows.
+        known: u64,
+    },
+    /// Somebody outside has seen another history of this log than the database has.
+    #[error(
+        "{who} has seen another history of this log: another root at {size} leaves than the database has"
+    )]
+    SeenOtherwise {
+        /// A witness or a contract.
+        who: String,
+        /// The size that it has seen.
+        size: u64,
+    },
     /// The tiles do not give the root that was signed.
     #[error("the tiles do not give the root of the checkpoint of {size} leaves")]
     TilesDisagree {
@@ -128,23 +153,30 @@ pub enum Sealed {
 /// One of any number of sealers of a log.
 pub struct Sealer {
     pool: PgPool,
-    folder: Arc<TileFolder>,
+    pub(crate) folder: Arc<TileStore>,
     key: LogKey,
-    log: LogIdentity,
+    pub(crate) log: LogIdentity,
     batch_leaves: u32,
     room_leaves: u64,
     // For which stretch of `room_leaves` the partitions were asked for.
     roomy: Option<u64>,
     // The edge of the last checkpoint that we know; none until the tiles were checked against the database.
-    edge: Option<Edge>,
+    pub(crate) edge: Option<Edge>,
     // Whether the database was asked if it holds this log.
     is_checked: bool,
+    // The timeline on which the database was held against all that is known outside it.
+    pub(crate) timeline: Option<u32>,
+    pub(crate) contracts: Vec<AuditLog>,
+    pub(crate) witnesses: Option<Witnesses>,
+    // How long a checkpoint may stand without being shown to the witnesses again, and since when it stands.
+    freshness: Duration,
+    pub(crate) shown: Option<Instant>,
     failpoint: Failpoint,
 }
 
 impl Sealer {
     /// A sealer of this key's log.
-    pub fn new(pool: PgPool, folder: Arc<TileFolder>, key: LogKey) -> Self {
+    pub fn new(pool: PgPool, folder: Arc<TileStore>, key: LogKey) -> Self {
         let (log, failpoint) = (key.log(), crate::nowhere());
         Self {
             pool,
@@ -156,6 +188,11 @@ impl Sealer {
             roomy: None,
             edge: None,
             is_checked: false,
+            timeline: None,
+            contracts: Vec::new(),
+            witnesses: None,
+            freshness: FRESHNESS,
+            shown: None,
             failpoint,
         }
     }
@@ -164,6 +201,18 @@ impl Sealer {
     #[must_use]
     pub fn with_batch(self, batch_leaves: u32) -> Self {
         Self { batch_leaves, ..self }
+    }
+
+    /// The same sealer, which at its start and after a failover is held against these contracts, where they answer.
+    #[must_use]
+    pub fn with_contracts(self, contracts: Vec<AuditLog>) -> Self {
+        Self { contracts, ..self }
+    }
+
+    /// The same sealer, showing its checkpoints to these witnesses, and an idle log's again after so long.
+    #[must_use]
+    pub fn with_witnesses(self, witnesses: Witnesses, freshness: Duration) -> Self {
+        Self { witnesses: Some(witnesses), freshness, ..self }
     }
 
     /// The same sealer, asking for partitions after so many leaves.
@@ -181,8 +230,8 @@ impl Sealer {
     /// Publishes what was recorded and is not published yet, then seals what is new, if anything is.
     pub async fn seal(&mut self) -> Result<Sealed, SealError> {
         let started = Instant::now();
-        // The folder is read first: whatever it shows was recorded before, so the database must know it now.
-        let published = self.published().await?;
+        // The store is read first: whatever it shows was recorded before, so the database must know it now.
+        let (standing, published) = self.published().await?;
         let pool = self.pool.clone();
         let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
         if !self.is_checked {
@@ -192,6 +241,7 @@ impl Sealer {
         let last = latest_checkpoint(conn).await?;
         let last_size = last.as_ref().map_or(0, |it| it.size);
         check_extends(conn, published.as_ref(), last_size).await?;
+        self.check_outside(conn, last_size).await?;
         let size = log_size(conn).await?;
         metrics::gauge!("daftari_unsealed_leaves").set(size.saturating_sub(last_size) as f64);
         if size < last_size {
@@ -200,11 +250,17 @@ impl Sealer {
         self.make_room(conn, size).await;
         let edge = self.edge_of(conn, last.as_ref()).await?;
         if let Some(last) = &last
-            && published.is_none_or(|it| it.size < last.size)
+            && standing.is_none_or(|it| it < last.size)
         {
-            self.publish(last.note.clone()).await?;
+            self.publish(conn, last).await?;
         }
         if size == last_size {
+            if let Some(last) = &last
+                && self.witnesses.is_some()
+                && self.shown.is_none_or(|it| self.freshness <= it.elapsed())
+            {
+                self.publish(conn, last).await?;
+            }
             return Ok(Sealed::Nothing);
         }
         let sealed = self.extend(conn, &edge).await?;
@@ -244,7 +300,7 @@ impl Sealer {
             return Ok(Sealed::LostRace);
         }
         self.edge = Some(after);
-        self.publish(recorded.note).await?;
+        self.publish(conn, &recorded).await?;
         tracing::info!(first_leaf = edge.size(), last_leaf = size - 1, size, "sealed");
         Ok(Sealed::Checkpoint { size })
     }
@@ -262,11 +318,19 @@ impl Sealer {
         Leaf { kind, log_id: self.log.log_id, leaf_index, commitment }.encode()
     }
 
-    async fn published(&self) -> Result<Option<Checkpoint>, SealError> {
-        let folder = Arc::clone(&self.folder);
-        let Some(note) = blocking(move || folder.checkpoint()).await? else { return Ok(None) };
+    // The size of the checkpoint that stands published, and the greatest that ever was: a store that was lost or put back
+    // to an earlier state may remember more than it shows.
+    async fn published(&self) -> Result<(Option<u64>, Option<Checkpoint>), SealError> {
+        let store = Arc::clone(&self.folder);
+        let (standing, greatest) =
+            blocking(move || Ok::<_, TileError>((store.checkpoint()?, store.greatest_checkpoint()?))).await?;
+        let standing = standing.map(|it| self.read_own(&it)).transpose()?.map(|it| it.size);
+        Ok((standing, greatest.map(|it| self.read_own(&it)).transpose()?))
+    }
+
+    fn read_own(&self, note: &str) -> Result<Checkpoint, SealError> {
         let foreign = |problem: &str| Doubt::ForeignCheckpoint(problem.to_owned());
-        let note = SignedNote::parse(&note).map_err(|error| foreign(error.0))?;
+        let note = SignedNote::parse(note).map_err(|error| foreign(error.0))?;
         let checkpoint = Checkpoint::parse(&note.text).map_err(|error| foreign(error.0))?;
         if checkpoint.origin != self.log.origin {
             return Err(foreign(&format!("its origin is {}", checkpoint.origin)).into());
@@ -275,7 +339,7 @@ impl Sealer {
         if !note.signatures.iter().any(|it| key.is_named_by(it) && key.verifies(&note.text, it)) {
             return Err(foreign("the log's key has not signed it").into());
         }
-        Ok(Some(checkpoint))
+        Ok(checkpoint)
     }
 
     // The edge of the last checkpoint. Where it comes from the tiles, as at every start, the newest sealed leaves are compared
@@ -337,10 +401,16 @@ impl Sealer {
         .await
     }
 
-    async fn publish(&self, note: String) -> Result<(), SealError> {
-        let folder = Arc::clone(&self.folder);
+    // Publishes a recorded checkpoint, with what the witnesses say of it.
+    async fn publish(
+        &mut self,
+        conn: &mut PgConnection,
+        recorded: &RecordedCheckpoint,
+    ) -> Result<(), SealError> {
+        let note = self.cosigned(conn, recorded).await?;
+        let store = Arc::clone(&self.folder);
         self.passes(Act::PublishCheckpoint, Moment::Before)?;
-        blocking(move || folder.publish_checkpoint(&note)).await?;
+        blocking(move || store.publish_checkpoint(&note)).await?;
         self.passes(Act::PublishCheckpoint, Moment::After)
     }
 

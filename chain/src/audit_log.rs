@@ -145,12 +145,7 @@ impl AuditLog {
     }
 
     async fn find(&self, size: u64, begin: u64, end: u64) -> Result<Found, ChainError> {
-        let filter = Filter::new()
-            .address(self.contract)
-            .event_signature(Bindings::Anchored::SIGNATURE_HASH)
-            .topic1(self.place)
-            .from_block(begin)
-            .to_block(end);
+        let filter = self.anchors_between(begin, end);
         let mut found = Found::Unseen;
         for log in self.chain.logs(&filter).await?.iter().filter(|it| !it.removed) {
             let Ok(event) = Bindings::Anchored::decode_log(&log.inner) else { continue };
@@ -166,6 +161,46 @@ impl AuditLog {
             }
         }
         Ok(found)
+    }
+
+    /// Every size and root that the chain's events show anchored here, oldest first: back from the newest block to the
+    /// first anchor, range by range, in smaller ones where the node refuses.
+    pub async fn history(&self) -> Result<Vec<(u64, Hash)>, ChainError> {
+        let (mut end, mut blocks) = (self.chain.latest_block().await?, RANGE_BLOCKS);
+        let mut history = Vec::new();
+        loop {
+            let begin = (end + 1).saturating_sub(blocks);
+            let filter = self.anchors_between(begin, end);
+            let logs = match self.chain.logs(&filter).await {
+                Err(ChainError::Refused(_)) if 1 < blocks => {
+                    blocks /= 2;
+                    continue;
+                }
+                logs => logs?,
+            };
+            let mut is_first = false;
+            for log in logs.iter().rev().filter(|it| !it.removed && it.address() == self.contract) {
+                let Ok(event) = Bindings::Anchored::decode_log(&log.inner) else { continue };
+                if event.place == self.place {
+                    is_first |= event.oldSize == 0;
+                    history.push((event.size, event.root.0));
+                }
+            }
+            if is_first || begin == 0 {
+                history.reverse();
+                return Ok(history);
+            }
+            end = begin - 1;
+        }
+    }
+
+    fn anchors_between(&self, begin: u64, end: u64) -> Filter {
+        Filter::new()
+            .address(self.contract)
+            .event_signature(Bindings::Anchored::SIGNATURE_HASH)
+            .topic1(self.place)
+            .from_block(begin)
+            .to_block(end)
     }
 
     /// The root at this size from wherever the contract has it: its head, a pin, or its history of events.

@@ -7,6 +7,7 @@ mod ground;
 mod import;
 mod kill;
 mod ledger;
+mod log;
 mod mutation_contracts;
 mod pgbench;
 mod redeem;
@@ -26,13 +27,14 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "import" => import::run(&config).await?,
         "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
+        "log" => log::run(&config).await?,
         "crash" => crash::run(&config).await?,
         "standby" => standby::run(&config).await?,
         "gas" => gas::run(&config).await?,
         "mutation-contracts" => mutation_contracts::run(&config).await?,
         other => {
             bail!(
-                "there is no benchmark {other:?}: there are ledger, redeem, import, crash, standby, gas and mutation-contracts"
+                "there is no benchmark {other:?}: there are ledger, redeem, log, import, crash, standby, gas and mutation-contracts"
             )
         }
     };

@@ -15,8 +15,13 @@ use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod outsiders;
+mod tiles;
+
 pub(crate) use books::*;
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
+pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
+pub(crate) use tiles::Tiles;
 
 /// A loyalty-points ledger that nobody has to trust.
 #[derive(Debug, Parser)]
@@ -45,6 +50,12 @@ pub(crate) enum Role {
     Verifier(Verifier),
     /// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.
     Verify(Verify),
+    /// Check a whole log from its tiles: exits with 0 sound, 1 something found, 2 could not check.
+    Audit(Audit),
+    /// Follow a log and alarm on a fork, a step back, staleness, or an anchor that disagrees.
+    Monitor(Monitor),
+    /// Run a C2SP witness: cosign the checkpoints of the policy's logs, each only if it extends the last.
+    Witness(Witness),
     /// Bring the database to this version's schema and begin the log.
     Migrate(Migrate),
     /// Look into the books, and do in them what an operator does.
@@ -290,9 +301,20 @@ pub(crate) struct Anchor {
     pub(crate) database_url: SecretUrl,
     #[command(flatten)]
     pub(crate) log: Log,
-    /// The folder of bundles, tiles and the checkpoint.
-    #[arg(long, env = "TILE_DIR")]
-    pub(crate) tile_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) tiles: Tiles,
+    /// A policy whose witnesses are shown each checkpoint; those with an address cosign it.
+    #[arg(long, env = "WITNESS_POLICY_FILE")]
+    pub(crate) witness_policy_file: Option<PathBuf>,
+    /// How long the witnesses have for one checkpoint altogether, as in 1s.
+    #[arg(long, env = "WITNESS_BUDGET", default_value = "1s")]
+    pub(crate) witness_budget: Span,
+    /// After how long an idle log's checkpoint is shown to the witnesses again, as in 1m.
+    #[arg(long, env = "WITNESS_FRESHNESS", default_value = "1m")]
+    pub(crate) witness_freshness: Span,
+    /// How long to wait between two readings of the whole log, to find what has rotted, as in 24h. Without it nothing is read again.
+    #[arg(long, env = "SCRUB_EVERY")]
+    pub(crate) scrub_every: Option<Span>,
     /// The chain's JSON-RPC. Without it the log is sealed and not anchored.
     #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true, requires = "chain_key_file")]
     pub(crate) chain_rpc_url: Option<SecretText>,
@@ -321,9 +343,8 @@ pub(crate) struct Anchor {
 pub(crate) struct Verifier {
     #[command(flatten)]
     pub(crate) database: Database,
-    /// The folder of bundles, tiles and the checkpoint.
-    #[arg(long, env = "TILE_DIR")]
-    pub(crate) tile_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) tiles: Tiles,
     /// The policy that the page shows as a default.
     #[arg(long, env = "POLICY_FILE")]
     pub(crate) policy_file: PathBuf,
@@ -341,14 +362,10 @@ pub(crate) struct Verifier {
 /// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Verify {
-    /// The receipt: a file, `-` for standard input, or an http(s) URL.
+    /// The receipt: a file, `-` for standard input, an http(s) URL; or a folder of receipts, held against each other.
     pub(crate) receipt: String,
-    /// The policy file: the log's key, its witnesses, where it is anchored. Or give --key.
-    #[arg(long, env = "POLICY_FILE")]
-    pub(crate) policy: Option<PathBuf>,
-    /// The log's public key, in the form `<origin>+<id>+<key>`, instead of a policy.
-    #[arg(long, conflicts_with = "policy")]
-    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
     /// The chain's JSON-RPC: check the anchor too.
     #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
     pub(crate) rpc: Option<SecretText>,
@@ -422,7 +439,7 @@ pub(crate) struct ChainSender {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger`, `redeem`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
+    /// Which: `ledger`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
     pub(crate) name: String,
     /// Print one JSON object instead of a table.
     #[arg(long)]

@@ -2,14 +2,19 @@
 
 pub(crate) mod anchor;
 pub(crate) mod api;
+pub(crate) mod audit;
 pub(crate) mod books;
 pub(crate) mod contracts;
 pub(crate) mod ingest;
 pub(crate) mod migrate;
+pub(crate) mod monitor;
+mod scrub;
 pub(crate) mod sweep;
+mod trust;
 pub(crate) mod up;
 pub(crate) mod verifier;
 pub(crate) mod verify;
+pub(crate) mod witness;
 
 use ::api::Operations;
 use anyhow::Context;

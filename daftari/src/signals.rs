@@ -1,5 +1,7 @@
 //! How a process is told to stop.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -22,4 +24,10 @@ pub(crate) fn stop_on_signal() -> anyhow::Result<CancellationToken> {
         std::process::exit(130);
     });
     Ok(stop)
+}
+
+/// The time in Unix seconds; 0 where the clock stands before 1970.
+#[expect(clippy::disallowed_methods, reason = "the executable reads the clock")]
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs())
 }

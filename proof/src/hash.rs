@@ -17,6 +17,9 @@ pub(crate) const T_BODY: Hash = tag("daftari/v1/body");
 pub(crate) const T_ENTRY: Hash = tag("daftari/v1/entry");
 pub(crate) const T_EVENT: Hash = tag("daftari/v1/event");
 pub(crate) const T_LOTS: Hash = tag("daftari/v1/lots");
+pub(crate) const T_MAP_KEY: Hash = tag("daftari/v1/map-key");
+pub(crate) const T_MAP_VALUE: Hash = tag("daftari/v1/map-value");
+pub(crate) const T_MAP_SALT: Hash = tag("daftari/v1/map-salt");
 pub(crate) const T_SALT: Hash = tag("daftari/v1/salt");
 
 const fn tag(name: &str) -> Hash {
@@ -70,6 +73,11 @@ pub fn salt(secret: &[u8; 32], posting_id: &Id, part: SaltPart) -> Hash {
 /// The salted hash of an event's bytes that a header carries.
 pub fn event_hash(salt: &Hash, payload: &[u8]) -> Hash {
     hash(&[&T_EVENT, salt, &hash(&[payload])])
+}
+
+/// The hash by which a witness names a log to its monitors.
+pub fn origin_hash(origin: &str) -> Hash {
+    hash(&[origin.as_bytes()])
 }
 
 /// The hash by which a posting names the rule set that decided it.

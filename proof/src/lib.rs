@@ -10,13 +10,16 @@ mod details;
 mod entry;
 mod hash;
 mod header;
+mod history;
 mod leaf;
+mod map;
 mod note;
 mod policy;
 mod receipt;
 mod tile;
 mod tree;
 mod verify;
+mod witness;
 
 #[cfg(test)]
 mod tests;
@@ -26,15 +29,18 @@ pub use bytes::DecodeError;
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use details::{Details, Text, TextLength};
 pub use entry::{Balances, Entry, LotMovement, NO_LEAF, lots_digest};
-pub use hash::{Hash, Id, SaltPart, event_hash, log_id, rule_set_hash, salt};
+pub use hash::{Hash, Id, SaltPart, event_hash, log_id, origin_hash, rule_set_hash, salt};
 pub use header::{Header, PostingKind};
+pub use history::{History, HistoryRefusal, verify_history};
 pub use leaf::{Commitments, LEAF_BYTES, Leaf, LeafKind};
-pub use note::{NoteError, Signature, SignedNote, Signer, VerifierKey, cosigned_message};
+pub use map::{MapAccount, MapProof, MapRefusal, MapRow, MapTree, MapValue};
+pub use note::{Cosigner, NoteError, Signature, SignedNote, Signer, VerifierKey, cosigned_message};
 pub use policy::{AnchorPlace, Policy, PolicyError};
 pub use receipt::{AnchorHint, OpenedLeaf, Part, PartValue, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
-pub use tile::{TILE_WIDTH, TileId, bundle, bundle_leaves, tiles_between};
+pub use tile::{TILE_WIDTH, TileId, TileRows, bundle, bundle_leaves, tiles_between};
 pub use tree::{
     Frontier, Node, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, subtree_root,
     verify_consistency, verify_inclusion,
 };
-pub use verify::{Refusal, Verified, verify, verify_receipt};
+pub use verify::{Refusal, Verified, VerifiedCheckpoint, verify, verify_checkpoint, verify_receipt};
+pub use witness::{ADD_CHECKPOINT_BYTES_MAX, AddCheckpoint, WitnessRefusal};

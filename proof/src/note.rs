@@ -163,6 +163,12 @@ impl VerifierKey {
         signature.name == self.name && signature.key_id == self.key_id
     }
 
+    /// When this witness's line says that it was made, in Unix seconds; none where the line is another key's.
+    pub(crate) fn time_of(&self, signature: &Signature) -> Option<u64> {
+        let (time, _) = signature.bytes.split_first_chunk::<8>()?;
+        (self.is_witness_key() && self.is_named_by(signature)).then(|| u64::from_be_bytes(*time))
+    }
+
     /// Whether the line is this key's signature over the text.
     pub fn verifies(&self, text: &str, signature: &Signature) -> bool {
         if self.key_type == TYPE_ED25519 {
@@ -241,5 +247,29 @@ impl Signer {
             key_id: vkey.key_id,
             bytes: self.key.sign(text.as_bytes()).to_bytes().to_vec(),
         }
+    }
+}
+
+/// A witness's signing key.
+pub struct Cosigner(Signer);
+
+impl Cosigner {
+    /// The cosigner of this name, from 32 secret bytes.
+    pub fn new(name: &str, seed: &[u8; 32]) -> Result<Self, NoteError> {
+        Signer::new(name, seed).map(Self)
+    }
+
+    /// The key that verifies what it cosigns.
+    pub fn verifier_key(&self) -> VerifierKey {
+        let key = self.0.key.verifying_key();
+        let key_id = key_id(&self.0.name, TYPE_COSIGNATURE, key.as_bytes());
+        VerifierKey { name: self.0.name.clone(), key_id, key_type: TYPE_COSIGNATURE, key }
+    }
+
+    /// Cosigns a checkpoint's text at this time, in Unix seconds.
+    pub fn cosign(&self, text: &str, time: u64) -> Signature {
+        let VerifierKey { name, key_id, .. } = self.verifier_key();
+        let signature = self.0.key.sign(cosigned_message(time, text).as_bytes());
+        Signature { name, key_id, bytes: [&time.to_be_bytes()[..], &signature.to_bytes()].concat() }
     }
 }

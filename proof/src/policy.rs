@@ -36,6 +36,7 @@ pub struct Policy {
     pub witnesses: Vec<(String, VerifierKey)>,
     /// Where the logs are anchored.
     pub anchors: Vec<AnchorPlace>,
+    witness_urls: BTreeMap<String, String>,
     groups: BTreeMap<String, Group>,
     quorum: Option<String>,
 }
@@ -65,8 +66,10 @@ impl Policy {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             match words[..] {
                 ["log", vkey] | ["log", vkey, _] => policy.add_log(vkey).map_err(at)?,
-                ["witness", name, vkey] | ["witness", name, vkey, _] => {
-                    policy.add_witness(name, vkey).map_err(at)?
+                ["witness", name, vkey] => policy.add_witness(name, vkey).map_err(at)?,
+                ["witness", name, vkey, url] => {
+                    policy.add_witness(name, vkey).map_err(at)?;
+                    policy.witness_urls.insert(name.to_owned(), url.to_owned());
                 }
                 ["group", name, threshold, ref members @ ..] => {
                     policy.add_group(name, threshold, members).map_err(at)?;
@@ -160,6 +163,22 @@ impl Policy {
     /// The id of the log of this origin, from its first key; `None` where the policy does not know the origin.
     pub fn log_id(&self, origin: &str) -> Option<Hash> {
         self.log_keys.iter().find(|key| key.name() == origin).map(|key| log_id(origin, key.public_key()))
+    }
+
+    /// Where a witness of the policy takes checkpoints, by its name in the policy.
+    pub fn witness_url(&self, name: &str) -> Option<&str> {
+        self.witness_urls.get(name).map(String::as_str)
+    }
+
+    /// The same logs, asking for no witness: what a log itself, or a witness, holds a checkpoint against.
+    #[must_use]
+    pub fn of_logs(&self) -> Self {
+        Self { log_keys: self.log_keys.clone(), ..Self::default() }
+    }
+
+    /// Whether it asks for any witness at all.
+    pub fn asks_for_witnesses(&self) -> bool {
+        self.quorum.is_some()
     }
 
     /// Whether these witnesses, by their names in the policy, are enough.

@@ -108,6 +108,31 @@ impl TileId {
     }
 }
 
+/// A tile with every hash between its own and the next level's: whoever asks for many nodes hashes it once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TileRows {
+    rows: Vec<Vec<Hash>>,
+}
+
+impl TileRows {
+    /// The rows of a tile of these bytes; of a partial one, those of its complete subtrees.
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut rows = vec![bytes.as_chunks::<32>().0.to_vec()];
+        while let Some(row) = rows.last().filter(|it| 1 < it.len()) {
+            let above = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
+            rows.push(above);
+        }
+        Self { rows }
+    }
+
+    /// The hash of a complete subtree that this tile holds; `None` where the tile is too short.
+    pub fn node(&self, node: Node) -> Option<Hash> {
+        let height = node.level % TILE_HEIGHT;
+        let at = node.index % (TILE_WIDTH >> height);
+        self.rows.get(usize::from(height))?.get(at as usize).copied()
+    }
+}
+
 /// Every bundle and tile that a log growing from `old` to `new` leaves has to write, bundles first, then by level.
 pub fn tiles_between(old: u64, new: u64) -> Vec<TileId> {
     let mut tiles = Vec::new();

@@ -101,11 +101,36 @@ pub fn verify(receipt: &[u8], policy: &Policy) -> Result<Verified, Refusal> {
     verify_receipt(Receipt::parse(receipt)?, policy)
 }
 
+/// A checkpoint that a log of the policy has signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedCheckpoint {
+    /// The checkpoint.
+    pub checkpoint: Checkpoint,
+    /// The witnesses that cosigned, by their names in the policy.
+    pub witnesses: Vec<String>,
+    /// The newest of their times, in Unix seconds: so fresh it is at least.
+    pub cosigned_at: Option<u64>,
+}
+
+/// Verifies a signed checkpoint under a policy.
+pub fn verify_checkpoint(note: &str, policy: &Policy) -> Result<VerifiedCheckpoint, Refusal> {
+    let (note, checkpoint) = read_checkpoint(note)?;
+    policy.log_id(&checkpoint.origin).ok_or(Refusal::UnknownLog)?;
+    let witnesses = check_signatures(&note, &checkpoint.origin, policy)?;
+    let times = policy.witnesses.iter().flat_map(|(_, key)| note.signatures.iter().map(|it| key.time_of(it)));
+    let cosigned_at = times.flatten().max();
+    Ok(VerifiedCheckpoint { checkpoint, witnesses, cosigned_at })
+}
+
+fn read_checkpoint(note: &str) -> Result<(SignedNote, Checkpoint), Refusal> {
+    let note = SignedNote::parse(note).map_err(|error| Refusal::MalformedCheckpoint(error.0))?;
+    let checkpoint = Checkpoint::parse(&note.text).map_err(|error| Refusal::MalformedCheckpoint(error.0))?;
+    Ok((note, checkpoint))
+}
+
 /// Verifies a receipt that is read already.
 pub fn verify_receipt(receipt: Receipt, policy: &Policy) -> Result<Verified, Refusal> {
-    let note =
-        SignedNote::parse(&receipt.checkpoint).map_err(|error| Refusal::MalformedCheckpoint(error.0))?;
-    let checkpoint = Checkpoint::parse(&note.text).map_err(|error| Refusal::MalformedCheckpoint(error.0))?;
+    let (note, checkpoint) = read_checkpoint(&receipt.checkpoint)?;
     let log_id = policy.log_id(&checkpoint.origin).ok_or(Refusal::UnknownLog)?;
     if receipt.leaf.log_id != log_id {
         return Err(Refusal::WrongLog);

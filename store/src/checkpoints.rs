@@ -119,3 +119,49 @@ pub async fn record_checkpoint(
         Err(error) => Err(error),
     }
 }
+
+/// Writes down what witnesses have said of a checkpoint, each as its name and its signature line. What a witness has said
+/// once of a checkpoint stays.
+pub async fn record_cosignatures(
+    conn: &mut PgConnection,
+    size: u64,
+    lines: &[(String, String)],
+) -> Result<(), StoreError> {
+    let (witnesses, lines): (Vec<&str>, Vec<&str>) =
+        lines.iter().map(|(witness, line)| (witness.as_str(), line.as_str())).unzip();
+    sqlx::query(
+        "insert into cosignature (size, witness, line)
+         select $1, witness, line
+         from unnest($2::text[], $3::text[]) as told (witness, line)
+         on conflict do nothing",
+    )
+    .bind(size as i64)
+    .bind(witnesses)
+    .bind(lines)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The note of the checkpoint of exactly this size, with all that witnesses have said of it.
+pub async fn cosigned_note(conn: &mut PgConnection, size: u64) -> Result<Option<String>, StoreError> {
+    let note = sqlx::query_scalar(
+        "select note || coalesce((select string_agg(line, '' order by witness) from cosignature where size = $1), '')
+         from checkpoint
+         where size = $1",
+    )
+    .bind(size as i64)
+    .fetch_optional(conn)
+    .await?;
+    Ok(note)
+}
+
+/// On which timeline PostgreSQL is: another one after a failover or a restore.
+pub async fn timeline(conn: &mut PgConnection) -> Result<u32, StoreError> {
+    let timeline: i32 = sqlx::query_scalar(
+        "select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int",
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(timeline as u32)
+}

@@ -50,7 +50,8 @@ pub use batch::Answer;
 pub use ceiling::{account_numbers, write_bare_rows};
 pub use check::{BooksReport, Progress, Watch, check_books, check_books_opened, check_books_watched};
 pub use checkpoints::{
-    RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, latest_checkpoint, record_checkpoint,
+    RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, cosigned_note, latest_checkpoint,
+    record_checkpoint, record_cosignatures, timeline,
 };
 pub use committer::{Committer, SubmitError};
 pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};

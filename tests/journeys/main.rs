@@ -7,6 +7,7 @@ mod crash;
 mod event;
 mod log;
 mod newcomer;
+mod outsiders;
 
 mod receipt;
 mod redemption;

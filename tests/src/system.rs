@@ -66,8 +66,13 @@ impl System {
 
     /// Runs `daftari verify` with these words.
     pub async fn verify(words: &[&str]) -> Answered {
+        Self::run(&[&["verify"], words].concat()).await
+    }
+
+    /// Runs the executable with these words, to its end.
+    pub async fn run(words: &[&str]) -> Answered {
         let mut command = daftari();
-        command.arg("verify").args(words);
+        command.args(words);
         answer_of(command).await
     }
 

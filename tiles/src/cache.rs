@@ -1,40 +1,34 @@
 //! The tiles read last. A tile's bytes never change once a checkpoint implies it, so nothing here goes stale.
 
-use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use proof::TileId;
+use lru::LruCache;
+use proof::{TileId, TileRows};
 
-// 256 tiles of 8 KiB: 2 MiB, the upper levels of any tree and the part of level 0 that receipts ask for now.
-const TILES_MAX: usize = 256;
+// 512 tiles of 16 KiB with the hashes between: 8 MiB, the upper levels of any tree and what receipts ask for now.
+const TILES_MAX: NonZeroUsize = NonZeroUsize::new(512).expect("it is not zero");
 
-/// A bounded cache that forgets what came first.
-#[derive(Default)]
-pub(crate) struct TileCache {
-    tiles: HashMap<TileId, Arc<Vec<u8>>>,
-    order: VecDeque<TileId>,
+/// A bounded cache that forgets what was not asked for longest.
+pub(crate) struct TileCache(LruCache<TileId, Arc<TileRows>>);
+
+impl Default for TileCache {
+    fn default() -> Self {
+        Self(LruCache::new(TILES_MAX))
+    }
 }
 
 impl TileCache {
-    pub(crate) fn get(&self, tile: TileId) -> Option<Arc<Vec<u8>>> {
-        self.tiles.get(&tile).cloned()
+    pub(crate) fn get(&mut self, tile: TileId) -> Option<Arc<TileRows>> {
+        self.0.get(&tile).cloned()
     }
 
-    pub(crate) fn put(&mut self, tile: TileId, bytes: Arc<Vec<u8>>) {
-        if self.tiles.insert(tile, bytes).is_none() {
-            self.order.push_back(tile);
-        }
-        if TILES_MAX < self.order.len()
-            && let Some(first) = self.order.pop_front()
-        {
-            self.tiles.remove(&first);
-        }
+    pub(crate) fn put(&mut self, tile: TileId, rows: Arc<TileRows>) {
+        self.0.put(tile, rows);
     }
 
     /// Forgets a tile that is written anew: it may have been written before for a size that was never published.
     pub(crate) fn forget(&mut self, tile: TileId) {
-        if self.tiles.remove(&tile).is_some() {
-            self.order.retain(|it| *it != tile);
-        }
+        self.0.pop(&tile);
     }
 }

@@ -13,6 +13,22 @@ pub enum TileError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A bucket cannot be reached, or does not let us in: try again.
+    #[error("the object store, {path}: {problem}")]
+    Remote {
+        /// What was being read or written.
+        path: String,
+        /// What the store said.
+        problem: String,
+    },
+    /// Another checkpoint of the same size stands there already.
+    #[error(
+        "a checkpoint of {size} leaves is published with another root: publishing this one would fork the log"
+    )]
+    Forked {
+        /// The size that both have.
+        size: u64,
+    },
     /// A tile that a checkpoint implies is not there.
     #[error("{0} is missing, although a checkpoint implies it")]
     Missing(String),
@@ -29,6 +45,6 @@ pub enum TileError {
 impl TileError {
     /// Whether trying again may help.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Io { .. })
+        matches!(self, Self::Io { .. } | Self::Remote { .. })
     }
 }

@@ -2,23 +2,31 @@
 //! behind `daftari verify`.
 
 mod check;
+mod history;
 mod log;
 mod page;
+mod proofs;
 mod receipts;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use api::{Gate, Operations};
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS};
+use axum::middleware::map_response;
+use axum::response::Response;
 use proof::{Policy, PolicyError};
 use store::{Keyring, LogIdentity, PgPool};
-use tiles::TileFolder;
+use tiles::TileStore;
 
 pub use check::{ChainFinding, Proves, ProvesAnchor, ProvesEntry, Report, check, could_not_check, judge};
+pub use history::{FolderReport, ProvesHistory, check_folder};
 
 /// What the proof service serves from.
 pub struct ProofService {
@@ -26,10 +34,14 @@ pub struct ProofService {
     keyring: Arc<Keyring>,
     log: LogIdentity,
     program_id: i16,
-    tiles: Arc<TileFolder>,
+    tiles: Arc<TileStore>,
     gate: Gate,
     policy: Policy,
     page: Page,
+    /// How many leaves are known to be published: never more than are.
+    published_size: AtomicU64,
+    /// What was last said of the anchors, for when our rows cannot be asked.
+    told_anchors: Mutex<Option<log::Anchors>>,
 }
 
 /// The page, and what it proposes to trust.
@@ -50,18 +62,30 @@ impl ProofService {
         keyring: Arc<Keyring>,
         log: LogIdentity,
         program_id: i16,
-        tiles: Arc<TileFolder>,
+        tiles: Arc<TileStore>,
         gate: Gate,
         page: Page,
     ) -> Result<Self, PolicyError> {
         let policy = Policy::parse(&page.policy)?;
-        Ok(Self { pool, keyring, log, program_id, tiles, gate, policy, page })
+        let (published_size, told_anchors) = (AtomicU64::new(0), Mutex::new(None));
+        Ok(Self { pool, keyring, log, program_id, tiles, gate, policy, page, published_size, told_anchors })
     }
 }
 
 /// The routes alone, to be merged with others and made [`api::complete`].
 pub fn routes(service: Arc<ProofService>) -> Router {
-    log::routes().merge(receipts::routes()).merge(page::routes()).with_state(service)
+    // A page of another origin may ask for all of it, and read why it was refused: nothing here goes by cookies.
+    let open = log::routes().merge(proofs::routes()).merge(receipts::routes());
+    let open = open.layer(map_response(async |mut response: Response| {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        headers.insert(
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("ETag, Receipt-State, Retry-After"),
+        );
+        response
+    }));
+    open.merge(page::routes()).with_state(service)
 }
 
 /// The proof service on its own.

@@ -1,20 +1,26 @@
 //! The public log: checkpoint, tiles and bundles from the object store, and who signs it. No row is read for a proof.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{Code, Problem};
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use proof::{TILE_WIDTH, TileId};
+use proof::{Checkpoint, TILE_WIDTH, TileId};
 use serde::Serialize;
-use tiles::{TileError, TileFolder};
+use store::StoreError;
+use tiles::{StoredTile, TileError, TileStore};
 
 use crate::ProofService;
 use crate::receipts::parse;
 
+pub(crate) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 pub(crate) fn routes() -> Router<Arc<ProofService>> {
@@ -25,32 +31,81 @@ pub(crate) fn routes() -> Router<Arc<ProofService>> {
         .route("/v1/anchors", get(anchors))
 }
 
-async fn checkpoint(State(service): State<Arc<ProofService>>) -> Result<Response, Problem> {
-    let note = read(&service.tiles, TileFolder::checkpoint).await?;
-    let note = note.ok_or_else(|| Problem::new(Code::NotFound, "Nothing has been sealed yet."))?;
-    Ok(public(TEXT, "public, max-age=1", note))
+async fn checkpoint(State(service): State<Arc<ProofService>>, request: Request) -> Result<Response, Problem> {
+    let note = read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?;
+    // Monitors ask again and again, mostly to learn that nothing is new.
+    let tag = format!("\"{}\"", hex::encode(&proof::leaf_hash(note.as_bytes())[..16]));
+    let is_known = request.headers().get(IF_NONE_MATCH).is_some_and(|it| it.as_bytes() == tag.as_bytes());
+    let mut response = match is_known {
+        true => public(TEXT, "public, max-age=1", StatusCode::NOT_MODIFIED),
+        false => public(TEXT, "public, max-age=1", note),
+    };
+    response
+        .headers_mut()
+        .insert(ETAG, HeaderValue::from_str(&tag).expect("hexadecimal is a header's value"));
+    Ok(response)
+}
+
+fn nothing_sealed() -> Problem {
+    Problem::new(Code::NotFound, "Nothing has been sealed yet.")
+}
+
+/// The published checkpoint.
+pub(crate) async fn published(service: &ProofService) -> Result<Checkpoint, Problem> {
+    parse(&read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?)
 }
 
 /// The bytes behind a path that is served never change. A path that is not there yet may be soon, so that answer is
 /// not to be kept.
 async fn tile(State(service): State<Arc<ProofService>>, request: Request) -> Response {
     match published_tile(&service, request.uri().path()).await {
-        Ok(bytes) => public("application/octet-stream", "public, max-age=31536000, immutable", bytes),
+        Ok(tile) => stored(tile, request.headers()),
         Err(problem) => ([(CACHE_CONTROL, "no-store")], problem).into_response(),
     }
 }
 
-async fn published_tile(service: &ProofService, path: &str) -> Result<Vec<u8>, Problem> {
+async fn published_tile(service: &ProofService, path: &str) -> Result<StoredTile, Problem> {
     // The path as it was sent: an escaped spelling of a tile's path is another path.
     let id = path.strip_prefix('/').and_then(TileId::parse);
     let id = id.ok_or_else(|| Problem::new(Code::NotFound, "This is not the path of a tile."))?;
     let no_tile = || Problem::new(Code::NotFound, "There is no such tile.");
-    let note = read(&service.tiles, TileFolder::checkpoint).await?.ok_or_else(no_tile)?;
-    // A seal writes its tiles first. Until the checkpoint says that they count, another seal may replace them.
-    if !is_within(id, parse(&note)?.size) {
-        return Err(no_tile());
+    // A seal writes its tiles first. Until the checkpoint says that they count, another seal may replace them. What was
+    // published stays so: the checkpoint is read again only for what lies beyond.
+    if !is_within(id, service.published_size.load(Ordering::Relaxed)) {
+        let note = read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(no_tile)?;
+        let size = parse(&note)?.size;
+        service.published_size.fetch_max(size, Ordering::Relaxed);
+        if !is_within(id, size) {
+            return Err(no_tile());
+        }
     }
-    read(&service.tiles, move |it| it.read(id)).await?.ok_or_else(no_tile)
+    read(&service.tiles, move |it| it.read_stored(id)).await?.ok_or_else(no_tile)
+}
+
+/// Bundles go out as they are kept, compressed, to whoever takes them so, and plain to the others.
+fn stored(tile: StoredTile, asked: &HeaderMap) -> Response {
+    const OCTETS: &str = "application/octet-stream";
+    if !tile.is_gzip {
+        return public(OCTETS, FOR_EVER, tile.bytes);
+    }
+    let vary = (VARY, "Accept-Encoding");
+    if accepts_gzip(asked) {
+        return ([vary, (CONTENT_ENCODING, "gzip")], public(OCTETS, FOR_EVER, tile.bytes)).into_response();
+    }
+    match tiles::unpacked(tile) {
+        Ok(bytes) => ([vary], public(OCTETS, FOR_EVER, bytes)).into_response(),
+        Err(error) => Problem::internal(error).into_response(),
+    }
+}
+
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
+    accepted.flat_map(|it| it.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let is_refused =
+            weight.trim().strip_prefix("q=").is_some_and(|it| it.trim_matches(['0', '.']).is_empty());
+        ["gzip", "*"].contains(&name.trim()) && !is_refused
+    })
 }
 
 /// Whether a log of this size fills the tile to its width.
@@ -60,16 +115,16 @@ fn is_within(tile: TileId, size: u64) -> bool {
     end.is_some_and(|end| end <= count)
 }
 
-fn public(content_type: &'static str, caching: &'static str, body: impl IntoResponse) -> Response {
-    let headers =
-        [(CONTENT_TYPE, content_type), (CACHE_CONTROL, caching), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
+/// An answer that anybody may have and keep for so long. Tiles are short, so they are given whole or not at all.
+pub(crate) fn public(content_type: &'static str, caching: &'static str, body: impl IntoResponse) -> Response {
+    let headers = [(CONTENT_TYPE, content_type), (CACHE_CONTROL, caching), (ACCEPT_RANGES, "none")];
     (headers, body).into_response()
 }
 
 /// Reads the object store, which blocks.
 pub(crate) async fn read<T: Send + 'static>(
-    tiles: &Arc<TileFolder>,
-    question: impl FnOnce(&TileFolder) -> Result<T, TileError> + Send + 'static,
+    tiles: &Arc<TileStore>,
+    question: impl FnOnce(&TileStore) -> Result<T, TileError> + Send + 'static,
 ) -> Result<T, Problem> {
     let tiles = Arc::clone(tiles);
     match tokio::task::spawn_blocking(move || question(&tiles)).await {
@@ -97,12 +152,15 @@ async fn keys(State(service): State<Arc<ProofService>>) -> Response {
     public("application/json", "public, max-age=60", axum::Json(body))
 }
 
-#[derive(Serialize)]
-struct Anchors {
+/// Where the log is anchored, as far as our rows know: the contract's state is the truth.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Anchors {
+    /// Whether our rows were asked just now; else this is what they said the last time.
+    is_current: bool,
     anchors: Vec<Place>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Place {
     chain_id: u64,
     contract: String,
@@ -110,7 +168,7 @@ struct Place {
     latest: Option<Latest>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Latest {
     size: u64,
     block: u64,
@@ -119,9 +177,23 @@ struct Latest {
     age_ms: Option<u64>,
 }
 
-/// Where the log is anchored, as far as our rows know: the contract's state is the truth.
 async fn anchors(State(service): State<Arc<ProofService>>) -> Result<Response, Problem> {
-    let mut conn = service.pool.acquire().await.map_err(store::StoreError::from)?;
+    let told = match told_anchors(&service).await {
+        Ok(anchors) => {
+            let told = Anchors { is_current: true, anchors };
+            *lock(&service.told_anchors) = Some(told.clone());
+            told
+        }
+        Err(error) => match lock(&service.told_anchors).clone() {
+            Some(told) => Anchors { is_current: false, ..told },
+            None => return Err(error.into()),
+        },
+    };
+    Ok(public("application/json", "public, max-age=1", axum::Json(told)))
+}
+
+async fn told_anchors(service: &ProofService) -> Result<Vec<Place>, StoreError> {
+    let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
     let mut anchors = Vec::new();
     for place in &service.policy.anchors {
         let latest = store::latest_anchor(&mut conn, place).await?;
@@ -139,5 +211,10 @@ async fn anchors(State(service): State<Arc<ProofService>>) -> Result<Response, P
             }),
         });
     }
-    Ok(public("application/json", "public, max-age=1", axum::Json(Anchors { anchors })))
+    Ok(anchors)
+}
+
+// What the lock guards is whole between any two statements, so a panic elsewhere poisons nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

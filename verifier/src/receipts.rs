@@ -7,15 +7,14 @@ use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL,
+    CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER,
 };
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::map_response;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ledger::MemberRef;
-use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Receipt, SignedNote};
+use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Policy, Receipt, SignedNote};
 use serde::Serialize;
 use store::{Anchor, PgConnection, StoreError, Viewer};
 use uuid::Uuid;
@@ -23,15 +22,13 @@ use uuid::Uuid;
 use crate::ProofService;
 use crate::log::read;
 
+/// How far a receipt has come: `sealed`, `witnessed`, `anchored` or `final`. Asking again gives the better one.
+const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
+/// A seal follows the last one after 200 ms, or when that one is done: within this time, if nothing is wrong.
+const SEALED_WITHIN_MS: u64 = 1000;
+
 pub(crate) fn routes() -> Router<Arc<ProofService>> {
-    // A page of another origin may ask, since it has to show a credential of its user's all the same: nothing here
-    // goes by cookies.
-    Router::new().route("/v1/receipts/{transaction_id}", get(receipt).options(preflight)).layer(map_response(
-        async |mut response: Response| {
-            response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-            response
-        },
-    ))
+    Router::new().route("/v1/receipts/{transaction_id}", get(receipt).options(preflight))
 }
 
 async fn preflight() -> impl IntoResponse {
@@ -49,6 +46,7 @@ struct NotSealed {
     message: &'static str,
     transaction_id: Uuid,
     leaf_index: u64,
+    sealed_within_ms: u64,
 }
 
 async fn receipt(
@@ -79,6 +77,7 @@ async fn receipt(
     };
     drop(conn);
 
+    let state = covering.state(&service.policy);
     let text = assemble(&service, leaf, leaf_index, covering).await?;
     let disposition = format!("attachment; filename=\"{}.tlog-proof\"", id.hyphenated());
     let headers = [
@@ -86,6 +85,7 @@ async fn receipt(
         (CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a UUID is a file's name")),
         // It is one member's, and the next one may be anchored.
         (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (RECEIPT_STATE, HeaderValue::from_static(state)),
     ];
     Ok((headers, text).into_response())
 }
@@ -107,6 +107,22 @@ struct Covering {
     anchors: Vec<Anchor>,
 }
 
+impl Covering {
+    /// How far the receipt has come. It only says what the receipt shows, for programs that would ask again.
+    fn state(&self, policy: &Policy) -> &'static str {
+        let is_witnessed = || {
+            let verified = proof::verify_checkpoint(&self.note, policy);
+            verified.is_ok_and(|it| !it.witnesses.is_empty())
+        };
+        match &self.anchors[..] {
+            [] if is_witnessed() => "witnessed",
+            [] => "sealed",
+            anchors if anchors.iter().any(|it| it.is_final) => "final",
+            _ => "anchored",
+        }
+    }
+}
+
 /// The smallest anchored checkpoint that covers the leaf; else the newest published one, if it does.
 async fn covering(
     service: &ProofService,
@@ -118,10 +134,10 @@ async fn covering(
     anchors.retain(|it| service.policy.anchors.contains(&it.place));
     if let Some(size) = anchors.iter().map(|it| it.size).min() {
         anchors.retain(|it| it.size == size);
-        let checkpoint = store::checkpoint_at(conn, size).await?;
-        let checkpoint = checkpoint
-            .ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
-        return Ok(Some(Covering { note: checkpoint.note, anchors }));
+        let note = store::cosigned_note(conn, size).await?;
+        let note =
+            note.ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
+        return Ok(Some(Covering { note, anchors }));
     }
     let Some(note) = read(&service.tiles, |it| it.checkpoint()).await? else { return Ok(None) };
     let is_covered = leaf_index < parse(&note)?.size;
@@ -173,7 +189,8 @@ pub(crate) fn parse(note: &str) -> Result<Checkpoint, Problem> {
 
 fn not_sealed(transaction_id: Uuid, leaf_index: u64) -> Response {
     let message = "posted, not sealed yet: ask again in a second";
-    let body = NotSealed { status: "POSTED", message, transaction_id, leaf_index };
+    let sealed_within_ms = SEALED_WITHIN_MS;
+    let body = NotSealed { status: "POSTED", message, transaction_id, leaf_index, sealed_within_ms };
     (StatusCode::ACCEPTED, [(RETRY_AFTER, "1"), (CACHE_CONTROL, "no-store")], axum::Json(body))
         .into_response()
 }

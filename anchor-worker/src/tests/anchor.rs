@@ -7,7 +7,7 @@ use devstack::{Anvil, AnvilConfig};
 use proof::AnchorPlace;
 use serde_json::{Value, json};
 use store::{Anchor, PgPool};
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::Fixture;
@@ -280,7 +280,7 @@ async fn a_rewritten_history_is_refused_by_the_contract() {
     let hex: String = changed.iter().map(|byte| format!("{byte:02x}")).collect();
     it.log.tamper(&format!("update leaf set commitment = '\\x{hex}' where leaf_index = 4")).await;
     it.log.post(1).await;
-    let rewritten = Arc::new(TileFolder::open(it.log.home.path().join("rewritten")).unwrap());
+    let rewritten = Arc::new(TileStore::open(it.log.home.path().join("rewritten")).unwrap());
     let mut sealer = Sealer::new(it.log.pool.clone(), Arc::clone(&rewritten), it.log.key());
     assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 11 });
     it.log.folder = rewritten;
@@ -395,6 +395,7 @@ fn config(it: &Fixture, pool: &PgPool, audit_log: AuditLog) -> Config {
         folder: Arc::clone(&it.folder),
         key: it.key(),
         seal_pacing: pacing,
+        witnesses: None,
         places: vec![place],
     }
 }

@@ -7,7 +7,7 @@ use ledger::{Command, Earning, Event, Item, Points, Request};
 use proof::{Checkpoint, Details, LEAF_BYTES, Leaf, SignedNote};
 use store::{Committer, Keyring, LogIdentity, PgPool, Program, ProgramSpec};
 use tempfile::TempDir;
-use tiles::{Edge, TileFolder};
+use tiles::{Edge, TileStore, stored_form};
 use uuid::Uuid;
 
 use crate::{LogKey, Sealed, Sealer};
@@ -19,7 +19,7 @@ pub(super) struct Fixture {
     pub(super) home: TempDir,
     pub(super) pool: PgPool,
     pub(super) log: LogIdentity,
-    pub(super) folder: Arc<TileFolder>,
+    pub(super) folder: Arc<TileStore>,
     committer: Committer,
     program: Program,
     posted: AtomicU64,
@@ -45,7 +45,7 @@ impl Fixture {
         let program = store::ensure_program(&mut conn, &keyring(), &spec).await.unwrap();
         drop(conn);
         let (committer, _) = Committer::start(pool.clone(), &log, keyring()).await.unwrap();
-        let folder = Arc::new(TileFolder::open(home.path().join("log")).unwrap());
+        let folder = Arc::new(TileStore::open(home.path().join("log")).unwrap());
         Self { home, pool, log, folder, committer, program, posted: AtomicU64::new(0) }
     }
 
@@ -55,7 +55,7 @@ impl Fixture {
 
     /// A sealer as a new process would start it.
     pub(super) fn sealer(&self) -> Sealer {
-        let folder = Arc::new(TileFolder::open(self.home.path().join("log")).unwrap());
+        let folder = Arc::new(TileStore::open(self.home.path().join("log")).unwrap());
         Sealer::new(self.pool.clone(), folder, self.key())
     }
 
@@ -111,7 +111,13 @@ impl Fixture {
         let mut edge = Edge::default();
         for size in sizes {
             let (after, tiles) = edge.extended(&leaves[edge.size() as usize..*size as usize]);
-            files.extend(tiles.into_iter().map(|(tile, bytes)| (PathBuf::from(tile.path()), bytes)));
+            for (tile, bytes) in tiles {
+                files.insert(PathBuf::from(tile.path()), stored_form(tile, &bytes));
+                if !tile.is_partial() {
+                    // The full one takes the place of all partial ones.
+                    files.retain(|it, _| !it.starts_with(format!("{}.p", tile.path())));
+                }
+            }
             edge = after;
         }
         let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: edge.size(), root: edge.root() };

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchor_worker::{AnchorPolicy, LogKey, Pacing, PlaceConfig};
+use anchor_worker::{AnchorPolicy, LogKey, Pacing, PlaceConfig, Witnesses};
 use anyhow::{Context, bail};
 use chain::{Account, AuditLog, Chain};
-use proof::AnchorPlace;
+use proof::{AnchorPlace, Policy};
 use store::{LogIdentity, PgPool};
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio::net::TcpListener;
 
 use crate::config::{Anchor, parse_address};
-use crate::roles::{contracts, serve_operations};
+use crate::roles::{contracts, scrub, serve_operations};
 use crate::{keys, logging, signals};
 
 /// Seal and anchor hold few connections: they read in order, and write little.
@@ -33,9 +33,18 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     let operations = tokio::spawn(serve_operations(listener, pool.clone(), metrics, stop.clone()));
-    let folder = TileFolder::open(&config.tile_dir)?;
-    let sealed = anchor_worker::run(worker(pool, folder, key, places), stop.clone()).await;
+    let store = config.tiles.open()?;
+    let policy = Policy::of_log(key.verifier_key());
+    let mut worker = worker(pool, store, key, places);
+    worker.witnesses = witnesses(&config)?;
+    let scrubbing = config
+        .scrub_every
+        .map(|every| tokio::spawn(scrub::scrub(Arc::clone(&worker.folder), policy, every.0, stop.clone())));
+    let sealed = anchor_worker::run(worker, stop.clone()).await;
     stop.cancel();
+    if let Some(scrubbing) = scrubbing {
+        scrubbing.await?;
+    }
     operations.await??;
     Ok(sealed?)
 }
@@ -43,11 +52,19 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
 /// A worker with the usual pace.
 pub(crate) fn worker(
     pool: PgPool,
-    folder: TileFolder,
+    folder: TileStore,
     key: LogKey,
     places: Vec<PlaceConfig>,
 ) -> anchor_worker::Config {
-    anchor_worker::Config { pool, folder: Arc::new(folder), key, seal_pacing: Pacing::SEAL, places }
+    let (folder, witnesses) = (Arc::new(folder), None);
+    anchor_worker::Config { pool, folder, key, seal_pacing: Pacing::SEAL, witnesses, places }
+}
+
+fn witnesses(config: &Anchor) -> anyhow::Result<Option<(Witnesses, Duration)>> {
+    let Some(path) = &config.witness_policy_file else { return Ok(None) };
+    let at = || format!("the policy {} cannot be read", path.display());
+    let policy = Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)?;
+    Ok(Some((Witnesses::new(policy, config.witness_budget.0)?, config.witness_freshness.0)))
 }
 
 /// One place to anchor to.

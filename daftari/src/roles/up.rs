@@ -16,7 +16,7 @@ use chain::{Account, Addresses, Chain, dev};
 use ingest::{ConsumerConfig, Intake};
 use proof::AnchorPlace;
 use store::{Credential, CredentialKind, ProgramSpec};
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +98,7 @@ async fn serve(
     std::fs::write(home.path("policy.txt"), &policy)?;
     let tiles = home.path("log");
     let page = verifier_role::page(&config.web_dir, policy, Some(&parts.chain_rpc_url));
-    let proofs = Arc::new(verifier_role::assemble(&books, TileFolder::open(&tiles)?, page)?);
+    let proofs = Arc::new(verifier_role::assemble(&books, TileStore::open(&tiles)?, page)?);
 
     let (committer, committing) = books.committer().await?;
     let mut roles = JoinSet::new();
@@ -115,7 +115,7 @@ async fn serve(
         sweep::keep_sweeping(pool, sweeper, SWEEP_GAP, stopping).await;
         Ok(())
     });
-    let worker = anchor::worker(books.pool.clone(), TileFolder::open(&tiles)?, key, vec![place]);
+    let worker = anchor::worker(books.pool.clone(), TileStore::open(&tiles)?, key, vec![place]);
     let stopping = stop.clone();
     roles.spawn(async move { Ok(anchor_worker::run(worker, stopping).await?) });
 

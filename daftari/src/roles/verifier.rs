@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use api::{Gate, Operations};
 use proof::Policy;
 use serde_json::json;
-use tiles::TileFolder;
+use tiles::TileStore;
 use tokio::net::TcpListener;
 use verifier::{Page, ProofService};
 
@@ -26,16 +26,16 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
         "{} is not a folder: it should hold the built page",
         config.web_dir.display()
     );
-    if !config.tile_dir.is_dir() {
+    if let Some(tile_dir) = config.tiles.tile_dir.as_ref().filter(|it| !it.is_dir()) {
         // The sealer makes it, and may start after us.
-        tracing::warn!(tile_dir = %config.tile_dir.display(), "there is no log in this folder yet");
+        tracing::warn!(tile_dir = %tile_dir.display(), "there is no log in this folder yet");
     }
     let books = OpenBooks::open(&config.database).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
-    let service = Arc::new(assemble(&books, TileFolder::open(&config.tile_dir)?, page)?);
+    let service = Arc::new(assemble(&books, config.tiles.open()?, page)?);
     let public_url = format!("http://{}", listener.local_addr()?);
     let operations = Operations { pool: books.pool, metrics, public_url };
     tracing::info!(listen = %listener.local_addr()?, "the proof service answers");
@@ -48,7 +48,7 @@ pub(crate) fn page(folder: &Path, policy: String, rpc_url: Option<&str>) -> Page
 }
 
 /// The proof service over these books.
-pub(crate) fn assemble(books: &OpenBooks, tiles: TileFolder, page: Page) -> anyhow::Result<ProofService> {
+pub(crate) fn assemble(books: &OpenBooks, tiles: TileStore, page: Page) -> anyhow::Result<ProofService> {
     let program_id = books.program.program_id;
     let gate = Gate::new(books.pool.clone(), program_id);
     let keyring = Arc::new(books.keyring()?);

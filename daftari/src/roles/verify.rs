@@ -3,20 +3,25 @@
 mod cast;
 
 use std::io::Read;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use chain::Chain;
-use proof::{AnchorPlace, Policy, RECEIPT_BYTES_MAX, VerifierKey};
+use proof::{AnchorPlace, Policy, RECEIPT_BYTES_MAX};
 use verifier::Report;
 
 use crate::config::{Verify, parse_address};
+use crate::roles::trust;
 
 /// How often a receipt that is not there yet is asked for again.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(config: Verify) -> ExitCode {
+    if Path::new(&config.receipt).is_dir() {
+        return run_folder(&config).await;
+    }
     let (report, by_hand) = match judge(&config).await {
         Ok(judged) => judged,
         Err(error) => (verifier::could_not_check(&crate::told(&error)), String::new()),
@@ -27,6 +32,41 @@ pub(crate) async fn run(config: Verify) -> ExitCode {
         println!("{}{by_hand}", report.sentence);
     }
     ExitCode::from(report.exit_status)
+}
+
+/// The verdict on all receipts of a folder, and on whether they are all.
+async fn run_folder(config: &Verify) -> ExitCode {
+    let judged = async {
+        let policy = policy(config).await?;
+        let mut files = Vec::new();
+        let folder = std::fs::read_dir(&config.receipt).context("the folder cannot be read")?;
+        for file in folder.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|it| it.path().is_file()) {
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".tlog-proof") || name.ends_with(".map-proof") {
+                let mut bytes = Vec::new();
+                let opened = std::fs::File::open(file.path());
+                opened.and_then(|it| it.take(RECEIPT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))?;
+                files.push((name, bytes));
+            }
+        }
+        files.sort();
+        let rpc = config.rpc.as_ref().map(|it| it.0.as_str());
+        anyhow::Ok(verifier::check_folder(&files, &policy, rpc).await)
+    };
+    match judged.await {
+        Ok(report) if config.json => {
+            println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+            ExitCode::from(report.exit_status)
+        }
+        Ok(report) => {
+            println!("{}", report.sentence);
+            ExitCode::from(report.exit_status)
+        }
+        Err(error) => {
+            println!("{}", verifier::could_not_check(&crate::told(&error)).sentence);
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// The verdict, and the commands that check it by hand where they were asked for.
@@ -58,16 +98,7 @@ async fn judge_until(config: &Verify, policy: &Policy) -> anyhow::Result<(Report
 }
 
 async fn policy(config: &Verify) -> anyhow::Result<Policy> {
-    let mut policy = match (&config.policy, &config.key) {
-        (Some(path), _) => {
-            let at = || format!("the policy {} cannot be read", path.display());
-            Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)?
-        }
-        (None, Some(key)) => {
-            Policy::of_log(VerifierKey::parse(key).context("--key is not a log's public key")?)
-        }
-        (None, None) => bail!("give --policy or --key: what you trust never comes from the receipt"),
-    };
+    let mut policy = trust::policy(&config.trust)?;
     if let (Some(contract), Some(registrant), Some(rpc)) = (&config.contract, &config.registrant, &config.rpc)
     {
         let (contract, registrant) = (parse_address(contract)?, parse_address(registrant)?);

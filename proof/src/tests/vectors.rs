@@ -453,3 +453,32 @@ fn receipt() {
         .collect();
     check("receipt.json", &json!({"cases": cases}));
 }
+
+#[test]
+fn map() {
+    let (accounts, proof) = super::map::sample();
+    let rows: Vec<_> = accounts
+        .iter()
+        .map(|(account, secret, value)| {
+            let salt = account.salt(secret);
+            let row = account.row(&salt, value);
+            json!({
+                "account": hex(account.account), "unit": account.unit, "log_size": account.log_size,
+                "secret": hex(secret), "sequence": value.sequence, "available": value.balances.available,
+                "held": value.balances.held, "pending": value.balances.pending, "leaf_index": value.leaf_index,
+                "commitment": hex(value.commitment), "salt": hex(salt), "key": hex(row.key), "value": hex(row.value),
+            })
+        })
+        .collect();
+    let tree = super::map::tree(&accounts);
+    check(
+        "map.json",
+        &json!({
+            "about": "The account map: rows, their tree in ascending order of key, and a map proof of the first row.",
+            "rows": rows,
+            "root": hex(tree.root()),
+            "vkey": signer().verifier_key().encode(),
+            "map_proof": proof.encode(),
+        }),
+    );
+}

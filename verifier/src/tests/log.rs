@@ -39,13 +39,62 @@ async fn the_log_is_served_as_tlog_tiles_says() {
     let log_id = hex::encode(world.log.log_id);
     assert_eq!(body, json!({"origin": ORIGIN, "log_id": log_id, "keys": [world.vkey]}));
     let body: Value = serde_json::from_slice(&world.get("/v1/anchors").await.bytes).unwrap();
-    assert_eq!(body, json!({"anchors": []}));
+    assert_eq!(body, json!({"is_current": true, "anchors": []}));
 
     // None of it needs PostgreSQL.
     world.pool.close().await;
     assert_eq!(world.get("/checkpoint").await.status, 200);
     assert_eq!(world.get("/tile/0/000.p/3").await.status, 200);
     assert_eq!(world.get("/health/ready").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_bundle_goes_out_compressed_to_whoever_takes_it_so() {
+    let mut world = World::new().await;
+    for _ in 0..3 {
+        world.earn(MEMBER, 5).await;
+    }
+    world.seal().await;
+    let path = "/tile/entries/000.p/3";
+    let ask = async |header: &str, value: &str| {
+        world.send(Request::get(path).header(header, value).body(Body::empty()).unwrap()).await
+    };
+    let plain = world.get(path).await;
+    assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "Accept-Encoding"));
+    assert_eq!(proof::bundle_leaves(&plain.bytes).unwrap().len(), 3);
+    for accepted in ["gzip", "br;q=1.0, gzip;q=0.8, *;q=0.1", "*"] {
+        let packed = ask("accept-encoding", accepted).await;
+        assert_eq!(packed.header("content-encoding"), "gzip");
+        let id = proof::TileId::parse(&path[1..]).unwrap();
+        assert_eq!(packed.bytes, world.folder.read_stored(id).unwrap().unwrap().bytes);
+        assert_eq!(tiles::plain_form(id, packed.bytes).unwrap(), plain.bytes);
+    }
+    for accepted in ["identity", "gzip;q=0", "br, gzip; q=0.0"] {
+        assert_eq!(ask("accept-encoding", accepted).await.bytes, plain.bytes, "{accepted}");
+    }
+    // A range is not given: the whole is, and says so.
+    let ranged = ask("range", "bytes=2-5").await;
+    assert_eq!((ranged.status.as_u16(), ranged.header("accept-ranges")), (200, "none"));
+    assert_eq!(ranged.bytes, plain.bytes);
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_is_known_is_not_sent_again() {
+    let mut world = World::new().await;
+    world.earn(MEMBER, 5).await;
+    world.seal().await;
+    let tag = world.get("/checkpoint").await.header("etag").to_owned();
+    let ask = async |world: &World| {
+        world
+            .send(Request::get("/checkpoint").header("if-none-match", &tag).body(Body::empty()).unwrap())
+            .await
+    };
+    let told = ask(&world).await;
+    assert_eq!((told.status.as_u16(), told.bytes.len(), told.header("etag")), (304, 0, tag.as_str()));
+    world.earn(MEMBER, 5).await;
+    world.seal().await;
+    let told = ask(&world).await;
+    assert!(told.status == 200 && told.header("etag") != tag);
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! The proof service on real parts: a real PostgreSQL, the real sealer, and a real chain where one is asked.
 
 mod check;
+mod history;
 mod log;
 mod page;
+mod proofs;
 mod receipts;
 
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use proof::{AnchorPlace, Policy};
 use serde_json::{Value, json};
 use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool, ProgramSpec};
 use tempfile::TempDir;
-use tiles::TileFolder;
+use tiles::TileStore;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -32,7 +34,7 @@ const CHAIN_JSON: &str = r#"{"rpc_url":"http://127.0.0.1:8545"}"#;
 /// API and proof service behind one door, with the sealer of their log.
 struct World {
     pool: PgPool,
-    folder: Arc<TileFolder>,
+    folder: Arc<TileStore>,
     log: LogIdentity,
     vkey: String,
     sealer: Sealer,
@@ -49,7 +51,7 @@ impl World {
         let home = TempDir::new().unwrap();
         let key = LogKey::open(&home.path().join("log.key"), ORIGIN).unwrap();
         let (log, vkey) = (key.log(), key.verifier_key().encode());
-        let folder = Arc::new(TileFolder::open(home.path().join("tiles")).unwrap());
+        let folder = Arc::new(TileStore::open(home.path().join("tiles")).unwrap());
         let keyring = Keyring::new(&[7; 32]);
         let spec = ProgramSpec {
             name: "test".into(),
@@ -182,6 +184,10 @@ struct Told {
 impl Told {
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     fn header(&self, name: &str) -> &str {

@@ -1,0 +1,187 @@
+//! Our checkpoints before real witnesses: honest, slow, lying, and one that knows more than we do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auditor::Witness;
+use axum::Router;
+use axum::routing::post;
+use proof::{Cosigner, Policy, verify_checkpoint};
+use tempfile::TempDir;
+
+use super::fixture::Fixture;
+use crate::{Doubt, SealError, Sealed, Sealer, Witnesses};
+
+/// Longer than any of these tests may take.
+const AMPLE: Duration = Duration::from_secs(60);
+
+struct Witnessed {
+    it: Fixture,
+    homes: TempDir,
+    lines: Vec<String>,
+}
+
+impl Witnessed {
+    async fn new() -> Self {
+        Self { it: Fixture::new().await, homes: TempDir::new().unwrap(), lines: Vec::new() }
+    }
+
+    fn home(&self, name: &str) -> PathBuf {
+        self.homes.path().join(name)
+    }
+
+    fn cosigner(name: &str) -> Cosigner {
+        Cosigner::new(&format!("witness.test/{name}"), &[name.len() as u8; 32]).unwrap()
+    }
+
+    async fn listen(&mut self, name: &str, router: Router) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let key = Self::cosigner(name).verifier_key().encode();
+        self.lines.push(format!("witness {name} {key} {url}\n"));
+    }
+
+    async fn honest(&mut self, name: &str) {
+        let logs = Policy::of_log(self.it.key().verifier_key());
+        let clock = Arc::new(|| 1_700_000_000);
+        let witness = Witness::open(Self::cosigner(name), &logs, self.home(name), clock).unwrap();
+        self.listen(name, Arc::new(witness).router()).await;
+    }
+
+    fn policy(&self, quorum: &str) -> Policy {
+        let key = self.it.key().verifier_key().encode();
+        Policy::parse(&format!("log {key}\n{}{quorum}\n", self.lines.concat())).unwrap()
+    }
+
+    fn sealer(&self, quorum: &str, budget: Duration) -> Sealer {
+        let witnesses = Witnesses::new(self.policy(quorum), budget).unwrap();
+        self.it.sealer().with_witnesses(witnesses, AMPLE)
+    }
+
+    /// Who of the policy has cosigned what is published.
+    fn published_by(&self, quorum: &str) -> Vec<String> {
+        let note = self.it.folder.checkpoint().unwrap().unwrap();
+        verify_checkpoint(&note, &self.policy(quorum)).unwrap().witnesses
+    }
+}
+
+#[tokio::test]
+async fn a_published_checkpoint_carries_its_cosignatures() {
+    let mut world = Witnessed::new().await;
+    world.honest("a").await;
+    world.honest("bb").await;
+    let quorum = "group both all a bb\nquorum both";
+    let mut sealer = world.sealer(quorum, AMPLE);
+    let mut size = 0;
+    for count in [1, 299, 5] {
+        world.it.post(count).await;
+        size += count;
+        assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size });
+        assert_eq!(world.published_by(quorum), ["a", "bb"]);
+    }
+    // A receipt of an earlier checkpoint carries what was said of that one.
+    let note = store::cosigned_note(&mut world.it.pool.acquire().await.unwrap(), 300).await.unwrap().unwrap();
+    assert_eq!(verify_checkpoint(&note, &world.policy(quorum)).unwrap().witnesses, ["a", "bb"]);
+    // A sealer that knows nothing of the witnesses learns from them what they have seen.
+    world.it.post(1).await;
+    let mut newcomer = world.sealer(quorum, AMPLE);
+    assert_eq!(newcomer.seal().await.unwrap(), Sealed::Checkpoint { size: size + 1 });
+    assert_eq!(world.published_by(quorum), ["a", "bb"]);
+}
+
+/// An idle log's checkpoint is shown again, so that its cosignatures stay fresh.
+#[tokio::test]
+async fn an_idle_log_is_witnessed_again() {
+    let mut world = Witnessed::new().await;
+    world.it.post(2).await;
+    world.it.seal_all().await;
+    assert_eq!(world.published_by("quorum none"), [""; 0]);
+    world.honest("a").await;
+    let witnesses = Witnesses::new(world.policy("quorum a"), AMPLE).unwrap();
+    let mut sealer = world.it.sealer().with_witnesses(witnesses, Duration::ZERO);
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
+    assert_eq!(world.published_by("quorum a"), ["a"]);
+}
+
+#[tokio::test]
+async fn a_slow_or_lying_witness_delays_nothing_beyond_the_budget() {
+    let mut world = Witnessed::new().await;
+    world.listen("slow", Router::new().route("/add-checkpoint", post(std::future::pending::<()>))).await;
+    let other = Witnessed::cosigner("somebody-else").cosign("another text\n", 1).encode();
+    let lying = Router::new().route("/add-checkpoint", post(async move || other));
+    world.listen("lying", lying).await;
+    world.lines.push(
+        "witness nowhere witness.test/n+x+y http://127.0.0.1:1\n"
+            .replace("witness.test/n+x+y", &Witnessed::cosigner("nowhere").verifier_key().encode()),
+    );
+    world.it.post(2).await;
+    let begun = Instant::now();
+    let mut sealer = world.sealer("group g any slow lying nowhere\nquorum g", Duration::from_millis(300));
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 2 });
+    assert!(begun.elapsed() < AMPLE / 2, "{:?}", begun.elapsed());
+    assert_eq!(world.published_by("quorum none"), [""; 0]);
+
+    // Once enough have cosigned, nobody waits for the slow one.
+    world.honest("good").await;
+    world.it.post(2).await;
+    let begun = Instant::now();
+    let mut sealer = world.sealer("group g any slow lying nowhere good\nquorum g", AMPLE);
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 4 });
+    assert!(begun.elapsed() < AMPLE / 2, "{:?}", begun.elapsed());
+    assert_eq!(world.published_by("group g any good\nquorum g"), ["good"]);
+}
+
+/// The database and the tiles are put back to an earlier state together, and go on: only the witness remembers.
+#[tokio::test]
+async fn a_witness_that_has_seen_more_halts_sealing() {
+    let mut world = Witnessed::new().await;
+    world.honest("a").await;
+    world.it.post(5).await;
+    let mut sealer = world.sealer("quorum a", AMPLE);
+    sealer.seal().await.unwrap();
+    let note = world.it.folder.checkpoint().unwrap().unwrap();
+    world.it.post(5).await;
+    sealer.seal().await.unwrap();
+    world
+        .it
+        .tamper(
+            "delete from cosignature where size = 10; delete from checkpoint where size = 10;
+             update log_head set size = 5; delete from leaf where leaf_index >= 5;
+             delete from posting where leaf_index >= 5; delete from entry where leaf_index >= 5",
+        )
+        .await;
+    std::fs::write(world.it.home.path().join("log/checkpoint"), &note).unwrap();
+    std::fs::write(world.it.home.path().join("log.published"), &note).unwrap();
+
+    let error = world.sealer("quorum a", AMPLE).seal().await.unwrap_err();
+    let SealError::Halt(Doubt::SeenBeyond { seen: 10, known: 5, .. }) = &error else { panic!("{error}") };
+    assert_eq!(
+        error.to_string(),
+        "sealing halts: the witness a has seen 10 leaves of this log, but the database knows only 5: it lost commits"
+    );
+    // One that was not told at its start finds it when it shows what it has signed, before anybody else sees it.
+    let silent = world.policy("quorum a");
+    let witnesses = Witnesses::new(silent, AMPLE).unwrap();
+    let mut sealer = world.it.sealer().with_witnesses(witnesses, Duration::ZERO);
+    sealer.timeline = Some(store::timeline(&mut world.it.pool.acquire().await.unwrap()).await.unwrap());
+    let error = sealer.seal().await.unwrap_err();
+    assert!(matches!(error, SealError::Halt(Doubt::SeenBeyond { seen: 10, known: 5, .. })), "{error}");
+    assert_eq!(world.it.folder.checkpoint().unwrap().unwrap(), note, "nothing is published in doubt");
+}
+
+/// A folder put back from a backup does not forget what was published.
+#[tokio::test]
+async fn a_store_that_was_put_back_still_halts_a_database_that_was() {
+    let it = Fixture::new().await;
+    it.post(5).await;
+    it.seal_all().await;
+    let note = it.folder.checkpoint().unwrap().unwrap();
+    it.post(5).await;
+    it.seal_all().await;
+    it.tamper("delete from checkpoint where size = 10").await;
+    std::fs::write(it.home.path().join("log/checkpoint"), &note).unwrap();
+    let error = it.sealer().seal().await.unwrap_err();
+    assert!(matches!(error, SealError::Halt(Doubt::Behind { published: 10, known: 5 })), "{error}");
+}

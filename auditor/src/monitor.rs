@@ -1,0 +1,233 @@
+//! The monitor: it follows a log, remembers the last checkpoint, and keeps the two that prove a fork.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use chain::{Chain, ChainError};
+use proof::{Checkpoint, Hash, Policy, VerifiedCheckpoint, verify_checkpoint, verify_consistency};
+use serde::{Deserialize, Serialize};
+
+use crate::anchors::Anchored;
+use crate::audit::write_whole;
+use crate::finding::Finding;
+use crate::proofs::{Extension, extension};
+use crate::source::{Source, SourceError};
+
+/// A monitor of one log.
+pub struct Monitor {
+    /// The log.
+    pub source: Source,
+    /// Whose key it must have signed with, and where it is anchored: the policy's first log is the one.
+    pub policy: Policy,
+    /// The chain to ask as well.
+    pub chain: Option<Chain>,
+    /// What it remembers, and what it keeps of a fork.
+    pub folder: PathBuf,
+    /// After how many seconds without anything fresh the checkpoint is stale.
+    pub stale_after_s: Option<u64>,
+}
+
+/// What one look came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Observation {
+    /// The size that the log shows.
+    pub size: u64,
+    /// The witnesses that cosigned it.
+    pub witnesses: Vec<String>,
+    /// How many contracts were asked.
+    pub contracts: u64,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// The folder with the proof of a fork.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<PathBuf>,
+}
+
+/// Why a look showed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// The log does not answer.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The chain does not answer.
+    #[error("the chain does not answer: {0}")]
+    Chain(#[from] ChainError),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Seen {
+    note: String,
+    /// When this very text was first seen, in Unix seconds.
+    since_s: u64,
+}
+
+/// What proves, beside two signed checkpoints, that they are a fork.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForkProof {
+    /// The root that the newer checkpoint has at the older one's size, hexadecimal.
+    pub root: String,
+    /// The consistency proof from that root to the newer checkpoint, hexadecimal.
+    pub proof: Vec<String>,
+}
+
+impl Monitor {
+    /// Looks once, at this time in Unix seconds.
+    pub async fn look(&self, now_s: u64) -> Result<Observation, MonitorError> {
+        let mut observed = Observation::default();
+        // The chain first: what is anchored was published before.
+        let heads = self.heads().await?;
+        observed.contracts = heads.len() as u64;
+        let seen = self.seen()?;
+        let note = self.source.checkpoint().await?;
+        let Some(note) = note else {
+            let before = seen.map(|it| self.read(&it.note)).transpose()?;
+            let went_back = before.map(|it| Finding::WentBack { shown: 0, seen: it.size });
+            observed.findings.extend(went_back);
+            return Ok(observed);
+        };
+        let VerifiedCheckpoint { checkpoint, witnesses, cosigned_at } =
+            match verify_checkpoint(&note, &self.policy) {
+                Ok(verified) => verified,
+                Err(refusal) => {
+                    let (code, problem) = (refusal.code(), refusal.to_string());
+                    observed.findings.push(Finding::CheckpointRefused { code, problem });
+                    return Ok(observed);
+                }
+            };
+        (observed.size, observed.witnesses) = (checkpoint.size, witnesses);
+        let since_s = seen.as_ref().filter(|it| it.note == note).map_or(now_s, |it| it.since_s);
+        let fresh_at = if self.policy.witnesses.is_empty() { Some(since_s) } else { cosigned_at };
+        let age_s = now_s.saturating_sub(fresh_at.unwrap_or(since_s));
+        if self.stale_after_s.is_some_and(|it| it < age_s) {
+            observed.findings.push(Finding::Stale { age_s });
+        }
+        let is_newest = match &seen {
+            Some(seen) => self.compare(&seen.note, &note, &checkpoint, &mut observed).await?,
+            None => true,
+        };
+        for head in heads {
+            match head.compare(&self.source, &checkpoint).await {
+                Ok(finding) => observed.findings.extend(finding),
+                Err(error) => observed.findings.push(found(error)?),
+            }
+        }
+        if is_newest {
+            let text = serde_json::to_string(&Seen { note, since_s }).expect("a memory is plain data");
+            write_whole(&self.folder.join(SEEN), &text)?;
+        }
+        Ok(observed)
+    }
+
+    async fn heads(&self) -> Result<Vec<Anchored>, MonitorError> {
+        let Some(chain) = &self.chain else { return Ok(Vec::new()) };
+        let Some(log_id) = self.policy.log_keys.first().and_then(|it| self.policy.log_id(it.name())) else {
+            return Ok(Vec::new());
+        };
+        Ok(Anchored::heads(chain, &self.policy, &log_id).await?)
+    }
+
+    /// Holds the checkpoint against the last one; gives whether it takes its place.
+    async fn compare(
+        &self,
+        before: &str,
+        note: &str,
+        checkpoint: &Checkpoint,
+        observed: &mut Observation,
+    ) -> Result<bool, MonitorError> {
+        let seen = self.read(before)?;
+        let grew = seen.size <= checkpoint.size;
+        let (older, newer) = if grew { (&seen, checkpoint) } else { (checkpoint, &seen) };
+        let sizes = (older.size, newer.size);
+        match extension(&self.source, older, newer).await {
+            Ok(Extension::Extends) if grew => return Ok(true),
+            Ok(Extension::Forks { root, proof }) => {
+                let notes = if grew { (before, note) } else { (note, before) };
+                observed.findings.push(Finding::Forked { older: sizes.0, newer: sizes.1 });
+                observed.evidence = Some(self.keep(notes, sizes, &root, &proof)?);
+            }
+            Ok(Extension::Extends) | Err(SourceError::Missing(_)) if !grew => {
+                observed.findings.push(Finding::WentBack { shown: sizes.0, seen: sizes.1 });
+            }
+            Ok(_) => observed.findings.push(Finding::Unproven { older: sizes.0, newer: sizes.1 }),
+            Err(error) => observed.findings.push(found(error)?),
+        }
+        Ok(false)
+    }
+
+    fn keep(
+        &self,
+        (older, newer): (&str, &str),
+        sizes: (u64, u64),
+        root: &Hash,
+        proof: &[Hash],
+    ) -> Result<PathBuf, SourceError> {
+        let proof = ForkProof { root: hex::encode(root), proof: proof.iter().map(hex::encode).collect() };
+        let name = format!("fork-{}-{}-{}", sizes.0, sizes.1, &proof.root[..16]);
+        let folder = self.folder.join(name);
+        let at = |error: std::io::Error| SourceError::Unreachable(format!("{}: {error}", folder.display()));
+        std::fs::create_dir_all(&folder).map_err(at)?;
+        write_whole(&folder.join("older.checkpoint"), older)?;
+        write_whole(&folder.join("newer.checkpoint"), newer)?;
+        let text = serde_json::to_string_pretty(&proof).expect("a proof is plain data");
+        write_whole(&folder.join("proof.json"), &text)?;
+        Ok(folder)
+    }
+
+    fn seen(&self) -> Result<Option<Seen>, SourceError> {
+        let path = self.folder.join(SEEN);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(SourceError::Unreachable(format!("{}: {error}", path.display()))),
+        };
+        let seen = serde_json::from_str(&text);
+        seen.map(Some).map_err(|error| SourceError::Damaged {
+            path: path.display().to_string(),
+            problem: error.to_string(),
+        })
+    }
+
+    fn read(&self, note: &str) -> Result<Checkpoint, SourceError> {
+        let verified = verify_checkpoint(note, &self.policy).map_err(|refusal| SourceError::Damaged {
+            path: self.folder.join(SEEN).display().to_string(),
+            problem: format!("the checkpoint seen last does not stand under this policy: {refusal}"),
+        });
+        Ok(verified?.checkpoint)
+    }
+}
+
+const SEEN: &str = "seen.json";
+
+// That the log does not answer is no finding; that it answers with something else is.
+fn found(error: SourceError) -> Result<Finding, SourceError> {
+    match error {
+        SourceError::Unreachable(_) => Err(error),
+        error => Ok(Finding::TileUnreadable { problem: error.to_string() }),
+    }
+}
+
+/// Whether these two checkpoints, both signed by a log of the policy, prove that it signed two histories.
+pub fn is_fork(older: &str, newer: &str, proof: &ForkProof, policy: &Policy) -> bool {
+    let (Ok(older), Ok(newer)) = (verify_checkpoint(older, policy), verify_checkpoint(newer, policy)) else {
+        return false;
+    };
+    let (older, newer) = (older.checkpoint, newer.checkpoint);
+    let hash = |text: &String| hex::decode(text).ok()?.try_into().ok();
+    let (Some(root), Some(path)) =
+        (hash(&proof.root), proof.proof.iter().map(hash).collect::<Option<Vec<Hash>>>())
+    else {
+        return false;
+    };
+    older.origin == newer.origin
+        && older.root != root
+        && verify_consistency(older.size, &root, newer.size, &newer.root, &path)
+}
+
+/// The proof of a fork that a monitor has kept in this folder, where it is one.
+pub fn read_fork(folder: &Path, policy: &Policy) -> Option<(u64, u64)> {
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let (older, newer) = (read("older.checkpoint")?, read("newer.checkpoint")?);
+    let proof = serde_json::from_str(&read("proof.json")?).ok()?;
+    let size = |note: &str| Some(verify_checkpoint(note, policy).ok()?.checkpoint.size);
+    is_fork(&older, &newer, &proof, policy).then_some((size(&older)?, size(&newer)?))
+}

@@ -1,0 +1,6 @@
+mod audit;
+mod chain;
+mod forger;
+mod monitor;
+mod source;
+mod witness;

@@ -1,0 +1,109 @@
+use super::forger::{Forger, bundle};
+use crate::{Finding, Observation, is_fork, read_fork};
+
+async fn look(log: &Forger) -> Observation {
+    log.monitor().look(1_000).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_growing_log_is_followed() {
+    let mut log = Forger::new();
+    assert_eq!(look(&log).await, Observation::default());
+    let mut size = 0;
+    for step in [1, 255, 1, 700] {
+        log.grow(step);
+        size += step;
+        let observed = look(&log).await;
+        assert_eq!((observed.size, &observed.findings[..]), (size, &[][..]));
+        assert_eq!(look(&log).await.findings, [], "the same again");
+    }
+}
+
+/// A rewritten history, planted in the tiles and under a fresh signature, at each relation of the two sizes.
+#[tokio::test]
+async fn a_fork_is_caught_and_its_proof_is_kept() {
+    for growth in [0, 1, 500] {
+        let mut log = Forger::honest(600);
+        assert_eq!(look(&log).await.findings, []);
+        log.rewrite(4);
+        log.grow(growth);
+        log.show(&log.note());
+        let observed = look(&log).await;
+        let newer = 600 + growth;
+        assert_eq!(observed.findings, [Finding::Forked { older: 600, newer }]);
+        let folder = observed.evidence.unwrap();
+        assert_eq!(read_fork(&folder, &log.policy()), Some((600, newer)), "anybody can check it");
+        // The last checkpoint that was consistent stays the one to hold against.
+        assert_eq!(look(&log).await.findings, [Finding::Forked { older: 600, newer }]);
+
+        let other = proof::Signer::new("log.example/forger", &[6; 32]).unwrap();
+        assert_eq!(read_fork(&folder, &proof::Policy::of_log(other.verifier_key())), None);
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        let proof = serde_json::from_str(&read("proof.json")).unwrap();
+        let older = read("older.checkpoint");
+        assert!(!is_fork(&older, &older, &proof, &log.policy()), "one checkpoint is no fork");
+    }
+}
+
+#[tokio::test]
+async fn an_honest_pair_is_no_fork() {
+    let mut log = Forger::honest(300);
+    let older = log.note();
+    log.grow(300);
+    let root = hex::encode(log.edge.root());
+    for root in [root, "00".repeat(32)] {
+        let proof = crate::ForkProof { root, proof: Vec::new() };
+        assert!(!is_fork(&older, &log.note(), &proof, &log.policy()));
+    }
+}
+
+#[tokio::test]
+async fn a_smaller_checkpoint_is_a_fork_or_a_step_back() {
+    let mut log = Forger::honest(300);
+    let early = log.note();
+    log.grow(300);
+    look(&log).await;
+    let late = log.note();
+    log.show(&early);
+    assert_eq!(look(&log).await.findings, [Finding::WentBack { shown: 300, seen: 600 }]);
+    std::fs::remove_file(log.path("checkpoint")).unwrap();
+    assert_eq!(look(&log).await.findings, [Finding::WentBack { shown: 0, seen: 600 }]);
+    log.show(&late);
+    assert_eq!(look(&log).await.findings, []);
+
+    let mut forged = Forger::honest(300);
+    forged.rewrite(7);
+    log.show(&forged.note());
+    let observed = look(&log).await;
+    assert_eq!(observed.findings, [Finding::Forked { older: 300, newer: 600 }]);
+    assert_eq!(read_fork(&observed.evidence.unwrap(), &log.policy()), Some((300, 600)));
+}
+
+/// Planted in the tiles alone: they no longer lead from one signed checkpoint to the other.
+#[tokio::test]
+async fn tiles_that_prove_nothing_are_said_so() {
+    let mut log = Forger::honest(600);
+    look(&log).await;
+    log.grow(1);
+    let signed = log.note();
+    log.rewrite(4);
+    log.show(&signed);
+    assert_eq!(look(&log).await.findings, [Finding::Unproven { older: 600, newer: 601 }]);
+    // A bundle is no part of a consistency proof: that is the audit's to find.
+    let log = Forger::honest(600);
+    look(&log).await;
+    log.flip(bundle(0, 256), 60);
+    assert_eq!(look(&log).await.findings, []);
+}
+
+#[tokio::test]
+async fn a_stale_checkpoint_is_an_alarm() {
+    let mut log = Forger::honest(5);
+    let mut monitor = log.monitor();
+    monitor.stale_after_s = Some(60);
+    assert_eq!(monitor.look(1_000).await.unwrap().findings, []);
+    assert_eq!(monitor.look(1_060).await.unwrap().findings, []);
+    assert_eq!(monitor.look(1_061).await.unwrap().findings, [Finding::Stale { age_s: 61 }]);
+    log.grow(1);
+    assert_eq!(monitor.look(1_062).await.unwrap().findings, []);
+}

@@ -1,0 +1,156 @@
+//! A bucket of an S3-compatible store. Its objects have the names and the bytes of a folder's files; bundles carry
+//! `Content-Encoding: gzip`, so that a bucket can be served as it is.
+
+use std::fmt;
+use std::future::Future;
+
+use futures::TryStreamExt;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion,
+};
+use tokio::runtime::Handle;
+
+use crate::error::TileError;
+use crate::published::Published;
+use crate::store::CHECKPOINT;
+
+/// Publishing is tried again while others publish meanwhile; so many in a row do not.
+const RACES_MAX: usize = 64;
+
+/// Where a bucket is and who we are there.
+#[derive(Clone, Default)]
+pub struct BucketConfig {
+    /// `s3://bucket/prefix`.
+    pub url: String,
+    /// The store's address, where it is not Amazon's.
+    pub endpoint: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The access key's id; without it the machine's own role.
+    pub access_key_id: Option<String>,
+    /// The access key's secret.
+    pub secret_access_key: Option<String>,
+}
+
+impl fmt::Debug for BucketConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BucketConfig({}, {:?})", self.url, self.endpoint)
+    }
+}
+
+pub(crate) struct Bucket {
+    store: AmazonS3,
+    prefix: Path,
+    // Whoever waits is a thread for blocking work; the runtime's own threads do the asking.
+    runtime: Handle,
+}
+
+impl Bucket {
+    pub(crate) fn connect(config: &BucketConfig) -> Result<Self, TileError> {
+        let malformed = |problem: &str| remote(&config.url, problem);
+        let rest =
+            config.url.strip_prefix("s3://").ok_or_else(|| malformed("it is not s3://bucket/prefix"))?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
+        if let Some(endpoint) = &config.endpoint {
+            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+        }
+        if let Some(region) = &config.region {
+            builder = builder.with_region(region);
+        }
+        if let (Some(id), Some(secret)) = (&config.access_key_id, &config.secret_access_key) {
+            builder = builder.with_access_key_id(id).with_secret_access_key(secret);
+        }
+        let store = builder.build().map_err(|error| malformed(&error.to_string()))?;
+        let runtime = Handle::try_current().map_err(|error| malformed(&error.to_string()))?;
+        let prefix = Path::parse(prefix).map_err(|error| malformed(&error.to_string()))?;
+        Ok(Self { store, prefix, runtime })
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Result<Option<Vec<u8>>, TileError> {
+        Ok(self.get_version(path)?.map(|(bytes, _)| bytes))
+    }
+
+    fn get_version(&self, path: &str) -> Result<Option<(Vec<u8>, UpdateVersion)>, TileError> {
+        let read = self.wait(async {
+            let found = self.store.get(&self.at(path)).await?;
+            let version =
+                UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
+            Ok((found.bytes().await?.to_vec(), version))
+        });
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(remote(path, error)),
+        }
+    }
+
+    pub(crate) fn put(&self, path: &str, bytes: Vec<u8>, is_gzip: bool) -> Result<(), TileError> {
+        let content_type = (Attribute::ContentType, "application/octet-stream");
+        let caching = (Attribute::CacheControl, "public, max-age=31536000, immutable");
+        let mut attributes = Attributes::from_iter([content_type, caching]);
+        if is_gzip {
+            attributes.insert(Attribute::ContentEncoding, "gzip".into());
+        }
+        self.put_as(path, bytes, attributes, PutMode::Overwrite).map_err(|error| remote(path, error))
+    }
+
+    fn put_as(&self, path: &str, bytes: Vec<u8>, attributes: Attributes, mode: PutMode) -> Result<(), Error> {
+        let options = PutOptions { mode, attributes, ..PutOptions::default() };
+        self.wait(async {
+            self.store.put_opts(&self.at(path), bytes.into(), options).await?;
+            Ok(())
+        })
+    }
+
+    /// Takes the objects below a name away.
+    pub(crate) fn remove_below(&self, path: &str) -> Result<(), TileError> {
+        let removed = self.wait(async {
+            let below: Vec<_> = self.store.list(Some(&self.at(path))).try_collect().await?;
+            for object in below {
+                self.store.delete(&object.location).await?;
+            }
+            Ok(())
+        });
+        removed.map_err(|error| remote(path, error))
+    }
+
+    /// Publishes a checkpoint where it may stand: the store itself refuses it when another has come between.
+    pub(crate) fn publish(
+        &self,
+        note: &str,
+        may_stand: impl Fn(Option<&str>, &str) -> Result<bool, TileError>,
+    ) -> Result<(), TileError> {
+        for _ in 0..RACES_MAX {
+            let (standing, mode) = match self.get_version(CHECKPOINT)? {
+                Some((bytes, version)) => (Some(Published::text(bytes)?), PutMode::Update(version)),
+                None => (None, PutMode::Create),
+            };
+            if !may_stand(standing.as_deref(), note)? {
+                return Ok(());
+            }
+            let content_type = (Attribute::ContentType, "text/plain; charset=utf-8");
+            let caching = (Attribute::CacheControl, "public, max-age=1");
+            let attributes = Attributes::from_iter([content_type, caching]);
+            match self.put_as(CHECKPOINT, note.as_bytes().to_vec(), attributes, mode) {
+                Err(Error::Precondition { .. } | Error::AlreadyExists { .. }) => {}
+                put => return put.map_err(|error| remote(CHECKPOINT, error)),
+            }
+        }
+        Err(remote(CHECKPOINT, "others published all the while"))
+    }
+
+    fn at(&self, path: &str) -> Path {
+        self.prefix.parts().chain(Path::from(path).parts()).collect()
+    }
+
+    fn wait<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.runtime.block_on(work)
+    }
+}
+
+fn remote(path: &str, problem: impl ToString) -> TileError {
+    TileError::Remote { path: path.to_owned(), problem: problem.to_string() }
+}

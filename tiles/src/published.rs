@@ -1,0 +1,42 @@
+//! Which checkpoint may stand where another stood.
+
+use proof::{Checkpoint, SignedNote};
+
+use crate::error::TileError;
+use crate::store::CHECKPOINT;
+
+/// A published checkpoint, as far as the store looks at it.
+pub(crate) struct Published {
+    checkpoint: Checkpoint,
+    signatures: usize,
+}
+
+impl Published {
+    pub(crate) fn read(note: &str) -> Result<Self, TileError> {
+        let note = SignedNote::parse(note).map_err(damaged)?;
+        let checkpoint = Checkpoint::parse(&note.text).map_err(damaged)?;
+        Ok(Self { checkpoint, signatures: note.signatures.len() })
+    }
+
+    pub(crate) fn text(bytes: Vec<u8>) -> Result<String, TileError> {
+        String::from_utf8(bytes).map_err(|_| damaged("it is not text"))
+    }
+}
+
+/// Whether this note takes the place of the one that stands.
+pub(crate) fn supersedes(standing: Option<&str>, note: &str) -> Result<bool, TileError> {
+    let Some(standing) = standing else { return Ok(true) };
+    let (before, after) = (Published::read(standing)?, Published::read(note)?);
+    let (old, new) = (&before.checkpoint, &after.checkpoint);
+    if old.size != new.size {
+        return Ok(old.size < new.size);
+    }
+    if old.root != new.root {
+        return Err(TileError::Forked { size: new.size });
+    }
+    Ok(standing != note && before.signatures <= after.signatures)
+}
+
+fn damaged(problem: impl ToString) -> TileError {
+    TileError::Damaged { path: CHECKPOINT.to_owned(), problem: problem.to_string() }
+}

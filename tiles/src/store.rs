@@ -1,0 +1,202 @@
+//! A log's bundles, tiles and checkpoint, wherever they are kept: the same names and the same bytes in each place.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use proof::{Hash, Node, TILE_WIDTH, TileId, TileRows};
+
+use crate::bucket::{Bucket, BucketConfig};
+use crate::cache::TileCache;
+use crate::edge::Edge;
+use crate::error::TileError;
+use crate::folder::{Folder, lock};
+use crate::gzip;
+use crate::published::{Published, supersedes};
+
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+const BUNDLE_ROW_BYTES: usize = 2 + proof::LEAF_BYTES;
+
+enum Place {
+    Folder(Folder),
+    Bucket(Bucket),
+}
+
+/// A tile or bundle as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTile {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Whether they are compressed, as bundles are.
+    pub is_gzip: bool,
+}
+
+/// A log's object store. Any number of processes may share it.
+pub struct TileStore {
+    place: Place,
+    cache: Mutex<TileCache>,
+}
+
+impl TileStore {
+    /// Opens a local folder, creating it where it is not there.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, TileError> {
+        Ok(Self::of(Place::Folder(Folder::open(path.into())?)))
+    }
+
+    /// Opens a local folder only to read it: nothing in it or beside it is touched.
+    pub fn view(path: impl Into<PathBuf>) -> Self {
+        Self::of(Place::Folder(Folder::view(path.into())))
+    }
+
+    /// Opens a bucket of an S3-compatible store. Must be called within a tokio runtime, which then does the waiting.
+    pub fn connect(config: &BucketConfig) -> Result<Self, TileError> {
+        Ok(Self::of(Place::Bucket(Bucket::connect(config)?)))
+    }
+
+    fn of(place: Place) -> Self {
+        Self { place, cache: Mutex::default() }
+    }
+
+    /// Writes a tile or a bundle. When it returns, the tile survives a power cut, whole, under its name. Partial tiles
+    /// are taken away once the full one stands.
+    pub fn write(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
+        let stored = stored_form(tile, bytes);
+        match &self.place {
+            Place::Folder(folder) => folder.put(&tile.path(), &stored)?,
+            Place::Bucket(bucket) => bucket.put(&tile.path(), stored, tile.level.is_none())?,
+        }
+        lock(&self.cache).forget(tile);
+        if tile.is_partial() {
+            return Ok(());
+        }
+        // What a crash leaves of them here is in nobody's way.
+        match &self.place {
+            Place::Folder(folder) => folder.remove_below(&format!("{}.p", tile.path())),
+            Place::Bucket(bucket) => bucket.remove_below(&format!("{}.p", tile.path())),
+        }
+    }
+
+    /// Reads a tile or a bundle. Where a partial one is gone, the full one that replaced it serves, cut to width.
+    pub fn read(&self, tile: TileId) -> Result<Option<Vec<u8>>, TileError> {
+        let stored = match self.get(&tile.path())? {
+            None if tile.is_partial() => self.get(&tile.full().path())?,
+            stored => stored,
+        };
+        let Some(stored) = stored else { return Ok(None) };
+        let damaged = |problem: String| TileError::Damaged { path: tile.path(), problem };
+        let mut bytes = plain_form(tile, stored).map_err(|error| damaged(error.to_string()))?;
+        if bytes.len() < bytes_of(tile) {
+            return Err(damaged(format!("it has {} bytes, not {}", bytes.len(), bytes_of(tile))));
+        }
+        bytes.truncate(bytes_of(tile));
+        Ok(Some(bytes))
+    }
+
+    /// Reads a tile or a bundle as it is kept, for whoever hands it on. One that has to be cut from the full one is not
+    /// compressed.
+    pub fn read_stored(&self, tile: TileId) -> Result<Option<StoredTile>, TileError> {
+        if let Some(bytes) = self.get(&tile.path())? {
+            let is_gzip = gzip::is_packed(&bytes);
+            return Ok(Some(StoredTile { bytes, is_gzip }));
+        }
+        Ok(self.read(tile)?.map(|bytes| StoredTile { bytes, is_gzip: false }))
+    }
+
+    /// Publishes a signed checkpoint: the last step of a seal. A smaller one than what stands there already is passed
+    /// over, so a sealer that was slow to publish takes nothing back; one of the same size takes its place with further
+    /// signatures; one of the same size with another root is refused, since it would fork the log.
+    pub fn publish_checkpoint(&self, note: &str) -> Result<(), TileError> {
+        Published::read(note)?;
+        match &self.place {
+            Place::Folder(folder) => folder.publish(note, supersedes),
+            Place::Bucket(bucket) => bucket.publish(note, supersedes),
+        }
+    }
+
+    /// The published checkpoint, if there is one.
+    pub fn checkpoint(&self) -> Result<Option<String>, TileError> {
+        self.get(CHECKPOINT)?.map(Published::text).transpose()
+    }
+
+    /// The greatest checkpoint that was ever published here, as far as this place knows: a folder has a second memory
+    /// beside it, which stays where the folder is lost or put back to an earlier state.
+    pub fn greatest_checkpoint(&self) -> Result<Option<String>, TileError> {
+        let standing = self.checkpoint()?;
+        let Place::Folder(folder) = &self.place else { return Ok(standing) };
+        let beside = folder.remembered()?.map(Published::text).transpose()?;
+        match (&standing, &beside) {
+            (Some(standing), Some(beside)) if !supersedes(Some(standing), beside)? => {}
+            (_, Some(_)) => return Ok(beside),
+            _ => {}
+        }
+        Ok(standing)
+    }
+
+    /// The hash of a complete subtree of the tree of this size, which a checkpoint must have published: tiles are kept
+    /// once read.
+    pub fn node(&self, size: u64, node: Node) -> Result<Hash, TileError> {
+        let tile = TileId::holding(node, size);
+        let cached = lock(&self.cache).get(tile);
+        let rows = match cached {
+            Some(rows) => rows,
+            None => {
+                let bytes = self.read(tile)?.ok_or_else(|| TileError::Missing(tile.path()))?;
+                let rows = Arc::new(TileRows::new(&bytes));
+                lock(&self.cache).put(tile, Arc::clone(&rows));
+                rows
+            }
+        };
+        rows.node(node).ok_or_else(|| TileError::Missing(tile.path()))
+    }
+
+    /// The edge of the log of this size.
+    pub fn edge(&self, size: u64) -> Result<Edge, TileError> {
+        Edge::load(size, |node| self.node(size, node), |tile| self.read(tile))
+    }
+
+    /// The inclusion proof of a leaf in the tree of this size.
+    pub fn inclusion_proof(&self, leaf_index: u64, size: u64) -> Result<Vec<Hash>, TileError> {
+        proof::inclusion_proof(leaf_index, size, |node| self.node(size, node))
+    }
+
+    /// The consistency proof from the tree of `old` leaves to that of `new`.
+    pub fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, TileError> {
+        proof::consistency_proof(old, new, |node| self.node(new, node))
+    }
+
+    /// The bytes of a leaf of the tree of this size.
+    pub fn leaf(&self, leaf_index: u64, size: u64) -> Result<Vec<u8>, TileError> {
+        let bundle = TileId::bundle_holding(leaf_index, size);
+        let bytes = self.read(bundle)?.ok_or_else(|| TileError::Missing(bundle.path()))?;
+        let leaves = proof::bundle_leaves(&bytes)
+            .map_err(|error| TileError::Damaged { path: bundle.path(), problem: error.to_string() })?;
+        let leaf = leaves.get((leaf_index % TILE_WIDTH) as usize);
+        leaf.map(|it| it.to_vec()).ok_or_else(|| TileError::Missing(bundle.path()))
+    }
+
+    fn get(&self, path: &str) -> Result<Option<Vec<u8>>, TileError> {
+        match &self.place {
+            Place::Folder(folder) => folder.get(path),
+            Place::Bucket(bucket) => bucket.get(path),
+        }
+    }
+}
+
+/// The bytes under which a tile or bundle is kept: bundles are compressed, always the same way.
+pub fn stored_form(tile: TileId, bytes: &[u8]) -> Vec<u8> {
+    if tile.level.is_none() { gzip::pack(bytes) } else { bytes.to_vec() }
+}
+
+/// The plain bytes of a tile or bundle as it is kept.
+pub fn unpacked(tile: StoredTile) -> std::io::Result<Vec<u8>> {
+    gzip::unpack(tile.bytes, BUNDLE_ROW_BYTES * TILE_WIDTH as usize)
+}
+
+/// The bytes of a tile or bundle that may be as it is kept, or plain as another server gives it.
+pub fn plain_form(tile: TileId, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
+    gzip::unpack(bytes, bytes_of(tile.full()))
+}
+
+fn bytes_of(tile: TileId) -> usize {
+    let row_bytes = if tile.level.is_some() { 32 } else { BUNDLE_ROW_BYTES };
+    usize::from(tile.width) * row_bytes
+}

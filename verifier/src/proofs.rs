@@ -1,0 +1,204 @@
+//! Proofs and leaves for whoever asks, from tiles alone; and the convenience of a check by us.
+
+use std::sync::Arc;
+
+use api::{Code, Problem};
+use axum::body::to_bytes;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::Uri;
+use axum::response::Response;
+use axum::{Router, routing::get, routing::post};
+use proof::{Checkpoint, Hash, Leaf, RECEIPT_BYTES_MAX, leaf_hash};
+use serde::Serialize;
+
+use crate::ProofService;
+use crate::check::{ChainFinding, Report, judge};
+use crate::log::{FOR_EVER, public, published, read};
+
+/// What may be another answer in a second.
+const FOR_NOW: &str = "public, max-age=1";
+const TRUST: &str = "This is our own word: trusting it is trusting us. daftari verify, the page at /verify/ and the \
+                     contract give the same verdict without us.";
+
+pub(crate) fn routes() -> Router<Arc<ProofService>> {
+    Router::new()
+        .route("/v1/proofs/inclusion", get(inclusion))
+        .route("/v1/proofs/consistency", get(consistency))
+        .route("/v1/leaves/{index}", get(leaf))
+        .route("/v1/verify", post(verify))
+}
+
+/// A proof that a leaf is in the tree of a size. The size says which checkpoint's root it leads to: whoever checks it
+/// takes that root from the checkpoint, not from here.
+#[derive(Serialize)]
+struct Inclusion {
+    origin: String,
+    leaf_index: u64,
+    size: u64,
+    leaf_hash: String,
+    root: String,
+    path: Vec<String>,
+}
+
+async fn inclusion(State(service): State<Arc<ProofService>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Numbers::read(&uri, ["index", "size"])?;
+    let newest = published(&service).await?;
+    let leaf_index = query.required(0)?;
+    let (size, newest_size) = (query.within(1, &newest)?, newest.size);
+    if size <= leaf_index {
+        let message = format!("a tree of {size} leaves has no leaf {leaf_index}");
+        return Err(Problem::invalid_parameter("index", message));
+    }
+    // A smaller tree's nodes are nodes of the newest, whose tiles are there for certain.
+    let (leaf, path, root) = read(&service.tiles, move |it| {
+        let path = proof::inclusion_proof(leaf_index, size, |node| it.node(newest_size, node))?;
+        let root = proof::subtree_root(0, size, &mut |node| it.node(newest_size, node))?;
+        Ok((it.leaf(leaf_index, newest_size)?, path, root))
+    })
+    .await?;
+    let leaf_hash = hex::encode(leaf_hash(&leaf));
+    let (origin, root, path) = (newest.origin, hex::encode(root), encode(&path));
+    Ok(query.answer(1, Inclusion { origin, leaf_index, size, leaf_hash, root, path }))
+}
+
+/// A proof that the tree of one size extends that of another.
+#[derive(Serialize)]
+struct Consistency {
+    origin: String,
+    from: u64,
+    to: u64,
+    from_root: String,
+    to_root: String,
+    proof: Vec<String>,
+}
+
+async fn consistency(State(service): State<Arc<ProofService>>, uri: Uri) -> Result<Response, Problem> {
+    let query = Numbers::read(&uri, ["from", "to"])?;
+    let newest = published(&service).await?;
+    let from = query.required(0)?;
+    let (to, newest_size) = (query.within(1, &newest)?, newest.size);
+    if to < from {
+        let message = format!("a tree of {to} leaves extends none of {from}");
+        return Err(Problem::invalid_parameter("from", message));
+    }
+    let (proof, from_root, to_root) = read(&service.tiles, move |it| {
+        let mut node = |node| it.node(newest_size, node);
+        let proof = proof::consistency_proof(from, to, &mut node)?;
+        Ok((proof, proof::subtree_root(0, from, &mut node)?, proof::subtree_root(0, to, &mut node)?))
+    })
+    .await?;
+    let (from_root, to_root) = (hex::encode(from_root), hex::encode(to_root));
+    let (origin, proof) = (newest.origin, encode(&proof));
+    Ok(query.answer(1, Consistency { origin, from, to, from_root, to_root, proof }))
+}
+
+/// A leaf as everybody may see it: closed.
+#[derive(Serialize)]
+struct ClosedLeaf {
+    leaf_index: u64,
+    kind: &'static str,
+    log_id: String,
+    commitment: String,
+    leaf: String,
+    leaf_hash: String,
+}
+
+async fn leaf(
+    State(service): State<Arc<ProofService>>,
+    index: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let index = index.map(|Path(it)| it).unwrap_or_default();
+    let leaf_index =
+        number(&index).ok_or_else(|| Problem::invalid_parameter("index", "it is not a number"))?;
+    let size = published(&service).await?.size;
+    if size <= leaf_index {
+        return Err(Problem::new(Code::NotFound, format!("The log has {size} leaves so far.")));
+    }
+    let bytes = read(&service.tiles, move |it| it.leaf(leaf_index, size)).await?;
+    let Leaf { kind, log_id, commitment, .. } = Leaf::decode(&bytes).map_err(Problem::internal)?;
+    let closed = ClosedLeaf {
+        leaf_index,
+        kind: kind.name(),
+        log_id: hex::encode(log_id),
+        commitment: hex::encode(commitment),
+        leaf: hex::encode(&bytes),
+        leaf_hash: hex::encode(leaf_hash(&bytes)),
+    };
+    Ok(public("application/json", FOR_EVER, axum::Json(closed)))
+}
+
+#[derive(Serialize)]
+struct OwnWord {
+    trust: &'static str,
+    #[serde(flatten)]
+    report: Report,
+}
+
+async fn verify(State(service): State<Arc<ProofService>>, request: Request) -> Result<Response, Problem> {
+    // One byte more than a receipt may have, so that a longer one gets its verdict.
+    let receipt = to_bytes(request.into_body(), RECEIPT_BYTES_MAX + 1).await;
+    let receipt = receipt.map_err(|_| {
+        Problem::new(Code::PayloadTooLarge, format!("A receipt has at most {RECEIPT_BYTES_MAX} bytes."))
+    })?;
+    let report = judge(&receipt, &service.policy, &ChainFinding::NotAsked);
+    Ok(public("application/json", "no-store", axum::Json(OwnWord { trust: TRUST, report })))
+}
+
+fn encode(hashes: &[Hash]) -> Vec<String> {
+    hashes.iter().map(hex::encode).collect()
+}
+
+/// A decimal without leading zeros or signs.
+fn number(text: &str) -> Option<u64> {
+    let is_plain = text.bytes().all(|it| it.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    is_plain.then(|| text.parse().ok()).flatten()
+}
+
+/// The two numbers of a query.
+struct Numbers {
+    names: [&'static str; 2],
+    values: [Option<u64>; 2],
+}
+
+impl Numbers {
+    fn read(uri: &Uri, names: [&'static str; 2]) -> Result<Self, Problem> {
+        let query: Query<Vec<(String, String)>> =
+            Query::try_from_uri(uri).map_err(|_| Problem::invalid_parameter("query", "it cannot be read"))?;
+        let mut values = [None; 2];
+        for (name, value) in &*query {
+            let at = names.iter().position(|it| it == name);
+            let at = at.ok_or_else(|| {
+                Problem::invalid_parameter("query", format!("there are {} and {}", names[0], names[1]))
+            })?;
+            let value = number(value);
+            let value = value.ok_or_else(|| Problem::invalid_parameter(names[at], "it is not a number"))?;
+            if values[at].replace(value).is_some() {
+                return Err(Problem::invalid_parameter(names[at], "it is given once"));
+            }
+        }
+        Ok(Self { names, values })
+    }
+
+    fn required(&self, at: usize) -> Result<u64, Problem> {
+        self.values[at]
+            .ok_or_else(|| Problem::invalid_parameter(self.names[at], "this parameter is required"))
+    }
+
+    /// A size that is published; the newest where none is given.
+    fn within(&self, at: usize, newest: &Checkpoint) -> Result<u64, Problem> {
+        match self.values[at] {
+            Some(size) if newest.size < size => {
+                let message = format!("the published checkpoint has {} leaves", newest.size);
+                Err(Problem::invalid_parameter(self.names[at], message))
+            }
+            size => Ok(size.unwrap_or(newest.size)),
+        }
+    }
+
+    /// Between two given sizes the answer is the same for ever; with the newest it is not.
+    fn answer(&self, size: usize, body: impl Serialize) -> Response {
+        let caching = if self.values[size].is_some() { FOR_EVER } else { FOR_NOW };
+        public("application/json", caching, axum::Json(body))
+    }
+}
