@@ -4,7 +4,9 @@
 mod anchor;
 mod failpoint;
 mod key;
+pub mod machine;
 mod run;
+pub mod schedule;
 mod seal;
 mod step;
 

@@ -1,3 +1,4 @@
 mod anchor;
 mod fixture;
 mod seal;
+mod sim;

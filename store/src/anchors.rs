@@ -33,8 +33,18 @@ pub enum AttemptState {
     Final = 4,
     /// In a block, and refused by the contract.
     Reverted = 5,
-    /// Its nonce went to another transaction.
+    /// Its nonce went to another transaction of ours.
     Replaced = 6,
+    /// It was in a block that a reorganisation took away.
+    Orphaned = 7,
+    /// No endpoint knows it any more.
+    Dropped = 8,
+    /// Its nonce went to a transaction that is not ours.
+    Abandoned = 9,
+    /// Final, and so deep that nobody asks again.
+    Archived = 10,
+    /// Reverted, and so deep that nobody asks again.
+    Spent = 11,
 }
 
 /// A signed transaction whose story has not ended.
