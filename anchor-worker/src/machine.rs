@@ -326,7 +326,6 @@ pub fn decide(
 }
 
 /// The next act in this view.
-#[expect(clippy::too_many_arguments, reason = "one story, told in one place")]
 fn next(
     policy: &AnchorPolicy,
     world: &World<'_>,

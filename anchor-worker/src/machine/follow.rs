@@ -74,7 +74,9 @@ fn state_of(
     {
         // It extended a head that was not there when it came: a reorganisation or another sender moved it. The contract
         // did its work, and what is owed is still owed.
-        let is_explained = first.head.size != attempt.extends;
+        // So did one of ours that extended the same head under another nonce.
+        let is_twin = |it: &Attempt| it.extends == attempt.extends && it.nonce != attempt.nonce;
+        let is_explained = first.head.size != attempt.extends || world.attempts.iter().any(is_twin);
         let block_hash = [0; 32];
         if attempt.state == AttemptState::Reverted {
             let is_deep = |it: &&usize| {

@@ -227,6 +227,8 @@ impl Sim {
             || self.worker.policy.fee_ceiling_wei < price
             || !is_affordable
             || moved
+            // What a reorganisation took away comes back first: only then does the promise hold for what is new.
+            || self.chain.tip().head < self.covered
             || self.worker.is_halted;
         if is_bad {
             self.bad_block = self.chain.tip().number;
@@ -242,7 +244,7 @@ impl Sim {
     }
 
     fn judge_the_claim(&mut self, hash: u64, block: u64) {
-        let at = self.chain.blocks.iter().find(|it| it.mined.iter().any(|mined| *mined == (hash, true)));
+        let at = self.chain.blocks.iter().find(|it| it.mined.contains(&(hash, true)));
         let depth = at.map_or(0, |it| self.chain.tip().number - it.number);
         let is_true = at.is_some_and(|it| it.number == block)
             && (block <= self.chain.promised || self.worker.policy.final_depth_alone <= depth);
@@ -383,6 +385,6 @@ fn ten_thousand_seeds_lose_nothing_and_pay_once() {
 fn seeds_that_failed_once_hold() {
     check([
         248, 304, 310, 484, 946, 1064, 1101, 1331, 2149, 2204, 2634, 3441, 3685, 3710, 4004, 4111, 4786,
-        7115, 7989, 8426, 9408,
+        7115, 7989, 8426, 9408, 53_816, 54_561,
     ]);
 }

@@ -142,7 +142,7 @@ fn block_hash(hash: u64) -> [u8; 32] {
 
 impl Lie {
     fn tell(self, chain: &SimChain, attempts: &[&(u64, Attempt)], report: &mut Report) {
-        let last = attempts.iter().filter(|it| it.1.nonce == report.nonce).next_back();
+        let last = attempts.iter().rfind(|it| it.1.nonce == report.nonce);
         let forged =
             Sight::Mined { block: report.block, block_hash: [9; 32], succeeded: self != Self::ItIsReverted };
         match self {
