@@ -29,6 +29,40 @@ pub struct Verdict {
     pub why: String,
 }
 
+/// What was learnt of a chain, by a process.
+#[derive(Clone, Debug, Default)]
+pub struct Schedule {
+    blocks: Blocks,
+}
+
+impl Schedule {
+    /// Takes a header.
+    pub fn observe(&mut self, number: u64, time_ms: u64, _base_fee_wei: u128) {
+        self.blocks.observe(number, time_ms);
+    }
+
+    /// The usual time between two blocks.
+    pub fn block_ms(&self) -> u64 {
+        self.blocks.usual_ms()
+    }
+
+    /// Whether to anchor now.
+    pub fn verdict(
+        &self,
+        policy: &AnchorPolicy,
+        owed: &Owed,
+        now_ms: u64,
+        last_anchor_ms: Option<u64>,
+    ) -> Verdict {
+        let lead_ms = lead_ms(&self.blocks, 0);
+        deadline_verdict(policy, owed, now_ms, lead_ms, last_anchor_ms).unwrap_or_else(|due_ms| Verdict {
+            timing: Timing::Wait,
+            due_ms,
+            why: "there is time".to_owned(),
+        })
+    }
+}
+
 /// How many blocks before the deadline an anchor is sent, whatever the price.
 const LEAD_BLOCKS: u64 = 15;
 /// How many of the slowest blocks must fit in between, too.
@@ -54,7 +88,7 @@ pub fn deadline_verdict(
     if policy.staleness_max_ms == 0 {
         // No promise of an age, so none to be late for: the gap alone spaces the anchors.
         let next_ms = last_anchor_ms.map_or(0, |it| it.saturating_add(policy.gap_min_ms));
-        let timing = if next_ms <= now_ms { Timing::Press } else { Timing::Wait };
+        let timing = if next_ms <= now_ms { Timing::Send } else { Timing::Wait };
         let why = match timing {
             Timing::Wait => format!("the last anchor is less than {} s old", policy.gap_min_ms / 1000),
             _ => "there is something to anchor".to_owned(),

@@ -170,7 +170,14 @@ fn unmined(
         // A revert that was undone may yet come to pass, and the other way round.
         AttemptState::Reverted if view.count < agreement.quorum => AttemptState::Reverted,
         AttemptState::Included | AttemptState::Reverted => AttemptState::Orphaned,
-        AttemptState::Broadcast if !is_used && seen.pooled == 0 => AttemptState::Dropped,
+        // For a block's time a node may take in what it was sent.
+        AttemptState::Broadcast
+            if !is_used
+                && seen.pooled == 0
+                && attempt.sent_ms.unwrap_or(attempt.stored_ms) + world.block_ms <= world.now_ms =>
+        {
+            AttemptState::Dropped
+        }
         AttemptState::Dropped if 0 < seen.pooled => AttemptState::Broadcast,
         state => state,
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use store::{Anchor, PgPool};
 use tiles::TileFolder;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::fixture::Fixture;
 use crate::*;
@@ -20,6 +21,7 @@ struct Anchored {
     log: Fixture,
     anvil: Anvil,
     audit_log: AuditLog,
+    holder: Uuid,
 }
 
 fn account() -> Account {
@@ -27,7 +29,7 @@ fn account() -> Account {
 }
 
 fn policy() -> AnchorPolicy {
-    AnchorPolicy { resend_after: Duration::ZERO, ..AnchorPolicy::new(31337, Duration::ZERO) }
+    AnchorPolicy { resend_after_ms: 0, rewind_patience_ms: 0, ..AnchorPolicy::new(31337, Duration::ZERO) }
 }
 
 impl Anchored {
@@ -37,13 +39,18 @@ impl Anchored {
             tokio::task::spawn_blocking(|| Anvil::start(&AnvilConfig::default())).await.unwrap().unwrap();
         let chain = Chain::connect(&anvil.url()).await.unwrap();
         let audit_log = ensure_contract(&chain, &account(), &log.log.log_id).await.unwrap();
-        Self { log, anvil, audit_log }
+        Self { log, anvil, audit_log, holder: Uuid::new_v4() }
     }
 
     /// A sender as a new process would start it.
     fn anchorer(&self) -> Anchorer {
+        self.anchorer_of(account(), policy())
+    }
+
+    fn anchorer_of(&self, account: Account, policy: AnchorPolicy) -> Anchorer {
         let folder = Arc::clone(&self.log.folder);
-        Anchorer::new(self.log.pool.clone(), folder, self.audit_log.clone(), account(), policy())
+        Anchorer::new(self.log.pool.clone(), folder, self.audit_log.clone(), account, policy)
+            .of_holder(self.holder)
     }
 
     async fn grow(&self, leaves: u64) {
@@ -92,42 +99,22 @@ impl Anchored {
     }
 }
 
-#[test]
-fn the_decision() {
-    let second = Duration::from_secs(1);
-    let policy = AnchorPolicy {
-        resend_after: 30 * second,
-        gap_min: 60 * second,
-        ..AnchorPolicy::new(31337, Duration::ZERO)
-    };
-    let idle = Sighting { checkpoint_size: 5, head_size: 5, anchor_age: Some(100 * second), pending: None };
-    let due = Sighting { checkpoint_size: 6, ..idle };
-    let pending = |sent_age, vanished| Sighting { pending: Some(Pending { sent_age, vanished }), ..due };
-    let check = |sighting, step| assert_eq!(next_step(&policy, &sighting), step, "{sighting:?}");
-    check(Sighting { checkpoint_size: 0, head_size: 0, anchor_age: None, pending: None }, Step::Wait);
-    check(idle, Step::Wait);
-    check(due, Step::Anchor);
-    check(Sighting { anchor_age: None, ..due }, Step::Anchor);
-    check(Sighting { anchor_age: Some(59 * second), ..due }, Step::Wait);
-    check(Sighting { anchor_age: Some(60 * second), ..due }, Step::Anchor);
-    check(pending(None, false), Step::Send);
-    check(pending(Some(29 * second), false), Step::Wait);
-    check(pending(Some(30 * second), false), Step::Send);
-    check(pending(Some(second), true), Step::Send);
+fn rests(stepped: Stepped) -> bool {
+    matches!(stepped, Stepped::Rested(_))
 }
 
 #[tokio::test]
 async fn the_newest_checkpoint_is_anchored_once() {
     let it = Anchored::new().await;
     let mut anchorer = it.anchorer();
-    assert_eq!(anchorer.step().await.unwrap(), Step::Wait, "an empty log owes nothing");
+    assert!(rests(anchorer.step().await.unwrap()), "an empty log owes nothing");
     let nonce = it.nonce().await;
     for size in [3, 4, 300] {
         it.grow(size - it.latest().await.map_or(0, |it| it.size)).await;
         it.anchor_until(size).await;
         let head = it.audit_log.head().await.unwrap();
         assert_eq!((head.size, head.root), (size, it.log.published().unwrap().root));
-        assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
+        assert!(rests(anchorer.step().await.unwrap()));
     }
     assert_eq!(it.nonce().await, nonce + 3, "one transaction for each");
     let conn = &mut *it.log.pool.acquire().await.unwrap();
@@ -142,6 +129,8 @@ async fn the_newest_checkpoint_is_anchored_once() {
     it.rpc("anvil_mine", json!(["0x50"]));
     anchorer.step().await.unwrap();
     assert!(it.latest().await.unwrap().is_final);
+    assert_eq!(it.open_attempts().await.len(), 3, "looked after until nothing can undo them");
+    it.rpc("anvil_mine", json!(["0x200"]));
     anchorer.step().await.unwrap();
     assert!(it.open_attempts().await.is_empty(), "every story has ended");
 }
@@ -155,7 +144,12 @@ async fn an_anchor_survives_the_end_of_its_worker_at_any_point() {
             let size = 3 * (2 * number + half + 1) as u64;
             it.grow(3).await;
             let ends: Failpoint = Arc::new(move |at, when| (at, when) == (act, moment));
-            let ended = it.anchorer().with_failpoint(ends).step().await.unwrap_err();
+            let mut anchorer = it.anchorer().with_failpoint(ends);
+            let ended = loop {
+                if let Err(ended) = anchorer.step().await {
+                    break ended;
+                }
+            };
             assert!(matches!(ended, AnchorError::Retry(AnchorObstacle::Failpoint(..))), "{ended}");
             it.anchor_until(size).await;
             nonce += 1;
@@ -169,20 +163,26 @@ async fn what_a_node_forgot_in_a_crash_is_sent_at_the_next_start() {
     let it = Anchored::new().await;
     it.grow(3).await;
     it.rpc("evm_setAutomine", json!([false]));
-    let start = || {
-        let policy = AnchorPolicy { resend_after: Duration::from_secs(3600), ..policy() };
-        let folder = Arc::clone(&it.log.folder);
-        Anchorer::new(it.log.pool.clone(), folder, it.audit_log.clone(), account(), policy)
-    };
-    assert_eq!(start().step().await.unwrap(), Step::Anchor);
+    let start = || it.anchorer_of(account(), AnchorPolicy { resend_after_ms: 3_600_000, ..policy() });
+    let mut first = start();
+    assert_eq!(first.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(first.step().await.unwrap(), Stepped::Broadcast);
     it.rpc("anvil_dropAllTransactions", json!([]));
     let mut anchorer = start();
-    assert_eq!(anchorer.step().await.unwrap(), Step::Send, "sent an instant ago, but not by this one");
-    assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
-    assert_eq!(start().step().await.unwrap(), Step::Send, "that the node knows it already is success");
+    assert_eq!(
+        anchorer.step().await.unwrap(),
+        Stepped::Broadcast,
+        "sent an instant ago, but not by this one"
+    );
+    assert!(rests(anchorer.step().await.unwrap()));
+    assert_eq!(
+        start().step().await.unwrap(),
+        Stepped::Broadcast,
+        "that the node knows it already is success"
+    );
     let attempt = it.open_attempts().await.remove(0);
     it.mine(&attempt).await;
-    assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
+    assert!(rests(anchorer.step().await.unwrap()));
     assert_eq!(it.latest().await.unwrap().size, 3);
 }
 
@@ -198,7 +198,11 @@ async fn a_reorganised_anchor_is_anchored_again() {
     it.rpc("anvil_mine", json!(["0x3"]));
     assert_eq!(it.audit_log.head().await.unwrap().size, 3);
     let first = it.latest().await.unwrap();
-    assert_eq!(it.anchorer().step().await.unwrap(), Step::Send, "a vanished transaction is missing again");
+    assert_eq!(
+        it.anchorer().step().await.unwrap(),
+        Stepped::Broadcast,
+        "a vanished transaction is missing again"
+    );
     it.anchor_until(7).await;
     let again = it.latest().await.unwrap();
     assert_eq!((again.size, again.transaction), (7, first.transaction), "the same bytes serve");
@@ -210,7 +214,7 @@ async fn a_development_chain_that_began_anew_is_anchored_anew() {
     let it = Anchored::new().await;
     it.grow(3).await;
     it.anchor_until(3).await;
-    it.rpc("anvil_mine", json!(["0x50"]));
+    it.rpc("anvil_mine", json!(["0x200"]));
     it.anchorer().step().await.unwrap();
     assert!(it.latest().await.unwrap().is_final);
     forget_if_reset(&it.log.pool, &it.audit_log).await.unwrap();
@@ -257,7 +261,7 @@ async fn what_another_anchored_is_written_down() {
     let anchored = it.latest().await.unwrap();
     it.log.tamper("delete from anchor; delete from anchor_attempt").await;
     let nonce = it.nonce().await;
-    assert_eq!(it.anchorer().step().await.unwrap(), Step::Wait);
+    assert!(rests(it.anchorer().step().await.unwrap()));
     assert_eq!(it.latest().await.unwrap(), anchored);
     assert_eq!(it.nonce().await, nonce, "nothing is anchored twice");
 }
@@ -322,10 +326,9 @@ async fn an_account_that_is_not_the_writer_waits() {
     let it = Anchored::new().await;
     it.grow(3).await;
     let stranger = Account::from_key(&"42".repeat(32)).unwrap();
-    let folder = Arc::clone(&it.log.folder);
-    let mut anchorer = Anchorer::new(it.log.pool.clone(), folder, it.audit_log.clone(), stranger, policy());
-    let waits = anchorer.step().await.unwrap_err();
-    assert!(matches!(waits, AnchorError::Retry(AnchorObstacle::NotAdmitted(_))), "{waits}");
+    let mut anchorer = it.anchorer_of(stranger, policy());
+    assert!(rests(anchorer.step().await.unwrap()));
+    assert_eq!(anchorer.alarms(), [Alarm::NotAdmitted]);
 }
 
 #[tokio::test]
@@ -336,11 +339,15 @@ async fn two_senders_at_once_anchor_once() {
     // The first ends with a stored transaction, which the second sends rather than sign another.
     let ends: Failpoint = Arc::new(|act, when| (act, when) == (Act::StoreAttempt, Moment::After));
     it.anchorer().with_failpoint(ends).step().await.unwrap_err();
-    assert_eq!(it.anchorer().step().await.unwrap(), Step::Send);
+    assert_eq!(it.anchorer().step().await.unwrap(), Stepped::Broadcast);
     it.anchor_until(3).await;
     it.grow(3).await;
-    let (mut first, mut second) = (it.anchorer(), it.anchorer());
-    let _ = tokio::join!(first.step(), second.step());
+    let (mut first, mut second) = (it.anchorer(), it.anchorer().of_holder(Uuid::new_v4()));
+    let (one, two) = tokio::join!(first.step(), second.step());
+    assert_eq!((one.unwrap(), two.unwrap()), (Stepped::Armed, Stepped::StoodBy));
+    first.leave().await.unwrap();
+    assert_eq!(second.step().await.unwrap(), Stepped::Broadcast, "the standby sends what was stored");
+    second.leave().await.unwrap();
     it.anchor_until(6).await;
     assert_eq!(it.nonce().await, nonce + 2);
 }
@@ -389,7 +396,7 @@ async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl Fn
 fn config(it: &Fixture, pool: &PgPool, audit_log: AuditLog) -> Config {
     let gap = Duration::from_millis(1);
     let pacing = Pacing { gap, back_off_max: 5 * gap };
-    let place = PlaceConfig { audit_log, account: account(), policy: policy(), pacing };
+    let place = PlaceConfig { endpoints: vec![audit_log], account: account(), policy: policy(), pacing };
     Config {
         pool: pool.clone(),
         folder: Arc::clone(&it.folder),

@@ -53,7 +53,7 @@ pub(crate) fn worker(
 /// One place to anchor to.
 pub(crate) fn place_of(audit_log: AuditLog, account: Account, gap: Duration) -> PlaceConfig {
     let policy = AnchorPolicy::new(audit_log.chain().id(), gap);
-    PlaceConfig { audit_log, account, policy, pacing: Pacing::ANCHOR }
+    PlaceConfig { endpoints: vec![audit_log], account, policy, pacing: Pacing::ANCHOR }
 }
 
 /// Where the configuration says to anchor. Reading it connects to nothing.
