@@ -175,7 +175,7 @@ impl Anchorer {
     fn decide(&mut self, looked: &Looked, facts: &PlaceFacts, is_forced: bool) -> Decision {
         let Self { policy, schedule, memory, .. } = self;
         looked.snapshots.iter().flatten().for_each(|it| {
-            schedule.observe(it.block, it.block_time_s * 1000, it.base_fee_wei);
+            schedule.observe(policy, it.block, it.block_time_s * 1000, it.base_fee_wei);
         });
         let world = World {
             now_ms: facts.now_ms,

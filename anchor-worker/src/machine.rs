@@ -362,7 +362,10 @@ fn next(
     };
     if last.extends == report.head.size {
         let later = later(world, last);
-        if let Some(why) = to_broadcast(policy, world, last, &verdict, states) {
+        // What no block will take at today's price is not sent again as it is.
+        let price_wei = report.base_fee_wei.saturating_add(policy.tip_floor_wei);
+        let is_outgrown = last.fees.fee_wei_max < price_wei && last.sent_ms.is_some();
+        if !is_outgrown && let Some(why) = to_broadcast(policy, world, last, &verdict, states) {
             return (
                 Act::Broadcast(std::iter::once(last).chain(later).map(|it| it.id).collect()),
                 why.to_owned(),

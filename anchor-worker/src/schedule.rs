@@ -2,10 +2,12 @@
 //! from the headers that it is shown, and reads no clock.
 
 mod blocks;
+mod price;
 
 use crate::machine::{AnchorPolicy, Owed};
 
 pub use blocks::Blocks;
+pub use price::PriceTimer;
 
 /// How pressing an anchor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,21 +31,59 @@ pub struct Verdict {
     pub why: String,
 }
 
+/// How many slots a window has: enough to choose among, few enough to learn from.
+const SLOTS: u64 = 24;
+
 /// What was learnt of a chain, by a process.
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
     blocks: Blocks,
+    slots: Option<Slots>,
+    last_base_fee_wei: f64,
+}
+
+/// Base fees by slots of a window.
+#[derive(Clone, Debug)]
+struct Slots {
+    slot_ms: u64,
+    timer: PriceTimer,
+    open: u64,
+    sum_wei: f64,
+    count: f64,
 }
 
 impl Schedule {
     /// Takes a header.
-    pub fn observe(&mut self, number: u64, time_ms: u64, _base_fee_wei: u128) {
-        self.blocks.observe(number, time_ms);
+    pub fn observe(&mut self, policy: &AnchorPolicy, number: u64, time_ms: u64, base_fee_wei: u128) {
+        if !self.blocks.observe(number, time_ms) {
+            return;
+        }
+        self.last_base_fee_wei = base_fee_wei as f64;
+        let slot_ms = policy.staleness_max_ms / SLOTS;
+        if slot_ms == 0 {
+            return;
+        }
+        let day = if slot_ms == 3_600_000 { SLOTS as usize } else { 0 };
+        let slots = self.slots.get_or_insert_with(|| Slots {
+            slot_ms,
+            timer: PriceTimer::new(SLOTS as usize, day),
+            open: time_ms / slot_ms,
+            sum_wei: 0.0,
+            count: 0.0,
+        });
+        slots.observe(time_ms, base_fee_wei as f64);
     }
 
     /// The usual time between two blocks.
     pub fn block_ms(&self) -> u64 {
         self.blocks.usual_ms()
+    }
+
+    /// Notes that an anchor was sent at the current price.
+    pub fn sent(&mut self) {
+        if let Some(slots) = &mut self.slots {
+            slots.timer.taken();
+        }
     }
 
     /// Whether to anchor now.
@@ -55,11 +95,38 @@ impl Schedule {
         last_anchor_ms: Option<u64>,
     ) -> Verdict {
         let lead_ms = lead_ms(&self.blocks, 0);
-        deadline_verdict(policy, owed, now_ms, lead_ms, last_anchor_ms).unwrap_or_else(|due_ms| Verdict {
-            timing: Timing::Wait,
-            due_ms,
-            why: "there is time".to_owned(),
-        })
+        let due_ms = match deadline_verdict(policy, owed, now_ms, lead_ms, last_anchor_ms) {
+            Ok(verdict) => return verdict,
+            Err(due_ms) => due_ms,
+        };
+        let (mut timing, mut why) =
+            (Timing::Wait, "there is time, and prices are still being learnt".to_owned());
+        if let Some(slots) = &self.slots {
+            let slots_left = (due_ms.saturating_sub(lead_ms + now_ms) / slots.slot_ms) as usize;
+            let timer = &slots.timer;
+            if !timer.is_fixed() {
+                let share = timer.share_of_level(self.last_base_fee_wei) * 100.0;
+                let taken = timer.share_taken(slots_left) * 100.0;
+                let takes = timer.takes_price(self.last_base_fee_wei, slots_left);
+                timing = if takes { Timing::Send } else { Timing::Wait };
+                why = format!(
+                    "the price is {share:.0} % of what is usual, and with {slots_left} of {SLOTS} slots left up to {taken:.0} % is taken"
+                );
+            }
+        }
+        Verdict { timing, due_ms, why }
+    }
+}
+
+impl Slots {
+    fn observe(&mut self, time_ms: u64, base_fee_wei: f64) {
+        let slot = time_ms / self.slot_ms;
+        if self.open < slot && 0.0 < self.count {
+            self.timer.observe(self.sum_wei / self.count);
+            (self.open, self.sum_wei, self.count) = (slot, 0.0, 0.0);
+        }
+        self.sum_wei += base_fee_wei;
+        self.count += 1.0;
     }
 }
 

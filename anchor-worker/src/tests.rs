@@ -1,4 +1,6 @@
 mod anchor;
 mod fixture;
+mod schedule;
 mod seal;
 mod sim;
+mod traps;

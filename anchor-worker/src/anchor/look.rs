@@ -47,13 +47,13 @@ impl Anchorer {
                 continue;
             };
             let key = (snapshot.head.size, snapshot.head.root);
-            if !heads.contains_key(&key) {
-                heads.insert(key, self.held_against_ours(conn, &snapshot.head, newest.as_ref()).await?);
-            }
-            let seen = HeadSeen {
-                admits_us: !snapshot.head.halted && snapshot.head.writer == sender,
-                ..heads[&key]
+            let held = match heads.get(&key) {
+                Some(held) => *held,
+                None => self.held_against_ours(conn, &snapshot.head, newest.as_ref()).await?,
             };
+            heads.insert(key, held);
+            let admits_us = !snapshot.head.halted && snapshot.head.writer == sender;
+            let seen = HeadSeen { admits_us, ..held };
             reports.push(Some(report(snapshot, seen, &stored)));
         }
         let attempts = stored.iter().map(|it| self.attempt(it)).collect();

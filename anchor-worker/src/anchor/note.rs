@@ -45,10 +45,11 @@ impl Anchorer {
         let endpoint = &self.endpoints[believed];
         let latest = store::latest_anchor(conn, &place).await?;
         let finalized = looked.finalized();
-        if 0 < head_size && latest.is_none_or(|it| it.size < head_size) {
-            if let Some(sighting) = endpoint.sighting(head_size, None).await? {
-                store::record_anchor(conn, &anchor(place, head_size, &sighting, None)).await?;
-            }
+        if 0 < head_size
+            && latest.is_none_or(|it| it.size < head_size)
+            && let Some(sighting) = endpoint.sighting(head_size, None).await?
+        {
+            store::record_anchor(conn, &anchor(place, head_size, &sighting, None)).await?;
         }
         // Looked for again before it is called final: a reorganisation may have moved it.
         for before in store::anchors_to_settle(conn, &place, finalized.unwrap_or(0)).await? {

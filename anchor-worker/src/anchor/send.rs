@@ -71,6 +71,9 @@ impl Anchorer {
             // Signed too late, and never sent: whoever holds the lease now has decided anew.
             return Ok(Stepped::StoodBy);
         }
+        if plan.replaces.is_none() {
+            self.schedule.sent();
+        }
         tell(old, new, &signed.hash, AttemptState::Armed, None);
         self.passes(Durable::StoreAttempt, Moment::After)?;
         Ok(Stepped::Armed)
@@ -110,7 +113,7 @@ impl Anchorer {
             self.passes(Durable::SendAttempt, Moment::Before)?;
             let handed = join_all(self.endpoints.iter().map(|it| it.chain().hand(&attempt.raw))).await;
             self.passes(Durable::SendAttempt, Moment::After)?;
-            if handed.iter().any(|it| *it == Ok(Handed::Underpriced)) {
+            if handed.contains(&Ok(Handed::Underpriced)) {
                 store::record_refusal(conn, attempt.anchor_attempt_id).await?;
                 let chain_id = self.chain_id().to_string();
                 metrics::counter!("daftari_anchor_refusals", "chain_id" => chain_id).increment(1);

@@ -15,11 +15,11 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Takes a header: its number and its time. Old and repeated ones are ignored.
-    pub fn observe(&mut self, number: u64, time_ms: u64) {
+    /// Takes a header: its number and its time. Old and repeated ones are ignored; says whether it was new.
+    pub fn observe(&mut self, number: u64, time_ms: u64) -> bool {
         if let Some((last_number, last_ms)) = self.last {
             if number <= last_number {
-                return;
+                return false;
             }
             self.intervals_ms.push_back(time_ms.saturating_sub(last_ms) / (number - last_number));
             if KEPT < self.intervals_ms.len() {
@@ -27,6 +27,7 @@ impl Blocks {
             }
         }
         self.last = Some((number, time_ms));
+        true
     }
 
     /// The mean interval; never zero.

@@ -353,6 +353,159 @@ async fn two_senders_at_once_anchor_once() {
 }
 
 #[tokio::test]
+async fn trap_7_a_lease_is_held_and_fenced_not_only_checked() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    let (place, conn) = (it.audit_log.place(), &mut *it.log.pool.acquire().await.unwrap());
+    let (slow, quick) = (Uuid::new_v4(), Uuid::new_v4());
+    let old = store::hold_lease(conn, &place, slow, 0).await.unwrap().expect("nobody has it");
+    let new = store::hold_lease(conn, &place, quick, 60_000).await.unwrap().expect("it has run out");
+    assert_eq!(store::hold_lease(conn, &place, slow, 60_000).await.unwrap(), None);
+    assert_eq!(store::hold_lease(conn, &place, quick, 60_000).await.unwrap(), Some(new), "renewed");
+    let attempt = store::NewAttempt {
+        place,
+        extends: 0,
+        size: 3,
+        sender: account().address(),
+        nonce: 2,
+        transaction: [1; 32],
+        raw: &[],
+        fee_wei_max: 1,
+        tip_wei_max: 1,
+        why: "",
+    };
+    // The slow one had decided before it lost the lease.
+    assert_eq!(store::store_attempt(conn, &attempt, old).await.unwrap(), None);
+    assert!(store::store_attempt(conn, &attempt, new).await.unwrap().is_some());
+}
+
+/// A second chain, or another endpoint's URL, of the same kind.
+async fn another_chain(chain_id: u64) -> (Anvil, Chain) {
+    let config = AnvilConfig { chain_id, ..AnvilConfig::default() };
+    let anvil = tokio::task::spawn_blocking(move || Anvil::start(&config)).await.unwrap().unwrap();
+    let chain = Chain::connect(&anvil.url()).await.unwrap();
+    (anvil, chain)
+}
+
+#[tokio::test]
+async fn the_same_root_stands_on_two_chains_and_one_that_fails_delays_no_other() {
+    let it = Anchored::new().await;
+    let (other, chain) = another_chain(1337).await;
+    let there = ensure_contract(&chain, &account(), &it.log.log.log_id).await.unwrap();
+    let pacing = Pacing { gap: Duration::from_millis(20), back_off_max: Duration::from_millis(40) };
+    let place = |it: &AuditLog| PlaceConfig {
+        endpoints: vec![it.clone()],
+        account: account(),
+        policy: policy(),
+        pacing,
+    };
+    let config = Config {
+        places: vec![place(&it.audit_log), place(&there)],
+        ..config(&it.log, &it.log.pool, it.audit_log.clone())
+    };
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(run(config, stop.clone()));
+    it.log.post(3).await;
+    eventually("anchored on both", || async {
+        let (here, there) = (it.audit_log.head().await.unwrap(), there.head().await.unwrap());
+        (here.size, there.size) == (3, 3) && here.root == there.root
+    })
+    .await;
+    eventually("both are written down", || async {
+        let conn = &mut *it.log.pool.acquire().await.unwrap();
+        store::anchors_covering(conn, 0).await.unwrap().len() == 2
+    })
+    .await;
+    tokio::task::spawn_blocking(move || other.stop()).await.unwrap().unwrap();
+    it.log.post(2).await;
+    eventually("anchored on the one that answers", || async { it.audit_log.head().await.unwrap().size == 5 })
+        .await;
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_endpoint_that_is_down_and_one_that_answers_for_another_chain_do_not_keep_it_from_anchoring() {
+    let it = Anchored::new().await;
+    let (other, _) = another_chain(1337).await;
+    let dead = Chain::of_id(&format!("http://127.0.0.1:{}", devstack::free_port().unwrap()), 31337).unwrap();
+    // It answers, for a chain that is not the one that was meant.
+    let wrong = Chain::of_id(&other.url(), 31337).unwrap();
+    let log = |chain| AuditLog::new(chain, it.audit_log.place(), &it.log.log.log_id).unwrap();
+    let endpoints = vec![log(dead), log(wrong), it.audit_log.clone()];
+    let folder = Arc::clone(&it.log.folder);
+    let mut anchorer = Anchorer::with_endpoints(it.log.pool.clone(), folder, endpoints, account(), policy())
+        .of_holder(it.holder);
+    it.grow(3).await;
+    // The very first nonce is believed only where most say so.
+    assert!(rests_or_waits(anchorer.step().await));
+    assert_eq!(it.nonce().await, 2, "nothing was sent");
+    it.anchor_until(3).await;
+    it.grow(2).await;
+    // From then on one honest endpoint suffices.
+    while it.audit_log.head().await.unwrap().size != 5 {
+        anchorer.step().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_base_fee_that_outgrows_a_transaction_makes_it_offer_more_for_the_newest_checkpoint() {
+    let it = Anchored::new().await;
+    it.rpc("evm_setAutomine", json!([false]));
+    it.grow(3).await;
+    let mut anchorer = it.anchorer_of(account(), AnchorPolicy { resend_after_ms: 3_600_000, ..policy() });
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Broadcast);
+    let first = it.open_attempts().await.remove(0);
+    it.grow(2).await;
+    it.rpc("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 2 * first.fee_wei_max)]));
+    it.rpc("evm_mine", json!([]));
+    let started = Instant::now();
+    while it.open_attempts().await.len() < 2 {
+        anchorer.step().await.unwrap();
+        assert!(started.elapsed() < PATIENCE, "it is not replaced in time");
+    }
+    let second = it.open_attempts().await.remove(1);
+    assert_eq!((second.nonce, second.size), (first.nonce, 5));
+    assert!(
+        first.fee_wei_max * 1125 / 1000 < second.fee_wei_max
+            && first.tip_wei_max * 1125 / 1000 < second.tip_wei_max
+    );
+    it.rpc("evm_setAutomine", json!([true]));
+    it.anchor_until(5).await;
+    assert_eq!(it.latest().await.unwrap().transaction, second.transaction);
+}
+
+#[tokio::test]
+async fn an_operator_pauses_forces_and_resumes_and_each_story_is_told() {
+    let it = Anchored::new().await;
+    let place = it.audit_log.place();
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    store::pause_anchoring(conn, &place, "a key is being moved").await.unwrap();
+    it.grow(3).await;
+    let patient = AnchorPolicy { staleness_max_ms: 3_600_000, ..policy() };
+    let mut anchorer = it.anchorer_of(account(), patient);
+    assert!(rests(anchorer.step().await.unwrap()));
+    store::resume_anchoring(conn, &place).await.unwrap();
+    assert!(rests(anchorer.step().await.unwrap()), "there is an hour");
+    store::force_anchor(conn, &place).await.unwrap();
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    it.anchor_until(3).await;
+    it.grow(1).await;
+    assert!(rests(anchorer.step().await.unwrap()), "it was asked for once");
+    let stories = store::attempt_stories(conn, &place, Some(3), 10).await.unwrap();
+    let told: Vec<_> = stories[0].steps.iter().map(|it| (it.state, it.why.as_str())).collect();
+    assert_eq!(told[0], (store::AttemptState::Armed, "an operator asked for it"));
+    assert_eq!(told[1].0, store::AttemptState::Broadcast);
+    assert_eq!(told.last().unwrap().0, store::AttemptState::Included);
+    assert!(stories[0].paid_wei.is_some_and(|it| 0 < it));
+}
+
+fn rests_or_waits(stepped: Result<Stepped, AnchorError>) -> bool {
+    matches!(stepped, Ok(Stepped::Rested(_)) | Err(AnchorError::Retry(_)))
+}
+
+#[tokio::test]
 async fn a_leaf_is_followed_through_the_log_lines_to_its_transaction() {
     let it = Anchored::new().await;
     let lines = tempfile::NamedTempFile::new().unwrap();
