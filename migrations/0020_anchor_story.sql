@@ -57,3 +57,14 @@ create table anchor_order (
     forced_at  timestamptz,
     constraint anchor_order_pk primary key (chain_id, contract, registrant)
 );
+
+-- The service's own role may do the same with these as with the transactions that they are about.
+alter function grant_to_app() rename to grant_books_to_app;
+create function grant_to_app() returns void language plpgsql as $$
+begin
+    perform grant_books_to_app();
+    grant select, insert on anchor_step, anchor_lease, anchor_order to daftari_app;
+    grant update on anchor_lease, anchor_order to daftari_app;
+end
+$$;
+revoke execute on function grant_to_app() from public;
