@@ -5,18 +5,19 @@ mod anchor;
 mod failpoint;
 mod guard;
 mod key;
+pub mod machine;
 mod run;
+pub mod schedule;
 mod seal;
-mod step;
 mod witnesses;
 
 #[cfg(test)]
 mod tests;
 
-pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, forget_if_reset};
+pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, Stepped, forget_if_reset};
 pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};
+pub use machine::{Alarm, AnchorPolicy, AtSpendCap};
 pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, Obstacle, SealError, Sealed, Sealer};
-pub use step::{AnchorPolicy, Pending, Sighting, Step, next_step};
 pub use witnesses::Witnesses;

@@ -9,10 +9,10 @@ use tiles::TileStore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::anchor::{AnchorError, Anchorer};
+use crate::anchor::{AnchorError, Anchorer, Stepped};
 use crate::key::LogKey;
+use crate::machine::AnchorPolicy;
 use crate::seal::{SealError, Sealer};
-use crate::step::AnchorPolicy;
 use crate::witnesses::Witnesses;
 
 /// How long to wait between two rounds of a loop.
@@ -53,8 +53,8 @@ pub struct Config {
 
 /// One place to anchor to.
 pub struct PlaceConfig {
-    /// The log's place in the contract.
-    pub audit_log: AuditLog,
+    /// The log's place in the contract, through each endpoint of the chain; one at least.
+    pub endpoints: Vec<AuditLog>,
     /// Who pays and signs.
     pub account: Account,
     /// When.
@@ -67,7 +67,7 @@ pub struct PlaceConfig {
 /// gauge `daftari_anchor_halted`, and stands still; sealing and the other places go on.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), SealError> {
     let Config { pool, folder, key, seal_pacing, witnesses, places } = config;
-    let contracts = places.iter().map(|it| it.audit_log.clone()).collect();
+    let contracts = places.iter().filter_map(|it| it.endpoints.first().cloned()).collect();
     let mut sealer = Sealer::new(pool.clone(), Arc::clone(&folder), key).with_contracts(contracts);
     if let Some((witnesses, freshness)) = witnesses {
         sealer = sealer.with_witnesses(witnesses, freshness);
@@ -76,8 +76,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Seal
     let stop = shutdown.child_token();
     let mut anchoring = JoinSet::new();
     for place in places {
-        let PlaceConfig { audit_log, account, policy, pacing } = place;
-        let anchorer = Anchorer::new(pool.clone(), Arc::clone(&folder), audit_log, account, policy);
+        let PlaceConfig { endpoints, account, policy, pacing } = place;
+        let folder = Arc::clone(&folder);
+        let anchorer = Anchorer::with_endpoints(pool.clone(), folder, endpoints, account, policy);
         anchoring.spawn(anchor_until(anchorer, pacing, stop.clone()));
     }
     let sealed = seal_until(sealer, seal_pacing, stop.clone()).await;
@@ -109,23 +110,37 @@ async fn anchor_until(mut anchorer: Anchorer, pacing: Pacing, stop: Cancellation
     let chain_id = anchorer.chain_id();
     let halted = metrics::gauge!("daftari_anchor_halted", "chain_id" => chain_id.to_string());
     halted.set(0.0);
-    let mut failures = 0;
+    let (mut failures, mut has_halted) = (0, false);
     loop {
-        match anchorer.step().await {
+        let stepped = anchorer.step().await;
+        let is_halt = matches!(stepped, Err(AnchorError::Halt(_)));
+        halted.set(f64::from(u8::from(is_halt)));
+        match stepped {
+            // What was stored is sent at once.
+            Ok(Stepped::Armed) => {
+                failures = 0;
+                continue;
+            }
             Ok(_) => failures = 0,
             Err(AnchorError::Retry(obstacle)) => {
                 failures += 1;
                 tracing::warn!(%obstacle, chain_id, failures, "anchoring waits");
             }
+            // It stands still until an operator lets it go on; told once.
             Err(AnchorError::Halt(doubt)) => {
-                halted.set(1.0);
-                tracing::error!(%doubt, chain_id, "anchoring halts; sealing goes on");
-                return;
+                failures += 1;
+                if !has_halted {
+                    tracing::error!(%doubt, chain_id, "anchoring halts; sealing goes on");
+                }
             }
         }
+        has_halted = is_halt;
         if rests_until_stopped(pacing.after_failures(failures), &stop).await {
-            return;
+            break;
         }
+    }
+    if let Err(error) = anchorer.leave().await {
+        tracing::warn!(%error, chain_id, "the lease could not be given up");
     }
 }
 

@@ -1,4 +1,7 @@
 mod anchor;
 mod fixture;
+mod schedule;
 mod seal;
+mod sim;
+mod traps;
 mod witnesses;

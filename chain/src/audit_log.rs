@@ -112,6 +112,21 @@ impl AuditLog {
         Ok(Head { size: head.size, root: head.root.0, writer: head.writer.into_array(), halted: head.halted })
     }
 
+    /// The call that asks for the head: to whom, and with what.
+    pub(crate) fn head_call(&self) -> (Address, Bytes) {
+        (self.contract, Bindings::headCall { place: self.place }.abi_encode().into())
+    }
+
+    /// The head in a call's answer.
+    pub(crate) fn read_head(&self, answer: &[u8]) -> Result<Head, ChainError> {
+        if answer.is_empty() {
+            return Err(ChainError::NoContract(format!("there is no audit contract at {}", self.contract)));
+        }
+        let head = Bindings::headCall::abi_decode_returns(answer)
+            .map_err(|error| ChainError::NoContract(error.to_string()))?;
+        Ok(Head { size: head.size, root: head.root.0, writer: head.writer.into_array(), halted: head.halted })
+    }
+
     /// The root at this size, if it is the head's or a pinned one.
     pub async fn stored_root(&self, size: u64) -> Result<Option<Hash>, ChainError> {
         let root = self.call(Bindings::rootAtCall { place: self.place, size }).await?;

@@ -9,7 +9,9 @@ mod deploy;
 pub mod dev;
 mod error;
 mod fees;
+mod handing;
 mod rpc;
+mod snapshot;
 mod terms;
 
 #[cfg(test)]
@@ -21,5 +23,7 @@ pub use check::{AnchorStatus, check_anchor};
 pub use deploy::{Upgrade, deploy, prepare_upgrade};
 pub use error::ChainError;
 pub use fees::{Fees, fees_for, tip_floor_wei};
+pub use handing::Handed;
 pub use rpc::{Chain, Receipt};
+pub use snapshot::{Snapshot, TransactionSight};
 pub use terms::{Addresses, PointsAddresses, PointsTerms, Terms};

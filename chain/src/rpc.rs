@@ -153,7 +153,7 @@ impl Chain {
         Ok(account.sign(Unsigned { chain_id: self.chain_id, nonce, gas_max, fees, to, input }))
     }
 
-    async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, ChainError>
+    pub(crate) async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, ChainError>
     where
         P: alloy::rpc::json_rpc::RpcSend,
         R: alloy::rpc::json_rpc::RpcRecv,

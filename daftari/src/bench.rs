@@ -1,5 +1,6 @@
 //! Benchmarks: each runs the built product and says what it measured, beside PostgreSQL's own in the same run.
 
+mod anchor;
 mod callers;
 mod crash;
 mod gas;
@@ -25,6 +26,7 @@ use crate::config::Bench;
 pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
         "import" => import::run(&config).await?,
+        "anchor" => anchor::run(&config)?,
         "ledger" => ledger::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
         "log" => log::run(&config).await?,
@@ -34,7 +36,7 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "mutation-contracts" => mutation_contracts::run(&config).await?,
         other => {
             bail!(
-                "there is no benchmark {other:?}: there are ledger, redeem, log, import, crash, standby, gas and mutation-contracts"
+                "there is no benchmark {other:?}: there are anchor, ledger, redeem, log, import, crash, standby, gas and mutation-contracts"
             )
         }
     };

@@ -64,6 +64,8 @@ pub(crate) enum Role {
     /// Put the contracts on a chain.
     #[command(subcommand)]
     Contracts(Contracts),
+    /// Look into the anchors, and tell their worker what to do.
+    Anchors(Anchors),
     /// Run a benchmark.
     Bench(Bench),
     /// Make load for a benchmark: the process that the benchmark measures against.
@@ -315,7 +317,8 @@ pub(crate) struct Anchor {
     /// How long to wait between two readings of the whole log, to find what has rotted, as in 24h. Without it nothing is read again.
     #[arg(long, env = "SCRUB_EVERY")]
     pub(crate) scrub_every: Option<Span>,
-    /// The chain's JSON-RPC. Without it the log is sealed and not anchored.
+    /// The chain's JSON-RPC, several of them with commas between: more than half must agree on what is final. Without it
+    /// the log is sealed and not anchored.
     #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true, requires = "chain_key_file")]
     pub(crate) chain_rpc_url: Option<SecretText>,
     /// The addresses that `daftari contracts deploy` wrote, instead of --contract and --registrant.
@@ -333,9 +336,73 @@ pub(crate) struct Anchor {
     /// How long to wait between two anchors at least, as in 200ms, 2s, 5m or 1h.
     #[arg(long, env = "ANCHOR_GAP", default_value = "5m")]
     pub(crate) anchor_gap: Span,
+    /// How old the oldest leaf may be when its anchor is in a block, as in 4h: within that time the worker waits for a
+    /// good price. Without it, it anchors as soon as there is something and the gap allows.
+    #[arg(long, env = "ANCHOR_STALENESS")]
+    pub(crate) anchor_staleness: Option<Span>,
+    /// The highest price for a unit of gas in gwei, base fee and tip, as long as the deadline does not press.
+    #[arg(long, env = "ANCHOR_CEILING_GWEI", default_value_t = 5_000)]
+    pub(crate) anchor_ceiling_gwei: u64,
+    /// What may be spent in 24 hours, in thousandths of the chain's coin.
+    #[arg(long, env = "ANCHOR_SPEND_CAP_MILLI")]
+    pub(crate) anchor_spend_cap_milli: Option<u64>,
+    /// What happens when that is spent.
+    #[arg(long, env = "ANCHOR_AT_SPEND_CAP", value_enum, default_value_t = AtSpendCap::DeadlineWins)]
+    pub(crate) anchor_at_spend_cap: AtSpendCap,
     /// Where `/health` and `/metrics` listen.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8082")]
     pub(crate) listen: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AtSpendCap {
+    /// What is due is sent all the same.
+    DeadlineWins,
+    /// Nothing is sent until the day is over.
+    Stop,
+}
+
+/// Look into the anchors, and tell their worker what to do.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Anchors {
+    /// The PostgreSQL database of the books.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretUrl,
+    /// The chain's id.
+    #[arg(long, env = "CHAIN_ID")]
+    pub(crate) chain_id: u64,
+    /// The AuditLog contract.
+    #[arg(long, env = "AUDIT_CONTRACT")]
+    pub(crate) contract: String,
+    /// Who registered the log in it.
+    #[arg(long, env = "AUDIT_REGISTRANT")]
+    pub(crate) registrant: String,
+    #[command(subcommand)]
+    pub(crate) act: AnchorsAct,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum AnchorsAct {
+    /// List the last transactions: size, state, block, cost.
+    List {
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Tell the whole story of the anchor of a checkpoint: each step with its time, its fees, and why.
+    Explain {
+        /// The checkpoint's size.
+        size: u64,
+    },
+    /// Anchor the newest checkpoint now, whatever the scheduler waits for.
+    Force,
+    /// Sign nothing new; what was sent is followed.
+    Pause {
+        /// Why, for whoever finds it paused.
+        why: String,
+    },
+    /// Go on after a pause, or after a halt that was looked into.
+    Resume,
 }
 
 /// Serve checkpoints, tiles, receipts and the verification page.
@@ -439,8 +506,11 @@ pub(crate) struct ChainSender {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `ledger`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
+    /// Which: `anchor`, `ledger`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
     pub(crate) name: String,
+    /// For `anchor`: the folder with recorded base fees.
+    #[arg(long)]
+    pub(crate) traces: Option<PathBuf>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,

@@ -57,6 +57,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Migrate(config) => roles::migrate::run(config).await?,
         Role::Books(command) => roles::books::run(command).await?,
         Role::Contracts(command) => roles::contracts::run(command).await?,
+        Role::Anchors(config) => roles::anchors::run(config).await?,
         Role::Bench(config) => bench::run(config).await?,
         Role::Load(config) => load::run(config).await?,
     }

@@ -1,6 +1,7 @@
 //! What a process can be. Each role opens its doors, runs until it is told to stop, and drains.
 
 pub(crate) mod anchor;
+pub(crate) mod anchors;
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod books;

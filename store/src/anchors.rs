@@ -1,7 +1,7 @@
 //! Anchors: every transaction that may have left this machine, and what stands on the chains.
 
 use proof::{AnchorPlace, Hash};
-use sqlx::{FromRow, PgConnection};
+use sqlx::{Connection, FromRow, PgConnection};
 
 use crate::error::StoreError;
 
@@ -33,8 +33,18 @@ pub enum AttemptState {
     Final = 4,
     /// In a block, and refused by the contract.
     Reverted = 5,
-    /// Its nonce went to another transaction.
+    /// Its nonce went to another transaction of ours.
     Replaced = 6,
+    /// It was in a block that a reorganisation took away.
+    Orphaned = 7,
+    /// No endpoint knows it any more.
+    Dropped = 8,
+    /// Its nonce went to a transaction that is not ours.
+    Abandoned = 9,
+    /// Final, and so deep that nobody asks again.
+    Archived = 10,
+    /// Reverted, and so deep that nobody asks again.
+    Spent = 11,
 }
 
 /// A signed transaction whose story has not ended.
@@ -42,6 +52,8 @@ pub enum AttemptState {
 pub struct AnchorAttempt {
     /// Its row.
     pub anchor_attempt_id: i64,
+    /// The head that it extends.
+    pub extends: u64,
     /// The size of the checkpoint that it carries.
     pub size: u64,
     /// Its nonce.
@@ -50,10 +62,20 @@ pub struct AnchorAttempt {
     pub transaction: Hash,
     /// Its signed bytes.
     pub raw: Vec<u8>,
+    /// What it offers for a unit of gas in all.
+    pub fee_wei_max: u128,
+    /// What it offers to the producer.
+    pub tip_wei_max: u128,
     /// How far it has come.
     pub state: AttemptState,
-    /// Milliseconds since it was last handed to a node, if it ever was.
-    pub sent_age_ms: Option<u64>,
+    /// When it was stored, in milliseconds since 1970 by the database's clock.
+    pub stored_ms: u64,
+    /// When it was last handed to a node, if it ever was.
+    pub sent_ms: Option<u64>,
+    /// How often nodes refused it as too cheap a replacement.
+    pub refusals: u32,
+    /// The hash of the block that holds it, as noted last.
+    pub block_hash: Option<Hash>,
 }
 
 /// A signed transaction about to be sent.
@@ -61,6 +83,8 @@ pub struct AnchorAttempt {
 pub struct NewAttempt<'a> {
     /// Where it anchors.
     pub place: AnchorPlace,
+    /// The head that it extends.
+    pub extends: u64,
     /// The size of the checkpoint that it carries.
     pub size: u64,
     /// Who signed it.
@@ -71,6 +95,12 @@ pub struct NewAttempt<'a> {
     pub transaction: Hash,
     /// Its signed bytes.
     pub raw: &'a [u8],
+    /// What it offers for a unit of gas in all.
+    pub fee_wei_max: u128,
+    /// What it offers to the producer.
+    pub tip_wei_max: u128,
+    /// Why it was made, in one line.
+    pub why: &'a str,
 }
 
 #[derive(FromRow)]
@@ -105,60 +135,104 @@ impl TryFrom<AnchorRow> for Anchor {
 #[derive(FromRow)]
 struct AttemptRow {
     anchor_attempt_id: i64,
+    extends: i64,
     size: i64,
     nonce: i64,
     transaction_hash: Vec<u8>,
     raw: Vec<u8>,
+    fee_wei_max: i64,
+    tip_wei_max: i64,
     state: i16,
-    sent_age_ms: Option<i64>,
+    stored_ms: i64,
+    sent_ms: Option<i64>,
+    refusals: i32,
+    block_hash: Option<Vec<u8>>,
 }
 
 impl TryFrom<AttemptRow> for AnchorAttempt {
     type Error = StoreError;
 
     fn try_from(row: AttemptRow) -> Result<Self, StoreError> {
-        let state = match row.state {
-            1 => AttemptState::Armed,
-            2 => AttemptState::Broadcast,
-            3 => AttemptState::Included,
-            state => return Err(StoreError::Damaged(format!("an open anchor attempt has state {state}"))),
-        };
         Ok(Self {
             anchor_attempt_id: row.anchor_attempt_id,
+            extends: row.extends as u64,
             size: row.size as u64,
             nonce: row.nonce as u64,
             transaction: fixed(row.transaction_hash)?,
             raw: row.raw,
-            state,
-            sent_age_ms: row.sent_age_ms.map(|it| it.max(0) as u64),
+            fee_wei_max: row.fee_wei_max as u128,
+            tip_wei_max: row.tip_wei_max as u128,
+            state: AttemptState::of(row.state)?,
+            stored_ms: row.stored_ms as u64,
+            sent_ms: row.sent_ms.map(|it| it as u64),
+            refusals: row.refusals as u32,
+            block_hash: row.block_hash.map(fixed).transpose()?,
         })
     }
 }
 
-fn fixed<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], StoreError> {
+impl AttemptState {
+    pub(crate) fn of(state: i16) -> Result<Self, StoreError> {
+        let known = [
+            Self::Armed,
+            Self::Broadcast,
+            Self::Included,
+            Self::Final,
+            Self::Reverted,
+            Self::Replaced,
+            Self::Orphaned,
+            Self::Dropped,
+            Self::Abandoned,
+            Self::Archived,
+            Self::Spent,
+        ];
+        let found = known.into_iter().find(|it| *it as i16 == state);
+        found.ok_or_else(|| StoreError::Damaged(format!("an anchor attempt has state {state}")))
+    }
+}
+
+pub(crate) fn fixed<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], StoreError> {
     bytes
         .try_into()
         .map_err(|_| StoreError::Damaged(format!("an anchor holds a value that is not {N} bytes")))
 }
 
-/// Stores a signed transaction. Only once this is committed may it be sent.
-pub async fn store_attempt(conn: &mut PgConnection, attempt: &NewAttempt<'_>) -> Result<i64, StoreError> {
+/// Stores a signed transaction, if the lease of this token still holds. Only once this is committed may it be sent.
+pub async fn store_attempt(
+    conn: &mut PgConnection,
+    attempt: &NewAttempt<'_>,
+    token: i64,
+) -> Result<Option<i64>, StoreError> {
     let id = sqlx::query_scalar(
-        "insert into anchor_attempt
-             (chain_id, contract, registrant, size, sender, nonce, transaction_hash, raw)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
-         on conflict on constraint anchor_attempt_once do update set state = 1
-         returning anchor_attempt_id",
+        "with attempt as (
+             insert into anchor_attempt
+                 (chain_id, contract, registrant, extends, size, sender, nonce, transaction_hash, raw,
+                  fee_wei_max, tip_wei_max, why)
+             select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+             from anchor_lease
+             where chain_id = $1 and contract = $2 and registrant = $3
+                 and token = $13 and clock_timestamp() < expires_at
+             returning anchor_attempt_id
+         ), step as (
+             insert into anchor_step (anchor_attempt_id, state, why)
+             select anchor_attempt_id, 1, $12 from attempt
+         )
+         select anchor_attempt_id from attempt",
     )
     .bind(attempt.place.chain_id as i64)
     .bind(&attempt.place.contract[..])
     .bind(&attempt.place.registrant[..])
+    .bind(attempt.extends as i64)
     .bind(attempt.size as i64)
     .bind(&attempt.sender[..])
     .bind(attempt.nonce as i64)
     .bind(&attempt.transaction[..])
     .bind(attempt.raw)
-    .fetch_one(conn)
+    .bind(i64::try_from(attempt.fee_wei_max).unwrap_or(i64::MAX))
+    .bind(i64::try_from(attempt.tip_wei_max).unwrap_or(i64::MAX))
+    .bind(attempt.why)
+    .bind(token)
+    .fetch_optional(conn)
     .await?;
     Ok(id)
 }
@@ -169,10 +243,12 @@ pub async fn open_attempts(
     place: &AnchorPlace,
 ) -> Result<Vec<AnchorAttempt>, StoreError> {
     let rows: Vec<AttemptRow> = sqlx::query_as(
-        "select anchor_attempt_id, size, nonce, transaction_hash, raw, state,
-                (extract(epoch from clock_timestamp() - sent_at) * 1000)::bigint as sent_age_ms
+        "select anchor_attempt_id, extends, size, nonce, transaction_hash, raw, fee_wei_max, tip_wei_max, state,
+                (extract(epoch from stored_at) * 1000)::bigint as stored_ms,
+                (extract(epoch from sent_at) * 1000)::bigint as sent_ms,
+                refusals, block_hash
          from anchor_attempt
-         where chain_id = $1 and contract = $2 and registrant = $3 and state in (1, 2, 3)
+         where chain_id = $1 and contract = $2 and registrant = $3 and state in (1, 2, 3, 4, 5, 7, 8)
          order by anchor_attempt_id",
     )
     .bind(place.chain_id as i64)
@@ -183,30 +259,96 @@ pub async fn open_attempts(
     rows.into_iter().map(AnchorAttempt::try_from).collect()
 }
 
-/// Notes that a transaction is being handed to a node, now.
-pub async fn record_sending(conn: &mut PgConnection, anchor_attempt_id: i64) -> Result<(), StoreError> {
+/// Notes that a transaction is being handed to the endpoints, now.
+pub async fn record_sending(
+    conn: &mut PgConnection,
+    anchor_attempt_id: i64,
+    why: &str,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "update anchor_attempt
+        "with step as (
+             insert into anchor_step (anchor_attempt_id, state, why) values ($1, 2, $2)
+         )
+         update anchor_attempt
          set state = 2, sent_at = clock_timestamp()
          where anchor_attempt_id = $1",
     )
     .bind(anchor_attempt_id)
+    .bind(why)
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Notes how a transaction's story goes on.
-pub async fn record_attempt_state(
-    conn: &mut PgConnection,
-    anchor_attempt_id: i64,
-    state: AttemptState,
-) -> Result<(), StoreError> {
-    sqlx::query("update anchor_attempt set state = $2 where anchor_attempt_id = $1")
+/// Counts that a node refused a transaction as too cheap a replacement.
+pub async fn record_refusal(conn: &mut PgConnection, anchor_attempt_id: i64) -> Result<(), StoreError> {
+    sqlx::query("update anchor_attempt set refusals = refusals + 1 where anchor_attempt_id = $1")
         .bind(anchor_attempt_id)
-        .bind(state as i16)
         .execute(conn)
         .await?;
+    Ok(())
+}
+
+/// How a transaction's story goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptNote {
+    /// The transaction.
+    pub anchor_attempt_id: i64,
+    /// How far it has come.
+    pub state: AttemptState,
+    /// The block that holds it.
+    pub block: Option<(u64, Hash)>,
+    /// What it cost.
+    pub paid_wei: Option<u128>,
+    /// Why, in one line.
+    pub why: &'static str,
+    /// The anchor that it made, where it made one.
+    pub anchor: Option<Anchor>,
+}
+
+/// Writes down a round's notes together. Anchors beyond the head that the chain shows, if it is to be believed, are
+/// forgotten first.
+pub async fn record_round(
+    conn: &mut PgConnection,
+    place: &AnchorPlace,
+    head_size: Option<u64>,
+    notes: &[AttemptNote],
+) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
+    if let Some(head_size) = head_size {
+        forget_anchors_beyond(&mut transaction, place, head_size).await?;
+    }
+    for note in notes {
+        record_note(&mut transaction, note).await?;
+        if let Some(anchor) = &note.anchor {
+            record_anchor(&mut transaction, anchor).await?;
+        }
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn record_note(conn: &mut PgConnection, note: &AttemptNote) -> Result<(), StoreError> {
+    sqlx::query(
+        "with step as (
+             insert into anchor_step (anchor_attempt_id, state, block, why) values ($1, $2, $3, $6)
+         )
+         update anchor_attempt
+         set state = $2,
+             block = $3,
+             block_hash = $4,
+             paid_wei = coalesce($5::text::numeric, paid_wei),
+             included_at = case when $3 is not null then coalesce(included_at, clock_timestamp()) end
+         where anchor_attempt_id = $1",
+    )
+    .bind(note.anchor_attempt_id)
+    .bind(note.state as i16)
+    .bind(note.block.map(|it| it.0 as i64))
+    .bind(note.block.map(|it| it.1.to_vec()))
+    .bind(note.paid_wei.map(|it| it.to_string()))
+    .bind(note.why)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -233,15 +375,21 @@ pub async fn record_anchor(conn: &mut PgConnection, anchor: &Anchor) -> Result<(
     Ok(())
 }
 
-/// Forgets anchors that the chain no longer shows: all beyond this size that are not final.
-pub async fn forget_anchors_beyond(
+/// Forgets anchors that the chain no longer shows: all beyond this size that are not final, or whose transaction is still
+/// looked after although it was.
+async fn forget_anchors_beyond(
     conn: &mut PgConnection,
     place: &AnchorPlace,
     size: u64,
 ) -> Result<u64, StoreError> {
     let forgotten = sqlx::query(
         "delete from anchor
-         where chain_id = $1 and contract = $2 and registrant = $3 and size > $4 and final_at is null",
+         where chain_id = $1 and contract = $2 and registrant = $3 and size > $4
+             and (final_at is null or exists (
+                 select from anchor_attempt as it
+                 where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and it.size = anchor.size
+                     and it.state in (1, 2, 3, 4, 5, 7, 8)
+             ))",
     )
     .bind(place.chain_id as i64)
     .bind(&place.contract[..])
@@ -290,7 +438,8 @@ pub async fn latest_anchor(
     row.map(Anchor::try_from).transpose()
 }
 
-/// The anchors up to this block that are not known to be final, oldest first, a few at a time.
+/// The anchors up to this block that others made and that are not known to be final, oldest first, a few at a time. Of our
+/// own transactions the machine says when they are.
 pub async fn anchors_to_settle(
     conn: &mut PgConnection,
     place: &AnchorPlace,
@@ -300,6 +449,11 @@ pub async fn anchors_to_settle(
         "select chain_id, contract, registrant, size, block, transaction_hash, false as is_final
          from anchor
          where chain_id = $1 and contract = $2 and registrant = $3 and block <= $4 and final_at is null
+             and not exists (
+                 select from anchor_attempt as it
+                 where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and it.size = anchor.size
+                     and it.state in (1, 2, 3, 4, 5, 7, 8)
+             )
          order by size
          limit 16",
     )

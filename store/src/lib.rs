@@ -2,6 +2,8 @@
 //! transaction. PostgreSQL is tested against as it is: there is no second implementation and no trait for one.
 
 mod accounts;
+mod anchor_orders;
+mod anchor_stories;
 mod anchors;
 mod balances;
 mod batch;
@@ -39,10 +41,15 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use anchor_orders::{
+    AnchorOrder, PlaceFacts, anchor_order, force_anchor, halt_anchoring, hold_lease, leaf_time_ms,
+    pause_anchoring, place_facts, release_lease, resume_anchoring,
+};
+pub use anchor_stories::{AttemptStory, StoryStep, attempt_stories};
 pub use anchors::{
-    Anchor, AnchorAttempt, AttemptState, NewAttempt, anchored_before, anchors_covering, anchors_to_settle,
-    forget_anchors_beyond, forget_place, latest_anchor, latest_anchor_age_ms, open_attempts, record_anchor,
-    record_attempt_state, record_sending, store_attempt,
+    Anchor, AnchorAttempt, AttemptNote, AttemptState, NewAttempt, anchored_before, anchors_covering,
+    anchors_to_settle, forget_place, latest_anchor, latest_anchor_age_ms, open_attempts, record_anchor,
+    record_refusal, record_round, record_sending, store_attempt,
 };
 pub use balances::{MemberBalance, Reader, member_id};
 pub use batch::Answer;

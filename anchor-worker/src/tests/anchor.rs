@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use store::{Anchor, PgPool};
 use tiles::TileStore;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::fixture::Fixture;
 use crate::*;
@@ -20,6 +21,7 @@ struct Anchored {
     log: Fixture,
     anvil: Anvil,
     audit_log: AuditLog,
+    holder: Uuid,
 }
 
 fn account() -> Account {
@@ -27,7 +29,7 @@ fn account() -> Account {
 }
 
 fn policy() -> AnchorPolicy {
-    AnchorPolicy { resend_after: Duration::ZERO, ..AnchorPolicy::new(31337, Duration::ZERO) }
+    AnchorPolicy { resend_after_ms: 0, rewind_patience_ms: 0, ..AnchorPolicy::new(31337, Duration::ZERO) }
 }
 
 impl Anchored {
@@ -37,13 +39,18 @@ impl Anchored {
             tokio::task::spawn_blocking(|| Anvil::start(&AnvilConfig::default())).await.unwrap().unwrap();
         let chain = Chain::connect(&anvil.url()).await.unwrap();
         let audit_log = ensure_contract(&chain, &account(), &log.log.log_id).await.unwrap();
-        Self { log, anvil, audit_log }
+        Self { log, anvil, audit_log, holder: Uuid::new_v4() }
     }
 
     /// A sender as a new process would start it.
     fn anchorer(&self) -> Anchorer {
+        self.anchorer_of(account(), policy())
+    }
+
+    fn anchorer_of(&self, account: Account, policy: AnchorPolicy) -> Anchorer {
         let folder = Arc::clone(&self.log.folder);
-        Anchorer::new(self.log.pool.clone(), folder, self.audit_log.clone(), account(), policy())
+        Anchorer::new(self.log.pool.clone(), folder, self.audit_log.clone(), account, policy)
+            .of_holder(self.holder)
     }
 
     async fn grow(&self, leaves: u64) {
@@ -92,42 +99,22 @@ impl Anchored {
     }
 }
 
-#[test]
-fn the_decision() {
-    let second = Duration::from_secs(1);
-    let policy = AnchorPolicy {
-        resend_after: 30 * second,
-        gap_min: 60 * second,
-        ..AnchorPolicy::new(31337, Duration::ZERO)
-    };
-    let idle = Sighting { checkpoint_size: 5, head_size: 5, anchor_age: Some(100 * second), pending: None };
-    let due = Sighting { checkpoint_size: 6, ..idle };
-    let pending = |sent_age, vanished| Sighting { pending: Some(Pending { sent_age, vanished }), ..due };
-    let check = |sighting, step| assert_eq!(next_step(&policy, &sighting), step, "{sighting:?}");
-    check(Sighting { checkpoint_size: 0, head_size: 0, anchor_age: None, pending: None }, Step::Wait);
-    check(idle, Step::Wait);
-    check(due, Step::Anchor);
-    check(Sighting { anchor_age: None, ..due }, Step::Anchor);
-    check(Sighting { anchor_age: Some(59 * second), ..due }, Step::Wait);
-    check(Sighting { anchor_age: Some(60 * second), ..due }, Step::Anchor);
-    check(pending(None, false), Step::Send);
-    check(pending(Some(29 * second), false), Step::Wait);
-    check(pending(Some(30 * second), false), Step::Send);
-    check(pending(Some(second), true), Step::Send);
+fn rests(stepped: Stepped) -> bool {
+    matches!(stepped, Stepped::Rested(_))
 }
 
 #[tokio::test]
 async fn the_newest_checkpoint_is_anchored_once() {
     let it = Anchored::new().await;
     let mut anchorer = it.anchorer();
-    assert_eq!(anchorer.step().await.unwrap(), Step::Wait, "an empty log owes nothing");
+    assert!(rests(anchorer.step().await.unwrap()), "an empty log owes nothing");
     let nonce = it.nonce().await;
     for size in [3, 4, 300] {
         it.grow(size - it.latest().await.map_or(0, |it| it.size)).await;
         it.anchor_until(size).await;
         let head = it.audit_log.head().await.unwrap();
         assert_eq!((head.size, head.root), (size, it.log.published().unwrap().root));
-        assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
+        assert!(rests(anchorer.step().await.unwrap()));
     }
     assert_eq!(it.nonce().await, nonce + 3, "one transaction for each");
     let conn = &mut *it.log.pool.acquire().await.unwrap();
@@ -142,6 +129,8 @@ async fn the_newest_checkpoint_is_anchored_once() {
     it.rpc("anvil_mine", json!(["0x50"]));
     anchorer.step().await.unwrap();
     assert!(it.latest().await.unwrap().is_final);
+    assert_eq!(it.open_attempts().await.len(), 3, "looked after until nothing can undo them");
+    it.rpc("anvil_mine", json!(["0x200"]));
     anchorer.step().await.unwrap();
     assert!(it.open_attempts().await.is_empty(), "every story has ended");
 }
@@ -155,7 +144,12 @@ async fn an_anchor_survives_the_end_of_its_worker_at_any_point() {
             let size = 3 * (2 * number + half + 1) as u64;
             it.grow(3).await;
             let ends: Failpoint = Arc::new(move |at, when| (at, when) == (act, moment));
-            let ended = it.anchorer().with_failpoint(ends).step().await.unwrap_err();
+            let mut anchorer = it.anchorer().with_failpoint(ends);
+            let ended = loop {
+                if let Err(ended) = anchorer.step().await {
+                    break ended;
+                }
+            };
             assert!(matches!(ended, AnchorError::Retry(AnchorObstacle::Failpoint(..))), "{ended}");
             it.anchor_until(size).await;
             nonce += 1;
@@ -169,20 +163,26 @@ async fn what_a_node_forgot_in_a_crash_is_sent_at_the_next_start() {
     let it = Anchored::new().await;
     it.grow(3).await;
     it.rpc("evm_setAutomine", json!([false]));
-    let start = || {
-        let policy = AnchorPolicy { resend_after: Duration::from_secs(3600), ..policy() };
-        let folder = Arc::clone(&it.log.folder);
-        Anchorer::new(it.log.pool.clone(), folder, it.audit_log.clone(), account(), policy)
-    };
-    assert_eq!(start().step().await.unwrap(), Step::Anchor);
+    let start = || it.anchorer_of(account(), AnchorPolicy { resend_after_ms: 3_600_000, ..policy() });
+    let mut first = start();
+    assert_eq!(first.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(first.step().await.unwrap(), Stepped::Broadcast);
     it.rpc("anvil_dropAllTransactions", json!([]));
     let mut anchorer = start();
-    assert_eq!(anchorer.step().await.unwrap(), Step::Send, "sent an instant ago, but not by this one");
-    assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
-    assert_eq!(start().step().await.unwrap(), Step::Send, "that the node knows it already is success");
+    assert_eq!(
+        anchorer.step().await.unwrap(),
+        Stepped::Broadcast,
+        "sent an instant ago, but not by this one"
+    );
+    assert!(rests(anchorer.step().await.unwrap()));
+    assert_eq!(
+        start().step().await.unwrap(),
+        Stepped::Broadcast,
+        "that the node knows it already is success"
+    );
     let attempt = it.open_attempts().await.remove(0);
     it.mine(&attempt).await;
-    assert_eq!(anchorer.step().await.unwrap(), Step::Wait);
+    assert!(rests(anchorer.step().await.unwrap()));
     assert_eq!(it.latest().await.unwrap().size, 3);
 }
 
@@ -198,25 +198,35 @@ async fn a_reorganised_anchor_is_anchored_again() {
     it.rpc("anvil_mine", json!(["0x3"]));
     assert_eq!(it.audit_log.head().await.unwrap().size, 3);
     let first = it.latest().await.unwrap();
-    assert_eq!(it.anchorer().step().await.unwrap(), Step::Send, "a vanished transaction is missing again");
+    assert_eq!(
+        it.anchorer().step().await.unwrap(),
+        Stepped::Broadcast,
+        "a vanished transaction is missing again"
+    );
     it.anchor_until(7).await;
     let again = it.latest().await.unwrap();
     assert_eq!((again.size, again.transaction), (7, first.transaction), "the same bytes serve");
     assert!(first.block < again.block);
 }
 
+/// The deterministic deployer, through which contracts have the same address everywhere.
+const DEPLOYER: &str = "0x4e59b44847b379578588920cA78FbF26c0B4956C";
+
 #[tokio::test]
 async fn a_development_chain_that_began_anew_is_anchored_anew() {
     let it = Anchored::new().await;
     it.grow(3).await;
     it.anchor_until(3).await;
-    it.rpc("anvil_mine", json!(["0x50"]));
+    it.rpc("anvil_mine", json!(["0x200"]));
     it.anchorer().step().await.unwrap();
     assert!(it.latest().await.unwrap().is_final);
     forget_if_reset(&it.log.pool, &it.audit_log).await.unwrap();
     assert_eq!(it.latest().await.unwrap().size, 3, "it stands, so it stays");
 
+    // A chain that is started anew has the deterministic deployer from the first block; one that is reset has not.
+    let code = it.rpc("eth_getCode", json!([DEPLOYER, "latest"]));
     it.rpc("anvil_reset", json!([]));
+    it.rpc("anvil_setCode", json!([DEPLOYER, code]));
     let again = ensure_contract(it.audit_log.chain(), &account(), &it.log.log.log_id).await.unwrap();
     assert_eq!(again.place(), it.audit_log.place());
     let waits = it.anchorer().step().await.unwrap_err();
@@ -257,7 +267,7 @@ async fn what_another_anchored_is_written_down() {
     let anchored = it.latest().await.unwrap();
     it.log.tamper("delete from anchor; delete from anchor_attempt").await;
     let nonce = it.nonce().await;
-    assert_eq!(it.anchorer().step().await.unwrap(), Step::Wait);
+    assert!(rests(it.anchorer().step().await.unwrap()));
     assert_eq!(it.latest().await.unwrap(), anchored);
     assert_eq!(it.nonce().await, nonce, "nothing is anchored twice");
 }
@@ -322,10 +332,9 @@ async fn an_account_that_is_not_the_writer_waits() {
     let it = Anchored::new().await;
     it.grow(3).await;
     let stranger = Account::from_key(&"42".repeat(32)).unwrap();
-    let folder = Arc::clone(&it.log.folder);
-    let mut anchorer = Anchorer::new(it.log.pool.clone(), folder, it.audit_log.clone(), stranger, policy());
-    let waits = anchorer.step().await.unwrap_err();
-    assert!(matches!(waits, AnchorError::Retry(AnchorObstacle::NotAdmitted(_))), "{waits}");
+    let mut anchorer = it.anchorer_of(stranger, policy());
+    assert!(rests(anchorer.step().await.unwrap()));
+    assert_eq!(anchorer.alarms(), [Alarm::NotAdmitted]);
 }
 
 #[tokio::test]
@@ -336,13 +345,170 @@ async fn two_senders_at_once_anchor_once() {
     // The first ends with a stored transaction, which the second sends rather than sign another.
     let ends: Failpoint = Arc::new(|act, when| (act, when) == (Act::StoreAttempt, Moment::After));
     it.anchorer().with_failpoint(ends).step().await.unwrap_err();
-    assert_eq!(it.anchorer().step().await.unwrap(), Step::Send);
+    assert_eq!(it.anchorer().step().await.unwrap(), Stepped::Broadcast);
     it.anchor_until(3).await;
     it.grow(3).await;
-    let (mut first, mut second) = (it.anchorer(), it.anchorer());
-    let _ = tokio::join!(first.step(), second.step());
+    let (mut first, mut second) = (it.anchorer(), it.anchorer().of_holder(Uuid::new_v4()));
+    let (one, two) = tokio::join!(first.step(), second.step());
+    assert_eq!((one.unwrap(), two.unwrap()), (Stepped::Armed, Stepped::StoodBy));
+    first.leave().await.unwrap();
+    assert_eq!(second.step().await.unwrap(), Stepped::Broadcast, "the standby sends what was stored");
+    second.leave().await.unwrap();
     it.anchor_until(6).await;
     assert_eq!(it.nonce().await, nonce + 2);
+}
+
+#[tokio::test]
+async fn trap_7_a_lease_is_held_and_fenced_not_only_checked() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    let (place, conn) = (it.audit_log.place(), &mut *it.log.pool.acquire().await.unwrap());
+    let (slow, quick) = (Uuid::new_v4(), Uuid::new_v4());
+    let old = store::hold_lease(conn, &place, slow, 0).await.unwrap().expect("nobody has it");
+    let new = store::hold_lease(conn, &place, quick, 60_000).await.unwrap().expect("it has run out");
+    assert_eq!(store::hold_lease(conn, &place, slow, 60_000).await.unwrap(), None);
+    assert_eq!(store::hold_lease(conn, &place, quick, 60_000).await.unwrap(), Some(new), "renewed");
+    let attempt = store::NewAttempt {
+        place,
+        extends: 0,
+        size: 3,
+        sender: account().address(),
+        nonce: 2,
+        transaction: [1; 32],
+        raw: &[],
+        fee_wei_max: 1,
+        tip_wei_max: 1,
+        why: "",
+    };
+    // The slow one had decided before it lost the lease.
+    assert_eq!(store::store_attempt(conn, &attempt, old).await.unwrap(), None);
+    assert!(store::store_attempt(conn, &attempt, new).await.unwrap().is_some());
+}
+
+/// A second chain, or another endpoint's URL, of the same kind.
+async fn another_chain(chain_id: u64) -> (Anvil, Chain) {
+    let config = AnvilConfig { chain_id, ..AnvilConfig::default() };
+    let anvil = tokio::task::spawn_blocking(move || Anvil::start(&config)).await.unwrap().unwrap();
+    let chain = Chain::connect(&anvil.url()).await.unwrap();
+    (anvil, chain)
+}
+
+#[tokio::test]
+async fn the_same_root_stands_on_two_chains_and_one_that_fails_delays_no_other() {
+    let it = Anchored::new().await;
+    let (other, chain) = another_chain(1337).await;
+    let there = ensure_contract(&chain, &account(), &it.log.log.log_id).await.unwrap();
+    let pacing = Pacing { gap: Duration::from_millis(20), back_off_max: Duration::from_millis(40) };
+    let place = |it: &AuditLog| PlaceConfig {
+        endpoints: vec![it.clone()],
+        account: account(),
+        policy: policy(),
+        pacing,
+    };
+    let config = Config {
+        places: vec![place(&it.audit_log), place(&there)],
+        ..config(&it.log, &it.log.pool, it.audit_log.clone())
+    };
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn(run(config, stop.clone()));
+    it.log.post(3).await;
+    eventually("anchored on both", || async {
+        let (here, there) = (it.audit_log.head().await.unwrap(), there.head().await.unwrap());
+        (here.size, there.size) == (3, 3) && here.root == there.root
+    })
+    .await;
+    eventually("both are written down", || async {
+        let conn = &mut *it.log.pool.acquire().await.unwrap();
+        store::anchors_covering(conn, 0).await.unwrap().len() == 2
+    })
+    .await;
+    tokio::task::spawn_blocking(move || other.stop()).await.unwrap().unwrap();
+    it.log.post(2).await;
+    eventually("anchored on the one that answers", || async { it.audit_log.head().await.unwrap().size == 5 })
+        .await;
+    stop.cancel();
+    worker.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn one_endpoint_that_is_down_and_one_that_answers_for_another_chain_do_not_keep_it_from_anchoring() {
+    let it = Anchored::new().await;
+    let (other, _) = another_chain(1337).await;
+    let dead = Chain::of_id(&format!("http://127.0.0.1:{}", devstack::free_port().unwrap()), 31337).unwrap();
+    // It answers, for a chain that is not the one that was meant.
+    let wrong = Chain::of_id(&other.url(), 31337).unwrap();
+    let log = |chain| AuditLog::new(chain, it.audit_log.place(), &it.log.log.log_id).unwrap();
+    let endpoints = vec![log(dead), log(wrong), it.audit_log.clone()];
+    let folder = Arc::clone(&it.log.folder);
+    let mut anchorer = Anchorer::with_endpoints(it.log.pool.clone(), folder, endpoints, account(), policy())
+        .of_holder(it.holder);
+    it.grow(3).await;
+    // The very first nonce is believed only where most say so.
+    assert!(rests_or_waits(anchorer.step().await));
+    assert_eq!(it.nonce().await, 2, "nothing was sent");
+    it.anchor_until(3).await;
+    it.grow(2).await;
+    // From then on one honest endpoint suffices.
+    while it.audit_log.head().await.unwrap().size != 5 {
+        anchorer.step().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_base_fee_that_outgrows_a_transaction_makes_it_offer_more_for_the_newest_checkpoint() {
+    let it = Anchored::new().await;
+    it.rpc("evm_setAutomine", json!([false]));
+    it.grow(3).await;
+    let mut anchorer = it.anchorer_of(account(), AnchorPolicy { resend_after_ms: 3_600_000, ..policy() });
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Broadcast);
+    let first = it.open_attempts().await.remove(0);
+    it.grow(2).await;
+    it.rpc("anvil_setNextBlockBaseFeePerGas", json!([format!("{:#x}", 2 * first.fee_wei_max)]));
+    it.rpc("evm_mine", json!([]));
+    let started = Instant::now();
+    while it.open_attempts().await.len() < 2 {
+        anchorer.step().await.unwrap();
+        assert!(started.elapsed() < PATIENCE, "it is not replaced in time");
+    }
+    let second = it.open_attempts().await.remove(1);
+    assert_eq!((second.nonce, second.size), (first.nonce, 5));
+    assert!(
+        first.fee_wei_max * 1125 / 1000 < second.fee_wei_max
+            && first.tip_wei_max * 1125 / 1000 < second.tip_wei_max
+    );
+    it.rpc("evm_setAutomine", json!([true]));
+    it.anchor_until(5).await;
+    assert_eq!(it.latest().await.unwrap().transaction, second.transaction);
+}
+
+#[tokio::test]
+async fn an_operator_pauses_forces_and_resumes_and_each_story_is_told() {
+    let it = Anchored::new().await;
+    let place = it.audit_log.place();
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    store::pause_anchoring(conn, &place, "a key is being moved").await.unwrap();
+    it.grow(3).await;
+    let patient = AnchorPolicy { staleness_max_ms: 3_600_000, ..policy() };
+    let mut anchorer = it.anchorer_of(account(), patient);
+    assert!(rests(anchorer.step().await.unwrap()));
+    store::resume_anchoring(conn, &place).await.unwrap();
+    assert!(rests(anchorer.step().await.unwrap()), "there is an hour");
+    store::force_anchor(conn, &place).await.unwrap();
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    it.anchor_until(3).await;
+    it.grow(1).await;
+    assert!(rests(anchorer.step().await.unwrap()), "it was asked for once");
+    let stories = store::attempt_stories(conn, &place, Some(3), 10).await.unwrap();
+    let told: Vec<_> = stories[0].steps.iter().map(|it| (it.state, it.why.as_str())).collect();
+    assert_eq!(told[0], (store::AttemptState::Armed, "an operator asked for it"));
+    assert_eq!(told[1].0, store::AttemptState::Broadcast);
+    assert_eq!(told.last().unwrap().0, store::AttemptState::Included);
+    assert!(stories[0].paid_wei.is_some_and(|it| 0 < it));
+}
+
+fn rests_or_waits(stepped: Result<Stepped, AnchorError>) -> bool {
+    matches!(stepped, Ok(Stepped::Rested(_)) | Err(AnchorError::Retry(_)))
 }
 
 #[tokio::test]
@@ -389,7 +555,7 @@ async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl Fn
 fn config(it: &Fixture, pool: &PgPool, audit_log: AuditLog) -> Config {
     let gap = Duration::from_millis(1);
     let pacing = Pacing { gap, back_off_max: 5 * gap };
-    let place = PlaceConfig { audit_log, account: account(), policy: policy(), pacing };
+    let place = PlaceConfig { endpoints: vec![audit_log], account: account(), policy: policy(), pacing };
     Config {
         pool: pool.clone(),
         folder: Arc::clone(&it.folder),

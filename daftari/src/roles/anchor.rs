@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchor_worker::{AnchorPolicy, LogKey, Pacing, PlaceConfig, Witnesses};
+use anchor_worker::{AnchorPolicy, AtSpendCap, LogKey, Pacing, PlaceConfig, Witnesses};
 use anyhow::{Context, bail};
 use chain::{Account, AuditLog, Chain};
 use proof::{AnchorPlace, Policy};
@@ -11,7 +11,7 @@ use store::{LogIdentity, PgPool};
 use tiles::TileStore;
 use tokio::net::TcpListener;
 
-use crate::config::{Anchor, parse_address};
+use crate::config::{self, Anchor, parse_address};
 use crate::roles::{contracts, scrub, serve_operations};
 use crate::{keys, logging, signals};
 
@@ -29,7 +29,7 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let places = match target {
-        Some(target) => vec![target.place(&key.log(), config.anchor_gap.0).await?],
+        Some(target) => vec![target.place(&key.log()).await?],
         None => Vec::new(),
     };
     let operations = tokio::spawn(serve_operations(listener, pool.clone(), metrics, stop.clone()));
@@ -67,15 +67,32 @@ fn witnesses(config: &Anchor) -> anyhow::Result<Option<(Witnesses, Duration)>> {
     Ok(Some((Witnesses::new(policy, config.witness_budget.0)?, config.witness_freshness.0)))
 }
 
-/// One place to anchor to.
+/// What the configuration says of when to anchor, and at what price.
+fn policy(config: &Anchor, chain_id: u64) -> AnchorPolicy {
+    let fee_ceiling_wei = u128::from(config.anchor_ceiling_gwei) * 1_000_000_000;
+    AnchorPolicy {
+        staleness_max_ms: config.anchor_staleness.map_or(0, |it| it.0.as_millis() as u64),
+        fee_ceiling_wei,
+        fee_limit_wei: 4 * fee_ceiling_wei,
+        spend_cap_wei: config.anchor_spend_cap_milli.map(|it| u128::from(it) * 1_000_000_000_000_000),
+        at_spend_cap: match config.anchor_at_spend_cap {
+            config::AtSpendCap::DeadlineWins => AtSpendCap::DeadlineWins,
+            config::AtSpendCap::Stop => AtSpendCap::Stop,
+        },
+        ..AnchorPolicy::new(chain_id, config.anchor_gap.0)
+    }
+}
+
+/// One place to anchor to, with the usual policy.
 pub(crate) fn place_of(audit_log: AuditLog, account: Account, gap: Duration) -> PlaceConfig {
     let policy = AnchorPolicy::new(audit_log.chain().id(), gap);
-    PlaceConfig { audit_log, account, policy, pacing: Pacing::ANCHOR }
+    PlaceConfig { endpoints: vec![audit_log], account, policy, pacing: Pacing::ANCHOR }
 }
 
 /// Where the configuration says to anchor. Reading it connects to nothing.
 struct Target {
-    rpc_url: String,
+    config: Anchor,
+    rpc_urls: Vec<String>,
     chain_id: Option<u64>,
     contract: [u8; 20],
     registrant: [u8; 20],
@@ -98,16 +115,27 @@ impl Target {
             _ => bail!("a chain needs --addresses, or --contract and --registrant"),
         };
         let account = Account::from_key(&keys::read_secret(key_file)?)?;
-        Ok(Some(Self { rpc_url: rpc_url.0.clone(), chain_id, contract, registrant, account }))
+        let rpc_urls = rpc_url.0.split(',').map(|it| it.trim().to_owned()).collect();
+        Ok(Some(Self { config: config.clone(), rpc_urls, chain_id, contract, registrant, account }))
     }
 
-    /// The place, once it is sure that the contract there is ours: to any other nothing is ever sent.
-    async fn place(self, log: &LogIdentity, gap: Duration) -> anyhow::Result<PlaceConfig> {
-        let chain = Chain::connect(&self.rpc_url).await?;
+    /// The place, once an endpoint has shown that the contract there is ours: to any other nothing is ever sent. The chain
+    /// is that of the first endpoint that answers; the others may be down for now.
+    async fn place(self, log: &LogIdentity) -> anyhow::Result<PlaceConfig> {
+        let mut found = Err(anyhow::anyhow!("--chain-rpc-url is empty"));
+        for url in &self.rpc_urls {
+            found = Chain::connect(url).await.map_err(anyhow::Error::from);
+            if found.is_ok() {
+                break;
+            }
+        }
+        let chain = found?;
         let chain_id = self.chain_id.unwrap_or(chain.id());
         let at = AnchorPlace { chain_id, contract: self.contract, registrant: self.registrant };
-        let audit_log = AuditLog::new(chain, at, &log.log_id)?;
-        audit_log.check_code().await?;
-        Ok(place_of(audit_log, self.account, gap))
+        AuditLog::new(chain, at, &log.log_id)?.check_code().await?;
+        let endpoint = |url: &String| AuditLog::new(Chain::of_id(url, chain_id)?, at, &log.log_id);
+        let endpoints = self.rpc_urls.iter().map(endpoint).collect::<Result<_, _>>()?;
+        let policy = policy(&self.config, chain_id);
+        Ok(PlaceConfig { endpoints, account: self.account, policy, pacing: Pacing::ANCHOR })
     }
 }

@@ -94,6 +94,7 @@ impl Anchored {
             assert!(Instant::now() < deadline, "{size} leaves are still not anchored");
             anchorer.step().await.unwrap();
         }
+        anchorer.leave().await.unwrap();
     }
 
     async fn check(&self, receipt: &[u8]) -> Report {

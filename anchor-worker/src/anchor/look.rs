@@ -1,0 +1,155 @@
+//! Looking: what is stored, and what each endpoint shows.
+
+use std::collections::BTreeMap;
+
+use chain::{AuditLog, ChainError, Head, Snapshot, TransactionSight};
+use futures::future::join_all;
+use store::{AnchorAttempt, PgConnection, PlaceFacts, RecordedCheckpoint};
+
+use super::{AnchorError, AnchorObstacle, Anchorer};
+use crate::machine::{Attempt, Decision, HeadSeen, Owed, Report, Sight};
+
+/// What a round sees.
+pub(super) struct Looked {
+    pub(super) stored: Vec<AnchorAttempt>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) snapshots: Vec<Option<Snapshot>>,
+    pub(super) reports: Vec<Option<Report>>,
+    pub(super) newest: Option<RecordedCheckpoint>,
+    pub(super) log_size: u64,
+    failure: Option<ChainError>,
+}
+
+impl Anchorer {
+    /// Asks all endpoints at once, and holds what they show against our own records.
+    pub(super) async fn look(&mut self, conn: &mut PgConnection) -> Result<Looked, AnchorError> {
+        let stored = store::open_attempts(conn, &self.endpoints[0].place()).await?;
+        let hashes: Vec<[u8; 32]> = stored.iter().map(|it| it.transaction).collect();
+        let sender = self.account.address();
+        let asked = join_all(self.endpoints.iter().map(|it| ask(it, &sender, &hashes))).await;
+        let mut failure = None;
+        let mut snapshots = Vec::new();
+        for (endpoint, answer) in asked.into_iter().enumerate() {
+            if let Err(error) = &answer {
+                tracing::debug!(chain_id = self.chain_id(), endpoint, %error, "an endpoint does not answer");
+                failure.get_or_insert_with(|| error.clone());
+            }
+            snapshots.push(answer.ok());
+        }
+        // Read after the heads: whatever an honest one shows was recorded before it was sent.
+        let newest = store::latest_checkpoint(conn).await?;
+        let log_size = super::log_size(conn).await?;
+        let mut heads = BTreeMap::new();
+        let mut reports = Vec::new();
+        for snapshot in &snapshots {
+            let Some(snapshot) = snapshot else {
+                reports.push(None);
+                continue;
+            };
+            let key = (snapshot.head.size, snapshot.head.root);
+            let held = match heads.get(&key) {
+                Some(held) => *held,
+                None => self.held_against_ours(conn, &snapshot.head, newest.as_ref()).await?,
+            };
+            heads.insert(key, held);
+            let admits_us = !snapshot.head.halted && snapshot.head.writer == sender;
+            let seen = HeadSeen { admits_us, ..held };
+            reports.push(Some(report(snapshot, seen, &stored)));
+        }
+        let attempts = stored.iter().map(|it| self.attempt(it)).collect();
+        Ok(Looked { stored, attempts, snapshots, reports, newest, log_size, failure })
+    }
+
+    async fn held_against_ours(
+        &self,
+        conn: &mut PgConnection,
+        head: &Head,
+        newest: Option<&RecordedCheckpoint>,
+    ) -> Result<HeadSeen, AnchorError> {
+        let is_ours = head.size == 0
+            || store::checkpoint_at(conn, head.size).await?.is_some_and(|it| it.root == head.root);
+        let owed = match newest {
+            Some(newest) if head.size < newest.size => {
+                // A leaf that is no posting has no time of its own: it waits with the next that has.
+                let oldest_ms = store::leaf_time_ms(conn, head.size).await?;
+                Some(Owed { size: newest.size, oldest_ms: oldest_ms.unwrap_or(0), hurried_ms: None })
+            }
+            _ => None,
+        };
+        Ok(HeadSeen { size: head.size, is_ours, admits_us: true, owed })
+    }
+
+    fn attempt(&self, it: &AnchorAttempt) -> Attempt {
+        Attempt {
+            id: it.anchor_attempt_id,
+            nonce: it.nonce,
+            extends: it.extends,
+            size: it.size,
+            fees: chain::Fees { fee_wei_max: it.fee_wei_max, tip_wei_max: it.tip_wei_max },
+            state: it.state,
+            stored_ms: it.stored_ms,
+            sent_ms: self.sent.get(&it.anchor_attempt_id).copied(),
+            refusals: it.refusals,
+            block_hash: it.block_hash,
+        }
+    }
+}
+
+async fn ask(endpoint: &AuditLog, sender: &[u8; 20], hashes: &[[u8; 32]]) -> Result<Snapshot, ChainError> {
+    endpoint.chain().check_id().await?;
+    endpoint.snapshot(sender, hashes).await
+}
+
+fn report(snapshot: &Snapshot, head: HeadSeen, stored: &[AnchorAttempt]) -> Report {
+    let sight = |it: &TransactionSight| match *it {
+        TransactionSight::Unknown => Sight::Unknown,
+        TransactionSight::Pooled => Sight::Pooled,
+        TransactionSight::Mined { block, block_hash, succeeded, .. } => {
+            Sight::Mined { block, block_hash, succeeded }
+        }
+    };
+    let ids = stored.iter().map(|it| it.anchor_attempt_id);
+    Report {
+        block: snapshot.block,
+        base_fee_wei: snapshot.base_fee_wei,
+        finalized: snapshot.finalized,
+        head,
+        nonce: snapshot.nonce,
+        nonce_final: snapshot.nonce_final,
+        balance_wei: snapshot.balance_wei,
+        sights: ids.zip(snapshot.transactions.iter().map(sight)).collect(),
+    }
+}
+
+impl Looked {
+    /// Why nobody could be believed, where nobody was.
+    pub(super) fn obstacle(&self, decision: &Decision, facts: &PlaceFacts) -> Option<AnchorObstacle> {
+        if decision.believed.is_some() {
+            return None;
+        }
+        let shown = self.reports.iter().flatten().map(|it| it.head.size).max();
+        match (shown, &self.failure) {
+            (Some(shown), _) if shown < facts.settled_size => {
+                Some(AnchorObstacle::Stale { shown, finalized: facts.settled_size })
+            }
+            (_, Some(failure)) => Some(AnchorObstacle::Chain(failure.clone())),
+            _ => None,
+        }
+    }
+
+    /// What a transaction cost, as any endpoint says.
+    pub(super) fn paid_wei(&self, id: i64) -> Option<u128> {
+        let index = self.stored.iter().position(|it| it.anchor_attempt_id == id)?;
+        self.snapshots.iter().flatten().find_map(|it| match it.transactions.get(index) {
+            Some(TransactionSight::Mined { paid_wei, .. }) => Some(*paid_wei),
+            _ => None,
+        })
+    }
+
+    /// The newest block that more than half of all endpoints call final.
+    pub(super) fn finalized(&self) -> Option<u64> {
+        let mut claims: Vec<u64> = self.snapshots.iter().flatten().filter_map(|it| it.finalized).collect();
+        claims.sort_unstable_by_key(|it| std::cmp::Reverse(*it));
+        claims.get(self.reports.len() / 2).copied()
+    }
+}

@@ -1,0 +1,116 @@
+//! Writing down what is known, before anything is done.
+
+use chain::Sighting;
+use proof::AnchorPlace;
+use store::{Anchor, AttemptNote, AttemptState, PgConnection};
+
+use super::{AnchorError, Anchorer, Looked};
+use crate::machine::{Decision, Note};
+
+impl Anchorer {
+    /// Makes our records say what the chain shows, whoever anchored it. A round's notes are one transaction.
+    pub(super) async fn note(
+        &self,
+        conn: &mut PgConnection,
+        looked: &Looked,
+        decision: &Decision,
+    ) -> Result<(), AnchorError> {
+        let Some(believed) = decision.believed else { return Ok(()) };
+        let Some(report) = &looked.reports[believed] else { return Ok(()) };
+        let place = self.endpoints[0].place();
+        let notes: Vec<_> = decision.notes.iter().filter_map(|it| noted(&place, looked, it)).collect();
+        let head_size = report.head.is_ours.then_some(report.head.size);
+        store::record_round(conn, &place, head_size, &notes).await?;
+        for note in notes {
+            let told = looked.stored.iter().find(|it| it.anchor_attempt_id == note.anchor_attempt_id);
+            let Some(attempt) = told else { continue };
+            let first_leaf = store::anchored_before(conn, &place, attempt.size).await?;
+            tell(first_leaf, attempt.size, &attempt.transaction, note.state, note.block.map(|it| it.0));
+        }
+        if report.head.is_ours {
+            self.adopt(conn, looked, believed, report.head.size).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down anchors that are not our transactions', or whose transactions were forgotten.
+    async fn adopt(
+        &self,
+        conn: &mut PgConnection,
+        looked: &Looked,
+        believed: usize,
+        head_size: u64,
+    ) -> Result<(), AnchorError> {
+        let place = self.endpoints[0].place();
+        let endpoint = &self.endpoints[believed];
+        let latest = store::latest_anchor(conn, &place).await?;
+        let finalized = looked.finalized();
+        if 0 < head_size
+            && latest.is_none_or(|it| it.size < head_size)
+            && let Some(sighting) = endpoint.sighting(head_size, None).await?
+        {
+            store::record_anchor(conn, &anchor(place, head_size, &sighting, None)).await?;
+        }
+        // Looked for again before it is called final: a reorganisation may have moved it.
+        for before in store::anchors_to_settle(conn, &place, finalized.unwrap_or(0)).await? {
+            if let Some(sighting) = endpoint.sighting(before.size, Some(before.block)).await? {
+                store::record_anchor(conn, &anchor(place, before.size, &sighting, finalized)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn anchor(place: AnchorPlace, size: u64, sighting: &Sighting, finalized: Option<u64>) -> Anchor {
+    let Sighting { block, transaction, .. } = *sighting;
+    let is_final = finalized.is_some_and(|finalized| block <= finalized);
+    Anchor { place, size, block, transaction, is_final }
+}
+
+fn noted(place: &AnchorPlace, looked: &Looked, note: &Note) -> Option<AttemptNote> {
+    let attempt = looked.stored.iter().find(|it| it.anchor_attempt_id == note.id)?;
+    let why = match note.state {
+        AttemptState::Included => "it is in a block",
+        AttemptState::Final => "most endpoints call its block final, twice",
+        AttemptState::Archived => "it is too deep to be undone",
+        AttemptState::Orphaned => "a reorganisation took it away",
+        AttemptState::Dropped => "no endpoint knows it any more",
+        AttemptState::Broadcast => "an endpoint knows it again",
+        AttemptState::Reverted => "the contract refused it in a block",
+        AttemptState::Spent => "its refusal is too deep to be undone",
+        AttemptState::Replaced => "another of the same nonce is there for good",
+        AttemptState::Abandoned => "its nonce went to a transaction that is not ours",
+        AttemptState::Armed => "it is signed and stored",
+    };
+    let is_there =
+        matches!(note.state, AttemptState::Included | AttemptState::Final | AttemptState::Archived);
+    let anchor = note.block.filter(|_| is_there).map(|(block, _)| Anchor {
+        place: *place,
+        size: attempt.size,
+        block,
+        transaction: attempt.transaction,
+        is_final: note.state != AttemptState::Included,
+    });
+    let paid_wei = note.block.and_then(|_| looked.paid_wei(note.id));
+    Some(AttemptNote {
+        anchor_attempt_id: note.id,
+        state: note.state,
+        block: note.block,
+        paid_wei,
+        why,
+        anchor,
+    })
+}
+
+// From a request's line, which has its leaf's index, to the transaction that anchors it: by the range of leaves.
+pub(super) fn tell(
+    first_leaf: u64,
+    size: u64,
+    transaction: &[u8; 32],
+    state: AttemptState,
+    block: Option<u64>,
+) {
+    let transaction: String = transaction.iter().map(|byte| format!("{byte:02x}")).collect();
+    let transaction = format!("0x{transaction}");
+    tracing::info!(first_leaf, last_leaf = size - 1, size, %transaction, ?state, block, "anchor");
+}

@@ -1,0 +1,80 @@
+use crate::machine::{AnchorPolicy, Owed};
+use crate::schedule::{PriceTimer, Timing, deadline_verdict};
+
+use super::sim::Rng;
+
+/// What the timer pays over these prices beside fixed intervals of all phases; asserts that no gap is beyond the window.
+fn vs_fixed(prices: &[f64], window: usize, day: usize) -> f64 {
+    let mut paid = 0.0;
+    for phase in 0..window {
+        let (mut timer, mut gap) = (PriceTimer::new(window, day), phase);
+        for price in prices {
+            timer.observe(*price);
+            gap += 1;
+            assert!(gap <= window, "a deadline was missed");
+            if timer.takes(window - gap) {
+                timer.taken();
+                paid += price / window as f64;
+                gap = 0;
+            }
+        }
+    }
+    paid / prices.iter().map(|it| it / window as f64).sum::<f64>()
+}
+
+fn noise(rng: &mut Rng) -> f64 {
+    rng.below(1_000_001) as f64 / 1e6 - 0.5
+}
+
+#[test]
+fn a_wave_over_the_day_is_learnt_and_a_calm_price_costs_nothing_more() {
+    let mut rng = Rng::new(7);
+    let mut wave = |slot: usize| {
+        let turn = slot as f64 / 24.0 * std::f64::consts::TAU;
+        300e9 * (0.35 * turn.sin()).exp() * (1.0 + 0.3 * noise(&mut rng))
+    };
+    let prices: Vec<f64> = (0..24 * 60).map(&mut wave).collect();
+    let ratio = vs_fixed(&prices, 24, 24);
+    assert!(ratio < 0.85, "{ratio}");
+    let mut rng = Rng::new(8);
+    let prices: Vec<f64> = (0..24 * 60).map(|_| 414e9 * (1.0 + 0.1 * noise(&mut rng))).collect();
+    let ratio = vs_fixed(&prices, 24, 0);
+    assert!(ratio < 1.005, "{ratio}");
+}
+
+#[test]
+fn after_losing_two_posts_it_keeps_to_fixed_intervals_for_a_while() {
+    let mut timer = PriceTimer::new(6, 0);
+    let mut rng = Rng::new(9);
+    (0..60).for_each(|_| timer.observe(300e9 * (1.0 + 0.2 * noise(&mut rng))));
+    assert!(!timer.is_fixed(), "it has learnt enough");
+    (0..20).for_each(|_| timer.taken());
+    timer.observe(300e9);
+    assert!(timer.is_fixed());
+    assert!(!timer.takes(1) && timer.takes(0));
+    (0..6 * 12).for_each(|_| timer.observe(300e9 * (1.0 + 0.2 * noise(&mut rng))));
+    assert!(!timer.is_fixed(), "and then it tries again");
+}
+
+#[test]
+fn deadlines_come_before_prices() {
+    let policy = AnchorPolicy {
+        staleness_max_ms: 100_000,
+        hurry_ms: 40_000,
+        gap_min_ms: 30_000,
+        ..AnchorPolicy::new(137, Default::default())
+    };
+    let owed = Owed { size: 2, oldest_ms: 0, hurried_ms: None };
+    let timing = |owed: &Owed, now_ms, last_ms| {
+        deadline_verdict(&policy, owed, now_ms, 20_000, last_ms).map(|it| (it.timing, it.due_ms))
+    };
+    assert_eq!(timing(&owed, 50_000, None), Err(100_000), "there is time to look at the price");
+    assert_eq!(timing(&owed, 50_000, Some(40_000)), Ok((Timing::Wait, 100_000)), "the gap");
+    assert_eq!(timing(&owed, 80_000, Some(79_000)), Ok((Timing::Press, 100_000)), "which a deadline ignores");
+    let hurried = Owed { hurried_ms: Some(10_000), ..owed };
+    assert_eq!(timing(&hurried, 20_000, None), Ok((Timing::Send, 50_000)));
+    assert_eq!(timing(&hurried, 30_000, None), Ok((Timing::Press, 50_000)));
+    let eager = AnchorPolicy { staleness_max_ms: 0, ..policy };
+    let verdict = deadline_verdict(&eager, &owed, 1_000, 20_000, None).expect("it looks at no price");
+    assert_eq!(verdict.timing, Timing::Send);
+}

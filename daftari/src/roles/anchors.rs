@@ -1,0 +1,86 @@
+//! `daftari anchors`: the story of each anchor, and an operator's word to the worker. It speaks to the database only; the
+//! worker reads what was said in its next round.
+
+use proof::AnchorPlace;
+use store::{AttemptStory, PgConnection};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::config::{Anchors, AnchorsAct, parse_address};
+
+pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
+    let place = AnchorPlace {
+        chain_id: config.chain_id,
+        contract: parse_address(&config.contract)?,
+        registrant: parse_address(&config.registrant)?,
+    };
+    let pool = store::connect(&config.database_url.0, 1).await?;
+    let conn = &mut *pool.acquire().await?;
+    match config.act {
+        AnchorsAct::List { limit } => list(conn, &place, limit).await,
+        AnchorsAct::Explain { size } => explain(conn, &place, size).await,
+        AnchorsAct::Force => {
+            store::force_anchor(conn, &place).await?;
+            println!("the newest checkpoint is anchored in the worker's next round");
+            Ok(())
+        }
+        AnchorsAct::Pause { why } => {
+            store::pause_anchoring(conn, &place, &why).await?;
+            println!("paused: {why}");
+            Ok(())
+        }
+        AnchorsAct::Resume => {
+            store::resume_anchoring(conn, &place).await?;
+            println!("it goes on in the worker's next round");
+            Ok(())
+        }
+    }
+}
+
+async fn list(conn: &mut PgConnection, place: &AnchorPlace, limit: u32) -> anyhow::Result<()> {
+    let order = store::anchor_order(conn, place).await?;
+    if let Some(why) = &order.halted {
+        println!("halted: {why}");
+    }
+    if let Some(why) = &order.paused {
+        println!("paused: {why}");
+    }
+    for story in store::attempt_stories(conn, place, None, limit).await? {
+        let block = story.block.map_or("in no block".to_owned(), |it| format!("block {it}"));
+        let state = format!("{:?}", story.state).to_lowercase();
+        println!("{:>10} leaves  {state:<10} {block:<18} {}  {}", story.size, cost(&story), hash(&story));
+    }
+    Ok(())
+}
+
+async fn explain(conn: &mut PgConnection, place: &AnchorPlace, size: u64) -> anyhow::Result<()> {
+    let stories = store::attempt_stories(conn, place, Some(size), 100).await?;
+    anyhow::ensure!(!stories.is_empty(), "no transaction of ours carries the checkpoint of {size} leaves");
+    for story in stories {
+        println!(
+            "{} with nonce {} carries {} leaves beyond {}; it offers {} gwei, {} of them as a tip; {}",
+            hash(&story),
+            story.nonce,
+            story.size,
+            story.extends,
+            story.fee_wei_max / 1_000_000_000,
+            story.tip_wei_max / 1_000_000_000,
+            cost(&story),
+        );
+        for step in &story.steps {
+            let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(step.at_ms) * 1_000_000)?;
+            let block = step.block.map(|it| format!(" in block {it}")).unwrap_or_default();
+            let state = format!("{:?}", step.state).to_lowercase();
+            println!("  {}  {state}{block}: {}", at.format(&Rfc3339)?, step.why);
+        }
+    }
+    Ok(())
+}
+
+fn cost(story: &AttemptStory) -> String {
+    story.paid_wei.map_or("nothing paid".to_owned(), |wei| format!("{:.6} paid", wei as f64 / 1e18))
+}
+
+fn hash(story: &AttemptStory) -> String {
+    format!("0x{}", hex::encode(story.transaction))
+}
