@@ -55,6 +55,9 @@ pub struct Answer {
     pub result: Result<Vec<Done>, Refused>,
 }
 
+/// What each capture took of its hold, by posting.
+type Captured = BTreeMap<Uuid, Vec<(Lot, i64)>>;
+
 #[derive(Clone)]
 pub(crate) struct Attempt<'a> {
     names: &'a BTreeMap<(i16, u16, Name), Uuid>,
@@ -63,8 +66,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) terms: &'a Terms,
     pub(crate) now: Moment,
     pub(crate) effects: Vec<Effect>,
-    /// What each capture took of its hold, by posting.
-    pub(crate) captured: BTreeMap<Uuid, Vec<(Lot, i64)>>,
+    pub(crate) captured: Captured,
     pub(crate) item: Option<usize>,
 }
 
@@ -86,6 +88,11 @@ impl Model {
         self.names.insert((program, unit, name), id);
     }
 
+    /// The account of this name.
+    pub fn named(&self, program: i16, unit: u16, name: &Name) -> Option<Uuid> {
+        self.names.get(&(program, unit, name.clone())).copied()
+    }
+
     /// The members' accounts.
     pub fn members(&self) -> &BTreeMap<Uuid, Member> {
         &self.state.members
@@ -96,8 +103,27 @@ impl Model {
         &self.state.houses
     }
 
-    /// Decides a request at the recorded time, and keeps what comes of it.
+    /// Decides a request at the recorded time, and keeps what comes of it, unless it is a dry run.
     pub fn decide(&mut self, request: &Request, terms: &Terms, now: Moment) -> Answer {
+        let (state, answer, captured) = self.attempt(request, terms, now);
+        if !request.dry_run {
+            self.state.members.extend(state.members);
+            self.state.houses.extend(state.houses);
+            self.state.pasts.extend(state.pasts);
+            for effect in &answer.effects {
+                let captured = effect.id.and_then(|it| captured.get(&it)).cloned();
+                self.remember(request.program, effect, captured);
+            }
+        }
+        answer
+    }
+
+    /// What would come of a request.
+    pub fn try_out(&self, request: &Request, terms: &Terms, now: Moment) -> Answer {
+        self.attempt(request, terms, now).1
+    }
+
+    fn attempt(&self, request: &Request, terms: &Terms, now: Moment) -> (State, Answer, Captured) {
         let concerned = self.concerned(request);
         let (names, state) = (&self.names, self.copy(request, &concerned));
         let (effects, captured) = (vec![], BTreeMap::new());
@@ -112,16 +138,7 @@ impl Model {
             kept.settle(*account);
         }
         let Attempt { state, effects, captured, .. } = kept;
-        if !request.dry_run {
-            self.state.members.extend(state.members);
-            self.state.houses.extend(state.houses);
-            self.state.pasts.extend(state.pasts);
-            for effect in &effects {
-                let captured = effect.id.and_then(|it| captured.get(&it)).cloned();
-                self.remember(request.program, effect, captured);
-            }
-        }
-        Answer { effects, result }
+        (state, Answer { effects, result }, captured)
     }
 
     /// The members' accounts that a request names, or that the postings it goes on from were of.

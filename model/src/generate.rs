@@ -1,12 +1,15 @@
 //! Random programs of requests: the same seed and the same instants give the same requests.
 
-use jiff::ToSpan;
+use jiff::{Timestamp, ToSpan};
 use ledger::{
     Command, Day, Destination, Event, Expiry, FlowLimits, Fund, HOUSE_LIMIT, HoldPolicy, House, Item,
-    MEMBER_LIMIT, Maturity, MemberRef, Moment, Points, Policy, Request, Status, Stretch,
+    MEMBER_LIMIT, Maturity, MemberRef, Moment, Points, Policy, Request, RuleSet, Status, Stretch,
 };
 use proof::{Details, Text};
 use uuid::Uuid;
+
+/// The rule set by which events earn.
+pub const RULES: &[u8] = br#"{"rates":{"purchase":"1"}}"#;
 
 /// The program that requests are of.
 pub const PROGRAM: i16 = 1;
@@ -127,12 +130,18 @@ pub struct Generator {
     members: u64,
     count: u64,
     begun: Vec<(Uuid, Begun)>,
+    /// What the present wave was meant to begin.
+    fresh: Vec<(Uuid, Begun)>,
+    /// From how many of a sort one is chosen to go on from.
+    reach: usize,
+    rules: RuleSet,
 }
 
 impl Generator {
     /// Requests about so many members, the first of whom is in a third of them.
     pub fn new(seed: u64, members: u64) -> Self {
-        Self { random: Random::new(seed), seed, members, count: 0, begun: vec![] }
+        let (random, rules) = (Random::new(seed), RuleSet::parse(RULES).expect("a rule set"));
+        Self { random, seed, members, count: 0, begun: vec![], fresh: vec![], reach: 4, rules }
     }
 
     /// How long nothing is asked: mostly a moment, seldom days.
@@ -149,12 +158,26 @@ impl Generator {
     /// A request was refused: what it was to begin is not gone on from, but for one in ten.
     pub fn refused(&mut self, request: &Request) {
         if !self.random.one_in(10) {
-            self.begun.retain(|(id, _)| request.items.iter().all(|it| it.posting_id != *id));
+            for begun in [&mut self.begun, &mut self.fresh] {
+                begun.retain(|(id, _)| request.items.iter().all(|it| it.posting_id != *id));
+            }
         }
+    }
+
+    /// So many requests that are asked at once: they seldom go on from one another.
+    pub fn wave(&mut self, now: Moment, count: usize) -> Vec<Request> {
+        self.begun.append(&mut self.fresh);
+        self.reach = 4.max(count / 10);
+        (0..count).map(|_| self.next(now)).collect()
     }
 
     /// What is asked at this time.
     pub fn request(&mut self, now: Moment) -> Request {
+        self.begun.append(&mut self.fresh);
+        self.next(now)
+    }
+
+    fn next(&mut self, now: Moment) -> Request {
         let count = if self.random.one_in(8) { self.random.between(2, 5) } else { 1 };
         let count = if self.random.one_in(500) { self.random.of(&[0, 101]) } else { count };
         let items = (0..count).map(|_| self.item(now)).collect();
@@ -185,7 +208,7 @@ impl Generator {
             | Command::Adjust { .. } => Some(Begun::Spent),
             _ => None,
         };
-        self.begun.extend(begun.map(|it| (posting_id, it)));
+        self.fresh.extend(begun.map(|it| (posting_id, it)));
         let text = |it: &str| Some(Text::new(it).expect("a short text"));
         let is_named = !self.random.one_in(10);
         let details = if is_named {
@@ -268,23 +291,21 @@ impl Generator {
         };
         let late = self.random.of(&[0, MINUTE_US, 3 * DAY_US, 40 * DAY_US, -4 * MINUTE_US]);
         let late = if self.random.one_in(50) { -6 * MINUTE_US } else { late };
-        Command::Earn {
-            points: Points::new(self.points().get().saturating_mul(2).min(MEMBER_LIMIT))
-                .expect("it is in range"),
-            remainder: Default::default(),
-            rule_set_hash: [1; 32],
-            event: Event {
-                source: "random".to_owned(),
-                id: self.count.to_string(),
-                member: self.member(),
-                kind: "purchase".to_owned(),
-                amount: self.random.below(1000).into(),
-                timestamp_us: (now.us - late).max(0),
-            },
-            payload: b"{}".to_vec(),
-            maturity,
-            fund: self.random.one_in(4).then(|| self.fund().to_owned()),
+        let points = self.points().get().saturating_mul(2).min(MEMBER_LIMIT);
+        let at = Timestamp::from_microsecond((now.us - late).max(0)).expect("it is a time of day");
+        let MemberRef::External(who) = self.member() else { unreachable!("a member has a name") };
+        let payload = format!(
+            r#"{{"source":"random","event_id":"{}","user_id":"{who}","type":"purchase","amount":{points},"timestamp":"{at}"}}"#,
+            self.count,
+        );
+        let event = Event::parse(payload.as_bytes()).expect("an event");
+        let earning = self.rules.earn(&event).expect("it earns");
+        let mut command = Command::earn(earning, event, payload.into_bytes());
+        if let Command::Earn { maturity: when, fund, .. } = &mut command {
+            *when = maturity;
+            *fund = self.random.one_in(4).then(|| self.fund().to_owned());
         }
+        command
     }
 
     fn import(&mut self, member: MemberRef, now: Moment) -> Command {
@@ -351,7 +372,8 @@ impl Generator {
             return Some(Uuid::from_u64_pair(self.seed, u64::MAX));
         }
         let is_any = self.random.one_in(30);
-        let of_sort = self.begun.iter().rev().filter(|it| is_any || it.1 == sort).take(4);
+        let begun = if self.random.one_in(20) { &self.fresh } else { &self.begun };
+        let of_sort = begun.iter().rev().filter(|it| is_any || it.1 == sort).take(self.reach);
         let recent: Vec<Uuid> = of_sort.map(|it| it.0).collect();
         let chosen = if recent.is_empty() { return None } else { self.random.of(&recent) };
         if ends && !self.random.one_in(3) {

@@ -10,8 +10,8 @@
 //! decided as `Command::Settle` of its account. The log's postings are then the effects, one after the other, and a
 //! refusal is explained where the model, at a log size between the call and its answer, gives the same on a dry run.
 //!
-//! A [`Generator`] makes random requests from a seed, one after the other, for whoever decides them; [`shrink`] makes a
-//! failing list of them short.
+//! A [`Generator`] makes random requests from a seed, one after the other or in waves, for whoever decides them;
+//! [`shrink`] makes a failing list of them short.
 
 mod attempt;
 mod commands;
@@ -20,6 +20,6 @@ mod shrink;
 mod state;
 
 pub use attempt::{Answer, Effect, Model};
-pub use generate::{Generator, PROGRAM, Random, houses, member, random_policy};
+pub use generate::{Generator, PROGRAM, RULES, Random, houses, member, random_policy};
 pub use shrink::shrink;
 pub use state::{House, Member, Piece, Place, SetAside};
