@@ -2,6 +2,7 @@ mod committer;
 mod corruption;
 mod fixture;
 mod migrations;
+mod programs;
 mod reads;
 mod receipts;
 mod roles;
