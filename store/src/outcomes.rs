@@ -96,6 +96,32 @@ pub async fn remembered_outcome(
     Ok(known.into_values().next().map(|it| (it.fingerprint, it.outcome)))
 }
 
+/// How long a refusal that depended on state is remembered, in microseconds: 30 days.
+const REFUSAL_LIFE_US: i64 = 30 * 24 * 3600 * 1_000_000;
+
+/// Forgets at most so many refusals whose time is over, and says how many. What was accepted is never forgotten.
+pub(crate) async fn forget_refusals(conn: &mut PgConnection, limit: i64) -> Result<u64, StoreError> {
+    let forgotten = sqlx::query(
+        "delete from outcome
+         where ctid = any(array(
+             select outcome.ctid
+             from outcome, log_head
+             where refusal is not null
+                 and outcome.recorded_at < greatest(
+                     log_head.recorded_at,
+                     (extract(epoch from clock_timestamp()) * 1000000)::bigint
+                 ) - $1
+             order by outcome.recorded_at
+             limit $2
+         ))",
+    )
+    .bind(REFUSAL_LIFE_US)
+    .bind(limit)
+    .execute(conn)
+    .await?;
+    Ok(forgotten.rows_affected())
+}
+
 impl Row {
     async fn read(self, conn: &mut PgConnection) -> Result<Remembered, StoreError> {
         let damaged = || StoreError::Damaged("an outcome that is neither accepted nor refused".to_owned());

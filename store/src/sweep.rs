@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::committer::{Committer, SubmitError};
 use crate::error::StoreError;
-use crate::programs;
+use crate::{outcomes, programs};
 
 /// How many lots or reservations are looked up, and their accounts settled, at a time: less than a batch, so that live
 /// requests find room in it.
@@ -98,7 +98,20 @@ impl Sweep {
             self.settle_all(kind, &programs, &mut swept).await?;
         }
         self.settle_idle(&programs, &mut swept).await?;
+        self.forget_refusals().await?;
         Ok(swept)
+    }
+
+    /// Forgets the refusals whose time is over: asked again under the same key, the request is decided anew.
+    async fn forget_refusals(&self) -> Result<(), SweepError> {
+        loop {
+            let begun = Instant::now();
+            let forgotten = outcomes::forget_refusals(&mut *self.connection().await?, PAGE).await?;
+            if forgotten < PAGE as u64 {
+                return Ok(());
+            }
+            self.rest(begun).await;
+        }
     }
 
     async fn settle_all(&self, kind: Kind, programs: &Programs, swept: &mut Swept) -> Result<(), SweepError> {

@@ -222,6 +222,24 @@ async fn a_sweep_that_is_cut_off_is_begun_again() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_remembered_for_thirty_days_and_what_was_accepted_for_ever() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 10).await;
+    let accepted = books.committer.submit(books.redeem("yes", member, 4)).await.unwrap();
+    assert!(books.committer.submit(books.redeem("no", member, 7)).await.unwrap().outcome.is_err());
+    books.committer.submit(books.earn("more", "m", 5)).await.unwrap();
+    for (days, replayed) in [(29, true), (2, false)] {
+        books.days_pass(days).await;
+        books.sweep().pass().await.unwrap();
+        let again = books.committer.submit(books.redeem("no", member, 7)).await.unwrap();
+        assert_eq!((again.outcome.is_err(), again.replayed), (replayed, replayed), "{days} days later");
+    }
+    let again = books.committer.submit(books.redeem("yes", member, 4)).await.unwrap();
+    assert_eq!((again.outcome, again.replayed), (accepted.outcome, true));
+    books.check_books().await;
+}
+
+#[tokio::test]
 async fn idle_members_are_swept_when_their_time_is_over() {
     let books = Fixture::new().await;
     let conn = &mut *books.pool.acquire().await.unwrap();
