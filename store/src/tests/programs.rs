@@ -291,7 +291,8 @@ fn random_programs_run_on_several_committers_as_one_after_the_other() {
         eprintln!("{seen:?} in {:?}", began.elapsed());
         let report = books.check_books().await;
         eprintln!("{} leaves checked after {:?}", report.leaves, began.elapsed());
-        if seeds() == SEEDS {
+        // Fewer may not come by everything.
+        if 6 <= seeds().count() {
             seen.check();
         }
     });
