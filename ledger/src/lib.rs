@@ -17,7 +17,7 @@
 //! - *What is due is done first* ([`Books::decide`]): earnings mature, holds lapse and points expire before a request on
 //!   their account is decided, so no answer depends on whether a sweep has run. [`Account::when_due`] shows a reader the same.
 //! - *A posting balances* ([`Posting::new`]), and an account's open lots make up what it holds (`Account::apply`).
-//! - *A refusal changes nothing* (`Books::undo`): a request's items are posted all, or none.
+//! - *A refusal changes nothing* but what had fallen due (`Books::undo`): a request's items are posted all, or none.
 
 #![warn(missing_docs)]
 

@@ -87,7 +87,7 @@ pub struct FlowLimits {
     pub per_day: Option<i64>,
     /// A member's month.
     pub per_month: Option<i64>,
-    /// A merchant's day, over all members.
+    /// A merchant's day, over all members. Only redeeming has a merchant; elsewhere it limits nothing.
     pub per_merchant_day: Option<i64>,
 }
 

@@ -193,7 +193,7 @@ pub enum Command {
         member: MemberRef,
         /// Those that end until then.
         through: Day,
-        /// The day on which they end now.
+        /// The later day, on which they end instead.
         last_day: Day,
     },
     /// A member joins another: the first one's points go over and the account is closed.

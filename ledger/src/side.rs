@@ -59,7 +59,7 @@ impl Side {
         self
     }
 
-    /// These parts are set aside, or where `points` are below zero are so no more.
+    /// These parts are set aside.
     pub(crate) fn set_aside(mut self, kind: ReservationKind, parts: &Parts) -> Self {
         self.reserve(kind, parts, 1);
         self
