@@ -13,11 +13,11 @@ create trigger cosignature_is_append_only before update or delete or truncate on
     for each statement execute function refuse_change();
 
 -- The service appends to it and reads it, as it does with checkpoints.
-alter function grant_to_app() rename to grant_books_to_app;
+alter function grant_to_app() rename to grant_books_and_anchors_to_app;
 
 create function grant_to_app() returns void language plpgsql as $$
 begin
-    perform grant_books_to_app();
+    perform grant_books_and_anchors_to_app();
     grant select, insert on cosignature to daftari_app;
 end
 $$;
