@@ -156,9 +156,11 @@ impl<'a> Desk<'a> {
         self.books.named(self.request.program, self.request.unit, name).ok_or_else(unknown)
     }
 
-    /// The posting that a command goes on from.
+    /// The posting that a command goes on from: one of the request's program and unit.
     pub(crate) fn original(&self, id: Uuid) -> Result<&Original, Refusal> {
-        self.books.original(self.request.program, id).ok_or(Refusal::PostingUnknown)
+        let original = self.books.original(self.request.program, id);
+        let of_unit = |it: &&Original| self.books.account(it.member).unit == self.request.unit;
+        original.filter(of_unit).ok_or(Refusal::PostingUnknown)
     }
 
     /// The open reservation of a posting, with the member's account; the refusal where there is none any more.

@@ -3,7 +3,7 @@
 use proof::PostingKind;
 use uuid::Uuid;
 
-use crate::account::{Flow, Parts, Reservation, ReservationKind, Status};
+use crate::account::{Flow, LOTS_MAX, Parts, Reservation, ReservationKind, Status};
 use crate::decide::{Decided, Desk};
 use crate::points::Points;
 use crate::refusal::Refusal;
@@ -95,6 +95,10 @@ impl Desk<'_> {
         let (account, partner) = (member.id, house.partner.as_deref());
         let parts = self.choose(member, points, |lot| self.terms.may_be_spent(lot, partner))?;
         self.check_limits(Flow::Redeem, points, member, Some(house))?;
+        // What a hold sets aside is freed by one posting.
+        if LOTS_MAX < reservation.parts.len() + parts.len() {
+            return Err(Refusal::AmountOutOfRange);
+        }
         let house = house.id;
         let side = Side::of(member).take(&parts).set_aside(ReservationKind::Hold, &parts);
         let active_day = member.active_day;

@@ -120,7 +120,13 @@ async fn decide(
     scene.bring_in_members(members);
     scene.lock_members(conn).await?;
     // In statements after the locks: a joined read would keep the snapshot from before the wait.
-    scene.read_lots(conn, &programs).await?;
+    match scene.read_lots(conn, &programs).await {
+        // A reservation may be for a house that was opened after the programs were read.
+        Err(StoreError::Damaged(_)) if log_head::epoch(conn).await? != programs.epoch => {
+            return Err(StoreError::Outdated);
+        }
+        read => read?,
+    }
     scene.read_reversed(conn, requests).await?;
     let mut known = outcomes::remembered(conn, &keys).await?;
 
@@ -201,7 +207,9 @@ async fn resolve_members(
 
 /// Whether the request enrols whom it names: events and imports do, where the program says so.
 fn enrols(programs: &Programs, request: &Request) -> bool {
-    let enrols = programs.program(request.program).is_some_and(|it| it.program.enrols);
+    let enrols = programs
+        .program(request.program)
+        .is_some_and(|it| it.program.enrols && it.house(request.unit, &House::Issuance).is_some());
     let brings = |command: &Command| matches!(command, Command::Earn { .. } | Command::Import { .. });
     enrols && !request.dry_run && request.items.iter().all(|it| brings(&it.command))
 }
@@ -572,7 +580,7 @@ impl Batch<'_> {
 /// Whether an outcome is kept with its key: not of what nobody asked for or only asked about, and not where it is
 /// decided anew each time.
 fn is_kept(request: &Request, outcome: &Result<Vec<Accepted>, Refused>) -> bool {
-    let settles = request.items.iter().any(|it| matches!(it.command, Command::Settle { .. }));
+    let settles = request.items.iter().all(|it| matches!(it.command, Command::Settle { .. }));
     let remembered = outcome.as_ref().map_or_else(|it| it.refusal.row().is_some(), |_| true);
     remembered && !request.dry_run && !settles
 }

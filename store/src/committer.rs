@@ -3,13 +3,14 @@
 //! There is no timer. A batch is what arrived during the last commit: under little load that is one request, under
 //! much load hundreds, and the speed comes from there.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ledger::Request;
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::batch::{self, Answer, BatchError, Context};
 use crate::directory::Directory;
@@ -23,6 +24,10 @@ const BATCH_MAX: usize = 1000;
 const QUEUE_MAX: usize = 8 * BATCH_MAX;
 /// How often a batch that collided with another committer's is tried again before its callers are told to.
 const COLLISIONS_MAX: u32 = 10;
+
+/// How long one attempt may take. The server's own limits are shorter, but a host that is gone without a word keeps none of
+/// them; and a commit that waits for a standby has no other.
+const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Why a request has no answer. None of these is remembered: asking again with the same key is always right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,12 +118,16 @@ type Turn<'a> = MutexGuard<'a, mpsc::Receiver<Job>>;
 impl Lanes {
     async fn run(self) {
         let lanes = Arc::new(self);
-        let other = tokio::spawn({
+        let mut working = JoinSet::new();
+        for _ in 0..2 {
             let lanes = lanes.clone();
-            async move { lanes.work().await }
-        });
-        lanes.work().await;
-        other.await.expect("a lane does not panic");
+            working.spawn(async move { lanes.work().await });
+        }
+        // Where one panics, the other ends with it, and so does the task: whoever watches it ends the process, and with it
+        // the connection that the panic has left in the middle of a transaction.
+        while let Some(ended) = working.join_next().await {
+            ended.expect("a lane does not panic");
+        }
     }
 
     async fn work(&self) {
@@ -172,7 +181,9 @@ impl Lanes {
         loop {
             let started = Instant::now();
             let mut conn = self.pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
-            let failure = match self.try_once(&mut conn, &requests, turn).await {
+            let attempt =
+                tokio::time::timeout(ATTEMPT_TIME_MAX, self.try_once(&mut conn, &requests, turn)).await;
+            let failure = match attempt.unwrap_or_else(|_| Err(silent())) {
                 Ok(answers) => {
                     observe(&answers, started);
                     return Ok(answers);
@@ -187,8 +198,9 @@ impl Lanes {
                 Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => Some(Failure::Gone(error)),
             };
             if let Some(Failure::Gone(_)) = failure {
-                // The connection is of no more use, and the pool must not lend it again.
-                let _ = conn.close().await;
+                // The connection is of no more use, and the pool must not lend it again. It is not closed in good order:
+                // whoever does not answer would not answer to that either.
+                drop(conn.detach());
             }
             if let Some(failure) = failure {
                 return Err(failure);
@@ -227,6 +239,11 @@ impl Lanes {
         *tries += 1;
         None
     }
+}
+
+/// A server that has not answered in all this time may have done anything.
+fn silent() -> BatchError {
+    BatchError::Unknown(StoreError::Database(sqlx::Error::Io(ErrorKind::TimedOut.into())))
 }
 
 enum Failure {

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Secret};
+use crate::log_head;
 use crate::programs::{self, Program};
 
 /// How many members' accounts are kept: about 300 bytes each.
@@ -148,7 +149,7 @@ pub(crate) struct Members {
 impl Programs {
     async fn read(conn: &mut PgConnection, keyring: &Keyring) -> Result<Self, StoreError> {
         // The epoch first: what is settled in between is then read again.
-        let epoch = sqlx::query_scalar("select epoch from log_head").fetch_one(&mut *conn).await?;
+        let epoch = log_head::epoch(conn).await?;
         let mut read = Self { epoch, ..Self::default() };
         for program in programs::programs(conn, keyring).await? {
             let terms = programs::terms(conn, program.program_id).await?;
@@ -185,7 +186,8 @@ impl Programs {
             AccountKind::Fund => House::Fund(row.fund.ok_or_else(damaged)?),
             AccountKind::Member => return Err(damaged()),
         };
-        let settled = self.programs.get_mut(&row.program_id).ok_or_else(damaged)?;
+        // A program that began since the programs were read has another epoch: it is read in time.
+        let Some(settled) = self.programs.get_mut(&row.program_id) else { return Ok(()) };
         let identity = Arc::new(identity);
         settled.houses.insert((identity.unit, house), identity.clone());
         self.houses_by_number.insert(identity.account_id, identity.id);

@@ -66,6 +66,11 @@ pub(crate) async fn raise_epoch(conn: &mut PgConnection) -> Result<i64, StoreErr
     Ok(size.fetch_optional(conn).await?.unwrap_or_default())
 }
 
+/// Under which epoch the programs are now.
+pub(crate) async fn epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar("select epoch from log_head").fetch_one(conn).await?)
+}
+
 /// The database's clock, in microseconds since 1970.
 pub(crate) async fn clock_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
     let now = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");

@@ -153,6 +153,11 @@ pub async fn ensure_partner(
     partner_id: &str,
 ) -> Result<(), StoreError> {
     let mut transaction = conn.begin().await?;
+    // One at a time with whoever opens a unit, or the partner would have no account in it.
+    sqlx::query("select from program where program_id = $1 for no key update")
+        .bind(program_id)
+        .execute(&mut *transaction)
+        .await?;
     let made =
         sqlx::query("insert into partner (program_id, partner_id) values ($1, $2) on conflict do nothing")
             .bind(program_id)

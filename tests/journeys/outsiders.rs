@@ -24,7 +24,9 @@ async fn a_stranger_audits_and_follows_the_log() {
     };
 
     let report = eventually("an anchor of everything", async || {
-        let report = audit(&log).await.expect(0).json();
+        // Before the first seal there is nothing to look at.
+        let answered = audit(&log).await;
+        let report = if answered.code == Some(2) { return None } else { answered.expect(0).json() };
         (report["size"] == EVENTS && report["anchors"].as_u64() > Some(0)).then_some(report)
     })
     .await;

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use futures::future::join_all;
-use ledger::{Command, Refusal, Refused, Request};
+use ledger::{Command, MemberRef, Points, Refusal, Refused, Request};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -100,6 +100,23 @@ async fn a_refusal_is_remembered_with_its_amounts() {
     assert_eq!((refused(&again), again.replayed), (refusal, true));
     let stranger = books.committer.submit(books.redeem("s", Uuid::new_v4(), 6)).await.unwrap();
     assert_eq!(refused(&stranger), Refusal::MemberUnknown);
+}
+
+/// A committer learns of what was settled after it began before it is asked about it: here of a hold with a partner whom
+/// it does not know.
+#[tokio::test]
+async fn a_hold_for_a_partner_who_came_later_is_no_damage() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 100).await;
+    let program = books.program.program_id;
+    ensure_partner(&mut books.pool.acquire().await.unwrap(), &keyring(), program, "late").await.unwrap();
+    let second = Fixture::committer_on(&books.pool, &books.log).await;
+    let (name, points) = (MemberRef::Id(member), Points::new(10).unwrap());
+    let hold = Command::Hold { member: name, points, partner: Some("late".to_owned()), seconds: None };
+    accepted(&second.submit(books.request("operator", "h", hold)).await.unwrap());
+    let redeemed = books.committer.submit(books.redeem("r", member, 5)).await.unwrap();
+    assert_eq!(accepted(&redeemed).1, 85);
+    books.check_books().await;
 }
 
 #[tokio::test]

@@ -542,7 +542,21 @@ const WORDS: &[(&str, &str, &str)] = &[
     ),
     (
         "an account has another name",
-        "update account set id = gen_random_uuid() where account_id = 1",
+        // To the other side of whoever stands beside it in its first entry.
+        "with beside as (
+             select other.account_id
+             from entry as other
+             where other.leaf_index = (select min(leaf_index) from entry where account_id = 1)
+                 and other.account_id <> 1
+             limit 1
+         )
+         update account
+         set id = case
+             when id > (select account.id from account join beside using (account_id))
+             then '00000000-0000-0000-0000-000000000001'::uuid
+             else 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+         end
+         where account_id = 1",
         "in their order",
     ),
     (
