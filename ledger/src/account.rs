@@ -326,11 +326,16 @@ impl Account {
             Some((ReservationKind::Hold, _, id)) => return Some(Due::Lapse(id)),
             None => {}
         }
-        let all = self.status == Status::Closed || terms.last_idle_day(self.active_day) < now.day;
+        let all = self.status == Status::Closed || self.is_idle(terms, now);
         let expired =
             self.lots.iter().filter(|(lot, it)| 0 < it.available && (all || lot.last_day < now.day));
         let parts: Parts = expired.take(LOTS_MAX).map(|(lot, it)| (*lot, it.available)).collect();
         (!parts.is_empty()).then_some(Due::Expire(parts))
+    }
+
+    /// Whether the member has been idle for longer than the program lets them keep their points.
+    pub(crate) fn is_idle(&self, terms: &Terms, now: Moment) -> bool {
+        terms.last_idle_day(self.active_day) < now.day
     }
 
     /// When the next thing falls due, if nothing is done before: what a sweep goes by.

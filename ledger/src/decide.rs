@@ -198,7 +198,7 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Counts an amount against the limits of its flow, and the day as one on which the member was active.
+    /// Counts an amount against the limits of its flow.
     pub(crate) fn count(&mut self, flow: Flow, points: i64, accounts: &[Uuid]) {
         let day = self.now.day;
         for id in accounts {
@@ -206,7 +206,11 @@ impl<'a> Desk<'a> {
             account.used = account.used.on(day);
             account.used.add(flow, points);
         }
-        self.books.change(accounts[0]).active_day = day;
+    }
+
+    /// Takes the day as one on which the member was active.
+    pub(crate) fn was_active(&mut self, member: Uuid) {
+        self.books.change(member).active_day = self.now.day;
     }
 
     /// Puts a posting on the desk and takes it into the books, unless a balance would be beyond what it can be.
@@ -243,12 +247,10 @@ impl<'a> Desk<'a> {
     /// A member whose idle time is over, or who was never active, begins anew with what they are given: else it would
     /// expire at once.
     fn wake(&mut self, account: Uuid, change: Balances) {
-        let day = self.now.day;
-        let account = self.books.account(account);
-        let given = 0 < total(&change) && account.kind == AccountKind::Member;
-        if given && self.terms.last_idle_day(account.active_day) < day {
-            let id = account.id;
-            self.books.change(id).active_day = day;
+        let member = self.books.account(account);
+        let given = 0 < total(&change) && member.kind == AccountKind::Member;
+        if given && member.is_idle(self.terms, self.now) {
+            self.was_active(account);
         }
     }
 
@@ -291,10 +293,6 @@ pub(crate) fn amount(parts: &Parts) -> Result<i64, Refusal> {
 
 /// A change that an operator asks for, if it is one.
 pub(crate) fn change_in_range(change: i64) -> Result<(), Refusal> {
-    let range = 1..=HOUSE_LIMIT;
-    if range.contains(&change.unsigned_abs().min(i64::MAX as u64).cast_signed()) {
-        Ok(())
-    } else {
-        Err(Refusal::AmountOutOfRange)
-    }
+    let range = 1..=HOUSE_LIMIT.unsigned_abs();
+    if range.contains(&change.unsigned_abs()) { Ok(()) } else { Err(Refusal::AmountOutOfRange) }
 }

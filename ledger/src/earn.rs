@@ -32,7 +32,7 @@ impl Desk<'_> {
         }
         let points = points.get();
         let member = self.member(&event.member)?;
-        let source = self.house(fund.clone().map_or(House::Issuance, House::Fund))?;
+        let source = self.house(House::of_fund(fund.as_deref()))?;
         self.check_limits(Flow::Earn, points, member, None)?;
         let budgeted = source.fund.is_some_and(|it| it.budgeted);
         if budgeted && source.balances.available < points {
@@ -61,6 +61,7 @@ impl Desk<'_> {
             self.books.change(account).reservations.insert(item.posting_id, reservation);
         }
         self.count(Flow::Earn, points, &[account]);
+        self.was_active(account);
         Ok(self.done(points, account))
     }
 

@@ -23,7 +23,7 @@ impl Desk<'_> {
     ) -> Decided {
         let points = points.get();
         let member = self.spender(member)?;
-        let house = self.house(partner.map_or(House::Redemption, |it| House::Settlement(it.to_owned())))?;
+        let house = self.house(House::of_partner(partner))?;
         let due_us_max = self.now.us + i64::from(self.terms.policy.holds.seconds_max) * SECOND_US;
         let seconds = seconds.unwrap_or(self.terms.policy.holds.seconds);
         let due_us = self.now.us + i64::from(seconds) * SECOND_US;
@@ -38,11 +38,9 @@ impl Desk<'_> {
         let parts = parts.into_iter().collect();
         let reservation =
             Reservation { kind: ReservationKind::Hold, house, due_us: Some(due_us), due_us_max, parts };
-        let active_day = self.books.account(account).active_day;
         self.books.change(account).reservations.insert(item.posting_id, reservation);
+        // Setting aside is not yet spending: only a capture is the member's activity.
         self.count(Flow::Redeem, points, &[account, house]);
-        // Setting aside is not yet spending: only a capture counts as the member's activity.
-        self.books.change(account).active_day = active_day;
         Ok(self.done(points, account))
     }
 
@@ -72,7 +70,7 @@ impl Desk<'_> {
         }
         self.post(PostingKind::CAPTURE, item.posting_id, vec![side, Side::house(house, points)])?;
         self.last().follows = Some(hold);
-        self.books.change(account).active_day = self.now.day;
+        self.was_active(account);
         Ok(self.done(points, account))
     }
 
@@ -101,7 +99,6 @@ impl Desk<'_> {
         }
         let house = house.id;
         let side = Side::of(member).take(&parts).set_aside(ReservationKind::Hold, &parts);
-        let active_day = member.active_day;
         self.post(PostingKind::INCREASE, item.posting_id, vec![side])?;
         self.last().follows = Some(hold);
         let reservation = self.books.change(account).reservations.get_mut(&hold).expect("it was found");
@@ -109,7 +106,6 @@ impl Desk<'_> {
             *reservation.parts.entry(lot).or_default() += points;
         }
         self.count(Flow::Redeem, points, &[account, house]);
-        self.books.change(account).active_day = active_day;
         Ok(self.done(points, account))
     }
 

@@ -57,6 +57,18 @@ pub enum House {
     Fund(String),
 }
 
+impl House {
+    /// Where points that are spent go: to the partner, or without one to redemption.
+    pub fn of_partner(partner: Option<&str>) -> Self {
+        partner.map_or(Self::Redemption, |it| Self::Settlement(it.to_owned()))
+    }
+
+    /// Where points that are earned come from: the fund, or without one issuance.
+    pub fn of_fund(fund: Option<&str>) -> Self {
+        fund.map_or(Self::Issuance, |it| Self::Fund(it.to_owned()))
+    }
+}
+
 /// An account by the name that a request has for it, within its program and unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
@@ -304,15 +316,13 @@ impl Command {
     /// The accounts that it names.
     pub fn names(&self) -> Vec<Name> {
         let member = |it: &MemberRef| Name::Member(it.clone());
-        let partner =
-            |it: &Option<String>| Name::House(it.clone().map_or(House::Redemption, House::Settlement));
         match self {
             Self::Earn { event, fund, .. } => {
-                vec![member(&event.member), Name::House(fund.clone().map_or(House::Issuance, House::Fund))]
+                vec![member(&event.member), Name::House(House::of_fund(fund.as_deref()))]
             }
             Self::Redeem { member: who, partner: with, .. }
             | Self::Hold { member: who, partner: with, .. } => {
-                vec![member(who), partner(with)]
+                vec![member(who), Name::House(House::of_partner(with.as_deref()))]
             }
             Self::Transfer { from, to, .. } | Self::Merge { from, to } => vec![member(from), member(to)],
             Self::Adjust { member: who, .. } | Self::Import { member: who, .. } => {

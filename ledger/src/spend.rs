@@ -25,7 +25,7 @@ impl Desk<'_> {
         up_to: bool,
     ) -> Decided {
         let member = self.spender(member)?;
-        let house = self.house(partner.map_or(House::Redemption, |it| House::Settlement(it.to_owned())))?;
+        let house = self.house(House::of_partner(partner))?;
         let may = |lot: &Lot| self.terms.may_be_spent(lot, partner);
         let most = self.spendable(member, may).min(self.above_floor(member));
         let points = if up_to && 0 < most { points.get().min(most) } else { points.get() };
@@ -35,6 +35,7 @@ impl Desk<'_> {
         let sides = vec![Side::of(member).take(&parts), Side::house(house, points)];
         self.post(PostingKind::REDEEM, item.posting_id, sides)?;
         self.count(Flow::Redeem, points, &[account, house]);
+        self.was_active(account);
         Ok(self.done(points, account))
     }
 
@@ -56,6 +57,7 @@ impl Desk<'_> {
         let sides = vec![Side::of(from).take(&parts), Side::of(to).give(&parts)];
         self.post(PostingKind::TRANSFER, item.posting_id, sides)?;
         self.count(Flow::Transfer, points, &[account]);
+        self.was_active(account);
         Ok(self.done(points, account))
     }
 
@@ -86,6 +88,7 @@ impl Desk<'_> {
         self.last().withdrawal =
             Some(Withdrawal { chain_id, gateway, holder, withdrawal_id, claim_before, amounts });
         self.count(Flow::Redeem, points, &[account]);
+        self.was_active(account);
         Ok(self.done(points, account))
     }
 
@@ -110,8 +113,7 @@ impl Desk<'_> {
     /// How much the member can spend of the lots that `may` be. An earlier item of the same request may have given back
     /// what expires at its end: that cannot be spent.
     fn spendable(&self, member: &Account, may: impl Fn(&Lot) -> bool) -> i64 {
-        let is_idle = self.terms.last_idle_day(member.active_day) < self.now.day;
-        if is_idle { 0 } else { member.spendable(self.now, may) }
+        if member.is_idle(self.terms, self.now) { 0 } else { member.spendable(self.now, may) }
     }
 
     fn above_floor(&self, member: &Account) -> i64 {
