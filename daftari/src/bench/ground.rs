@@ -15,6 +15,8 @@ pub(super) const PARTNER: &str = "bench";
 /// The benchmark's own credential. Its books live as long as the benchmark does.
 pub(super) const API_KEY: &str = "lk_test_bench";
 pub(super) const WRAPPING_KEY: [u8; 32] = [7; 32];
+/// Events of the type `grant` earn what they say.
+pub(super) const RULE_SET: &[u8] = br#"{"rates":{"grant":"1"}}"#;
 /// The database that every PostgreSQL begins with.
 pub(super) const DATABASE: &str = "postgres";
 const ORIGIN: &str = "daftari.local/bench";
@@ -123,8 +125,7 @@ pub(super) async fn check_books(url: &str) -> anyhow::Result<BooksReport> {
     Ok(report?)
 }
 
-/// Makes a program, its partner and a credential for everything that a benchmark asks. Events of the type `grant` earn
-/// what they say.
+/// Makes a program, its partner and a credential for everything that a benchmark asks.
 pub(super) async fn provision(pool: &PgPool) -> anyhow::Result<Program> {
     let keyring = Keyring::new(&WRAPPING_KEY);
     let mut conn = pool.acquire().await?;
@@ -133,7 +134,7 @@ pub(super) async fn provision(pool: &PgPool) -> anyhow::Result<Program> {
         enrols: true,
         point_value: "0.10".to_owned(),
         currency: "KES".to_owned(),
-        rule_set: br#"{"rates":{"grant":"1"}}"#.to_vec(),
+        rule_set: RULE_SET.to_vec(),
     };
     let program = store::ensure_program(&mut conn, &keyring, &spec).await?;
     store::ensure_partner(&mut conn, &keyring, program.program_id, PARTNER).await?;

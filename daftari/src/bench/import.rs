@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
+use super::ground::WRAPPING_KEY;
 use super::report::Report;
-use super::stage::{self, Stage, WRAPPING_KEY};
+use super::stage::{self, Stage};
 use crate::config::Bench;
 use crate::load::member;
 

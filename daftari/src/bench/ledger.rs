@@ -11,11 +11,12 @@ use ledger::{Command, MemberRef, Points, Request};
 use store::{Answer, Committer, Keyring, PgPool};
 use uuid::Uuid;
 
+use super::ground::{PARTNER, WRAPPING_KEY};
 use super::pgbench::Pgbench;
 use super::report::Report;
-use super::stage::{self, Books, PARTNER, Stage, TPCB_CLIENTS, TPCB_SCALE, WRAPPING_KEY};
+use super::stage::{self, Books, Stage, TPCB_CLIENTS, TPCB_SCALE};
 use crate::config::Bench;
-use crate::load::member;
+use crate::load::{Random, member};
 
 const CALLERS: u64 = 256;
 
@@ -225,7 +226,7 @@ impl Callers {
             tokio::spawn(async move {
                 let mut read = 0_u64;
                 while started.elapsed() < duration {
-                    let name = MemberRef::Id(member(caller.random.below(caller.members) as u32));
+                    let name = MemberRef::Id(member((caller.random.next() % caller.members) as u32));
                     let balance = reader.balance(program_id, 1, &name).await?;
                     ensure!(balance.is_some(), "a member has no balance");
                     read += 1;
@@ -303,7 +304,7 @@ impl Caller {
     fn command(&mut self, mix: Mix) -> Command {
         let points = Points::new(1).expect("a point is points");
         let partner = Some(PARTNER.to_owned());
-        let some = |random: &mut Random, members| MemberRef::Id(member(random.below(members) as u32));
+        let some = |random: &mut Random, members| MemberRef::Id(member((random.next() % members) as u32));
         match mix {
             Mix::Redeem => {
                 let member = some(&mut self.random, self.members);
@@ -311,13 +312,13 @@ impl Caller {
             }
             Mix::Hot => Command::Redeem { member: MemberRef::Id(member(0)), points, partner, up_to: false },
             Mix::Transfer => {
-                let from = self.random.below(self.members);
-                let to = (from + 1 + self.random.below(self.members - 1)) % self.members;
+                let from = self.random.next() % self.members;
+                let to = (from + 1 + self.random.next() % (self.members - 1)) % self.members;
                 let name = |it| MemberRef::Id(member(it as u32));
                 Command::Transfer { from: name(from), to: name(to), points }
             }
             Mix::Earn => {
-                let who = member(self.random.below(self.members) as u32);
+                let who = member((self.random.next() % self.members) as u32);
                 let key = format!("earn-{}", self.next.fetch_add(1, Ordering::Relaxed));
                 self.books.earn(who, 5, &key).items.remove(0).command
             }
@@ -336,7 +337,7 @@ impl Caller {
     /// A request under a key that was not used before; like a caller's own, it has no order.
     fn keyed(&self, command: Command) -> Request {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let key = Uuid::from_u64_pair(Random(number).below(u64::MAX), number);
+        let key = Uuid::from_u64_pair(Random(number).next(), number);
         self.books.request("credential:bench", &key.to_string(), command)
     }
 
@@ -346,19 +347,6 @@ impl Caller {
         let items = answer.outcome.map_err(|refused| refused.refusal).context("a request was refused")?;
         ensure!(!answer.replayed, "a key came twice");
         Ok(items[0].posting_id)
-    }
-}
-
-/// A small generator of numbers (splitmix64), seeded.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (word ^ (word >> 31)) % bound
     }
 }
 

@@ -1,21 +1,19 @@
 //! Durable redeems per second over HTTP, beside TPC-B transactions per second of the same PostgreSQL in the same run.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use store::{Credential, CredentialKind, Keyring, PgPool, StoreError};
 use tokio::process::{Child, Command};
 
+use super::ground::{API_KEY, PARTNER, WRAPPING_KEY};
 use super::pgbench::Pgbench;
 use super::report::Report;
-use super::stage::{self, PARTNER, Stage, TPCB_CLIENTS, TPCB_SCALE, WRAPPING_KEY};
+use super::role::{answers, own_program};
+use super::stage::{self, Stage, TPCB_CLIENTS, TPCB_SCALE};
 use crate::config::{Bench, Span};
-use crate::load::{Client, LoadReport};
-
-const API_KEY: &str = "lk_test_bench";
+use crate::load::LoadReport;
 
 pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
@@ -38,7 +36,6 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     let key_file = stage.folder.path().join("wrapping.key");
     crate::keys::write_secret(&key_file, &hex::encode(WRAPPING_KEY))?;
     let (_, pool) = stage::prepare(&url, config.members).await?;
-    add_credential(&pool).await?;
     pool.close().await;
     let api = Api::start(&url, &key_file).await?;
     for (connections, goal) in [(64, None), (256, Some(3.0))] {
@@ -62,22 +59,6 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-async fn add_credential(pool: &PgPool) -> anyhow::Result<()> {
-    let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-    let keyring = Keyring::new(&WRAPPING_KEY);
-    let program =
-        store::program_named(&mut conn, &keyring, "default").await?.context("the program was made")?;
-    let credential = Credential {
-        program_id: program.program_id,
-        owner: PARTNER.to_owned(),
-        scopes: vec!["loyalty:read".to_owned(), "loyalty:redeem".to_owned()],
-        partner_id: Some(PARTNER.to_owned()),
-        delegated: true,
-    };
-    store::ensure_credential(&mut conn, CredentialKind::ApiKey, API_KEY, &credential).await?;
-    Ok(())
-}
-
 /// `daftari api` in a process of its own.
 struct Api {
     address: SocketAddr,
@@ -95,19 +76,8 @@ impl Api {
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Ok(mut client) = Client::connect(address).await
-                && client
-                    .ask(b"GET /health/ready HTTP/1.1\r\nHost: bench\r\n\r\n")
-                    .await
-                    .is_ok_and(|it| it == 200)
-            {
-                return Ok(Self { address, _process: process });
-            }
-            ensure!(Instant::now() < deadline, "the API did not become ready in 20 s");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        answers(address, "/health/ready").await?;
+        Ok(Self { address, _process: process })
     }
 }
 
@@ -125,8 +95,4 @@ async fn load(config: &Bench, target: SocketAddr, connections: u32) -> anyhow::R
         .await?;
     ensure!(output.status.success(), "the load process failed");
     serde_json::from_slice(&output.stdout).context("the load process printed no report")
-}
-
-fn own_program() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("cannot find this program's own file")
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,12 +14,28 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 
 use super::ground::PATIENCE;
+use crate::load::Client;
 
 const TAIL_LINES: usize = 20;
 
 /// This executable's own file.
 pub(super) fn own_program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("cannot find this program's own file")
+}
+
+/// Waits until what was started there answers this path with 200.
+pub(super) async fn answers(address: SocketAddr, path: &str) -> anyhow::Result<()> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Ok(mut client) = Client::connect(address).await
+            && client.ask(request.as_bytes()).await.is_ok_and(|it| it == 200)
+        {
+            return Ok(());
+        }
+        ensure!(Instant::now() < deadline, "{address} did not answer {path} in 20 s");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// A role in a process of its own, which ends with this one, however that ends.

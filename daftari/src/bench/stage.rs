@@ -5,13 +5,12 @@ use std::path::Path;
 use devstack::{Postgres, PostgresConfig};
 use ledger::{Command, Earning, Event, Item, Points, Request};
 use proof::Details;
-use store::{Committer, Keyring, LogIdentity, PgPool, ProgramSpec};
+use store::{Committer, Keyring, LogIdentity, PgPool};
 use uuid::Uuid;
 
+use super::ground::{RULE_SET, WRAPPING_KEY, provision};
 use crate::load::member;
 
-pub(super) const PARTNER: &str = "bench";
-pub(super) const WRAPPING_KEY: [u8; 32] = [7; 32];
 pub(super) const TPCB_SCALE: u32 = 50;
 pub(super) const TPCB_CLIENTS: u32 = 32;
 /// What every member has to begin with.
@@ -62,24 +61,13 @@ pub(super) struct Books {
 
 /// A program with its partner, and members who have enough.
 pub(super) async fn prepare(url: &str, members: u32) -> anyhow::Result<(Books, PgPool)> {
-    let keyring = Keyring::new(&WRAPPING_KEY);
     let pool = store::connect(url, 8).await?;
     let log = LogIdentity { log_id: [1; 32], origin: "daftari.local/bench".to_owned() };
-    let mut conn = pool.acquire().await?;
-    store::ensure_log(&mut conn, &log).await?;
-    let rule_set = br#"{"rates":{"grant":"1"}}"#.to_vec();
-    let spec = ProgramSpec {
-        name: "default".to_owned(),
-        enrols: true,
-        point_value: "0.10".to_owned(),
-        currency: "KES".to_owned(),
-        rule_set: rule_set.clone(),
-    };
-    let program_id = store::ensure_program(&mut conn, &keyring, &spec).await?.program_id;
-    store::ensure_partner(&mut conn, &keyring, program_id, PARTNER).await?;
-    store::add_policy(&mut conn, program_id, POLICY).await?;
-    drop(conn);
-    let books = Books { program_id, log, rule_set_hash: proof::rule_set_hash(&rule_set) };
+    store::ensure_log(&mut *pool.acquire().await?, &log).await?;
+    let program_id = provision(&pool).await?.program_id;
+    store::add_policy(&mut *pool.acquire().await?, program_id, POLICY).await?;
+    let books = Books { program_id, log, rule_set_hash: proof::rule_set_hash(RULE_SET) };
+    let keyring = Keyring::new(&WRAPPING_KEY);
     let (committer, task) = Committer::start(pool.clone(), &books.log, keyring).await?;
     for chunk in (0..members).collect::<Vec<_>>().chunks(1000) {
         let grants = chunk.iter().map(|it| {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::ensure;
 use proof::{Signer, TileId};
@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use super::LEAVES;
 use super::books::Books;
 use crate::bench::report::Report;
+use crate::bench::role::{answers, own_program};
 use crate::config::Bench;
 use crate::load::{Client, Random};
 
@@ -90,7 +91,7 @@ impl Server {
         std::fs::write(&policy, format!("log {}\nquorum none\n", signer.verifier_key().encode()))?;
         crate::keys::write_secret(&key, &hex::encode([7; 32]))?;
         std::fs::create_dir_all(&page)?;
-        let process = Command::new(std::env::current_exe()?)
+        let process = Command::new(own_program()?)
             .args([
                 "--log-level",
                 "warn",
@@ -112,18 +113,7 @@ impl Server {
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()?;
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Ok(mut client) = Client::connect(address).await
-                && client
-                    .ask(b"GET /checkpoint HTTP/1.1\r\nHost: bench\r\n\r\n")
-                    .await
-                    .is_ok_and(|it| it == 200)
-            {
-                return Ok(Self { address, _process: process });
-            }
-            ensure!(Instant::now() < deadline, "the proof service did not become ready in 20 s");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        answers(address, "/checkpoint").await?;
+        Ok(Self { address, _process: process })
     }
 }
