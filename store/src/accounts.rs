@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use ledger::{Account, AccountKind, Day, MemberRef, Status, Tally, Used};
+use ledger::{Account, Day, MemberRef, Status, Tally, Used};
 use proof::{Balances, Hash};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -231,7 +231,6 @@ impl BalanceRow {
                 tally(self.transferred_day, self.transferred_month),
             ],
         };
-        debug_assert!(identity.kind == AccountKind::Member || account.reservations.is_empty());
         Ok(account)
     }
 }

@@ -113,19 +113,11 @@ pub async fn halt_anchoring(
     place: &AnchorPlace,
     why: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into anchor_order (chain_id, contract, registrant, halted)
+    let halt = "insert into anchor_order (chain_id, contract, registrant, halted)
          values ($1, $2, $3, $4)
          on conflict on constraint anchor_order_pk do update
-         set halted = coalesce(anchor_order.halted, excluded.halted)",
-    )
-    .bind(place.chain_id as i64)
-    .bind(&place.contract[..])
-    .bind(&place.registrant[..])
-    .bind(why)
-    .execute(conn)
-    .await?;
-    Ok(())
+         set halted = coalesce(anchor_order.halted, excluded.halted)";
+    say(conn, halt, place, why).await
 }
 
 /// Pauses a place: what was sent is followed, and nothing new is signed.
@@ -134,18 +126,27 @@ pub async fn pause_anchoring(
     place: &AnchorPlace,
     why: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into anchor_order (chain_id, contract, registrant, paused)
+    let pause = "insert into anchor_order (chain_id, contract, registrant, paused)
          values ($1, $2, $3, $4)
          on conflict on constraint anchor_order_pk do update
-         set paused = excluded.paused",
-    )
-    .bind(place.chain_id as i64)
-    .bind(&place.contract[..])
-    .bind(&place.registrant[..])
-    .bind(why)
-    .execute(conn)
-    .await?;
+         set paused = excluded.paused";
+    say(conn, pause, place, why).await
+}
+
+/// Says something about a place, with the reason.
+async fn say(
+    conn: &mut PgConnection,
+    statement: &'static str,
+    place: &AnchorPlace,
+    why: &str,
+) -> Result<(), StoreError> {
+    sqlx::query(statement)
+        .bind(place.chain_id as i64)
+        .bind(&place.contract[..])
+        .bind(&place.registrant[..])
+        .bind(why)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -443,7 +443,8 @@ impl Batch<'_> {
                 let outcome = self.decide(request);
                 if is_kept(request, &outcome) {
                     let fingerprint = request.fingerprint();
-                    self.rows.remember(request, &fingerprint, &outcome, self.now_us, &self.scene.identities);
+                    let number = |it: &Accepted| self.scene.identities[&it.account].account_id;
+                    self.rows.remember(request, &fingerprint, &outcome, self.now_us, number);
                     known.insert(key, Remembered { fingerprint, outcome: outcome.clone() });
                 }
                 (outcome, false)

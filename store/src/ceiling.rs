@@ -1,13 +1,14 @@
 //! The limit of this PostgreSQL: the rows of redemptions, written as a batch writes them, without a decision behind them.
 //! For benchmarks only, on books that nobody needs afterwards.
 
-use ledger::{Day, Lot, Posting};
+use ledger::{Account, AccountKind, Day, Fingerprint, Lot, Posting, Request};
 use proof::{Balances, Commitments, Details, Entry, Hash, Header, LeafKind, LotMovement, PostingKind};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::log_head;
+use crate::outcomes::Accepted;
 use crate::rows::Rows;
 
 /// Writes and commits a batch of rows: a redemption of each of these accounts.
@@ -60,9 +61,29 @@ pub async fn write_bare_rows(
         rows.leaf(leaf_index, LeafKind::Posting, &[6; 32]);
         let posting = Posting::new(PostingKind::ACT, posting_id, vec![]).expect("an act has no entries");
         rows.posting(leaf_index, program_id, &header, &Details::default(), &commitments, &posting);
-        rows.bare_outcome(program_id, &posting_id.to_string(), posting_id, leaf_index, *account);
-        rows.bare_balance(*account, leaf_index);
         let left = Balances { available: 1 << 40, held: 0, pending: 0 };
+        let request = Request {
+            program: program_id,
+            unit: 1,
+            source: "credential:bench".to_owned(),
+            key: posting_id.to_string(),
+            items: vec![],
+            expected_version: None,
+            dry_run: false,
+        };
+        let id = Uuid::nil();
+        let accepted = Accepted {
+            posting_id,
+            leaf_index,
+            points: 1,
+            account: id,
+            after: left,
+            version: 1,
+            lots: vec![],
+        };
+        rows.remember(&request, &Fingerprint([7; 32]), &Ok(vec![accepted]), head.now_us, |_| *account);
+        let state = Account { sequence: leaf_index + 1, ..Account::new(id, AccountKind::Member, 1) };
+        rows.balance(*account, &state, Some(&(leaf_index, [8; 32])));
         rows.lots.push(*account, &never, Some(&left));
     }
     rows.write(conn, log_id, head.now_us).await?;

@@ -153,11 +153,7 @@ pub async fn ensure_partner(
     partner_id: &str,
 ) -> Result<(), StoreError> {
     let mut transaction = conn.begin().await?;
-    // One at a time with whoever opens a unit, or the partner would have no account in it.
-    sqlx::query("select from program where program_id = $1 for no key update")
-        .bind(program_id)
-        .execute(&mut *transaction)
-        .await?;
+    lock(&mut transaction, program_id).await?;
     let made =
         sqlx::query("insert into partner (program_id, partner_id) values ($1, $2) on conflict do nothing")
             .bind(program_id)
@@ -165,10 +161,7 @@ pub async fn ensure_partner(
             .execute(&mut *transaction)
             .await?;
     if made.rows_affected() == 1 {
-        for unit in units(&mut transaction, program_id).await? {
-            let owner = HouseOwner::Partner(partner_id);
-            open_house_account(&mut transaction, keyring, program_id, unit, owner).await?;
-        }
+        open_in_each_unit(&mut transaction, keyring, program_id, HouseOwner::Partner(partner_id)).await?;
         log_head::raise_epoch(&mut transaction).await?;
     }
     transaction.commit().await?;
@@ -183,11 +176,7 @@ pub async fn ensure_unit(
     unit: i16,
 ) -> Result<(), StoreError> {
     let mut transaction = conn.begin().await?;
-    // One at a time, or two would open the same accounts.
-    sqlx::query("select from program where program_id = $1 for no key update")
-        .bind(program_id)
-        .execute(&mut *transaction)
-        .await?;
+    lock(&mut transaction, program_id).await?;
     if !units(&mut transaction, program_id).await?.contains(&unit) {
         open_unit(&mut transaction, keyring, program_id, unit).await?;
         let partners: Vec<String> =
@@ -202,6 +191,27 @@ pub async fn ensure_unit(
         log_head::raise_epoch(&mut transaction).await?;
     }
     transaction.commit().await?;
+    Ok(())
+}
+
+/// One at a time: two would open the same accounts, or one would miss what the other has just opened accounts for.
+async fn lock(conn: &mut PgConnection, program_id: i16) -> Result<(), StoreError> {
+    sqlx::query("select from program where program_id = $1 for no key update")
+        .bind(program_id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+async fn open_in_each_unit(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+    owner: HouseOwner<'_>,
+) -> Result<(), StoreError> {
+    for unit in units(conn, program_id).await? {
+        open_house_account(conn, keyring, program_id, unit, owner).await?;
+    }
     Ok(())
 }
 
@@ -247,10 +257,7 @@ pub async fn ensure_fund(
     spec: &FundSpec,
 ) -> Result<(), StoreError> {
     let mut transaction = conn.begin().await?;
-    sqlx::query("select from program where program_id = $1 for no key update")
-        .bind(program_id)
-        .execute(&mut *transaction)
-        .await?;
+    lock(&mut transaction, program_id).await?;
     let number: Option<i32> = sqlx::query_scalar(
         "insert into fund (program_id, fund_id, name, funder, merchant, budgeted)
          select $1, coalesce(max(fund_id), 0) + 1, $2, $3, $4, $5
@@ -267,10 +274,7 @@ pub async fn ensure_fund(
     .fetch_optional(&mut *transaction)
     .await?;
     if let Some(number) = number {
-        for unit in units(&mut transaction, program_id).await? {
-            let owner = HouseOwner::Fund(number);
-            open_house_account(&mut transaction, keyring, program_id, unit, owner).await?;
-        }
+        open_in_each_unit(&mut transaction, keyring, program_id, HouseOwner::Fund(number)).await?;
         log_head::raise_epoch(&mut transaction).await?;
     }
     transaction.commit().await?;
@@ -351,6 +355,7 @@ pub async fn close_period(
 }
 
 /// Whose a house account is.
+#[derive(Clone, Copy)]
 enum HouseOwner<'a> {
     Program(AccountKind),
     Partner(&'a str),

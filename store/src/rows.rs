@@ -1,15 +1,13 @@
 //! The rows of one batch, column by column, written by one statement.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use ledger::{Account, AccountKind, Fingerprint, Posting, Refused, Request, Reservation};
+use ledger::{Account, Fingerprint, Posting, Refused, Request, Reservation};
 use proof::{Body, Commitments, Details, Entry, Hash, Header, LeafKind, NO_LEAF};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::directory::Identity;
 use crate::error::StoreError;
 use crate::lots::{self, LotRows};
 use crate::outcomes::{self, Accepted, ItemRow};
@@ -220,7 +218,7 @@ impl Rows {
         fingerprint: &Fingerprint,
         outcome: &Result<Vec<Accepted>, Refused>,
         now_us: i64,
-        identities: &HashMap<Uuid, Arc<Identity>>,
+        number: impl Fn(&Accepted) -> i64,
     ) {
         let rows = &mut self.outcomes;
         rows.program_id.push(request.program);
@@ -228,13 +226,12 @@ impl Rows {
         rows.key.push(request.key.clone());
         rows.fingerprint.push(fingerprint.0.to_vec());
         rows.recorded_at.push(now_us);
-        let number = |it: &Accepted| identities[&it.account].account_id;
         let first = outcome.as_ref().ok().and_then(|it| it.first());
         let refused = outcome.as_ref().err();
         let refusal = refused.and_then(|it| it.refusal.row());
         rows.posting_id.push(first.map(|it| it.posting_id));
         rows.leaf_index.push(first.map(|it| it.leaf_index as i64));
-        rows.account_id.push(first.map(number));
+        rows.account_id.push(first.map(&number));
         rows.refusal.push(refusal.map(|it| it.code));
         rows.points.push(first.map(|it| it.points).or(refusal.map(|it| it.required)).unwrap_or_default());
         let available = first.map(|it| it.after.available).or(refusal.map(|it| it.available));
@@ -244,37 +241,6 @@ impl Rows {
             rest.iter().map(|it| [it.leaf_index as i64, number(it), it.points]).collect();
         rows.rest.push((!rest.is_empty()).then(|| outcomes::encode_rest(&rest)));
         rows.item.push(refused.map_or(0, |it| it.item as i16));
-    }
-
-    /// The row of an outcome, and below of a balance, that no decision stands behind: for the ceiling's measure.
-    pub(crate) fn bare_outcome(
-        &mut self,
-        program_id: i16,
-        key: &str,
-        posting_id: Uuid,
-        leaf_index: u64,
-        account_id: i64,
-    ) {
-        let rows = &mut self.outcomes;
-        rows.program_id.push(program_id);
-        rows.source.push("credential:bench".to_owned());
-        rows.key.push(key.to_owned());
-        rows.fingerprint.push(vec![7; 32]);
-        rows.posting_id.push(Some(posting_id));
-        rows.leaf_index.push(Some(leaf_index as i64));
-        rows.refusal.push(None);
-        rows.points.push(1);
-        rows.available.push(1);
-        rows.recorded_at.push(0);
-        rows.account_id.push(Some(account_id));
-        rows.rest.push(None);
-        rows.item.push(0);
-    }
-
-    pub(crate) fn bare_balance(&mut self, account_id: i64, leaf_index: u64) {
-        let account = Account::new(Uuid::nil(), AccountKind::Member, 1);
-        let last = (leaf_index, [8; 32]);
-        self.balance(account_id, &Account { sequence: leaf_index + 1, ..account }, Some(&last));
     }
 
     /// Writes all rows. The caller holds the log's head, and commits.
