@@ -14,6 +14,7 @@ mod committer;
 mod credentials;
 mod directory;
 mod error;
+mod feed;
 mod fold;
 mod funds;
 mod history;
@@ -63,6 +64,7 @@ pub use checkpoints::{
 pub use committer::{Committer, SubmitError};
 pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};
 pub use error::StoreError;
+pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};
 pub use funds::fund_named;
 pub use keyring::{Keyring, Secret};
 pub use leaves::{StoredLeaf, leaves};
@@ -85,6 +87,4 @@ pub use statements::{Statement, statement};
 pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;
-pub use trail::{
-    AsOf, FedEntry, Order, Standing, TrailEntry, account_number, balance_as_of, feed, history, size_at,
-};
+pub use trail::{AsOf, Order, Standing, TrailEntry, account_number, balance_as_of, history, size_at};

@@ -1,5 +1,5 @@
-//! What has happened, as readers see it: an account's balance at any point of the log, its history, and the feed of
-//! everything. All of it comes from rows that never change, so none of it takes a lock or needs a snapshot.
+//! What has happened to an account, as readers see it: its balance at any point of the log, and its history. All of it
+//! comes from rows that never change, so none of it takes a lock or needs a snapshot.
 
 use ledger::{AccountKind, House, MemberRef, Name};
 use proof::{Balances, LotMovement, PostingKind};
@@ -70,23 +70,6 @@ pub struct TrailEntry {
     pub description: Option<String>,
 }
 
-/// An account's side of a posting, as the feed tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FedEntry {
-    /// The account's name in leaves.
-    pub account: Uuid,
-    /// What it is for.
-    pub kind: AccountKind,
-    /// Whose it is, of a member.
-    pub member_id: Option<Uuid>,
-    /// Whose it is, of a partner.
-    pub partner_id: Option<String>,
-    /// The unit.
-    pub unit: u16,
-    /// What the posting did to it.
-    pub entry: TrailEntry,
-}
-
 #[derive(FromRow)]
 pub(crate) struct Row {
     pub(crate) leaf_index: i64,
@@ -107,17 +90,6 @@ pub(crate) struct Row {
     merchant_reference: Option<String>,
     reason: Option<String>,
     description: Option<String>,
-}
-
-#[derive(FromRow)]
-struct FedRow {
-    account: Uuid,
-    account_kind: i16,
-    member_id: Option<Uuid>,
-    partner_id: Option<String>,
-    unit: i16,
-    #[sqlx(flatten)]
-    row: Row,
 }
 
 /// The number of the account that is called so; `None` where there is none.
@@ -277,64 +249,6 @@ pub async fn history(
 pub(crate) const POSTING: &str =
     "posting.posting_id, posting.kind, posting.recorded_at, posting.effective_at,
     posting.reverses, posting.follows, posting.merchant_reference, posting.reason, posting.description";
-
-/// A program's postings from this leaf on, in the order of the log, at most so many: each with all its entries. An
-/// administrative act has none. Whoever goes on after the last leaf misses nothing and sees nothing twice.
-pub async fn feed(
-    conn: &mut PgConnection,
-    program_id: i16,
-    first_leaf_index: u64,
-    limit: u32,
-) -> Result<Vec<(u64, Uuid, PostingKind, Vec<FedEntry>)>, StoreError> {
-    let postings: Vec<(i64, Uuid, i16)> = sqlx::query_as(
-        "select leaf_index, posting_id, kind
-         from posting
-         where leaf_index >= $1
-             and program_id = $2
-         order by leaf_index
-         limit $3",
-    )
-    .bind(first_leaf_index as i64)
-    .bind(program_id)
-    .bind(i64::from(limit))
-    .fetch_all(&mut *conn)
-    .await?;
-    let statement = format!(
-        "select entry.*, {POSTING},
-             account.id as account, account.kind as account_kind, account.member_id, account.partner_id, account.unit
-         from entry
-         join posting using (leaf_index)
-         join account using (account_id)
-         where leaf_index = any($1)
-         order by leaf_index, ordinal"
-    );
-    let rows: Vec<FedRow> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
-        .bind(postings.iter().map(|it| it.0).collect::<Vec<_>>())
-        .fetch_all(conn)
-        .await?;
-    let mut rows = rows.into_iter().peekable();
-    let mut fed = Vec::with_capacity(postings.len());
-    for (leaf_index, id, kind) in postings {
-        let own = std::iter::from_fn(|| rows.next_if(|it| it.row.leaf_index == leaf_index));
-        let entries = own.map(FedRow::read).collect::<Result<_, _>>()?;
-        fed.push((leaf_index as u64, id, PostingKind(kind as u8), entries));
-    }
-    Ok(fed)
-}
-
-impl FedRow {
-    fn read(self) -> Result<FedEntry, StoreError> {
-        let unknown = || StoreError::Damaged(format!("the account {} is of no kind", self.account));
-        Ok(FedEntry {
-            account: self.account,
-            kind: AccountKind::from_i16(self.account_kind).ok_or_else(unknown)?,
-            member_id: self.member_id,
-            partner_id: self.partner_id,
-            unit: self.unit as u16,
-            entry: self.row.read()?,
-        })
-    }
-}
 
 impl Row {
     pub(crate) fn read(self) -> Result<TrailEntry, StoreError> {

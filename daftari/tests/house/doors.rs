@@ -75,7 +75,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("chain", &["proof"]),
     ("ingest", &["ledger", "proof", "store"]),
     ("anchor-worker", &["chain", "ledger", "proof", "store", "tiles"]),
-    ("api", &["ingest", "ledger", "proof", "store"]),
+    ("notices", &["ledger", "proof", "store"]),
+    ("api", &["ingest", "ledger", "notices", "proof", "store"]),
     ("verifier", &["api", "chain", "ledger", "proof", "store", "tiles"]),
     // What an outsider runs must not lean on the operator's database.
     ("auditor", &["chain", "proof", "tiles"]),
@@ -92,6 +93,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "devstack",
             "ingest",
             "ledger",
+            "notices",
             "proof",
             "store",
             "tiles",

@@ -1,0 +1,285 @@
+//! What a reader may see of a posting: streams, the feed and webhooks all say it in this one form.
+
+use ledger::AccountKind;
+use proof::{Balances, PostingKind};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use store::{Fed, FedEntry};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+/// The longest notice: a webhook's body stays below 20 kB with what is put around it.
+pub(crate) const NOTICE_BYTES_MAX: usize = 19_000;
+
+/// Who is told, which says what of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reader {
+    /// A member: of their own account in a unit.
+    Member(Uuid, u16),
+    /// A partner: of what was settled with them, and of what became of what they asked for.
+    Partner(String),
+    /// An operator: of every posting, with all its entries.
+    Operator,
+}
+
+/// What a reader is told of one posting.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Notice {
+    /// What happened, as in `points.redeemed`.
+    pub r#type: &'static str,
+    /// The reader's place: a member's account version, which has no gaps; else the log's size with this posting.
+    pub seq: u64,
+    /// When it was recorded.
+    pub timestamp: String,
+    /// What it says.
+    pub data: Data,
+}
+
+/// What a notice says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Data {
+    transaction_id: Uuid,
+    leaf_index: u64,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<Uuid>,
+    /// The member's account version: notices that come in another order are put right by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partner_id: Option<String>,
+    unit: u16,
+    points: i64,
+    /// What it did to the reader's own account, and what that came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<Amounts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<Amounts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merchant_reference: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reverses: Option<Uuid>,
+    /// The transaction that this goes on from: of a capture, the hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<Uuid>,
+    effective_at: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    entries: Vec<Side>,
+    /// Whether texts or entries were left out, because the notice would have been too long.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shortened: bool,
+}
+
+/// The three balances of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Amounts {
+    available: i64,
+    held: i64,
+    pending: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Money {
+    amount: String,
+    currency: String,
+}
+
+/// One account's side, as operators see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Side {
+    account: Uuid,
+    of: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partner_id: Option<String>,
+    unit: u16,
+    sequence: u64,
+    change: Amounts,
+    balance: Amounts,
+}
+
+impl Notice {
+    /// What this reader is told of the posting; nothing, where it does not concern them.
+    pub fn of(posting: &Fed, reader: &Reader) -> Option<Self> {
+        let own = posting.entries.iter().find(|it| reader.owns(it));
+        let (seq, partner_id) = match reader {
+            Reader::Member(..) => (own?.version, partner_of(posting)),
+            Reader::Partner(name) if own.is_some() || posting.partner_id.as_ref() == Some(name) => {
+                (posting.leaf_index + 1, Some(name.clone()))
+            }
+            Reader::Partner(_) => return None,
+            Reader::Operator => (posting.leaf_index + 1, partner_of(posting)),
+        };
+        let member = match reader {
+            Reader::Member(..) => own,
+            _ => posting.entries.iter().find(|it| it.kind == AccountKind::Member),
+        };
+        let side = own.or(member).or(posting.entries.first());
+        let points = side.map_or(0, |it| moved(&it.change));
+        let is_spent = [PostingKind::REDEEM, PostingKind::CAPTURE].contains(&posting.kind);
+        let mut notice = Self {
+            r#type: type_of(posting.kind),
+            seq,
+            timestamp: rfc3339(posting.recorded_at_us),
+            data: Data {
+                transaction_id: posting.posting_id,
+                leaf_index: posting.leaf_index,
+                kind: posting.kind.name().unwrap_or("other"),
+                user_id: member.and_then(|it| it.member_id),
+                sequence: member.map(|it| it.version),
+                partner_id,
+                unit: side.map_or(1, |it| it.unit),
+                points,
+                change: own.map(|it| it.change.into()),
+                balance: own.map(|it| it.after.into()),
+                value: posting.rate.as_deref().filter(|_| is_spent).and_then(|it| worth(it, points)),
+                merchant_reference: posting.merchant_reference.clone(),
+                reason: posting.reason.clone(),
+                description: posting.description.clone(),
+                reverses: posting.reverses,
+                follows: posting.follows,
+                effective_at: rfc3339(posting.effective_at_us),
+                entries: match reader {
+                    Reader::Operator => posting.entries.iter().map(Side::of).collect(),
+                    _ => vec![],
+                },
+                shortened: false,
+            },
+        };
+        if NOTICE_BYTES_MAX < notice.json().len() {
+            notice.shorten();
+        }
+        Some(notice)
+    }
+
+    /// The notice as it is sent.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers are JSON")
+    }
+
+    /// Long texts and long lists go; ids and amounts stay.
+    fn shorten(&mut self) {
+        self.data.shortened = true;
+        self.data.entries.clear();
+        (self.data.reason, self.data.description) = (None, None);
+        if NOTICE_BYTES_MAX < self.json().len() {
+            self.data.merchant_reference = None;
+        }
+    }
+
+    /// What the reader's account came to.
+    pub(crate) fn balance(&self) -> Option<Amounts> {
+        self.data.balance
+    }
+
+    pub(crate) fn transaction_id(&self) -> Uuid {
+        self.data.transaction_id
+    }
+}
+
+impl Reader {
+    fn owns(&self, entry: &FedEntry) -> bool {
+        match self {
+            Self::Member(id, unit) => {
+                entry.kind == AccountKind::Member && entry.member_id == Some(*id) && entry.unit == *unit
+            }
+            Self::Partner(name) => {
+                entry.kind == AccountKind::Settlement && entry.partner_id.as_ref() == Some(name)
+            }
+            Self::Operator => false,
+        }
+    }
+}
+
+impl Side {
+    fn of(entry: &FedEntry) -> Self {
+        Self {
+            account: entry.account,
+            of: match entry.kind {
+                AccountKind::Member => "member",
+                AccountKind::Issuance => "issuance",
+                AccountKind::Redemption => "redemption",
+                AccountKind::Breakage => "breakage",
+                AccountKind::Settlement => "settlement",
+                AccountKind::Bridge => "bridge",
+                AccountKind::Fund => "fund",
+            },
+            user_id: entry.member_id,
+            partner_id: entry.partner_id.clone(),
+            unit: entry.unit,
+            sequence: entry.version,
+            change: entry.change.into(),
+            balance: entry.after.into(),
+        }
+    }
+}
+
+impl From<Balances> for Amounts {
+    fn from(balances: Balances) -> Self {
+        let Balances { available, held, pending } = balances;
+        Self { available, held, pending }
+    }
+}
+
+fn partner_of(posting: &Fed) -> Option<String> {
+    let settled = posting.entries.iter().find_map(|it| it.partner_id.clone());
+    settled.or_else(|| posting.partner_id.clone())
+}
+
+/// How much a change moves: the greatest of its three, without its sign.
+fn moved(change: &Balances) -> i64 {
+    change.available.abs().max(change.held.abs()).max(change.pending.abs())
+}
+
+fn worth(rate: &str, points: i64) -> Option<Money> {
+    let (value, currency) = rate.split_once(' ')?;
+    let amount = Decimal::from_str_exact(value).ok()?.checked_mul(Decimal::from(points))?;
+    Some(Money { amount: amount.to_string(), currency: currency.to_owned() })
+}
+
+fn rfc3339(micros: i64) -> String {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
+        .ok()
+        .and_then(|it| it.format(&Rfc3339).ok())
+        .expect("a recorded time is between 1970 and 9999")
+}
+
+/// The types of notices, by the kind of their posting.
+const TYPES: [(PostingKind, &str); 19] = [
+    (PostingKind::EARN, "points.earned"),
+    (PostingKind::REDEEM, "points.redeemed"),
+    (PostingKind::TRANSFER, "points.transferred"),
+    (PostingKind::EXPIRE, "points.expired"),
+    (PostingKind::ADJUST, "points.adjusted"),
+    (PostingKind::REVERSE, "points.reversed"),
+    (PostingKind::HOLD, "points.held"),
+    (PostingKind::CAPTURE, "points.captured"),
+    (PostingKind::VOID, "points.released"),
+    (PostingKind::WITHDRAW, "points.withdrawn"),
+    (PostingKind::DEPOSIT, "points.deposited"),
+    (PostingKind::LAPSE, "points.lapsed"),
+    (PostingKind::MATURE, "points.matured"),
+    (PostingKind::CANCEL, "points.cancelled"),
+    (PostingKind::EXTEND, "points.extended"),
+    (PostingKind::INCREASE, "points.hold_increased"),
+    (PostingKind::MERGE, "points.merged"),
+    (PostingKind::IMPORT, "points.imported"),
+    (PostingKind::ACT, "program.acted"),
+];
+
+/// Every type that a notice can have.
+pub fn types() -> impl Iterator<Item = &'static str> {
+    TYPES.into_iter().map(|it| it.1)
+}
+
+fn type_of(kind: PostingKind) -> &'static str {
+    TYPES.iter().find(|it| it.0 == kind).map_or("points.changed", |it| it.1)
+}
