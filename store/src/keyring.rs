@@ -1,7 +1,10 @@
-//! Secrets at rest: wrapped by a key that lives outside the database and its backups.
+//! Secrets at rest: ours wrapped, others' hashed, by a key that lives outside the database and its backups.
+
+use std::sync::Arc;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
+use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -17,6 +20,26 @@ pub type Secret = Zeroizing<[u8; 32]>;
 pub struct Keyring {
     cipher: Aes256Gcm,
     key_id: [u8; 4],
+    pepper: Pepper,
+}
+
+/// Hashes the secrets of others for keeping: without the wrapping key a stolen table is no use, not even for guessing.
+#[derive(Clone)]
+pub struct Pepper(Arc<Secret>);
+
+impl Pepper {
+    /// The keyed hash of a secret. What it is for is bound in, so that one kind of secret is never taken for another.
+    pub(crate) fn hash(&self, purpose: &str, secret: &[u8]) -> [u8; 32] {
+        mac(&self.0, &[purpose.as_bytes(), &[0], secret])
+    }
+}
+
+fn mac(key: &[u8; 32], pieces: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for piece in pieces {
+        mac.update(piece);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 impl Keyring {
@@ -24,7 +47,13 @@ impl Keyring {
     pub fn new(key: &[u8; 32]) -> Self {
         let hash: [u8; 32] =
             Sha256::new().chain_update(b"daftari/v1/wrapping-key").chain_update(key).finalize().into();
-        Self { cipher: Aes256Gcm::new(key.into()), key_id: [hash[0], hash[1], hash[2], hash[3]] }
+        let pepper = Pepper(Arc::new(Secret::new(mac(key, &[b"daftari/v1/credentials"]))));
+        Self { cipher: Aes256Gcm::new(key.into()), key_id: [hash[0], hash[1], hash[2], hash[3]], pepper }
+    }
+
+    /// What hashes the secrets of others.
+    pub fn pepper(&self) -> Pepper {
+        self.pepper.clone()
     }
 
     /// Makes a new secret for this owner and wraps it: version, key id, nonce, ciphertext. The owner's id is bound in,
@@ -53,7 +82,7 @@ impl Keyring {
     }
 }
 
-fn fill(bytes: &mut [u8]) {
+pub(crate) fn fill(bytes: &mut [u8]) {
     getrandom::fill(bytes).expect("the operating system gives random bytes");
 }
 

@@ -5,6 +5,7 @@ mod accounts;
 mod anchor_orders;
 mod anchor_stories;
 mod anchors;
+mod api_key;
 mod balances;
 mod batch;
 mod ceiling;
@@ -19,6 +20,7 @@ mod fold;
 mod funds;
 mod history;
 mod keyring;
+mod keys;
 mod leaves;
 mod liability;
 mod log_head;
@@ -52,6 +54,7 @@ pub use anchors::{
     anchors_to_settle, forget_place, latest_anchor, latest_anchor_age_ms, open_attempts, record_anchor,
     record_refusal, record_round, record_sending, store_attempt,
 };
+pub use api_key::Environment;
 pub use balances::{MemberBalance, Reader, member_id};
 pub use batch::Answer;
 #[doc(hidden)]
@@ -62,11 +65,14 @@ pub use checkpoints::{
     record_checkpoint, record_cosignatures, timeline,
 };
 pub use committer::{Committer, SubmitError};
-pub use credentials::{Credential, CredentialKind, credential_of, ensure_credential};
+pub use credentials::{
+    AuthMode, Credential, CredentialKind, KnownCredential, Role, credential_of, ensure_credential, note_use,
+};
 pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};
 pub use funds::fund_named;
-pub use keyring::{Keyring, Secret};
+pub use keyring::{Keyring, Pepper, Secret};
+pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, keys, revoke_key, set_auth_mode};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
@@ -76,7 +82,7 @@ pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, close_period, ensure_fund, ensure_partner, ensure_program,
-    ensure_unit, program_named, program_number, rule_set, terms,
+    ensure_sandbox, ensure_unit, program_named, program_number, rule_set, terms,
 };
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 pub use replay::{Replayed, replay};

@@ -44,6 +44,8 @@ pub struct Program {
     pub point_value: String,
     /// In which currency.
     pub currency: String,
+    /// Whether its points are worth nothing: its keys say so, and no other books take them.
+    pub is_sandbox: bool,
     pub(crate) secret: Secret,
 }
 
@@ -55,6 +57,7 @@ struct Row {
     enrols: bool,
     point_value: String,
     currency: String,
+    is_sandbox: bool,
     secret: Vec<u8>,
 }
 
@@ -64,6 +67,25 @@ pub async fn ensure_program(
     keyring: &Keyring,
     spec: &ProgramSpec,
 ) -> Result<Program, StoreError> {
+    ensure(conn, keyring, spec, false).await
+}
+
+/// The sandbox of this name, made now if there is none: a program like another, with books of its own and keys that open
+/// nothing else.
+pub async fn ensure_sandbox(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    spec: &ProgramSpec,
+) -> Result<Program, StoreError> {
+    ensure(conn, keyring, spec, true).await
+}
+
+async fn ensure(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    spec: &ProgramSpec,
+    is_sandbox: bool,
+) -> Result<Program, StoreError> {
     if let Some(program) = program_named(conn, keyring, &spec.name).await? {
         return Ok(program);
     }
@@ -71,8 +93,8 @@ pub async fn ensure_program(
     let mut transaction = conn.begin().await?;
     let id = Uuid::new_v4();
     let program_id: i16 = sqlx::query_scalar(
-        "insert into program (id, name, enrols, point_value, currency, secret)
-         values ($1, $2, $3, $4, $5, $6)
+        "insert into program (id, name, enrols, point_value, currency, secret, is_sandbox)
+         values ($1, $2, $3, $4, $5, $6, $7)
          returning program_id",
     )
     .bind(id)
@@ -81,6 +103,7 @@ pub async fn ensure_program(
     .bind(&spec.point_value)
     .bind(&spec.currency)
     .bind(keyring.generate(id))
+    .bind(is_sandbox)
     .fetch_one(&mut *transaction)
     .await?;
     sqlx::query("insert into rule_set (program_id, version, hash, document) values ($1, 1, sha256($2), $2)")
@@ -120,8 +143,8 @@ pub(crate) async fn programs(conn: &mut PgConnection, keyring: &Keyring) -> Resu
 
 fn open(row: Row, keyring: &Keyring) -> Result<Program, StoreError> {
     let secret = keyring.open(row.id, &row.secret)?;
-    let Row { program_id, id, name, enrols, point_value, currency, .. } = row;
-    Ok(Program { program_id, id, name, enrols, point_value, currency, secret })
+    let Row { program_id, id, name, enrols, point_value, currency, is_sandbox, .. } = row;
+    Ok(Program { program_id, id, name, enrols, point_value, currency, is_sandbox, secret })
 }
 
 /// The rule sets that postings of this database may name, by their hashes.

@@ -1,6 +1,7 @@
 mod committer;
 mod corruption;
 mod fixture;
+mod keys;
 mod migrations;
 mod programs;
 mod reads;

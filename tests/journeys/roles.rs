@@ -20,7 +20,7 @@ use crate::purchase;
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c06";
 const ORIGIN: &str = "journeys.example/log";
 const PARTNER: &str = "duka";
-const API_KEY: &str = "lk_test_5d41402abc4b2a76b9719d911017c592";
+const API_KEY: &str = "lk_test_5d41402abc4b2a76b9719d911017c592QQ4HI0";
 const TOKEN: &str = "lk_test_7d793037a0760186574b0282f2f435e7";
 const WRAPPING_KEY: &str = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
 /// The key of anvil's first account, known to everyone.
@@ -336,7 +336,9 @@ async fn provision(database_url: &str) {
         delegated: true,
     };
     for (kind, secret) in [(CredentialKind::ApiKey, API_KEY), (CredentialKind::BearerToken, TOKEN)] {
-        store::ensure_credential(conn, kind, secret, &credential).await.expect("a credential can be made");
+        store::ensure_credential(conn, &keyring, kind, secret, &credential)
+            .await
+            .expect("a credential can be made");
     }
 }
 

@@ -88,12 +88,13 @@ impl World {
                 partner_id: partner.map(Into::into),
                 delegated,
             };
-            store::ensure_credential(&mut conn, kind, secret, &credential).await.unwrap();
+            store::ensure_credential(&mut conn, &keyring, kind, secret, &credential).await.unwrap();
         }
         drop(conn);
+        let pepper = keyring.pepper();
         let (committer, _) = Committer::start(pool.clone(), &log, keyring).await.unwrap();
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
-        let gate = Gate::new(pool.clone(), program_id);
+        let gate = Gate::new(pool.clone(), pepper, program_id);
         let public_url = "https://loyalty.test";
         let api = Api::new(pool.clone(), committer, intake, gate, &program, public_url).unwrap();
         let operations =

@@ -13,7 +13,7 @@ use super::role::Role;
 
 pub(super) const PARTNER: &str = "bench";
 /// The benchmark's own credential. Its books live as long as the benchmark does.
-pub(super) const API_KEY: &str = "lk_test_bench";
+pub(super) const API_KEY: &str = "lk_test_benchbenchbenchbenchbenchbenchbeJfmB80";
 pub(super) const WRAPPING_KEY: [u8; 32] = [7; 32];
 /// Events of the type `grant` earn what they say.
 pub(super) const RULE_SET: &[u8] = br#"{"rates":{"grant":"1"}}"#;
@@ -145,6 +145,6 @@ pub(super) async fn provision(pool: &PgPool) -> anyhow::Result<Program> {
         partner_id: Some(PARTNER.to_owned()),
         delegated: true,
     };
-    store::ensure_credential(&mut conn, CredentialKind::ApiKey, API_KEY, &credential).await?;
+    store::ensure_credential(&mut conn, &keyring, CredentialKind::ApiKey, API_KEY, &credential).await?;
     Ok(program)
 }

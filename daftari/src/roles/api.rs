@@ -35,6 +35,6 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
 pub(crate) fn assemble(books: &OpenBooks, committer: Committer, public_url: &str) -> anyhow::Result<Api> {
     let program_id = books.program.program_id;
     let intake = Intake::new(committer.clone(), books.pool.clone(), program_id);
-    let gate = Gate::new(books.pool.clone(), program_id);
+    let gate = Gate::new(books.pool.clone(), books.keyring()?.pepper(), program_id);
     Ok(Api::new(books.pool.clone(), committer, intake, gate, &books.program, public_url)?)
 }

@@ -169,7 +169,7 @@ async fn provision(database: &Database, home: &Home, key: &LogKey) -> anyhow::Re
         currency: "KES".to_owned(),
         rule_set: RULE_SET.to_vec(),
     };
-    let program = store::ensure_program(&mut conn, &keyring, &spec).await?;
+    let program = store::ensure_sandbox(&mut conn, &keyring, &spec).await?;
     store::ensure_partner(&mut conn, &keyring, program.program_id, PARTNER).await?;
     let credential = Credential {
         program_id: program.program_id,
@@ -178,8 +178,10 @@ async fn provision(database: &Database, home: &Home, key: &LogKey) -> anyhow::Re
         partner_id: Some(PARTNER.to_owned()),
         delegated: true,
     };
-    store::ensure_credential(&mut conn, CredentialKind::ApiKey, &home.api_key()?, &credential).await?;
-    store::ensure_credential(&mut conn, CredentialKind::BearerToken, &home.token()?, &credential).await?;
+    store::ensure_credential(&mut conn, &keyring, CredentialKind::ApiKey, &home.api_key()?, &credential)
+        .await?;
+    store::ensure_credential(&mut conn, &keyring, CredentialKind::BearerToken, &home.token()?, &credential)
+        .await?;
     drop(conn);
     pool.close().await;
     Ok(())

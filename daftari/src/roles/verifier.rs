@@ -50,8 +50,8 @@ pub(crate) fn page(folder: &Path, policy: String, rpc_url: Option<&str>) -> Page
 /// The proof service over these books.
 pub(crate) fn assemble(books: &OpenBooks, tiles: TileStore, page: Page) -> anyhow::Result<ProofService> {
     let program_id = books.program.program_id;
-    let gate = Gate::new(books.pool.clone(), program_id);
     let keyring = Arc::new(books.keyring()?);
+    let gate = Gate::new(books.pool.clone(), keyring.pepper(), program_id);
     let log = books.log.clone();
     Ok(ProofService::new(books.pool.clone(), keyring, log, program_id, Arc::new(tiles), gate, page)?)
 }

@@ -79,12 +79,15 @@ impl World {
             let scopes = ["loyalty:read", "loyalty:redeem", "loyalty:earn"].map(String::from).into();
             let partner_id = partner.map(Into::into);
             let credential = Credential { program_id, owner: owner.into(), scopes, partner_id, delegated };
-            store::ensure_credential(&mut conn, CredentialKind::ApiKey, secret, &credential).await.unwrap();
+            store::ensure_credential(&mut conn, &keyring, CredentialKind::ApiKey, secret, &credential)
+                .await
+                .unwrap();
         }
         drop(conn);
+        let pepper = keyring.pepper();
         let (committer, _) = Committer::start(pool.clone(), &log, keyring).await.unwrap();
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
-        let gate = Gate::new(pool.clone(), program_id);
+        let gate = Gate::new(pool.clone(), pepper, program_id);
         let url = "https://loyalty.test";
         let api = Api::new(pool.clone(), committer, intake, gate, &program, url).unwrap();
         let sealer = Sealer::new(pool.clone(), Arc::clone(&folder), key);
@@ -103,8 +106,8 @@ impl World {
             chain: CHAIN_JSON.into(),
         };
         let (pool, log, tiles) = (self.pool.clone(), self.log.clone(), Arc::clone(&self.folder));
-        let gate = Gate::new(pool.clone(), self.program_id);
         let keyring = Arc::new(Keyring::new(&[7; 32]));
+        let gate = Gate::new(pool.clone(), keyring.pepper(), self.program_id);
         let service = ProofService::new(pool, keyring, log, self.program_id, tiles, gate, page).unwrap();
         let metrics = api::metrics_builder().unwrap().build_recorder().handle();
         let operations =

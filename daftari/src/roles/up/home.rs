@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use store::Environment;
 
 use crate::keys;
 
@@ -23,7 +24,7 @@ impl Home {
         keys::write_secret(&home.wrapping_key(), &keys::random_hex()?)?;
         for name in ["api-key", "token"] {
             // Marked as a development credential: no production key looks like this.
-            keys::write_secret(&home.secret(name), &format!("lk_test_{}", keys::random_hex()?))?;
+            keys::write_secret(&home.secret(name), &Environment::Test.generate())?;
         }
         keys::write_secret(&home.secret("origin"), &format!("daftari.local/{}", &keys::random_hex()?[..8]))?;
         Ok(home)
