@@ -1,5 +1,6 @@
 //! What each role is told. One documented struct per role; nothing else reads the environment.
 
+mod api_keys;
 mod books;
 mod look;
 
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod outsiders;
 mod tiles;
 
+pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
 pub(crate) use books::*;
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
@@ -61,6 +63,9 @@ pub(crate) enum Role {
     /// Look into the books, and do in them what an operator does.
     #[command(subcommand)]
     Books(Books),
+    /// Issue, list and withdraw API keys.
+    #[command(subcommand)]
+    Keys(Keys),
     /// Put the contracts on a chain.
     #[command(subcommand)]
     Contracts(Contracts),

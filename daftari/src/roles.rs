@@ -3,6 +3,7 @@
 pub(crate) mod anchor;
 pub(crate) mod anchors;
 pub(crate) mod api;
+pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod books;
 pub(crate) mod contracts;

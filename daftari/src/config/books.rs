@@ -188,6 +188,9 @@ pub(crate) struct MakeProgram {
     /// Enrol unknown members with their first event or import.
     #[arg(long)]
     pub(crate) enrols: bool,
+    /// A sandbox: its points are worth nothing, and its keys open nothing else.
+    #[arg(long)]
+    pub(crate) sandbox: bool,
 }
 
 /// Make a partner with its settlement account, unless it is there.

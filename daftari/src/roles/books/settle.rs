@@ -19,12 +19,15 @@ pub(crate) async fn program(Settle { database, what }: Settle<MakeProgram>) -> a
     let mut conn = pool.acquire().await?;
     store::log_identity(&mut conn).await?;
     let keyring = keys::keyring(&database.wrapping_key_file)?;
-    let MakeProgram { point_value, currency, enrols, .. } = what;
+    let MakeProgram { point_value, currency, enrols, sandbox, .. } = what;
     let spec = ProgramSpec { name: database.program, enrols, point_value, currency, rule_set };
     let was_there = store::program_named(&mut conn, &keyring, &spec.name).await?.is_some();
-    let program = store::ensure_program(&mut conn, &keyring, &spec).await?;
-    let same = (&program.point_value, &program.currency, program.enrols)
-        == (&spec.point_value, &spec.currency, enrols);
+    let program = match sandbox {
+        true => store::ensure_sandbox(&mut conn, &keyring, &spec).await?,
+        false => store::ensure_program(&mut conn, &keyring, &spec).await?,
+    };
+    let same = (&program.point_value, &program.currency, program.enrols, program.is_sandbox)
+        == (&spec.point_value, &spec.currency, enrols, sandbox);
     ensure!(
         same,
         "the program {:?} is there already, and a point of it is worth {} {}: nothing was changed",

@@ -1,0 +1,80 @@
+//! `daftari keys`: what an operator does about API keys.
+
+use anyhow::{bail, ensure};
+use store::{Credential, KeyFacts, NewKey, Role};
+
+use crate::config::{CreateKey, KeyRole, Keys};
+use crate::roles::OpenBooks;
+use crate::roles::books::Instant;
+
+pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
+    match command {
+        Keys::Create(config) => create(config).await,
+        Keys::List { database } => {
+            let books = OpenBooks::open(&database).await?;
+            let keys = store::keys(&mut *books.pool.acquire().await?, books.program.program_id).await?;
+            keys.iter().for_each(|it| println!("{}", line(it)));
+            Ok(())
+        }
+        Keys::Revoke { database, key_id } => {
+            let books = OpenBooks::open(&database).await?;
+            let mut conn = books.pool.acquire().await?;
+            let is_known = store::revoke_key(&mut conn, books.program.program_id, &key_id).await?;
+            ensure!(is_known, "the program has no key {key_id}");
+            println!("The key {key_id} is withdrawn.");
+            Ok(())
+        }
+    }
+}
+
+async fn create(config: CreateKey) -> anyhow::Result<()> {
+    let CreateKey { database, owner, role, partner, scopes, lifetime } = config;
+    for scope in &scopes {
+        let known = api::Scope::ALL.map(api::Scope::as_str);
+        ensure!(known.contains(&scope.as_str()), "{scope} is no scope: there are {}", known.join(", "));
+    }
+    let (role, delegated) = match role {
+        KeyRole::Partner => (Role::Partner, false),
+        KeyRole::App => (Role::Member, true),
+        KeyRole::Viewer => (Role::Viewer, false),
+        KeyRole::Editor => (Role::Editor, false),
+        KeyRole::Approver => (Role::Approver, false),
+        KeyRole::Auditor => (Role::Auditor, false),
+    };
+    let partner_id = match (role, partner) {
+        (Role::Partner, partner) => Some(partner.unwrap_or_else(|| owner.clone())),
+        (_, None) => None,
+        (role, Some(_)) => bail!("{} speaks for no partner: leave --partner out", role.as_str()),
+    };
+    let books = OpenBooks::open(&database).await?;
+    let program_id = books.program.program_id;
+    let new = NewKey {
+        credential: Credential { program_id, owner, scopes, partner_id, delegated },
+        role,
+        addresses: Vec::new(),
+        lifetime_s: lifetime.map(|it| it.0.as_secs() as i64),
+    };
+    let key = store::issue_key(&mut *books.pool.acquire().await?, &books.keyring()?, &new).await?;
+    println!("{key}");
+    eprintln!("This is the only time that the key is shown.");
+    Ok(())
+}
+
+/// Name, owner, role, scopes, and what has become of it.
+fn line(key: &KeyFacts) -> String {
+    let role = Role::ALL.into_iter().find(|it| *it as i16 == key.role).map_or("unknown", Role::as_str);
+    let role = if key.delegated && key.partner_id.is_none() { "app" } else { role };
+    let when =
+        |us: Option<i64>, words: &str| us.map(|it| format!("  {words} {}", Instant(it))).unwrap_or_default();
+    let partner = key.partner_id.as_ref().map(|it| format!(" for {it}")).unwrap_or_default();
+    format!(
+        "{}  {}  {role}{partner}  {}  {}{}{}{}",
+        key.key_id,
+        key.owner,
+        key.scopes.join(","),
+        if key.is_active { "active" } else { "ended" },
+        when(key.expires_us, "expires"),
+        when(key.last_used_us, "used"),
+        when(key.revoked_us, "withdrawn"),
+    )
+}
