@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::Query;
 use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use ledger::MemberRef;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::MemberBalance;
 use time::OffsetDateTime;
@@ -17,42 +17,54 @@ use uuid::Uuid;
 use crate::Api;
 use crate::body::json;
 use crate::error::{Code, Problem};
-use crate::gate::{self, Scope};
+use crate::gate;
+use crate::route::Asked;
 
 /// The unit of a program's points.
 const POINTS: u16 = 1;
 
 // Tier and expiry have no value for "none": members without them do not have the fields, and so far nobody has them.
-#[derive(Serialize)]
-struct AppBalance {
+/// What a member has.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct AppBalance {
+    /// The member.
     user_id: Uuid,
+    /// What can be spent; below zero, what is owed.
     current_balance: i64,
+    /// What was earned and cannot be spent yet.
     pending_points: i64,
+    /// When it last changed.
+    #[schemars(extend("format" = "date-time"))]
     last_updated: String,
 }
 
-#[derive(Serialize)]
-struct PartnerBalance {
+/// What a member has, as the M-PESA contract says it.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct PartnerBalance {
+    /// The member.
     user_id: Uuid,
+    /// What can be spent.
     // The contract's balance is never below zero, though a ledger's may be.
+    #[schemars(range(min = 0))]
     balance: i64,
+    /// What is owed, where it is something.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     debt_points: Option<i64>,
+    /// What was earned and cannot be spent yet, where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pending_points: Option<i64>,
+    /// When it last changed.
+    #[schemars(extend("format" = "date-time"))]
     last_updated: String,
 }
 
 /// `GET /api/v1/loyalty/balance`
-pub(crate) async fn app_balance(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let credential = api.gate.admit(headers, Scope::Read).await?;
-    let Some(member) = gate::member(&credential, headers)? else {
-        return Err(match credential.delegated {
-            true => Problem::invalid_parameter("X-User-ID", "this header is required"),
-            false => Problem::new(Code::Forbidden, "A partner reads balances under /loyalty/v1/partner."),
-        });
-    };
+pub(crate) async fn app_balance(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let headers = asked.headers();
+    let member = gate::member(&asked.caller, headers)?
+        .ok_or_else(|| Problem::invalid_parameter("X-User-ID", "this header is required"))?;
     let balance = read(&api, &member).await?;
     Ok(unless_known(headers, &balance, "app", || AppBalance {
         user_id: balance.member_id,
@@ -63,16 +75,11 @@ pub(crate) async fn app_balance(State(api): State<Arc<Api>>, request: Request) -
 }
 
 /// `GET /loyalty/v1/partner/users/{userId}/balance`
-pub(crate) async fn partner_balance(
-    State(api): State<Arc<Api>>,
-    user: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let credential = api.gate.admit(headers, Scope::Read).await?;
-    gate::partner(&credential, headers, true)?;
-    let member = user_id(user)?;
-    let with_pending = include_pending(request.uri())?;
+pub(crate) async fn partner_balance(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let headers = asked.headers();
+    gate::partner(&asked.caller, headers, true)?;
+    let member = user_id(&asked)?;
+    let with_pending = include_pending(&asked.parts.uri)?;
     let balance = read(&api, &MemberRef::Id(member)).await?;
     let view = if with_pending { "partner-pending" } else { "partner" };
     Ok(unless_known(headers, &balance, view, || PartnerBalance {
@@ -84,9 +91,10 @@ pub(crate) async fn partner_balance(
     }))
 }
 
-pub(crate) fn user_id(user: Result<Path<String>, PathRejection>) -> Result<Uuid, Problem> {
-    let text = user.map(|Path(it)| it).unwrap_or_default();
-    match Uuid::try_parse(&text) {
+/// The member of the contract's paths.
+pub(crate) fn user_id(asked: &Asked) -> Result<Uuid, Problem> {
+    let text = asked.path("userId");
+    match Uuid::try_parse(text) {
         Ok(id) if text.len() == 36 => Ok(id),
         _ => Err(Problem::invalid_parameter("userId", "it is not a UUID")),
     }

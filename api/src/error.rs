@@ -3,116 +3,18 @@
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use ingest::{RejectCode, Retry};
+use ingest::Retry;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{StoreError, SubmitError};
 
-/// What went wrong: stable, one for each thing that a caller can do something else about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// The request cannot be read, or a field is out of its range.
-    InvalidRequest,
-    /// Nobody is known by this credential.
-    Unauthorized,
-    /// The caller is known and may not.
-    Forbidden,
-    /// There is nothing under this path.
-    NotFound,
-    /// There is no such transaction, or none that the caller may see.
-    TransactionNotFound,
-    /// The path does not take this method.
-    MethodNotAllowed,
-    /// The body is too large.
-    PayloadTooLarge,
-    /// The body is not JSON by its content type.
-    UnsupportedMediaType,
-    /// There is no such member, or they are not active.
-    UserNotFound,
-    /// More is asked than is available.
-    InsufficientBalance,
-    /// A balance would exceed its limit.
-    LimitExceeded,
-    /// The idempotency key was used for another request.
-    IdempotencyKeyReused,
-    /// An event that was kept as rejected.
-    Event(RejectCode),
-    /// PostgreSQL is away, or more waits than we take.
-    DependencyUnavailable,
-    /// Our own fault.
-    InternalError,
-}
-
-impl Code {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidRequest => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::TransactionNotFound | Self::UserNotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InsufficientBalance | Self::LimitExceeded => StatusCode::CONFLICT,
-            Self::IdempotencyKeyReused | Self::Event(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::DependencyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    /// The code as it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "INVALID_REQUEST",
-            Self::Unauthorized => "UNAUTHORIZED",
-            Self::Forbidden => "FORBIDDEN",
-            Self::NotFound => "NOT_FOUND",
-            Self::TransactionNotFound => "TRANSACTION_NOT_FOUND",
-            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
-            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
-            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-            Self::UserNotFound => "USER_NOT_FOUND",
-            Self::InsufficientBalance => "INSUFFICIENT_BALANCE",
-            Self::LimitExceeded => "LIMIT_EXCEEDED",
-            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
-            Self::Event(code) => code.as_str(),
-            Self::DependencyUnavailable => "DEPENDENCY_UNAVAILABLE",
-            Self::InternalError => "INTERNAL_ERROR",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "The request is not valid",
-            Self::Unauthorized => "A valid credential is needed",
-            Self::Forbidden => "The credential does not allow this",
-            Self::NotFound => "There is nothing here",
-            Self::TransactionNotFound => "There is no such transaction",
-            Self::MethodNotAllowed => "The method is not allowed here",
-            Self::PayloadTooLarge => "The body is too large",
-            Self::UnsupportedMediaType => "The body's media type is not supported",
-            Self::UserNotFound => "The user was not found",
-            Self::InsufficientBalance => "The balance is not sufficient",
-            Self::LimitExceeded => "A limit would be exceeded",
-            Self::IdempotencyKeyReused => "The idempotency key was used for another request",
-            Self::Event(RejectCode::TooLong) => "The event is too long",
-            Self::Event(RejectCode::Unreadable) => "The event cannot be read",
-            Self::Event(RejectCode::NoRate) => "No rule gives points for this event",
-            Self::Event(RejectCode::NothingEarned) => "The event earns nothing",
-            Self::Event(RejectCode::LimitExceeded) => "A limit would be exceeded",
-            Self::Event(RejectCode::UserNotFound) => "The user was not found",
-            Self::Event(RejectCode::UserClosed) => "The user's account is closed",
-            Self::Event(RejectCode::InFuture) => "The event is in the future",
-            Self::Event(RejectCode::IdReused) => "The event's id was used for another event",
-            Self::DependencyUnavailable => "The service cannot answer now",
-            Self::InternalError => "Something went wrong on our side",
-        }
-    }
-}
+use crate::access::Role;
+pub(crate) use crate::code::Code;
 
 /// One field that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Invalid {
     /// The field, header, or parameter.
     pub field: &'static str,
@@ -185,6 +87,12 @@ impl Problem {
         problem
     }
 
+    /// The credential is of another role than those that may.
+    pub(crate) fn wrong_role(role: Role, roles: &[Role]) -> Self {
+        let may: Vec<&str> = roles.iter().map(|it| it.as_str()).collect();
+        Self::new(Code::Forbidden, format!("This is for {}, not for {}.", may.join(", "), role.as_str()))
+    }
+
     pub(crate) fn insufficient_balance(available: i64, required: i64) -> Self {
         let detail = format!("{required} points are asked and {available} are available.");
         let mut problem = Self::new(Code::InsufficientBalance, detail);
@@ -232,7 +140,7 @@ impl Problem {
         let it = &*self.0;
         let status = it.code.status();
         let document = Document {
-            r#type: format!("{base_url}/problems/{}", slug(it.code)),
+            r#type: format!("{base_url}/problems/{}", it.code.slug()),
             title: it.code.title(),
             status: status.as_u16(),
             detail: &it.detail,
@@ -263,22 +171,36 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What went wrong: RFC 9457, with the members of the M-PESA contract.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct Document<'a> {
+    /// An address that explains it.
     r#type: String,
+    /// What went wrong, in a few words; the same for each code.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What went wrong this time, and what can be done.
     detail: &'a str,
+    /// `urn:request:` and the request's id.
     instance: String,
+    /// The stable code.
     error: &'static str,
+    /// The same as `detail`.
     message: &'a str,
+    /// The request's id, which the log has too.
     request_id: &'a str,
+    /// The fields that are not as they should be.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     validation_errors: &'a [Invalid],
+    /// What is available, where that is too little.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_balance: Option<i64>,
+    /// What was asked, where that is too much.
     #[serde(skip_serializing_if = "Option::is_none")]
     required_points: Option<i64>,
+    /// After how many seconds to ask again.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u32>,
 }
@@ -343,10 +265,6 @@ impl From<Retry> for Problem {
     }
 }
 
-fn slug(code: Code) -> String {
-    code.as_str().to_ascii_lowercase().replace('_', "-")
-}
-
 /// Whether a failure on this path is written as `application/json`, as the M-PESA contract says, rather than as
 /// `application/problem+json`.
 pub(crate) fn is_plain(path: &str, headers: &HeaderMap) -> bool {
@@ -362,32 +280,5 @@ pub(crate) fn is_plain(path: &str, headers: &HeaderMap) -> bool {
 
 /// What a code means, for whoever follows a problem's `type`.
 pub(crate) fn describe(name: &str) -> Option<&'static str> {
-    const EVENTS: [RejectCode; 9] = [
-        RejectCode::TooLong,
-        RejectCode::Unreadable,
-        RejectCode::NoRate,
-        RejectCode::NothingEarned,
-        RejectCode::LimitExceeded,
-        RejectCode::UserNotFound,
-        RejectCode::UserClosed,
-        RejectCode::InFuture,
-        RejectCode::IdReused,
-    ];
-    let own = [
-        Code::InvalidRequest,
-        Code::Unauthorized,
-        Code::Forbidden,
-        Code::NotFound,
-        Code::TransactionNotFound,
-        Code::MethodNotAllowed,
-        Code::PayloadTooLarge,
-        Code::UnsupportedMediaType,
-        Code::UserNotFound,
-        Code::InsufficientBalance,
-        Code::LimitExceeded,
-        Code::IdempotencyKeyReused,
-        Code::DependencyUnavailable,
-        Code::InternalError,
-    ];
-    own.into_iter().chain(EVENTS.map(Code::Event)).find(|it| slug(*it) == name).map(Code::title)
+    Code::ALL.into_iter().find(|it| it.slug() == name).map(Code::title)
 }

@@ -2,22 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, Request, State};
+use axum::extract::Query;
 use axum::http::Uri;
 use axum::response::Response;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, TryStreamExt, stream};
 use ingest::Verdict;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use store::RejectedEvent;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::body::{json, json_body, not_json};
+use crate::body::{json, not_json};
 use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
-use crate::gate::Scope;
+use crate::route::Asked;
 
 /// Where an operator's list says that these events came from.
 const ORIGIN: &str = "http";
@@ -40,33 +41,87 @@ enum Body<'a> {
     Many(Vec<&'a RawValue>),
 }
 
-#[derive(Serialize)]
+/// What happened: four fields suffice, and others are kept with it.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "`ledger` reads events: this is what it takes, for the documents")]
+pub(crate) struct Event {
+    /// The member, by UUID or by what the operator's other systems call them.
+    #[schemars(length(min = 1, max = 200))]
+    user_id: String,
+    /// What kind of event it is: the rules have a rate for each.
+    r#type: String,
+    /// How much, in money.
+    #[schemars(extend("format" = "decimal"))]
+    amount: f64,
+    /// When it happened.
+    #[schemars(extend("format" = "date-time"))]
+    timestamp: String,
+    /// Its name: the same of the same source is posted once, for ever.
+    event_id: Option<String>,
+    /// Who tells of it.
+    source: Option<String>,
+}
+
+/// An event, an array of up to 1,000, or an object with that array.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "the bytes of each event are kept as they came, so nothing is read into this")]
+pub(crate) enum EventsBody {
+    One(Event),
+    Many(Vec<Event>),
+    Named { events: Vec<Event> },
+}
+
+/// A verdict, or one for each in their order.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "either is written by itself: together they are the documents' word for an answer"
+)]
+pub(crate) enum EventsTold<'a> {
+    One(Told<'a>),
+    Many(Results<'a>),
+}
+
+/// What came of an event.
+#[derive(Serialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "UPPERCASE")]
-enum Told<'a> {
+pub(crate) enum Told<'a> {
+    /// It is posted.
     Posted {
+        /// The posting.
         transaction_id: Uuid,
+        /// Its place in the log.
         leaf_index: u64,
+        /// What it earned.
         points: i64,
+        /// What the member can spend now.
         balance: i64,
+        /// Whether it had been posted before.
         replayed: bool,
+        /// Where its receipt is.
         receipt_url: String,
     },
+    /// It is not posted, and kept with the reason.
     Rejected {
+        /// The stable code.
         error: &'static str,
+        /// What is wrong with it.
         message: &'a str,
     },
 }
 
-#[derive(Serialize)]
-struct Results<'a> {
+/// A verdict for each event, in their order.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Results<'a> {
+    /// The verdicts.
     results: Vec<Told<'a>>,
 }
 
 /// `POST /api/v1/events`
-pub(crate) async fn post_events(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    api.gate.admit(&parts.headers, Scope::Earn).await?;
-    let bytes = json_body(&parts.headers, body).await?;
+pub(crate) async fn post_events(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let bytes = asked.json().await?;
     let body = match read(&bytes) {
         Ok(body) => body,
         Err(error) => {
@@ -136,41 +191,52 @@ fn result<'a>(api: &Api, verdict: &'a Verdict) -> Told<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct Listed {
+/// An event that was not posted.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct RejectedEventListed {
+    /// Its number.
     id: i64,
+    /// Where it came from: `http`, or the Kafka topic, partition and offset.
     origin: String,
+    /// Why it was not posted: a stable code.
     error: String,
+    /// What was wrong with it.
     message: String,
+    /// When it came first.
     first_seen_at: String,
+    /// Its bytes.
+    #[schemars(extend("contentEncoding" = "base64"))]
     payload_base64: String,
+    /// Its text, where it is a short one.
     #[serde(skip_serializing_if = "Option::is_none")]
     payload_text: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Page {
+/// A page of events that were not posted.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct RejectedPage {
+    /// `list`.
     object: &'static str,
-    data: Vec<Listed>,
+    /// The events.
+    data: Vec<RejectedEventListed>,
+    /// Whether there are more.
     has_more: bool,
+    /// The `starting_after` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
+    /// The path of the list.
     url: &'static str,
 }
 
 /// `GET /api/v1/rejected-events`, oldest first: whoever works them off goes on from where they were.
-pub(crate) async fn rejected_events(
-    State(api): State<Arc<Api>>,
-    request: Request,
-) -> Result<Response, Problem> {
-    api.gate.admit(request.headers(), Scope::Earn).await?;
-    let (after, limit) = page(request.uri())?;
+pub(crate) async fn rejected_events(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let (after, limit) = page(&asked.parts.uri)?;
     let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
     let (events, has_more) =
         store::rejected_page(&mut conn, api.program_id, after, limit, PAGE_BYTES_MAX).await?;
     let next_cursor = events.last().filter(|_| has_more).map(|it| it.rejected_event_id.to_string());
     let data = events.into_iter().map(listed).collect();
-    Ok(json(&Page { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" }))
+    Ok(json(&RejectedPage { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" }))
 }
 
 fn page(uri: &Uri) -> Result<(i64, usize), Problem> {
@@ -192,8 +258,8 @@ fn page(uri: &Uri) -> Result<(i64, usize), Problem> {
     Ok((after, limit))
 }
 
-fn listed(event: RejectedEvent) -> Listed {
-    Listed {
+fn listed(event: RejectedEvent) -> RejectedEventListed {
+    RejectedEventListed {
         id: event.rejected_event_id,
         origin: event.origin,
         error: event.reason,

@@ -11,7 +11,12 @@ use ledger::MemberRef;
 use sha2::{Digest, Sha256};
 use store::{Credential, CredentialKind, Environment, Pepper, PgPool, Role};
 
-use crate::error::{Code, Problem};
+use crate::access::{Access, role_of};
+use crate::code::Code;
+use crate::error::Problem;
+
+/// Whom the gate has admitted.
+pub type Caller = Arc<Credential>;
 
 /// A credential is looked up at most once in this time, so one that is withdrawn works for at most twice as long: the
 /// first to find it stale asks again while the others go on.
@@ -82,8 +87,8 @@ impl Gate {
         Self { inner: Arc::new(Inner { pool, pepper, program_id, known: RwLock::default() }) }
     }
 
-    /// The caller, if their credential is known and has this scope.
-    pub async fn admit(&self, headers: &HeaderMap, scope: Scope) -> Result<Arc<Credential>, Problem> {
+    /// The caller, if their credential is known, has the scope, and is of one of the roles.
+    pub(crate) async fn admit(&self, headers: &HeaderMap, access: Access) -> Result<Caller, Problem> {
         let Some((kind, secret)) = shown(headers) else {
             return Err(Problem::unauthorized(
                 "Send a bearer token in Authorization, or a key in X-API-Key.",
@@ -96,10 +101,13 @@ impl Gate {
                 "Bearer realm=\"loyalty\", error=\"invalid_token\"",
             ));
         };
-        if credential.scopes.iter().any(|it| it == scope.as_str()) {
-            Ok(credential)
-        } else {
-            Err(Problem::missing_scope(scope.as_str()))
+        let scope = access.scope.as_str();
+        if !credential.scopes.iter().any(|it| it == scope) {
+            return Err(Problem::missing_scope(scope));
+        }
+        match role_of(&credential) {
+            role if access.roles.contains(&role) => Ok(credential),
+            role => Err(Problem::wrong_role(role, access.roles)),
         }
     }
 

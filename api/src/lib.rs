@@ -1,14 +1,20 @@
-//! REST for apps and partners. `error` alone turns failures into statuses; `redeem` is the hot path; `gate` says who
-//! may ask, and the proof service asks it too.
+//! REST for apps and partners. `routes` is the table that router and documents are made from; `error` alone turns
+//! failures into statuses; `redeem` is the hot path; `gate` says who may ask, and the proof service asks it too.
 
+mod access;
 mod balance;
 mod body;
+mod code;
 mod dress;
+mod endpoint;
 mod error;
 mod events;
 mod gate;
+mod openapi;
 mod operations;
 mod redeem;
+mod route;
+mod routes;
 mod serve;
 mod worth;
 
@@ -18,7 +24,6 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
 use ingest::Intake;
 use proof::Text;
 use rust_decimal::Decimal;
@@ -27,9 +32,14 @@ use uuid::Uuid;
 
 use worth::Worth;
 
-pub use error::{Code, Invalid, Problem};
-pub use gate::{Gate, Scope, member, partner};
+pub use access::{Access, MEMBERS, PARTNERS, Role, TAKING_PART};
+pub use code::Code;
+pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};
+pub use error::{Invalid, Problem};
+pub use gate::{Caller, Gate, Scope, member, partner};
+pub use openapi::openapi;
 pub use operations::{Operations, complete, metrics_builder};
+pub use route::{Asked, Guarded, Route, Routes, endpoints as endpoints_of};
 pub use serve::serve;
 
 /// What the routes of one program need.
@@ -79,15 +89,22 @@ impl Api {
     }
 }
 
+impl Guarded for Api {
+    fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
 /// The routes alone, to be merged with others and made [`complete`].
-pub fn routes(api: Arc<Api>) -> Router {
-    Router::new()
-        .route("/api/v1/events", post(events::post_events))
-        .route("/api/v1/rejected-events", get(events::rejected_events))
-        .route("/api/v1/loyalty/balance", get(balance::app_balance))
-        .route("/loyalty/v1/partner/users/{user_id}/balance", get(balance::partner_balance))
-        .route("/loyalty/v1/partner/users/{user_id}/redeem", post(redeem::redeem))
-        .with_state(api)
+pub fn routes(api: Arc<Api>) -> Routes {
+    Routes::new(routes::table(), api)
+}
+
+/// All endpoints of the API and of the operator, as they are documented.
+pub fn endpoints() -> Vec<Endpoint> {
+    let mut all = endpoints_of(routes::table());
+    all.extend(endpoints_of(operations::table()));
+    all
 }
 
 /// The API on its own.

@@ -1,19 +1,23 @@
 //! What an operator asks: is it alive, is it ready, how is it doing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::Method;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::get;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use store::PgPool;
 
 use crate::dress::dress;
+use crate::endpoint::Endpoint;
 use crate::error::{self, Code, Problem};
+use crate::openapi;
+use crate::route::{Route, Routes};
 
 /// PostgreSQL has this long to answer a question about our health; the caller waits no more than two seconds.
 const READY_TIME_MAX: Duration = Duration::from_millis(1500);
@@ -41,17 +45,48 @@ pub fn metrics_builder() -> Result<PrometheusBuilder, BuildError> {
         .set_buckets_for_metric(Matcher::Suffix("_batch_size".to_owned()), &BATCH_BUCKETS)
 }
 
+/// What the operator's routes are served from.
+pub(crate) struct Desk {
+    operations: Operations,
+    /// The description of everything that this process serves.
+    document: String,
+}
+
+/// The operator's paths, and the documents.
+pub(crate) fn table() -> Vec<Route<Desk>> {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    let get = |path, name, summary| Endpoint::new(Method::GET, path, name, summary);
+    vec![
+        get("/health/live", "isAlive", "Whether the process answers")
+            .answers_plain(200, TEXT, "It does.")
+            .open(live),
+        get("/health/ready", "isReady", "Whether the books can be reached")
+            .answers_plain(200, TEXT, "They can.")
+            .open(ready),
+        get("/metrics", "getMetrics", "Figures for Prometheus")
+            .answers_plain(200, "text/plain; version=0.0.4; charset=utf-8", "The figures.")
+            .open(figures),
+        get("/problems/{slug}", "describeProblem", "What an error means")
+            .path::<String>("slug", "The error's code, in lower case and with hyphens.")
+            .answers_plain(200, TEXT, "What it means.")
+            .refuses(&[Code::NotFound])
+            .open(describe),
+        get("/openapi.json", "getOpenApi", "This description, in OpenAPI 3.1")
+            .answers_plain(200, "application/json", "The description.")
+            .open(document),
+    ]
+}
+
 /// These routes with the operator's, every request dressed and every failure in one shape.
-pub fn complete(routes: Router, operations: Operations) -> Router {
+pub fn complete(routes: Routes, operations: Operations) -> Router {
     let base_url = operations.public_url.as_str().into();
-    let own = Router::new()
-        .route("/health/live", get(live))
-        .route("/health/ready", get(ready))
-        .route("/metrics", get(figures))
-        .route("/problems/{name}", get(describe))
-        .with_state(operations);
+    let mut endpoints = routes.endpoints.clone();
+    endpoints.extend(crate::endpoints_of(table()));
+    let document = openapi::openapi(&endpoints, &operations.public_url).to_string();
+    let own = Routes::new(table(), Arc::new(Desk { operations, document }));
     routes
         .merge(own)
+        .router
         .fallback(async || Problem::new(Code::NotFound, "There is nothing under this path."))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "The path is known, and does not take this method.")
@@ -63,9 +98,9 @@ async fn live() -> &'static str {
     "live\n"
 }
 
-async fn ready(State(operations): State<Operations>) -> Result<&'static str, Problem> {
+async fn ready(State(desk): State<Arc<Desk>>) -> Result<&'static str, Problem> {
     let asked = async {
-        let mut conn = operations.pool.acquire().await.map_err(store::StoreError::from)?;
+        let mut conn = desk.operations.pool.acquire().await.map_err(store::StoreError::from)?;
         store::log_size(&mut conn).await
     };
     match tokio::time::timeout(READY_TIME_MAX, asked).await {
@@ -78,8 +113,12 @@ async fn ready(State(operations): State<Operations>) -> Result<&'static str, Pro
     }
 }
 
-async fn figures(State(operations): State<Operations>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], operations.metrics.render())
+async fn figures(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], desk.operations.metrics.render())
+}
+
+async fn document(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], desk.document.clone())
 }
 
 async fn describe(name: Result<Path<String>, PathRejection>) -> Result<String, Problem> {

@@ -5,12 +5,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use ledger::{Command, Item, MemberRef, Points, Refusal};
 use proof::{Details, Text};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -19,47 +18,59 @@ use uuid::Uuid;
 
 use crate::Api;
 use crate::balance::{user_id, user_not_found};
-use crate::body::{json, json_body, not_json};
+use crate::body::{json, not_json};
 use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
-use crate::gate::{self, Scope};
+use crate::gate;
+use crate::route::Asked;
 use crate::worth::{Value, Worth};
 
 const POINTS_MAX: i64 = 100_000;
 const MERCHANT_REFERENCE_CHARS_MAX: usize = 100;
 const DESCRIPTION_CHARS_MAX: usize = 500;
 
-#[derive(Deserialize)]
-struct RedemptionRequest<'a> {
+/// What is to be spent.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct RedemptionRequest<'a> {
+    /// How many points.
+    #[schemars(range(min = 1, max = 100_000))]
     points: i64,
+    /// What the merchant calls it.
     #[serde(borrow)]
+    #[schemars(length(max = 100))]
     merchant_reference: Cow<'a, str>,
+    /// What it is about.
     #[serde(borrow, default)]
+    #[schemars(length(max = 500))]
     description: Option<Cow<'a, str>>,
 }
 
-#[derive(Serialize)]
-struct RedemptionResponse<'a> {
+/// What was spent.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct RedemptionResponse<'a> {
+    /// The posting.
     transaction_id: Uuid,
+    /// `SUCCESS`, or `PENDING` while it is looked at.
+    #[schemars(extend("enum" = ["SUCCESS", "FAILED", "PENDING"]))]
     status: &'static str,
+    /// How many points.
     points_redeemed: i64,
+    /// What can be spent now.
     new_balance: i64,
+    /// What the points were worth.
     value: Value<'a>,
+    /// Its place in the log.
     leaf_index: u64,
+    /// Where its receipt is.
     receipt_url: String,
 }
 
-pub(crate) async fn redeem(
-    State(api): State<Arc<Api>>,
-    user: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let credential = api.gate.admit(&parts.headers, Scope::Redeem).await?;
-    let partner = gate::partner(&credential, &parts.headers, false)?;
-    let member = user_id(user)?;
-    let key = idempotency_key(&parts.headers)?;
-    let body = json_body(&parts.headers, body).await?;
+pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let caller = asked.caller.clone();
+    let partner = gate::partner(&caller, asked.headers(), false)?;
+    let member = user_id(&asked)?;
+    let key = idempotency_key(asked.headers())?;
+    let body = asked.json().await?;
     let (points, mut details) = wish(&body)?;
     details.actor = Text::new(format!("partner:{partner}")).ok();
     details.rate = Some(api.rate.clone());
@@ -70,7 +81,7 @@ pub(crate) async fn redeem(
         .committer
         .submit(ledger::Request::one(
             api.program_id,
-            format!("credential:{}", credential.owner),
+            format!("credential:{}", caller.owner),
             key.to_string(),
             Item { posting_id: Uuid::now_v7(), command, details },
         ))

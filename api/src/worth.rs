@@ -1,6 +1,7 @@
 //! What points are worth, exactly.
 
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::Error};
 use serde_json::value::RawValue;
 
@@ -14,10 +15,22 @@ impl Serialize for Amount {
     }
 }
 
-/// The M-PESA contract's `value`.
-#[derive(Serialize)]
+impl JsonSchema for Amount {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number", "format": "decimal"})
+    }
+}
+
+/// What points are worth in money.
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Value<'a> {
+    /// How much, with every digit.
     amount: Amount,
+    /// In which currency.
     currency: &'a str,
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn serve_operations(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let public_url = format!("http://{}", listener.local_addr()?);
-    let router = ::api::complete(axum::Router::new(), Operations { pool, metrics, public_url });
+    let router = ::api::complete(::api::Routes::default(), Operations { pool, metrics, public_url });
     Ok(::api::serve(listener, router, stop).await?)
 }
 

@@ -2,6 +2,7 @@
 
 use chain::{AnchorStatus, Chain, ChainError};
 use proof::{AnchorPlace, Entry, Part, Policy, Verified};
+use schemars::JsonSchema;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -32,7 +33,7 @@ pub enum ChainFinding {
 }
 
 /// A verdict, for people and for programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Report {
     /// `valid`, `refused`, `not_anchored` or `could_not_check`.
     pub verdict: &'static str,
@@ -49,7 +50,7 @@ pub struct Report {
 }
 
 /// What a receipt proves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Proves {
     /// The log.
     pub origin: String,
@@ -83,7 +84,7 @@ pub struct Proves {
 }
 
 /// One opened entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ProvesEntry {
     /// The account's random name.
     pub account: Uuid,
@@ -96,7 +97,7 @@ pub struct ProvesEntry {
 }
 
 /// Where the checkpoint stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ProvesAnchor {
     /// The chain.
     pub chain_id: u64,

@@ -15,15 +15,16 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use api::{Gate, Operations};
+use api::{Code, Endpoint, Gate, Guarded, Operations, Route, Routes, Scope, TAKING_PART};
 use axum::Router;
-use axum::http::HeaderValue;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS};
+use axum::http::{HeaderValue, Method};
 use axum::middleware::map_response;
 use axum::response::Response;
 use proof::{Policy, PolicyError};
 use store::{Keyring, LogIdentity, PgPool};
 use tiles::TileStore;
+use uuid::Uuid;
 
 pub use check::{ChainFinding, Proves, ProvesAnchor, ProvesEntry, Report, check, could_not_check, judge};
 pub use history::{FolderReport, ProvesHistory, check_folder};
@@ -72,20 +73,109 @@ impl ProofService {
     }
 }
 
+impl Guarded for ProofService {
+    fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+/// All endpoints of the proof service, as they are documented.
+pub fn endpoints() -> Vec<Endpoint> {
+    api::endpoints_of(table())
+}
+
+/// The table of paths; the page's files stand beside it.
+fn table() -> Vec<Route<ProofService>> {
+    let mut table = receipts_and_proofs();
+    table.extend(public_log());
+    table
+}
+
+fn get(path: &'static str, name: &'static str, summary: &'static str) -> Endpoint {
+    Endpoint::new(Method::GET, path, name, summary)
+}
+
+fn receipts_and_proofs() -> Vec<Route<ProofService>> {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    vec![
+        get("/v1/receipts/{transaction_id}", "getReceipt", "A receipt, as a `.tlog-proof` file")
+            .path::<Uuid>("transaction_id", "The posting.")
+            .header::<String>("X-User-ID", "Whose side is opened; without it the partner's.")
+            .answers_plain(200, TEXT, "The receipt; the header `Receipt-State` says how far it has come.")
+            .answers::<receipts::NotSealed>(202, "It is posted and not sealed yet.")
+            .refuses(&[Code::TransactionNotFound])
+            .guarded(Scope::Read, TAKING_PART, receipts::receipt),
+        get("/v1/proofs/inclusion", "getInclusionProof", "The path from a leaf to the root of a size")
+            .required_query::<u64>("index", "The leaf.")
+            .query::<u64>("size", "The size; the newest where it is left out.")
+            .answers::<proofs::Inclusion>(200, "The path.")
+            .refuses(&[Code::NotFound])
+            .open(proofs::inclusion),
+        get(
+            "/v1/proofs/consistency",
+            "getConsistencyProof",
+            "That the tree of one size extends that of another",
+        )
+        .required_query::<u64>("from", "The smaller size.")
+        .query::<u64>("to", "The greater one; the newest where it is left out.")
+        .answers::<proofs::Consistency>(200, "The proof.")
+        .refuses(&[Code::NotFound])
+        .open(proofs::consistency),
+        get("/v1/leaves/{index}", "getLeaf", "A leaf as everybody may see it: closed")
+            .path::<u64>("index", "The leaf.")
+            .answers::<proofs::ClosedLeaf>(200, "The leaf.")
+            .refuses(&[Code::NotFound])
+            .open(proofs::leaf),
+        Endpoint::new(
+            Method::POST,
+            "/v1/verify",
+            "verifyReceipt",
+            "Our verdict on a receipt; trusting it is trusting us",
+        )
+        .plain_body("text/plain")
+        .answers::<proofs::OwnWord>(200, "The verdict.")
+        .open(proofs::verify),
+    ]
+}
+
+/// The log, as C2SP `tlog-tiles` lays it out, and who signs and anchors it.
+fn public_log() -> Vec<Route<ProofService>> {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    const BYTES: &str = "application/octet-stream";
+    vec![
+        get("/v1/anchors", "getAnchors", "Where the log is anchored, as far as we know")
+            .answers::<log::Anchors>(200, "The places.")
+            .open(log::anchors),
+        get("/v1/keys", "getKeys", "The log's keys").answers::<log::Keys>(200, "The keys.").open(log::keys),
+        get("/checkpoint", "getCheckpoint", "The published checkpoint, a signed note")
+            .header::<String>("If-None-Match", "The ETag of the one that the caller has.")
+            .answers_plain(200, TEXT, "The checkpoint.")
+            .answers_empty(304, "The caller has it already.")
+            .refuses(&[Code::NotFound])
+            .open(log::checkpoint),
+        get("/tile/{*path}", "getTile", "A tile, or with `entries/` a bundle of leaves")
+            .path::<String>("path", "As C2SP `tlog-tiles` writes it.")
+            .answers_plain(200, BYTES, "The bytes.")
+            .refuses(&[Code::NotFound])
+            .open(log::tile),
+    ]
+}
+
 /// The routes alone, to be merged with others and made [`api::complete`].
-pub fn routes(service: Arc<ProofService>) -> Router {
-    // A page of another origin may ask for all of it, and read why it was refused: nothing here goes by cookies.
-    let open = log::routes().merge(proofs::routes()).merge(receipts::routes());
-    let open = open.layer(map_response(async |mut response: Response| {
-        let headers = response.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("ETag, Receipt-State, Retry-After"),
-        );
-        response
-    }));
-    open.merge(page::routes()).with_state(service)
+pub fn routes(service: Arc<ProofService>) -> Routes {
+    let open = Routes::new(table(), Arc::clone(&service)).map(|it| {
+        // A page of another origin may ask for all of it, and read why it was refused: nothing here goes by cookies.
+        it.merge(receipts::preflight_route()).layer(map_response(async |mut response: Response| {
+            let headers = response.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            headers.insert(
+                ACCESS_CONTROL_EXPOSE_HEADERS,
+                HeaderValue::from_static("ETag, Receipt-State, Retry-After"),
+            );
+            response
+        }))
+    });
+    open.map(|it| it.merge(page::routes().with_state(service)))
 }
 
 /// The proof service on its own.

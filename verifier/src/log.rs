@@ -4,15 +4,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{Code, Problem};
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use proof::{Checkpoint, TILE_WIDTH, TileId};
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::StoreError;
 use tiles::{StoredTile, TileError, TileStore};
@@ -23,15 +22,10 @@ use crate::receipts::parse;
 pub(crate) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-pub(crate) fn routes() -> Router<Arc<ProofService>> {
-    Router::new()
-        .route("/checkpoint", get(checkpoint))
-        .route("/tile/{*path}", get(tile))
-        .route("/v1/keys", get(keys))
-        .route("/v1/anchors", get(anchors))
-}
-
-async fn checkpoint(State(service): State<Arc<ProofService>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn checkpoint(
+    State(service): State<Arc<ProofService>>,
+    request: Request,
+) -> Result<Response, Problem> {
     let note = read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?;
     // Monitors ask again and again, mostly to learn that nothing is new.
     let tag = format!("\"{}\"", hex::encode(&proof::leaf_hash(note.as_bytes())[..16]));
@@ -57,7 +51,7 @@ pub(crate) async fn published(service: &ProofService) -> Result<Checkpoint, Prob
 
 /// The bytes behind a path that is served never change. A path that is not there yet may be soon, so that answer is
 /// not to be kept.
-async fn tile(State(service): State<Arc<ProofService>>, request: Request) -> Response {
+pub(crate) async fn tile(State(service): State<Arc<ProofService>>, request: Request) -> Response {
     match published_tile(&service, request.uri().path()).await {
         Ok(tile) => stored(tile, request.headers()),
         Err(problem) => ([(CACHE_CONTROL, "no-store")], problem).into_response(),
@@ -135,14 +129,18 @@ pub(crate) async fn read<T: Send + 'static>(
     }
 }
 
-#[derive(Serialize)]
-struct Keys {
+/// Who signs the log.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Keys {
+    /// The log's name.
     origin: String,
+    /// Its id, in hexadecimal.
     log_id: String,
+    /// Its keys, as C2SP writes verifier keys.
     keys: Vec<String>,
 }
 
-async fn keys(State(service): State<Arc<ProofService>>) -> Response {
+pub(crate) async fn keys(State(service): State<Arc<ProofService>>) -> Response {
     let keys = service.policy.log_keys.iter().filter(|it| it.name() == service.log.origin);
     let body = Keys {
         origin: service.log.origin.clone(),
@@ -153,31 +151,45 @@ async fn keys(State(service): State<Arc<ProofService>>) -> Response {
 }
 
 /// Where the log is anchored, as far as our rows know: the contract's state is the truth.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Anchors {
     /// Whether our rows were asked just now; else this is what they said the last time.
     is_current: bool,
+    /// The places.
     anchors: Vec<Place>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// A place where the log is anchored.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AnchorPlace")]
 struct Place {
+    /// The chain.
     chain_id: u64,
+    /// The contract's address.
     contract: String,
+    /// Who registered the log there.
     registrant: String,
+    /// The last anchor.
     latest: Option<Latest>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+/// An anchor.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Anchor")]
 struct Latest {
+    /// The size of the checkpoint.
     size: u64,
+    /// The block.
     block: u64,
+    /// The transaction's hash.
     transaction: String,
+    /// Whether the chain has promised to keep it.
     is_final: bool,
+    /// For how many milliseconds it has stood.
     age_ms: Option<u64>,
 }
 
-async fn anchors(State(service): State<Arc<ProofService>>) -> Result<Response, Problem> {
+pub(crate) async fn anchors(State(service): State<Arc<ProofService>>) -> Result<Response, Problem> {
     let told = match told_anchors(&service).await {
         Ok(anchors) => {
             let told = Anchors { is_current: true, anchors };

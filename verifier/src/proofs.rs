@@ -8,8 +8,8 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::Uri;
 use axum::response::Response;
-use axum::{Router, routing::get, routing::post};
 use proof::{Checkpoint, Hash, Leaf, RECEIPT_BYTES_MAX, leaf_hash};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::ProofService;
@@ -21,27 +21,28 @@ const FOR_NOW: &str = "public, max-age=1";
 const TRUST: &str = "This is our own word: trusting it is trusting us. daftari verify, the page at /verify/ and the \
                      contract give the same verdict without us.";
 
-pub(crate) fn routes() -> Router<Arc<ProofService>> {
-    Router::new()
-        .route("/v1/proofs/inclusion", get(inclusion))
-        .route("/v1/proofs/consistency", get(consistency))
-        .route("/v1/leaves/{index}", get(leaf))
-        .route("/v1/verify", post(verify))
-}
-
 /// A proof that a leaf is in the tree of a size. The size says which checkpoint's root it leads to: whoever checks it
 /// takes that root from the checkpoint, not from here.
-#[derive(Serialize)]
-struct Inclusion {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Inclusion {
+    /// The log's name.
     origin: String,
+    /// The leaf.
     leaf_index: u64,
+    /// The tree's size.
     size: u64,
+    /// The leaf's hash, in hexadecimal.
     leaf_hash: String,
+    /// The root of that size, in hexadecimal.
     root: String,
+    /// The hashes on the way, from the leaf up.
     path: Vec<String>,
 }
 
-async fn inclusion(State(service): State<Arc<ProofService>>, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn inclusion(
+    State(service): State<Arc<ProofService>>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let query = Numbers::read(&uri, ["index", "size"])?;
     let newest = published(&service).await?;
     let leaf_index = query.required(0)?;
@@ -63,17 +64,27 @@ async fn inclusion(State(service): State<Arc<ProofService>>, uri: Uri) -> Result
 }
 
 /// A proof that the tree of one size extends that of another.
-#[derive(Serialize)]
-struct Consistency {
+/// A proof that a tree extends another.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Consistency {
+    /// The log's name.
     origin: String,
+    /// The smaller size.
     from: u64,
+    /// The greater size.
     to: u64,
+    /// The root of the smaller size, in hexadecimal.
     from_root: String,
+    /// The root of the greater size, in hexadecimal.
     to_root: String,
+    /// The proof's hashes.
     proof: Vec<String>,
 }
 
-async fn consistency(State(service): State<Arc<ProofService>>, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn consistency(
+    State(service): State<Arc<ProofService>>,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let query = Numbers::read(&uri, ["from", "to"])?;
     let newest = published(&service).await?;
     let from = query.required(0)?;
@@ -94,17 +105,23 @@ async fn consistency(State(service): State<Arc<ProofService>>, uri: Uri) -> Resu
 }
 
 /// A leaf as everybody may see it: closed.
-#[derive(Serialize)]
-struct ClosedLeaf {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ClosedLeaf {
+    /// Its place.
     leaf_index: u64,
+    /// Of what kind it is.
     kind: &'static str,
+    /// The log's id, in hexadecimal.
     log_id: String,
+    /// What it commits to, in hexadecimal.
     commitment: String,
+    /// Its bytes, in hexadecimal.
     leaf: String,
+    /// Its hash, in hexadecimal.
     leaf_hash: String,
 }
 
-async fn leaf(
+pub(crate) async fn leaf(
     State(service): State<Arc<ProofService>>,
     index: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
@@ -128,14 +145,19 @@ async fn leaf(
     Ok(public("application/json", FOR_EVER, axum::Json(closed)))
 }
 
-#[derive(Serialize)]
-struct OwnWord {
+/// Our verdict on a receipt.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct OwnWord {
+    /// How much it is worth.
     trust: &'static str,
     #[serde(flatten)]
     report: Report,
 }
 
-async fn verify(State(service): State<Arc<ProofService>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn verify(
+    State(service): State<Arc<ProofService>>,
+    request: Request,
+) -> Result<Response, Problem> {
     // One byte more than a receipt may have, so that a longer one gets its verdict.
     let receipt = to_bytes(request.into_body(), RECEIPT_BYTES_MAX + 1).await;
     let receipt = receipt.map_err(|_| {

@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use api::{Code, Problem, Scope};
+use api::{Asked, Code, Problem};
 use axum::Router;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL,
     CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::options;
 use ledger::MemberRef;
 use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Policy, Receipt, SignedNote};
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Anchor, PgConnection, StoreError, Viewer};
 use uuid::Uuid;
@@ -27,8 +26,9 @@ const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
 /// A seal follows the last one after 200 ms, or when that one is done: within this time, if nothing is wrong.
 const SEALED_WITHIN_MS: u64 = 1000;
 
-pub(crate) fn routes() -> Router<Arc<ProofService>> {
-    Router::new().route("/v1/receipts/{transaction_id}", get(receipt).options(preflight))
+/// What a page of another origin asks before it asks with a credential.
+pub(crate) fn preflight_route() -> Router {
+    Router::new().route("/v1/receipts/{transaction_id}", options(preflight))
 }
 
 async fn preflight() -> impl IntoResponse {
@@ -40,28 +40,28 @@ async fn preflight() -> impl IntoResponse {
     (StatusCode::NO_CONTENT, headers)
 }
 
-#[derive(Serialize)]
-struct NotSealed {
+/// A posting that is not sealed yet.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct NotSealed {
+    /// `POSTED`.
     status: &'static str,
+    /// What to do.
     message: &'static str,
+    /// The posting.
     transaction_id: Uuid,
+    /// Its place in the log.
     leaf_index: u64,
+    /// Within how many milliseconds it is sealed, if nothing is wrong.
     sealed_within_ms: u64,
 }
 
-async fn receipt(
-    State(service): State<Arc<ProofService>>,
-    transaction_id: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let headers = request.headers();
-    let credential = service.gate.admit(headers, Scope::Read).await?;
+pub(crate) async fn receipt(service: Arc<ProofService>, asked: Asked) -> Result<Response, Problem> {
+    let (caller, headers) = (&asked.caller, asked.headers());
     let not_found = || Problem::new(Code::TransactionNotFound, "There is no such transaction of yours.");
-    let transaction_id = transaction_id.map(|Path(it)| it).unwrap_or_default();
-    let id = Uuid::try_parse(&transaction_id).map_err(|_| not_found())?;
+    let id = Uuid::try_parse(asked.path("transaction_id")).map_err(|_| not_found())?;
 
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
-    let viewer = match (api::member(&credential, headers)?, &credential.partner_id) {
+    let viewer = match (api::member(caller, headers)?, &caller.partner_id) {
         (Some(member), _) => {
             Viewer::Member(member_id(&service, &mut conn, member).await?.ok_or_else(not_found)?)
         }

@@ -1,6 +1,7 @@
 //! The API against a real PostgreSQL, asked as its callers ask. After each journey the books are checked.
 
 mod contract;
+mod doors;
 mod events;
 mod idempotency;
 mod operations;
@@ -20,7 +21,7 @@ use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool,
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::{Api, Gate, Operations, metrics_builder};
+use crate::{Api, Gate, Operations, Role, metrics_builder};
 
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
 const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
@@ -115,6 +116,27 @@ impl World {
         let told = self.send(earn(&json!({"user_id": MEMBER, "amount": points}))).await;
         assert_eq!(told.status, 200, "{}", told.text());
         self
+    }
+
+    /// Lets a caller in by an API key.
+    async fn credential(&self, secret: &str, partner: Option<&str>, scopes: &[&str]) {
+        let credential = Credential {
+            program_id: self.program_id,
+            owner: secret.into(),
+            scopes: scopes.iter().map(|it| it.to_string()).collect(),
+            partner_id: partner.map(Into::into),
+            delegated: partner.is_none(),
+        };
+        let mut conn = self.pool.acquire().await.unwrap();
+        store::ensure_credential(
+            &mut conn,
+            &Keyring::new(&[7; 32]),
+            CredentialKind::ApiKey,
+            secret,
+            &credential,
+        )
+        .await
+        .unwrap();
     }
 
     async fn check_books(&self) -> store::BooksReport {

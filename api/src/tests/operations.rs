@@ -39,7 +39,7 @@ async fn figures_name_the_route_and_the_status() {
     let told = world.send(Ask::get("/metrics")).await;
     assert!(told.header("content-type").starts_with("text/plain; version=0.0.4"));
     let text = told.text();
-    let route = "/loyalty/v1/partner/users/{user_id}/redeem";
+    let route = "/loyalty/v1/partner/users/{userId}/redeem";
     assert!(
         text.contains(&format!(r#"daftari_http_requests_total{{route="{route}",status="200"}}"#)),
         "{text}"

@@ -4,6 +4,7 @@
 mod configuration;
 mod documents;
 mod doors;
+mod paths;
 mod purity;
 mod requirements;
 

@@ -38,7 +38,7 @@ struct World {
     log: LogIdentity,
     vkey: String,
     sealer: Sealer,
-    api: Router,
+    api: api::Routes,
     router: Router,
     home: TempDir,
     program_id: i16,

@@ -1,0 +1,73 @@
+//! No path forgets who may ask: the walk goes over the table that the router is made from.
+
+use axum::http::header::ALLOW;
+
+use super::*;
+use crate::endpoint::Place;
+use crate::{Endpoint, routes};
+
+/// A request that reaches the endpoint, with every parameter of its path.
+fn reach(endpoint: &Endpoint) -> Ask {
+    let mut path = endpoint.path.to_owned();
+    for parameter in endpoint.parameters.iter().filter(|it| it.place == Place::Path) {
+        path = path.replace(&format!("{{{}}}", parameter.name), MEMBER);
+    }
+    assert!(!path.contains('{'), "{}: a parameter of its path is not described", endpoint.path);
+    Ask { method: endpoint.method.clone(), ..Ask::post(path, "{}") }
+}
+
+fn guarded() -> impl Iterator<Item = Endpoint> {
+    crate::endpoints_of(routes::table()).into_iter().filter(|it| it.access.is_some())
+}
+
+#[tokio::test]
+async fn every_path_refuses_strangers_and_wrong_scopes() {
+    let world = World::new().await;
+    world.credential("nobody-key", Some("duka"), &["loyalty:nothing"]).await;
+    let mut walked = 0;
+    for endpoint in guarded() {
+        let ask = reach(&endpoint);
+        let told = world.send(ask.clone()).await;
+        assert_eq!(told.check_problem(401, "UNAUTHORIZED")["status"], 401, "{}", endpoint.path);
+        world.send(ask.clone().with("x-api-key", "forged")).await.check_problem(401, "UNAUTHORIZED");
+        let told = world.send(ask.with("x-api-key", "nobody-key")).await;
+        told.check_problem(403, "FORBIDDEN");
+        let scope = endpoint.access.unwrap().scope.as_str();
+        assert!(told.header("www-authenticate").contains(&format!("scope=\"{scope}\"")), "{}", endpoint.path);
+        walked += 1;
+    }
+    assert!(5 <= walked, "the table has been walked");
+    assert_eq!(world.check_books().await.leaves, 0);
+}
+
+#[tokio::test]
+async fn every_path_refuses_a_role_that_it_is_not_for() {
+    let world = World::new().await;
+    let scopes: Vec<&str> = guarded().map(|it| it.access.unwrap().scope.as_str()).collect();
+    world.credential("partner-key", Some("duka"), &scopes).await;
+    world.credential("member-key", None, &scopes).await;
+    for endpoint in guarded() {
+        let roles = endpoint.access.unwrap().roles;
+        for (key, role) in [("partner-key", Role::Partner), ("member-key", Role::Member)] {
+            let told = world.send(reach(&endpoint).with("x-api-key", key)).await;
+            let is_refused =
+                told.status == 403 && told.json()["detail"].as_str().unwrap().starts_with("This is for");
+            assert_eq!(is_refused, !roles.contains(&role), "{} {key}: {}", endpoint.path, told.text());
+        }
+    }
+    assert_eq!(world.check_books().await.leaves, 0);
+}
+
+#[tokio::test]
+async fn every_path_of_the_table_is_served_with_its_method_and_no_other() {
+    let world = World::new().await;
+    for endpoint in crate::endpoints() {
+        let ask = reach(&endpoint);
+        let told = world.send(ask.clone()).await;
+        assert_ne!(told.status, 405, "{}", endpoint.path);
+        let told = world.send(Ask { method: Method::TRACE, ..ask }).await;
+        told.check_problem(405, "METHOD_NOT_ALLOWED");
+        let allowed = told.headers.get(ALLOW).unwrap().to_str().unwrap().to_owned();
+        assert!(allowed.split(',').any(|it| it == endpoint.method.as_str()), "{}: {allowed}", endpoint.path);
+    }
+}
