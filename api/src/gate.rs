@@ -9,14 +9,14 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use ledger::MemberRef;
 use sha2::{Digest, Sha256};
-use store::{Credential, CredentialKind, Environment, Pepper, PgPool, Role};
+use store::{CredentialKind, Environment, KnownCredential, Pepper, PgPool, Role};
 
-use crate::access::{Access, role_of};
+use crate::access::Access;
 use crate::code::Code;
 use crate::error::Problem;
 
 /// Whom the gate has admitted.
-pub type Caller = Arc<Credential>;
+pub type Caller = Arc<KnownCredential>;
 
 /// A credential is looked up at most once in this time, so one that is withdrawn works for at most twice as long: the
 /// first to find it stale asks again while the others go on.
@@ -76,7 +76,7 @@ struct Inner {
 }
 
 struct Known {
-    credential: Arc<Credential>,
+    credential: Caller,
     asked: Instant,
     is_being_asked: AtomicBool,
 }
@@ -102,20 +102,16 @@ impl Gate {
             ));
         };
         let scope = access.scope.as_str();
-        if !credential.scopes.iter().any(|it| it == scope) {
+        if !credential.credential.scopes.iter().any(|it| it == scope) {
             return Err(Problem::missing_scope(scope));
         }
-        match role_of(&credential) {
-            role if access.roles.contains(&role) => Ok(credential),
-            role => Err(Problem::wrong_role(role, access.roles)),
+        if !access.roles.contains(&credential.role) {
+            return Err(Problem::wrong_role(credential.role, access.roles));
         }
+        Ok(credential)
     }
 
-    async fn credential(
-        &self,
-        kind: CredentialKind,
-        secret: &str,
-    ) -> Result<Option<Arc<Credential>>, Problem> {
+    async fn credential(&self, kind: CredentialKind, secret: &str) -> Result<Option<Caller>, Problem> {
         // A key that was mistyped or made up costs nobody a question to the database.
         if kind == CredentialKind::ApiKey && secret.starts_with("lk_") && Environment::of(secret).is_none() {
             return Ok(None);
@@ -127,15 +123,11 @@ impl Gate {
         let asked = Instant::now();
         let mut conn = self.inner.pool.acquire().await.map_err(store::StoreError::from)?;
         let found = store::credential_of(&mut conn, &self.inner.pepper, kind, secret).await?;
-        let found = found.filter(|it| {
-            // No path is for operators yet, and none of them is a member by the name of a key's owner.
-            it.credential.program_id == self.inner.program_id
-                && matches!(it.role, Role::Member | Role::Partner)
-        });
+        let found = found.filter(|it| it.credential.program_id == self.inner.program_id);
         if let Some(found) = &found {
             store::note_use(&mut conn, found.credential_id).await?;
         }
-        let found = found.map(|it| Arc::new(it.credential));
+        let found = found.map(Arc::new);
         let mut known = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
         match &found {
             Some(credential) => {
@@ -155,7 +147,7 @@ impl Gate {
         Ok(found)
     }
 
-    fn known(&self, key: &Shown) -> Option<Arc<Credential>> {
+    fn known(&self, key: &Shown) -> Option<Caller> {
         let known = self.inner.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(key)?;
         let age = known.asked.elapsed();
@@ -175,17 +167,17 @@ fn shown(headers: &HeaderMap) -> Option<(CredentialKind, &str)> {
 }
 
 /// The member on whose behalf the caller asks. `None` where a credential that may speak for any member names none, and
-/// for a partner's. A header that contradicts the credential is refused.
-pub fn member(credential: &Credential, headers: &HeaderMap) -> Result<Option<MemberRef>, Problem> {
+/// for a partner's or an operator's. A header that contradicts the credential is refused.
+pub fn member(caller: &KnownCredential, headers: &HeaderMap) -> Result<Option<MemberRef>, Problem> {
     let named = headers.get("x-user-id").map(|it| match it.to_str() {
         Ok(name) if (1..=200).contains(&name.len()) => Ok(name),
         _ => Err(Problem::invalid_parameter("X-User-ID", "it is empty, too long, or not plain text")),
     });
     let named = named.transpose()?;
-    if credential.delegated {
+    if caller.credential.delegated {
         return Ok(named.map(MemberRef::parse));
     }
-    let own = (credential.partner_id.is_none()).then_some(credential.owner.as_str());
+    let own = (caller.role == Role::Member).then_some(caller.credential.owner.as_str());
     match (own, named) {
         (Some(own), None) => Ok(Some(MemberRef::parse(own))),
         (Some(own), Some(named)) if MemberRef::parse(own) == MemberRef::parse(named) => {
@@ -201,7 +193,7 @@ pub fn member(credential: &Credential, headers: &HeaderMap) -> Result<Option<Mem
 
 /// The partner that the caller speaks for. A header that contradicts the credential is refused.
 pub fn partner<'a>(
-    credential: &'a Credential,
+    caller: &'a KnownCredential,
     headers: &HeaderMap,
     is_header_required: bool,
 ) -> Result<&'a str, Problem> {
@@ -209,7 +201,7 @@ pub fn partner<'a>(
     if named.is_none() && is_header_required {
         return Err(Problem::invalid_parameter("X-Partner-ID", "this header is required"));
     }
-    match &credential.partner_id {
+    match &caller.credential.partner_id {
         None => Err(Problem::new(Code::Forbidden, "This credential does not speak for a partner.")),
         Some(own) if named.is_some_and(|it| it.as_bytes() != own.as_bytes()) => {
             Err(Problem::new(Code::Forbidden, "X-Partner-ID names another partner than the credential's."))

@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use worth::Worth;
 
-pub use access::{Access, MEMBERS, PARTNERS, Role, TAKING_PART};
+pub use access::{Access, CHANGING, LOOKING, MEMBERS, PARTNERS, Role, TAKING_PART};
 pub use code::Code;
 pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};
 pub use error::{Invalid, Problem};

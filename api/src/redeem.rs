@@ -81,7 +81,7 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         .committer
         .submit(ledger::Request::one(
             api.program_id,
-            format!("credential:{}", caller.owner),
+            format!("credential:{}", caller.credential.owner),
             key.to_string(),
             Item { posting_id: Uuid::now_v7(), command, details },
         ))

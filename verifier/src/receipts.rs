@@ -61,7 +61,7 @@ pub(crate) async fn receipt(service: Arc<ProofService>, asked: Asked) -> Result<
     let id = Uuid::try_parse(asked.path("transaction_id")).map_err(|_| not_found())?;
 
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
-    let viewer = match (api::member(caller, headers)?, &caller.partner_id) {
+    let viewer = match (api::member(caller, headers)?, &caller.credential.partner_id) {
         (Some(member), _) => {
             Viewer::Member(member_id(&service, &mut conn, member).await?.ok_or_else(not_found)?)
         }

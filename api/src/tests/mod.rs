@@ -118,25 +118,18 @@ impl World {
         self
     }
 
-    /// Lets a caller in by an API key.
-    async fn credential(&self, secret: &str, partner: Option<&str>, scopes: &[&str]) {
+    /// The key of a new caller of this role.
+    async fn key(&self, role: Role, owner: &str, scopes: &[&str]) -> String {
         let credential = Credential {
             program_id: self.program_id,
-            owner: secret.into(),
+            owner: owner.into(),
             scopes: scopes.iter().map(|it| it.to_string()).collect(),
-            partner_id: partner.map(Into::into),
-            delegated: partner.is_none(),
+            partner_id: (role == Role::Partner).then(|| "duka".into()),
+            delegated: role == Role::Member,
         };
+        let new = store::NewKey { credential, role, addresses: vec![], lifetime_s: None };
         let mut conn = self.pool.acquire().await.unwrap();
-        store::ensure_credential(
-            &mut conn,
-            &Keyring::new(&[7; 32]),
-            CredentialKind::ApiKey,
-            secret,
-            &credential,
-        )
-        .await
-        .unwrap();
+        store::issue_key(&mut conn, &Keyring::new(&[7; 32]), &new).await.unwrap()
     }
 
     async fn check_books(&self) -> store::BooksReport {
