@@ -4,6 +4,7 @@
 mod hub;
 mod notice;
 mod subscription;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

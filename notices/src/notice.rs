@@ -245,7 +245,7 @@ fn worth(rate: &str, points: i64) -> Option<Money> {
     Some(Money { amount: amount.to_string(), currency: currency.to_owned() })
 }
 
-fn rfc3339(micros: i64) -> String {
+pub(crate) fn rfc3339(micros: i64) -> String {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
         .ok()
         .and_then(|it| it.format(&Rfc3339).ok())

@@ -13,6 +13,7 @@ mod check;
 mod checkpoints;
 mod committer;
 mod credentials;
+mod deliveries;
 mod directory;
 mod error;
 mod feed;
@@ -40,6 +41,7 @@ mod sweep;
 mod tamper;
 mod trail;
 mod walk;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +70,10 @@ pub use committer::{Committer, SubmitError};
 pub use credentials::{
     AuthMode, Credential, CredentialKind, KnownCredential, Role, credential_of, ensure_credential, note_use,
 };
+pub use deliveries::{
+    Attempt, Delivery, Lease, Message, Then, deliveries, forget_messages, lease_endpoint, next_message,
+    queue_messages, queue_test, record_attempt, release_endpoint, replay_messages,
+};
 pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};
 pub use funds::fund_named;
@@ -94,3 +100,7 @@ pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;
 pub use trail::{AsOf, Order, Standing, TrailEntry, account_number, balance_as_of, history, size_at};
+pub use webhooks::{
+    Endpoint, EndpointChange, EndpointStatus, NewEndpoint, activate_endpoint, change_endpoint,
+    create_endpoint, delete_endpoint, endpoint, endpoints, rotate_secret,
+};

@@ -1,0 +1,14 @@
+//! Webhooks, as Standard Webhooks 1.0.0 has them. `guard` says where messages may go, `signature` makes them ours, `course` decides
+//! what becomes of one, and the `Courier` brings them.
+
+mod courier;
+mod course;
+mod guard;
+mod post;
+mod signature;
+
+pub use courier::{Courier, Pace};
+pub use course::SCHEDULE;
+pub use guard::{Blocked, Guard};
+pub use post::Post;
+pub use signature::{Checks, Refused, Shown, SigningSecret, Signs};
