@@ -15,6 +15,8 @@ pub struct Access {
 
 /// Anybody who takes part: members and partners.
 pub const TAKING_PART: &[Role] = &[Role::Member, Role::Partner];
+/// Whoever is known, in any role.
+pub const EVERYBODY: &[Role] = &Role::ALL;
 /// Members, and apps that speak for them.
 pub const MEMBERS: &[Role] = &[Role::Member];
 /// Partners.

@@ -21,7 +21,7 @@ use crate::gate;
 use crate::route::Asked;
 
 /// The unit of a program's points.
-const POINTS: u16 = 1;
+pub(crate) const POINTS: u16 = 1;
 
 // Tier and expiry have no value for "none": members without them do not have the fields, and so far nobody has them.
 /// What a member has.

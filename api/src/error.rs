@@ -121,6 +121,11 @@ impl Problem {
         self
     }
 
+    /// Whether the caller is not known, or may not.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.0.code, Code::Unauthorized | Code::Forbidden)
+    }
+
     /// The stable code.
     pub fn code(&self) -> Code {
         self.0.code

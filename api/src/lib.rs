@@ -9,22 +9,27 @@ mod dress;
 mod endpoint;
 mod error;
 mod events;
+mod feed;
 mod gate;
 mod openapi;
 mod operations;
+mod query;
 mod redeem;
 mod route;
 mod routes;
 mod serve;
+mod stream;
 mod worth;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use ingest::Intake;
+use notices::Hub;
 use proof::Text;
 use rust_decimal::Decimal;
 use store::{Committer, PgPool, Program, Reader, StoreError};
@@ -32,7 +37,7 @@ use uuid::Uuid;
 
 use worth::Worth;
 
-pub use access::{Access, CHANGING, LOOKING, MEMBERS, PARTNERS, Role, TAKING_PART};
+pub use access::{Access, CHANGING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, Role, TAKING_PART};
 pub use code::Code;
 pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};
 pub use error::{Invalid, Problem};
@@ -49,6 +54,8 @@ pub struct Api {
     committer: Committer,
     intake: Intake,
     gate: Gate,
+    hub: Arc<Hub>,
+    ping_gap: Duration,
     program_id: i16,
     worth: Worth,
     /// What one point is worth, as the leaf says it: `<decimal> <currency>`.
@@ -73,6 +80,8 @@ impl Api {
             .map_err(|_| damaged("its rate is too long"))?;
         Ok(Self {
             reader: Reader::new(pool.clone()),
+            hub: Hub::new(pool.clone(), program.program_id),
+            ping_gap: stream::PING_GAP,
             pool,
             committer,
             intake,
@@ -82,6 +91,11 @@ impl Api {
             rate,
             public_url: public_url.to_owned(),
         })
+    }
+
+    /// What tells listeners: somebody runs it.
+    pub fn hub(&self) -> Arc<Hub> {
+        self.hub.clone()
     }
 
     fn receipt_url(&self, transaction_id: Uuid) -> String {

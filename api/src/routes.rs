@@ -5,14 +5,16 @@ use ingest::RejectCode;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::access::{MEMBERS, PARTNERS, TAKING_PART};
+use crate::access::{EVERYBODY, MEMBERS, PARTNERS, TAKING_PART};
 use crate::balance::{self, AppBalance, PartnerBalance};
 use crate::code::Code;
 use crate::endpoint::Endpoint;
 use crate::events::{self, EventsBody, EventsTold, RejectedPage};
+use crate::feed::{self, FeedPage};
 use crate::gate::Scope;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::route::Route;
+use crate::stream;
 
 /// The prefix of the M-PESA contract's paths.
 pub(crate) const CONTRACT: &str = "/loyalty/v1";
@@ -22,6 +24,7 @@ pub(crate) fn table() -> Vec<Route<Api>> {
     let mut table = contract();
     table.extend(loyalty());
     table.extend(happenings());
+    table.extend(telling());
     table
 }
 
@@ -112,5 +115,42 @@ fn happenings() -> Vec<Route<Api>> {
         .query::<String>("starting_after", "The `next_cursor` of the page before.")
         .answers::<RejectedPage>(200, "A page, oldest first.")
         .guarded(Scope::Earn, TAKING_PART, events::rejected_events),
+    ]
+}
+
+/// What is told of what happens.
+fn telling() -> Vec<Route<Api>> {
+    const UNIT: &str = "The unit of a member's account; 1, the points, where it is not said.";
+    vec![
+        get(
+            "/api/v1/loyalty/stream",
+            "streamNotices",
+            "Notices as they happen, over a WebSocket or as server-sent events",
+        )
+        .header::<String>("X-User-ID", USER)
+        .header::<u64>(
+            "Last-Event-ID",
+            "The `seq` of the last notice that was seen: goes before `resume_from`.",
+        )
+        .query::<u64>(
+            "resume_from",
+            "The `seq` of the last notice that was seen; without it, what happens from now on.",
+        )
+        .query::<u16>("unit", UNIT)
+        .answers_plain(200, "text/event-stream", "Notices, one an event.")
+        .answers_empty(101, "A WebSocket: notices, one a text frame.")
+        .refuses(&[Code::UserNotFound])
+        .guarded(Scope::Read, EVERYBODY, stream::stream),
+        get("/api/v1/feed", "listFeed", "Everything that the caller may see, oldest first")
+            .header::<String>("X-User-ID", USER)
+            .query::<u64>(
+                "cursor",
+                "The `next_cursor` of the page before, or the `seq` of the last notice that was seen.",
+            )
+            .query::<u32>("limit", "How many, from 1 to 100.")
+            .query::<u16>("unit", UNIT)
+            .answers::<FeedPage>(200, "A page.")
+            .refuses(&[Code::UserNotFound])
+            .guarded(Scope::Read, EVERYBODY, feed::feed),
     ]
 }

@@ -3,6 +3,7 @@
 use ledger::AccountKind;
 use proof::{Balances, PostingKind};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Fed, FedEntry};
 use time::OffsetDateTime;
@@ -24,52 +25,70 @@ pub enum Reader {
 }
 
 /// What a reader is told of one posting.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Notice {
     /// What happened, as in `points.redeemed`.
     pub r#type: &'static str,
     /// The reader's place: a member's account version, which has no gaps; else the log's size with this posting.
     pub seq: u64,
     /// When it was recorded.
+    #[schemars(extend("format" = "date-time"))]
     pub timestamp: String,
     /// What it says.
     pub data: Data,
 }
 
 /// What a notice says.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "NoticeData")]
 pub struct Data {
+    /// The posting.
     transaction_id: Uuid,
+    /// Its place in the log.
     leaf_index: u64,
+    /// What it does, as in `redeem`.
     kind: &'static str,
+    /// The member whom it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<Uuid>,
     /// The member's account version: notices that come in another order are put right by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<u64>,
+    /// The partner whom it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
     partner_id: Option<String>,
+    /// The unit; 1 is the program's points.
     unit: u16,
+    /// How much it moved.
     points: i64,
-    /// What it did to the reader's own account, and what that came to.
+    /// What it did to the reader's own account.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<Amounts>,
+    /// What that came to.
     #[serde(skip_serializing_if = "Option::is_none")]
     balance: Option<Amounts>,
+    /// What the points that were spent were worth.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Money>,
+    /// What the merchant calls it.
     #[serde(skip_serializing_if = "Option::is_none")]
     merchant_reference: Option<String>,
+    /// Why it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// What it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    /// The transaction that it undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     reverses: Option<Uuid>,
-    /// The transaction that this goes on from: of a capture, the hold.
+    /// The transaction that it goes on from: of a capture, the hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     follows: Option<Uuid>,
+    /// From when it counts.
+    #[schemars(extend("format" = "date-time"))]
     effective_at: String,
+    /// Every account's side, for operators.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     entries: Vec<Side>,
     /// Whether texts or entries were left out, because the notice would have been too long.
@@ -78,31 +97,45 @@ pub struct Data {
 }
 
 /// The three balances of an account.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Amounts {
+    /// What can be spent; below zero, what is owed.
     available: i64,
+    /// What is set aside.
     held: i64,
+    /// What cannot be spent yet.
     pending: i64,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// An amount of money.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 struct Money {
+    /// A decimal.
     amount: String,
+    /// Its currency, by ISO 4217.
     currency: String,
 }
 
 /// One account's side, as operators see it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 struct Side {
+    /// The account's name in leaves.
     account: Uuid,
+    /// What it is for.
     of: &'static str,
+    /// Whose it is, of a member.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_id: Option<Uuid>,
+    /// Whose it is, of a partner.
     #[serde(skip_serializing_if = "Option::is_none")]
     partner_id: Option<String>,
+    /// The unit.
     unit: u16,
+    /// The account's version after it.
     sequence: u64,
+    /// What was done to it.
     change: Amounts,
+    /// What that came to.
     balance: Amounts,
 }
 

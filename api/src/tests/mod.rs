@@ -7,8 +7,10 @@ mod idempotency;
 mod operations;
 mod properties;
 mod sockets;
+mod streams;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,9 +20,11 @@ use ingest::Intake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool, ProgramSpec};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use crate::stream::PING_GAP;
 use crate::{Api, Gate, Operations, Role, metrics_builder};
 
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
@@ -33,6 +37,8 @@ struct World {
     pool: PgPool,
     router: Router,
     program_id: i16,
+    /// Ends what is told.
+    hush: CancellationToken,
 }
 
 fn metrics() -> PrometheusHandle {
@@ -50,11 +56,19 @@ impl World {
         Self::on(&test_database().await, "0.10").await
     }
 
+    async fn pinging(gap: Duration) -> Self {
+        Self::begin(&test_database().await, "0.10", gap).await
+    }
+
     async fn worth(point_value: &str) -> Self {
         Self::on(&test_database().await, point_value).await
     }
 
     async fn on(url: &str, point_value: &str) -> Self {
+        Self::begin(url, point_value, PING_GAP).await
+    }
+
+    async fn begin(url: &str, point_value: &str, ping_gap: Duration) -> Self {
         let pool = store::connect(url, 8).await.unwrap();
         let keyring = Keyring::new(&[7; 32]);
         let log = LogIdentity { log_id: [1; 32], origin: "log.test".into() };
@@ -97,11 +111,14 @@ impl World {
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
         let gate = Gate::new(pool.clone(), pepper, program_id);
         let public_url = "https://loyalty.test";
-        let api = Api::new(pool.clone(), committer, intake, gate, &program, public_url).unwrap();
+        let mut api = Api::new(pool.clone(), committer, intake, gate, &program, public_url).unwrap();
         let operations =
             Operations { pool: pool.clone(), metrics: metrics(), public_url: public_url.to_owned() };
+        api.ping_gap = ping_gap;
+        let hush = CancellationToken::new();
+        tokio::spawn(api.hub().run(hush.clone()));
         let router = crate::router(Arc::new(api), operations);
-        Self { pool, router, program_id }
+        Self { pool, router, program_id, hush }
     }
 
     async fn send(&self, ask: Ask) -> Told {

@@ -1,10 +1,7 @@
 //! On a real socket: connections that stay, and an end that loses nothing.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 

@@ -24,9 +24,11 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let (committer, committing) = books.committer().await?;
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let api = Arc::new(assemble(&books, committer, &public_url)?);
+    let telling = tokio::spawn(api.hub().run(stop.clone()));
     let operations = Operations { pool: books.pool.clone(), metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
     api::serve(listener, api::router(api, operations), stop).await?;
+    telling.await?;
     // The last handle went with the router: what was handed in is committed, then the committer ends.
     committing.await?
 }

@@ -120,6 +120,11 @@ async fn serve(
     roles.spawn(async move { Ok(anchor_worker::run(worker, stopping).await?) });
 
     let api = Arc::new(api_role::assemble(&books, committer, &public_url)?);
+    let (hub, stopping) = (api.hub(), stop.clone());
+    roles.spawn(async move {
+        hub.run(stopping).await;
+        Ok(())
+    });
     let operations = Operations { pool: books.pool.clone(), metrics, public_url: public_url.clone() };
     let router = api::complete(api::routes(api).merge(verifier::routes(proofs)), operations);
     let stopping = stop.clone();
