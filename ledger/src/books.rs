@@ -31,8 +31,32 @@ pub struct Original {
     pub change: Balances,
     /// How much of it was reversed by others.
     pub reversed: i64,
-    /// Of a withdrawal, the Unix second until which it can be claimed.
-    pub claim_before: Option<u64>,
+    /// Of a withdrawal, what is known of its claim.
+    pub claim: Option<Claim>,
+}
+
+/// What is known of a withdrawal's claim on its chain. It only ever becomes more certain, so it needs no lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// From this Unix second on it is refused there.
+    pub before: u64,
+    /// Whether it was paid there.
+    pub is_paid: bool,
+    /// The time of the last final block up to which all claims are known; zero where nobody has looked.
+    pub known_until: u64,
+}
+
+impl Claim {
+    /// Whether the books may take the points back: unclaimed, for ever, and final.
+    pub(crate) fn check_lapsed(&self) -> Result<(), Refusal> {
+        if self.is_paid {
+            Err(Refusal::AlreadyClaimed)
+        } else if self.known_until < self.before {
+            Err(Refusal::StillClaimable { until: i64::try_from(self.before).unwrap_or(i64::MAX) })
+        } else {
+            Ok(())
+        }
+    }
 }
 
 impl Original {

@@ -45,7 +45,7 @@ mod tests;
 pub use account::{
     Account, AccountKind, Flow, Fund, Lot, Parts, Reservation, ReservationKind, Status, Tally, Used,
 };
-pub use books::{Books, Decision, Done, Original, Refused};
+pub use books::{Books, Claim, Decision, Done, Original, Refused};
 pub use day::{Day, Moment, Stretch, Zone};
 pub use earn::is_ahead;
 pub use event::{DEFAULT_SOURCE, Event, EventError};

@@ -85,12 +85,17 @@ pub enum Refusal {
     /// An earning that is pending is cancelled, not reversed.
     #[error("the earning is pending: cancel it")]
     StillPending,
-    /// A withdrawal can be claimed on the chain until then.
-    #[error("the withdrawal can be claimed until second {until} after 1970")]
+    /// A withdrawal can be claimed on the chain until then, or it is not final yet that it was not.
+    #[error(
+        "the withdrawal can be claimed until second {until} after 1970, and no final block is known that is later"
+    )]
     StillClaimable {
         /// The Unix second.
         until: i64,
     },
+    /// A withdrawal was paid on the chain: it comes back by being burned there.
+    #[error("the withdrawal was claimed on the chain")]
+    AlreadyClaimed,
     /// No points end so soon, or they end later already.
     #[error("there are no points whose end this would put off")]
     NothingToExtend,
@@ -201,7 +206,10 @@ impl Refusal {
             Self::MoreThanLeft { .. } => "ask for at most what is left of it",
             Self::HoldTime { .. } => "name an end that is later than it is now and within the latest",
             Self::StillPending => "cancel it instead",
-            Self::StillClaimable { .. } => "wait until then: claimed or not, it is certain afterwards",
+            Self::StillClaimable { .. } => {
+                "wait until then, and until `daftari bridge run` has read a final block after it"
+            }
+            Self::AlreadyClaimed => "nothing: its holder burns the points to bring them back",
             Self::NothingToExtend => "name a day that is to come, and through which some points end",
             Self::TooManyDays => "withdraw less at a time",
             Self::PeriodClosed => "let it take effect after the close, and say in the reason what it is for",
@@ -243,6 +251,7 @@ impl Refusal {
             Self::TooManyDays => row(19, 0, 0),
             Self::PeriodClosed => row(20, 0, 0),
             Self::VersionMismatch { version } => row(21, version as i64, 0),
+            Self::AlreadyClaimed => row(22, 0, 0),
             Self::LimitExceeded { limit, left, required } => {
                 let at = Limit::ALL.iter().position(|it| *it == limit).expect("all limits are listed");
                 row(LIMITS + at as i16, left, required)
@@ -282,6 +291,7 @@ impl Refusal {
             19 => Self::TooManyDays,
             20 => Self::PeriodClosed,
             21 => Self::VersionMismatch { version: available as u64 },
+            22 => Self::AlreadyClaimed,
             _ => {
                 let limit = *Limit::ALL.get(usize::try_from(code - LIMITS).ok()?)?;
                 Self::LimitExceeded { limit, left: available, required }

@@ -9,13 +9,15 @@ use ledger::{
 use proof::{Balances, LotMovement, PostingKind, Withdrawal};
 use uuid::Uuid;
 
-use crate::state::{House, Member, Past, Place, State, minus, total};
+use crate::state::{Chains, House, Member, Past, Place, State, minus, total};
 
 /// The books.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     names: BTreeMap<(i16, u16, Name), Uuid>,
     state: State,
+    /// What the chains show.
+    pub chains: Chains,
 }
 
 /// A posting as the model has it.
@@ -65,6 +67,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) request: &'a Request,
     pub(crate) terms: &'a Terms,
     pub(crate) now: Moment,
+    pub(crate) chains: &'a Chains,
     pub(crate) effects: Vec<Effect>,
     pub(crate) captured: Captured,
     pub(crate) item: Option<usize>,
@@ -127,7 +130,9 @@ impl Model {
         let concerned = self.concerned(request);
         let (names, state) = (&self.names, self.copy(request, &concerned));
         let (effects, captured) = (vec![], BTreeMap::new());
-        let mut settled = Attempt { names, state, request, terms, now, effects, captured, item: None };
+        let chains = &self.chains;
+        let mut settled =
+            Attempt { names, state, request, terms, now, chains, effects, captured, item: None };
         for account in &concerned {
             settled.settle(*account);
         }
@@ -183,7 +188,7 @@ impl Model {
             points: total(&member.change),
             parts: captured.unwrap_or_else(|| moved.collect()),
             reversed: 0,
-            claim_before: effect.withdrawal.as_ref().map(|it| it.claim_before),
+            withdrawal: effect.withdrawal.as_ref().map(|it| (it.withdrawal_id, it.claim_before)),
         };
         self.state.pasts.insert((program, id), past);
     }

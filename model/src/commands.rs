@@ -345,10 +345,13 @@ impl Attempt<'_> {
         if member.set_aside.iter().any(|it| it.place == Place::Pending(posting)) {
             return Err(Refusal::StillPending);
         }
-        let claimable =
-            |until: u64| self.now.us <= (until as i64).saturating_mul(SECOND_US) || until > i64::MAX as u64;
-        if let Some(until) = past.claim_before.filter(|it| claimable(*it)) {
-            return Err(Refusal::StillClaimable { until: i64::try_from(until).unwrap_or(i64::MAX) });
+        if let Some((id, until)) = past.withdrawal {
+            if self.chains.paid.contains(&id) {
+                return Err(Refusal::AlreadyClaimed);
+            }
+            if self.chains.known_until < until {
+                return Err(Refusal::StillClaimable { until: i64::try_from(until).unwrap_or(i64::MAX) });
+            }
         }
         let left = past.points.abs() - past.reversed;
         let points = points.map_or(left, Points::get);

@@ -5,7 +5,7 @@ use ledger::{
     Command, Day, Destination, Event, Expiry, FlowLimits, Fund, HOUSE_LIMIT, HoldPolicy, House, Item,
     MEMBER_LIMIT, Maturity, MemberRef, Moment, Points, Policy, Request, RuleSet, Status, Stretch,
 };
-use proof::{Details, Text};
+use proof::{Details, Hash, Text};
 use uuid::Uuid;
 
 /// The rule set by which events earn.
@@ -14,6 +14,8 @@ pub const RULES: &[u8] = br#"{"rates":{"purchase":"1"}}"#;
 /// The program that requests are of.
 pub const PROGRAM: i16 = 1;
 
+/// The withdrawals of this id were paid.
+pub const PAID: Hash = [4; 32];
 const MINUTE_US: i64 = 60_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 const PARTNERS: [&str; 3] = ["duka", "cafe", "nobody"];
@@ -324,7 +326,8 @@ impl Generator {
         let seconds = self.random.of(&[-5, 0, 600, 3 * 24 * 3600]);
         let claim_before = u64::try_from(now.us / 1_000_000 + seconds).unwrap_or(0);
         let claim_before = if self.random.one_in(10) { u64::MAX } else { claim_before };
-        Destination { chain_id: 137, gateway: [1; 20], holder: [2; 20], withdrawal_id: [3; 32], claim_before }
+        let withdrawal_id = if self.random.one_in(4) { PAID } else { [3; 32] };
+        Destination { chain_id: 137, gateway: [1; 20], holder: [2; 20], withdrawal_id, claim_before }
     }
 
     /// One in three times the first member; seldom one that there is not.

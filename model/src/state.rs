@@ -1,9 +1,9 @@
 //! What there is: members with their pieces of points, and house accounts with a number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{Day, Flow, Fund, Lot, Reservation, ReservationKind, Status};
-use proof::{Balances, PostingKind};
+use proof::{Balances, Hash, PostingKind};
 use uuid::Uuid;
 
 /// Some points of one lot, in one place.
@@ -72,7 +72,17 @@ pub(crate) struct Past {
     /// From or to which lots. Of what was spent, what was given back is no more in it.
     pub(crate) parts: Vec<(Lot, i64)>,
     pub(crate) reversed: i64,
-    pub(crate) claim_before: Option<u64>,
+    /// Of a withdrawal, its id and when it can be claimed no more.
+    pub(crate) withdrawal: Option<(Hash, u64)>,
+}
+
+/// What the chains show of withdrawals.
+#[derive(Clone, Debug, Default)]
+pub struct Chains {
+    /// The Unix second up to which all claims are known.
+    pub known_until: u64,
+    /// Which were paid.
+    pub paid: BTreeSet<Hash>,
 }
 
 #[derive(Clone, Debug, Default)]

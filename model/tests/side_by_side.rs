@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ledger::{
-    Account, AccountKind, Books, Command, Decision, Flow, House, Item, MemberRef, Moment, Name, Original,
-    Policy, Posting, Refusal, Request, Terms,
+    Account, AccountKind, Books, Claim, Command, Decision, Flow, House, Item, MemberRef, Moment, Name,
+    Original, Policy, Posting, Refusal, Request, Terms,
 };
-use model::{Effect, Generator, Model, PROGRAM, Random, houses, member, random_policy, shrink};
+use model::{Chains, Effect, Generator, Model, PAID, PROGRAM, Random, houses, member, random_policy, shrink};
 use proof::{Details, PostingKind};
 use uuid::Uuid;
 
@@ -42,6 +42,9 @@ impl Both {
     fn open(policy: Policy) -> Self {
         let terms = Terms::new(policy).expect("a random policy is within its bounds");
         let mut both = Self { books: Books::default(), model: Model::default(), terms, accounts: vec![] };
+        // Some withdrawals are over by then, and some are not.
+        let known_until = (BEGIN_US / 1_000_000) as u64 + 12 * 3600;
+        both.model.chains = Chains { known_until, paid: [PAID].into() };
         for number in 0..MEMBERS {
             both.insert(Account::new(id(number), AccountKind::Member, 1));
             for it in [member(number), MemberRef::Id(id(number))] {
@@ -139,7 +142,11 @@ impl Both {
                 lots: entry.lots.clone(),
                 change: entry.change,
                 reversed: 0,
-                claim_before: posting.withdrawal.as_ref().map(|it| it.claim_before),
+                claim: posting.withdrawal.as_ref().map(|it| Claim {
+                    before: it.claim_before,
+                    is_paid: self.model.chains.paid.contains(&it.withdrawal_id),
+                    known_until: self.model.chains.known_until,
+                }),
             };
             self.books.recall(PROGRAM, posting.id, original);
         }

@@ -8,6 +8,7 @@ mod anchors;
 mod api_key;
 mod balances;
 mod batch;
+mod bridge_books;
 mod ceiling;
 mod check;
 mod checkpoints;
@@ -19,6 +20,7 @@ mod error;
 mod feed;
 mod fold;
 mod funds;
+mod gateways;
 mod history;
 mod keyring;
 mod keys;
@@ -42,6 +44,7 @@ mod tamper;
 mod trail;
 mod walk;
 mod webhooks;
+mod withdrawals;
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +62,7 @@ pub use anchors::{
 pub use api_key::Environment;
 pub use balances::{MemberBalance, Reader, member_id};
 pub use batch::Answer;
+pub use bridge_books::{BridgeBooks, bridge_books};
 #[doc(hidden)]
 pub use ceiling::{account_numbers, write_bare_rows};
 pub use check::{BooksReport, Progress, Watch, check_books, check_books_opened, check_books_watched};
@@ -79,6 +83,11 @@ pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};
 pub use funds::fund_named;
 pub use keyring::{Keyring, Pepper, Secret};
 pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, keys, revoke_key, set_auth_mode};
+pub use gateways::{
+    BRIDGE_SOURCE, Burn, BurnStory, BurnedEpoch, GatewayAt, GatewayEvents, GatewayState, PaidClaim,
+    assign_burn, burn_key, burns, ensure_gateway, gateway_state, give_reference, note_burn,
+    record_gateway_events, settled_heads, withdrawal_key,
+};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
@@ -95,6 +104,8 @@ pub use replay::{Replayed, replay};
 pub use roles::{APP_ROLE, READER_ROLE};
 /// Connections, as callers hold them; nobody else names the driver.
 pub use sqlx::{PgConnection, PgPool};
+/// A connection of a pool.
+pub type Pooled = sqlx::pool::PoolConnection<sqlx::Postgres>;
 pub use statements::{Statement, statement};
 pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
@@ -104,3 +115,4 @@ pub use webhooks::{
     Endpoint, EndpointChange, EndpointStatus, NewEndpoint, activate_endpoint, change_endpoint,
     create_endpoint, delete_endpoint, endpoint, endpoints, rotate_secret,
 };
+pub use withdrawals::{OpenWithdrawal, note_open_from, open_withdrawals};

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ledger::{AccountKind, Original};
-use proof::{Balances, Body, LeafKind, LotMovement, PostingKind};
+use proof::{Balances, Body, LeafKind, LotMovement, PostingKind, Withdrawal};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::directory::{Identity, IdentityRow};
 use crate::error::StoreError;
+use crate::gateways::claims_of;
 use crate::keyring::Keyring;
 
 /// A posting by its program and id.
@@ -35,7 +36,8 @@ struct Row {
     identity: IdentityRow,
 }
 
-/// What these postings did. All of it but how much was reversed never changes, so it needs no lock. What is not a
+/// What these postings did. All of it but how much was reversed never changes, or, as what is known of a withdrawal's
+/// claim, only becomes more certain: it needs no lock. What is not a
 /// posting of its program, or concerns no member, is missing from the answer.
 pub(crate) async fn originals(
     conn: &mut PgConnection,
@@ -59,8 +61,9 @@ pub(crate) async fn originals(
     )
     .bind(wanted.iter().map(|it| it.0).collect::<Vec<_>>())
     .bind(wanted.iter().map(|it| it.1).collect::<Vec<_>>())
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let mut withdrawals = Vec::new();
     let read = |row: Row| {
         let key = wanted[row.ordinal as usize - 1];
         let damaged = || StoreError::Damaged(format!("the posting {} cannot be read", key.1));
@@ -77,16 +80,27 @@ pub(crate) async fn originals(
                 pending: row.pending_change,
             },
             reversed: 0,
-            claim_before: row.body.map(|it| claim_before(&it).ok_or_else(damaged)).transpose()?,
+            claim: None,
         };
+        if let Some(body) = row.body {
+            withdrawals.push((key, withdrawal(&body).ok_or_else(damaged)?));
+        }
         Ok((key, Found { original, member }))
     };
-    rows.into_iter().map(read).collect()
+    let mut found: HashMap<PostingKey, Found> =
+        rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
+    if !withdrawals.is_empty() {
+        let (keys, bodies): (Vec<PostingKey>, Vec<Withdrawal>) = withdrawals.into_iter().unzip();
+        for (key, claim) in keys.iter().zip(claims_of(conn, &bodies).await?) {
+            found.get_mut(key).expect("it was just read").original.claim = Some(claim);
+        }
+    }
+    Ok(found)
 }
 
-fn claim_before(body: &[u8]) -> Option<u64> {
+fn withdrawal(body: &[u8]) -> Option<Withdrawal> {
     match Body::decode(LeafKind::Withdrawal, body) {
-        Ok(Body::Withdrawal(withdrawal)) => Some(withdrawal.claim_before),
+        Ok(Body::Withdrawal(withdrawal)) => Some(withdrawal),
         _ => None,
     }
 }

@@ -60,16 +60,21 @@ fn a_captures_points_go_back_to_the_lots_that_it_took() {
 }
 
 #[test]
-fn a_withdrawal_is_reversed_once_it_can_be_claimed_no_more() {
+fn a_withdrawal_is_reversed_once_its_chain_shows_that_it_can_be_claimed_no_more() {
     let mut shop = Shop::under("{}");
     shop.does(earn("asha", 100));
-    let until = shop.now.us / 1_000_000;
-    let withdrawn = shop.does(withdraw("asha", 40, until as u64));
-    let for_ever = shop.does(withdraw("asha", 40, u64::MAX));
-    refuse(&mut shop, reverse(withdrawn, 0), Refusal::StillClaimable { until });
-    shop.later(1);
-    check(&mut shop, reverse(withdrawn, 0), "asha 60, bridge 40");
+    shop.chain.known_until = 1000;
+    let withdrawn = shop.does(withdraw("asha", 40, 1000));
+    let claimable = shop.does(withdraw("asha", 10, 1001));
+    let for_ever = shop.does(withdraw("asha", 20, u64::MAX));
+    shop.chain.is_paid = true;
+    let claimed = shop.does(withdraw("asha", 30, 1000));
+    // Our clock says nothing of what the chain has seen.
+    shop.later(1_000_000_000_000_000);
+    refuse(&mut shop, reverse(claimable, 0), Refusal::StillClaimable { until: 1001 });
     refuse(&mut shop, reverse(for_ever, 0), Refusal::StillClaimable { until: i64::MAX });
+    refuse(&mut shop, reverse(claimed, 0), Refusal::AlreadyClaimed);
+    check(&mut shop, reverse(withdrawn, 0), "asha 40, bridge 60");
 }
 
 #[test]

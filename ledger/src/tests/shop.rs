@@ -28,6 +28,8 @@ pub(super) struct Shop {
     pub(super) books: Books,
     pub(super) terms: Terms,
     pub(super) now: Moment,
+    /// What the chain shows of every withdrawal that is asked for from now on.
+    pub(super) chain: Claim,
     asked: u64,
 }
 
@@ -67,7 +69,8 @@ impl Shop {
             books.insert(account);
             books.name(PROGRAM, unit, house.map_or_else(|| Name::Member(who(name)), Name::House), id(name));
         }
-        let mut shop = Self { books, terms, now: Moment { us: 0, day: Day::default() }, asked: 0 };
+        let chain = Claim { before: 0, is_paid: false, known_until: 0 };
+        let mut shop = Self { books, terms, now: Moment { us: 0, day: Day::default() }, chain, asked: 0 };
         shop.at("2026-01-15T10:00:00Z");
         shop
     }
@@ -113,7 +116,7 @@ impl Shop {
                 lots: entry.lots.clone(),
                 change: entry.change,
                 reversed: 0,
-                claim_before: posting.withdrawal.as_ref().map(|it| it.claim_before),
+                claim: posting.withdrawal.as_ref().map(|it| Claim { before: it.claim_before, ..self.chain }),
             };
             self.books.recall(PROGRAM, posting.id, original);
         }

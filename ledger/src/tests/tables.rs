@@ -168,6 +168,14 @@ fn each_refusal_is_given() {
             }),
             Refusal::StillClaimable { until: 2_000_000_000 },
         ),
+        (
+            given("{}", &|shop, _, _| {
+                shop.chain.is_paid = true;
+                let withdrawn = shop.does(withdraw("asha", 1, 0));
+                vec![reverse(withdrawn, 1)]
+            }),
+            Refusal::AlreadyClaimed,
+        ),
         (plain(extend("asha", "never", "never")), Refusal::NothingToExtend),
         (given("{}", &|_, _, _| vec![on_many_days.clone(), withdraw("juma", 65, 0)]), Refusal::TooManyDays),
         (plain(late_correction(-1)), Refusal::PeriodClosed),

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use ledger::{Command, Flow, House, Item, Name, Policy, Request, Terms};
-use model::{Generator, RULES, Random, houses, member, random_policy};
+use model::{Chains, Generator, PAID, RULES, Random, houses, member, random_policy};
 use proof::Details;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::runtime::Runtime;
@@ -128,6 +128,7 @@ impl<'a> Run<'a> {
         .fetch_one(&mut *conn)
         .await
         .unwrap();
+        self.show_claims(&mut conn, now_us).await;
         if self.random.one_in(6) {
             let policy = random_policy(&mut self.random);
             self.policy = Policy { time_zone: self.policy.time_zone.clone(), ..policy };
@@ -155,6 +156,34 @@ impl<'a> Run<'a> {
             transaction.commit().await.unwrap();
         }
         now_us
+    }
+
+    /// The chain shows what was claimed until a day ago.
+    async fn show_claims(&mut self, conn: &mut PgConnection, now_us: i64) {
+        let at = GatewayAt { chain_id: 137, contract: [1; 20] };
+        let known = match gateway_state(conn, &at).await.unwrap() {
+            Some(known) => known,
+            None => ensure_gateway(conn, &at, self.program, 1, 1).await.unwrap(),
+        };
+        let known_until = (now_us / 1_000_000) as u64 - 24 * 3600;
+        let paid = PaidClaim {
+            withdrawal_id: PAID,
+            holder: [2; 20],
+            minted: vec![(1, 1)],
+            lapsed: 0,
+            block: 1,
+            transaction: [0; 32],
+        };
+        let claims = if known.block == 0 { vec![paid] } else { vec![] };
+        let events = GatewayEvents {
+            block: known.block + 1,
+            block_hash: [7; 32],
+            time_s: known_until,
+            claims,
+            ..GatewayEvents::default()
+        };
+        assert!(record_gateway_events(conn, &at, known.block, &events).await.unwrap());
+        self.history.model.chains = Chains { known_until, paid: [PAID].into() };
     }
 
     /// What a wave asks: new requests, sweeps, and earlier requests again, with what they asked or with something else.

@@ -1,0 +1,235 @@
+//! What the books say of a gateway, for whoever holds it against the chain.
+
+use std::collections::{BTreeMap, HashMap};
+
+use proof::{Body, Hash, LeafKind, PostingKind, Withdrawal};
+use sqlx::{Connection, FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::anchors::fixed;
+use crate::error::StoreError;
+use crate::gateways::{
+    BRIDGE_SOURCE, GatewayAt, GatewayState, burn_key, burns, decode_minted, gateway_state,
+};
+
+/// What the books say of a gateway, all of it as of one moment.
+#[derive(Clone, Debug)]
+pub struct BridgeBooks {
+    /// How far its chain is known.
+    pub state: GatewayState,
+    /// What the account `bridge` has.
+    pub bridge: i64,
+    /// What went there and came from there by something else than this gateway.
+    pub elsewhere: i64,
+    /// Withdrawals that are neither paid nor taken back.
+    pub unclaimed: i64,
+    /// Burns that are not credited.
+    pub uncredited: i64,
+    /// What had expired when it was claimed.
+    pub lapsed: i64,
+    /// By epoch, what claims minted.
+    pub minted: BTreeMap<u64, u64>,
+    /// By epoch, what was burned for credit.
+    pub burned: BTreeMap<u64, u64>,
+    /// What is wrong, in words.
+    pub problems: Vec<String>,
+}
+
+#[derive(FromRow)]
+struct EntryRow {
+    leaf_index: i64,
+    posting_id: Uuid,
+    kind: i16,
+    body: Option<Vec<u8>>,
+    reverses: Option<Uuid>,
+    change: i64,
+}
+
+/// What went through the gateway by one withdrawal.
+struct Sent {
+    leaf_index: i64,
+    withdrawal: Withdrawal,
+    points: i64,
+    taken_back: i64,
+    is_paid: bool,
+}
+
+/// Adds up the account `bridge` of the gateway's program and unit, and holds it against what is known of the chain.
+pub async fn bridge_books(conn: &mut PgConnection, at: &GatewayAt) -> Result<BridgeBooks, StoreError> {
+    let mut transaction = conn.begin().await?;
+    sqlx::raw_sql("set transaction isolation level repeatable read, read only")
+        .execute(&mut *transaction)
+        .await?;
+    let books = read(&mut transaction, at).await?;
+    transaction.commit().await?;
+    Ok(books)
+}
+
+async fn read(conn: &mut PgConnection, at: &GatewayAt) -> Result<BridgeBooks, StoreError> {
+    let state = gateway_state(conn, at).await?;
+    let state = state.ok_or_else(|| {
+        StoreError::Missing("nothing was read of this gateway yet: run daftari bridge run first".to_owned())
+    })?;
+    let entries = entries(conn, &state).await?;
+    let credited = credited(conn, at, state.program_id).await?;
+    let mut books = BridgeBooks {
+        bridge: entries.iter().map(|it| it.change).sum(),
+        state,
+        elsewhere: 0,
+        unclaimed: 0,
+        uncredited: 0,
+        lapsed: 0,
+        minted: BTreeMap::new(),
+        burned: BTreeMap::new(),
+        problems: Vec::new(),
+    };
+    let mut sent = books.add_up(at, &entries, &credited);
+    books.hold_claims(conn, at, &mut sent).await?;
+    books.hold_burns(conn, at, &entries, &credited).await?;
+    books.unclaimed = sent.values().filter(|it| !it.is_paid).map(|it| it.points - it.taken_back).sum();
+    Ok(books)
+}
+
+/// Every entry of the account `bridge`, in order.
+async fn entries(conn: &mut PgConnection, state: &GatewayState) -> Result<Vec<EntryRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "select posting.leaf_index, posting.posting_id, posting.kind, posting.body, posting.reverses,
+             entry.available_change as change
+         from account
+         join entry using (account_id)
+         join posting using (leaf_index)
+         where account.program_id = $1 and account.unit = $2 and account.kind = 6
+         order by posting.leaf_index",
+    )
+    .bind(state.program_id)
+    .bind(state.unit as i16)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// The leaves that credited burns, with the burn's number.
+async fn credited(
+    conn: &mut PgConnection,
+    at: &GatewayAt,
+    program_id: i16,
+) -> Result<HashMap<i64, u64>, StoreError> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select key, leaf_index
+         from outcome
+         where program_id = $1 and source = $2 and key like $3 and leaf_index is not null",
+    )
+    .bind(program_id)
+    .bind(BRIDGE_SOURCE)
+    .bind(burn_key(at, 0).trim_end_matches('0').to_owned() + "%")
+    .fetch_all(conn)
+    .await?;
+    let number = |key: &str| key.rsplit(':').next().and_then(|it| it.parse().ok());
+    Ok(rows.iter().filter_map(|(key, leaf)| Some((*leaf, number(key)?))).collect())
+}
+
+impl BridgeBooks {
+    fn add_up(
+        &mut self,
+        at: &GatewayAt,
+        entries: &[EntryRow],
+        credited: &HashMap<i64, u64>,
+    ) -> HashMap<Uuid, Sent> {
+        let mut sent = HashMap::<Uuid, Sent>::new();
+        for it in entries {
+            let body = it.body.as_deref().map(|it| Body::decode(LeafKind::Withdrawal, it));
+            let undone = it.reverses.filter(|_| it.kind == PostingKind::REVERSE.0 as i16);
+            match body {
+                Some(Ok(Body::Withdrawal(withdrawal)))
+                    if (withdrawal.chain_id, withdrawal.gateway) == (at.chain_id, at.contract) =>
+                {
+                    let (leaf_index, points) = (it.leaf_index, it.change);
+                    let one = Sent { leaf_index, withdrawal, points, taken_back: 0, is_paid: false };
+                    sent.insert(it.posting_id, one);
+                }
+                _ => match undone.and_then(|it| sent.get_mut(&it)) {
+                    Some(withdrawn) => withdrawn.taken_back -= it.change,
+                    None if credited.contains_key(&it.leaf_index) => {}
+                    None => self.elsewhere += it.change,
+                },
+            }
+        }
+        sent
+    }
+
+    /// Each claim pays one withdrawal of these books, all of it, and one that was not taken back.
+    async fn hold_claims(
+        &mut self,
+        conn: &mut PgConnection,
+        at: &GatewayAt,
+        sent: &mut HashMap<Uuid, Sent>,
+    ) -> Result<(), StoreError> {
+        let rows: Vec<(Vec<u8>, Vec<u8>, i64)> = sqlx::query_as(
+            "select withdrawal_id, minted, lapsed from gateway_claim where chain_id = $1 and contract = $2",
+        )
+        .bind(at.chain_id as i64)
+        .bind(&at.contract[..])
+        .fetch_all(conn)
+        .await?;
+        let mut by_id: HashMap<Hash, &mut Sent> =
+            sent.values_mut().map(|it| (it.withdrawal.withdrawal_id, it)).collect();
+        for (id, minted, lapsed) in rows {
+            let id: Hash = fixed(id)?;
+            let minted = decode_minted(&minted);
+            for (epoch, amount) in &minted {
+                *self.minted.entry(*epoch).or_default() += amount;
+            }
+            self.lapsed += lapsed;
+            let paid: u64 = minted.iter().map(|it| it.1).sum::<u64>() + lapsed.unsigned_abs();
+            let Some(withdrawal) = by_id.get_mut(&id) else {
+                let id: String = id.iter().map(|it| format!("{it:02x}")).collect();
+                self.problems.push(format!("0x{id} was paid, and is no withdrawal of these books"));
+                continue;
+            };
+            withdrawal.is_paid = true;
+            let Sent { leaf_index, points, taken_back, .. } = **withdrawal;
+            if paid != points.unsigned_abs() {
+                self.problems
+                    .push(format!("leaf {leaf_index} withdrew {points} points, and {paid} were paid"));
+            }
+            if taken_back != 0 {
+                self.problems
+                    .push(format!("leaf {leaf_index} was paid, and {taken_back} points were taken back"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Each credited burn was one, and of as much.
+    async fn hold_burns(
+        &mut self,
+        conn: &mut PgConnection,
+        at: &GatewayAt,
+        entries: &[EntryRow],
+        credited: &HashMap<i64, u64>,
+    ) -> Result<(), StoreError> {
+        let mut given: HashMap<u64, i64> =
+            entries.iter().filter_map(|it| Some((*credited.get(&it.leaf_index)?, -it.change))).collect();
+        for story in burns(conn, at, false, u32::MAX >> 1).await? {
+            let burn = &story.burn;
+            let mut points = 0;
+            for it in &burn.amounts {
+                *self.burned.entry(it.epoch).or_default() += it.amount;
+                points += it.amount as i64;
+            }
+            match given.remove(&burn.burn_id) {
+                None => self.uncredited += points,
+                Some(given) if given != points => {
+                    let id = burn.burn_id;
+                    self.problems
+                        .push(format!("burn {id} was of {points} points, and {given} were credited"));
+                }
+                Some(_) => {}
+            }
+        }
+        for (burn_id, points) in given {
+            self.problems.push(format!("burn {burn_id} was never seen, and {points} points were credited"));
+        }
+        Ok(())
+    }
+}
