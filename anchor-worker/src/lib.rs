@@ -2,6 +2,7 @@
 //! coordinate only through PostgreSQL and the contract.
 
 mod anchor;
+mod bridge;
 mod failpoint;
 mod guard;
 mod key;
@@ -15,6 +16,10 @@ mod witnesses;
 mod tests;
 
 pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, Stepped, forget_if_reset};
+pub use bridge::{
+    Bridge, BridgeAudit, BridgeConfig, BridgeDoubt, BridgeError, BridgeObstacle, Bridged, audit_bridge,
+    bridge_until,
+};
 pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};
 pub use machine::{Alarm, AnchorPolicy, AtSpendCap};

@@ -30,7 +30,7 @@ impl Pacing {
     /// Anchoring's: about as often as a chain has blocks.
     pub const ANCHOR: Self = Self { gap: Duration::from_secs(1), back_off_max: Duration::from_secs(30) };
 
-    fn after_failures(&self, failures: u32) -> Duration {
+    pub(crate) fn after_failures(&self, failures: u32) -> Duration {
         self.gap.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.back_off_max.max(self.gap))
     }
 }
@@ -144,7 +144,7 @@ async fn anchor_until(mut anchorer: Anchorer, pacing: Pacing, stop: Cancellation
     }
 }
 
-async fn rests_until_stopped(rest: Duration, stop: &CancellationToken) -> bool {
+pub(crate) async fn rests_until_stopped(rest: Duration, stop: &CancellationToken) -> bool {
     tokio::select! {
         () = stop.cancelled() => true,
         () = tokio::time::sleep(rest) => false,

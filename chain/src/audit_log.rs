@@ -6,6 +6,7 @@ use alloy::sol_types::{SolCall, SolEvent, SolInterface, SolValue};
 use proof::{AnchorPlace, Hash};
 
 use crate::account::{Account, SignedTransaction};
+use crate::contracts::{loyalty_points, points_gateway};
 use crate::error::ChainError;
 use crate::fees::Fees;
 use crate::rpc::Chain;
@@ -279,6 +280,12 @@ pub(crate) fn place_of(log_id: &Hash, registrant: &[u8; 20]) -> B256 {
 /// A revert in the contract's own words, from the error data of an answer.
 pub(crate) fn told_revert(data: &str) -> Option<String> {
     let data: Bytes = data.trim_matches('"').parse().ok()?;
-    let error = Bindings::AuditLogErrors::abi_decode(&data).ok()?;
+    if let Ok(error) = Bindings::AuditLogErrors::abi_decode(&data) {
+        return Some(format!("{error:?}"));
+    }
+    if let Ok(error) = points_gateway::PointsGateway::PointsGatewayErrors::abi_decode(&data) {
+        return Some(format!("{error:?}"));
+    }
+    let error = loyalty_points::LoyaltyPoints::LoyaltyPointsErrors::abi_decode(&data).ok()?;
     Some(format!("{error:?}"))
 }

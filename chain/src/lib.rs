@@ -9,6 +9,7 @@ mod deploy;
 pub mod dev;
 mod error;
 mod fees;
+mod gateway;
 mod handing;
 mod rpc;
 mod snapshot;
@@ -23,6 +24,9 @@ pub use check::{AnchorStatus, check_anchor};
 pub use deploy::{Upgrade, deploy, prepare_upgrade};
 pub use error::ChainError;
 pub use fees::{Fees, fees_for, tip_floor_wei};
+pub use gateway::{
+    BurnSeen, ClaimSeen, Gateway, GatewaySeen, GatewayTerms, Supply, WithdrawalClaim, is_place,
+};
 pub use handing::Handed;
 pub use rpc::{Chain, Receipt};
 pub use snapshot::{Snapshot, TransactionSight};

@@ -1,0 +1,115 @@
+//! What the books post for a chain: burns are credited, and withdrawals that were never claimed come back. Each is asked
+//! under a key of its own, so asking again is harmless.
+
+use std::collections::BTreeMap;
+
+use ledger::{Command, Day, Item, MemberRef, Points, Request};
+use proof::{Details, Text};
+use store::{BurnStory, OpenWithdrawal};
+use uuid::Uuid;
+
+use super::{Bridge, BridgeError};
+
+/// Whose keys these are.
+const SOURCE: &str = store::BRIDGE_SOURCE;
+/// How many are looked at in a round.
+const PAGE: u32 = 500;
+
+impl Bridge {
+    /// Credits what was burned, where it is known to whom; the rest keeps its reason. Gives how many were credited.
+    pub(super) async fn credit(&mut self) -> Result<u64, BridgeError> {
+        let open = store::burns(&mut *self.connection().await?, &self.at, true, PAGE).await?;
+        let mut credited = 0;
+        for story in open {
+            let burn_id = story.burn.burn_id;
+            let outcome = match deposit(&story) {
+                Ok(command) => {
+                    let what = format!("burn {burn_id} on chain {}", self.at.chain_id);
+                    self.post(&store::burn_key(&self.at, burn_id), command, &what).await?
+                }
+                Err(problem) => Err(problem),
+            };
+            if let (Err(problem), None) = (&outcome, &story.problem) {
+                tracing::warn!(chain_id = self.at.chain_id, burn_id, problem, "a burn is not credited");
+            }
+            credited += u64::from(outcome.is_ok());
+            let outcome = outcome.as_ref().map(|it| *it).map_err(String::as_str);
+            store::note_burn(&mut *self.connection().await?, &self.at, burn_id, outcome).await?;
+        }
+        Ok(credited)
+    }
+
+    /// Takes back what can be claimed no more and was not. Gives what is still open then, and how many were taken back.
+    pub(super) async fn take_back(&mut self) -> Result<(Vec<OpenWithdrawal>, u64), BridgeError> {
+        let mut conn = self.connection().await?;
+        // Before the withdrawals: whatever is in the log below this size is seen by what is read next.
+        let size = store::log_size(&mut conn).await?;
+        let state = store::gateway_state(&mut conn, &self.at).await?;
+        let known_until = state.map_or(0, |it| it.known_until);
+        let open = store::open_withdrawals(&mut conn, &self.config.keyring, &self.at, PAGE).await?;
+        store::note_open_from(&mut conn, &self.at, open.first().map_or(size, |it| it.leaf_index)).await?;
+        drop(conn);
+        let (over, open): (Vec<_>, Vec<_>) =
+            open.into_iter().partition(|it| it.withdrawal.claim_before <= known_until);
+        let mut taken_back = 0;
+        for withdrawal in over {
+            let command = Command::Reverse { posting: withdrawal.posting_id, points: None };
+            let what = format!("not claimed on chain {}", self.at.chain_id);
+            match self.post(&store::withdrawal_key(&withdrawal.withdrawal), command, &what).await? {
+                Ok(_) => taken_back += 1,
+                Err(problem) => {
+                    let leaf_index = withdrawal.leaf_index;
+                    if self.refused.insert(leaf_index, problem.clone()).as_ref() != Some(&problem) {
+                        tracing::warn!(leaf_index, problem, "a withdrawal cannot be taken back");
+                    }
+                }
+            }
+        }
+        Ok((open, taken_back))
+    }
+
+    /// Posts a command and gives its leaf, or why the books refuse it. It is tried out first: a refusal that depends on what
+    /// an operator may mend, a closed member say, is not to be remembered with the key.
+    async fn post(
+        &self,
+        key: &str,
+        command: Command,
+        what: &str,
+    ) -> Result<Result<u64, String>, BridgeError> {
+        let description = Text::new(what.to_owned()).expect("it is short");
+        let details = Details { description: Some(description), ..Details::default() };
+        let item = Item { posting_id: Uuid::now_v7(), command, details };
+        let request = Request::one(self.config.program_id, SOURCE.to_owned(), key.to_owned(), item);
+        let request = Request { unit: self.config.unit, ..request };
+        let tried = self.config.committer.submit(Request { dry_run: true, ..request.clone() }).await?;
+        if let Err(refused) = tried.outcome {
+            return Ok(Err(refused.refusal.to_string()));
+        }
+        let answer = self.config.committer.submit(request).await?;
+        Ok(answer.outcome.map(|items| items[0].leaf_index).map_err(|it| it.refusal.to_string()))
+    }
+}
+
+/// The deposit that credits a burn, or why there is none.
+fn deposit(story: &BurnStory) -> Result<Command, String> {
+    let Some(member) = story.member_id else {
+        let reference = hex(&story.burn.credit_to);
+        return Err(format!("0x{reference} is not a reference that was given out: name a member for it"));
+    };
+    let mut by_day = BTreeMap::<i32, u64>::new();
+    for it in &story.burn.amounts {
+        let sum = by_day.entry(it.last_day).or_default();
+        *sum = sum.saturating_add(it.amount);
+    }
+    let amount = |(day, amount): (i32, u64)| {
+        let points = i64::try_from(amount).ok().and_then(|it| Points::new(it).ok());
+        Some((Day::new(day)?, points?))
+    };
+    let amounts: Option<Vec<_>> = by_day.into_iter().map(amount).collect();
+    let amounts = amounts.ok_or("its amounts are beyond what the books hold")?;
+    Ok(Command::Deposit { member: MemberRef::Id(member), amounts })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}

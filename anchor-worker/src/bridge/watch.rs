@@ -1,0 +1,195 @@
+//! Reading a gateway. A burn that never was would invent points in the books, so here one endpoint is never enough: what
+//! more than half of all endpoints show alike in final blocks is written down, and nothing else.
+
+use std::collections::BTreeMap;
+
+use chain::{ChainError, Gateway, GatewaySeen};
+use futures::future::join_all;
+use proof::Hash;
+use store::{Burn, BurnedEpoch, GatewayEvents, GatewayState, PaidClaim};
+
+use super::{Bridge, BridgeDoubt, BridgeError, BridgeObstacle};
+
+/// How many blocks are asked for at once, at most; fewer where endpoints refuse.
+pub(super) const STRIDE_MAX: u64 = 5_000;
+
+/// What one endpoint shows.
+#[derive(Clone, PartialEq, Eq)]
+struct Shown {
+    /// The block that was read last, as it is now.
+    before: Option<Hash>,
+    seen: GatewaySeen,
+    /// When the epochs of the burns expire.
+    expiries: BTreeMap<u64, u64>,
+}
+
+impl Bridge {
+    /// Reads on by one stride, and says how many blocks it was.
+    pub(super) async fn watch(&mut self) -> Result<u64, BridgeError> {
+        let mut conn = self.connection().await?;
+        let it = &self.config;
+        let state =
+            store::ensure_gateway(&mut conn, &self.at, it.program_id, it.unit, it.first_block).await?;
+        drop(conn);
+        let Some(target) = self.finalized().await? else { return Ok(0) };
+        if target <= state.block {
+            return Ok(0);
+        }
+        let end = target.min(state.block + self.stride);
+        let shown = self.agreed(&state, end).await?;
+        if state.block_hash.is_some_and(|it| shown.before != Some(it)) {
+            return Err(BridgeDoubt::FinalityBroken { block: state.block }.into());
+        }
+        let blocks = end - state.block;
+        self.expiries.extend(&shown.expiries);
+        let events = self.events(shown.seen);
+        let (claims, burns) = (events.claims.len(), events.burns.len());
+        let mut conn = self.connection().await?;
+        if store::record_gateway_events(&mut conn, &self.at, state.block, &events).await?
+            && claims + burns != 0
+        {
+            tracing::info!(chain_id = self.at.chain_id, block = end, claims, burns, "read what is final");
+        }
+        Ok(blocks)
+    }
+
+    /// The newest block that more than half of all endpoints call final.
+    async fn finalized(&self) -> Result<Option<u64>, BridgeError> {
+        let (min, alone) = (self.config.final_depth_min, self.config.final_depth_alone);
+        let ask = async |it: &Gateway| {
+            it.chain().check_id().await?;
+            let latest = it.chain().latest_block().await?;
+            let finalized = it.chain().finalized_block().await?;
+            Ok::<_, ChainError>(match finalized {
+                Some(finalized) => Some(finalized.min(latest.saturating_sub(min))),
+                None => latest.checked_sub(alone),
+            })
+        };
+        let answers = join_all(self.config.endpoints.iter().map(ask)).await;
+        let mut failure = None;
+        let mut claims = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(claim) => claims.extend(claim),
+                Err(error) => failure = Some(error),
+            }
+        }
+        claims.sort_unstable_by_key(|it| std::cmp::Reverse(*it));
+        match (claims.get(self.config.endpoints.len() / 2), failure) {
+            (Some(block), _) => Ok(Some(*block)),
+            (None, Some(error)) => Err(error.into()),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What more than half of all endpoints show alike.
+    async fn agreed(&mut self, state: &GatewayState, end: u64) -> Result<Shown, BridgeError> {
+        let points = self.config.terms.points;
+        let (known, begin) = (&self.expiries, state.block + 1);
+        let ask = async |it: &Gateway| {
+            let before = match state.block_hash {
+                Some(_) => it.block(state.block).await?.map(|it| it.0),
+                None => None,
+            };
+            let seen = it.seen(begin, end).await?;
+            let mut expiries = BTreeMap::new();
+            for (epoch, _) in seen.burns.iter().flat_map(|it| &it.amounts) {
+                let expires_at = match known.get(epoch) {
+                    Some(known) => *known,
+                    None => it.expires_at(&points, *epoch).await?,
+                };
+                expiries.insert(*epoch, expires_at);
+            }
+            Ok::<_, ChainError>(Shown { before, seen, expiries })
+        };
+        let answers = join_all(self.config.endpoints.iter().map(ask)).await;
+        let mut groups: Vec<(usize, Shown)> = Vec::new();
+        let mut failure = None;
+        for answer in answers {
+            match answer {
+                Ok(shown) => match groups.iter_mut().find(|it| it.1 == shown) {
+                    Some(group) => group.0 += 1,
+                    None => groups.push((1, shown)),
+                },
+                Err(error) => failure = Some(error),
+            }
+        }
+        let endpoints = self.config.endpoints.len();
+        let best = groups.into_iter().max_by_key(|it| it.0);
+        match (best, failure) {
+            (Some((count, shown)), _) if endpoints < 2 * count => {
+                self.stride = (self.stride * 2).min(STRIDE_MAX);
+                Ok(shown)
+            }
+            (_, Some(error)) => {
+                if matches!(error, ChainError::Refused(_)) {
+                    self.stride = (self.stride / 2).max(1);
+                }
+                Err(error.into())
+            }
+            (best, None) => {
+                let agreed = best.map_or(0, |it| it.0);
+                Err(BridgeObstacle::Disagreement { agreed, endpoints, block: end }.into())
+            }
+        }
+    }
+
+    fn events(&self, seen: GatewaySeen) -> GatewayEvents {
+        let claim = |it: chain::ClaimSeen| PaidClaim {
+            withdrawal_id: it.withdrawal_id,
+            holder: it.holder,
+            minted: it.minted,
+            lapsed: it.lapsed,
+            block: it.block,
+            transaction: it.transaction,
+        };
+        let zone_s = self.config.terms.zone_s;
+        let amount = |(epoch, amount): (u64, u64)| BurnedEpoch {
+            epoch,
+            last_day: last_day(self.expiries[&epoch], zone_s),
+            amount,
+        };
+        let burn = |it: chain::BurnSeen| Burn {
+            burn_id: it.burn_id,
+            holder: it.holder,
+            credit_to: it.credit_to,
+            amounts: it.amounts.into_iter().map(amount).collect(),
+            block: it.block,
+            transaction: it.transaction,
+        };
+        GatewayEvents {
+            block: seen.block,
+            block_hash: seen.block_hash,
+            time_s: seen.time_s,
+            claims: seen.claims.into_iter().map(claim).collect(),
+            burns: seen.burns.into_iter().map(burn).collect(),
+            settled: seen.settled,
+        }
+    }
+}
+
+/// The last local day of points that expire at this instant: the day of the last second at which they could be spent. They
+/// were minted into an epoch that ends no later than their lot, so it is never a later day than the lot had.
+fn last_day(expires_at_s: u64, zone_s: i32) -> i32 {
+    let last_s = i64::try_from(expires_at_s).unwrap_or(i64::MAX / 2) - 1 + i64::from(zone_s);
+    i32::try_from(last_s.div_euclid(24 * 3600)).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_day;
+
+    #[test]
+    fn the_last_day_is_that_of_the_last_second() {
+        const DAY: u64 = 24 * 3600;
+        let check = |expires_at, zone, expected| assert_eq!(last_day(expires_at, zone), expected);
+        // Where an epoch ends with a local day, that day comes back.
+        check(10 * DAY, 0, 9);
+        check(10 * DAY - 3 * 3600, 3 * 3600, 9);
+        check(10 * DAY + 5 * 3600, -5 * 3600, 9);
+        // Where it ends within a day, some of that day was left.
+        check(10 * DAY + 1, 0, 10);
+        check(10 * DAY, 3 * 3600, 10);
+        check(u64::MAX, 0, i32::MAX);
+    }
+}

@@ -1,0 +1,322 @@
+//! The gateway between the books and the token: what it shows, and what anybody may ask of it.
+
+use alloy::primitives::{Address, B256, Bytes, U64, U256};
+use alloy::rpc::types::{Block, Filter, Log, TransactionInput, TransactionRequest};
+use alloy::sol_types::{SolCall, SolEvent};
+use proof::{Commitments, Hash};
+
+use crate::account::{Account, SignedTransaction};
+use crate::contracts::loyalty_points::LoyaltyPoints as Token;
+use crate::contracts::points_gateway::PointsGateway as Bindings;
+use crate::contracts::points_gateway::PointsGateway::{
+    Claim as EncodedClaim, Commitments as EncodedCommitments,
+};
+use crate::error::ChainError;
+use crate::fees::Fees;
+use crate::rpc::Chain;
+
+/// What a gateway was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayTerms {
+    /// The token.
+    pub points: [u8; 20],
+    /// The audit contract.
+    pub audit: [u8; 20],
+    /// The log's place in it.
+    pub place: Hash,
+    /// By how many seconds the program's local time is ahead of UTC.
+    pub zone_s: i32,
+}
+
+/// A withdrawal that was paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimSeen {
+    /// Which.
+    pub withdrawal_id: Hash,
+    /// To whom.
+    pub holder: [u8; 20],
+    /// Epochs and amounts.
+    pub minted: Vec<(u64, u64)>,
+    /// How much had expired.
+    pub lapsed: u64,
+    /// The block.
+    pub block: u64,
+    /// The transaction.
+    pub transaction: Hash,
+}
+
+/// Points that were burned to be credited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BurnSeen {
+    /// Its number.
+    pub burn_id: u64,
+    /// Who burned.
+    pub holder: [u8; 20],
+    /// What they named.
+    pub credit_to: Hash,
+    /// Epochs and amounts.
+    pub amounts: Vec<(u64, u64)>,
+    /// The block.
+    pub block: u64,
+    /// The transaction.
+    pub transaction: Hash,
+}
+
+/// What a range of blocks shows, as of its last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewaySeen {
+    /// The last block.
+    pub block: u64,
+    /// Its hash.
+    pub block_hash: Hash,
+    /// Its time, in seconds since 1970.
+    pub time_s: u64,
+    /// What was paid.
+    pub claims: Vec<ClaimSeen>,
+    /// What was burned.
+    pub burns: Vec<BurnSeen>,
+    /// Which heads of the log were settled, by size and root.
+    pub settled: Vec<(u64, Hash)>,
+}
+
+/// A withdrawal leaf with all that shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithdrawalClaim {
+    /// The settled head's size.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+    /// The leaf's place.
+    pub leaf_index: u64,
+    /// The commitments of its parts.
+    pub parts: Commitments,
+    /// The body's salt.
+    pub salt: Hash,
+    /// The body.
+    pub body: Vec<u8>,
+    /// The inclusion proof.
+    pub path: Vec<Hash>,
+}
+
+/// What the token holds, as of one block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supply {
+    /// What all holders can spend.
+    pub unexpired: u64,
+    /// What they have of each epoch that was asked for.
+    pub by_epoch: Vec<u64>,
+}
+
+/// A gateway, through one endpoint.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    chain: Chain,
+    contract: Address,
+    log_id: B256,
+}
+
+impl Gateway {
+    /// The gateway at this address, for this log.
+    pub fn new(chain: Chain, contract: [u8; 20], log_id: &Hash) -> Self {
+        Self { chain, contract: contract.into(), log_id: log_id.into() }
+    }
+
+    /// The chain.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// Its address.
+    pub fn contract(&self) -> [u8; 20] {
+        self.contract.into_array()
+    }
+
+    /// What it was made with. That it is the operator's own contract, whoever names its address has to know.
+    pub async fn terms(&self) -> Result<GatewayTerms, ChainError> {
+        Ok(GatewayTerms {
+            points: self.ask(Bindings::pointsCall {}).await?.into_array(),
+            audit: self.ask(Bindings::auditCall {}).await?.into_array(),
+            place: self.ask(Bindings::placeCall {}).await?.0,
+            zone_s: self.ask(Bindings::zoneCall {}).await?,
+        })
+    }
+
+    /// The hash and the time of a block; none where the endpoint has no such block.
+    pub async fn block(&self, number: u64) -> Result<Option<(Hash, u64)>, ChainError> {
+        let block: Option<Block> = self.chain.ask("eth_getBlockByNumber", (U64::from(number), false)).await?;
+        Ok(block.map(|it| (it.header.hash.0, it.header.timestamp)))
+    }
+
+    /// What these blocks show, both ends with them.
+    pub async fn seen(&self, begin: u64, end: u64) -> Result<GatewaySeen, ChainError> {
+        let absent = || ChainError::Refused(format!("it has no block {end}"));
+        let (block_hash, time_s) = self.block(end).await?.ok_or_else(absent)?;
+        let filter = Filter::new()
+            .address(self.contract)
+            .event_signature(vec![
+                Bindings::Claimed::SIGNATURE_HASH,
+                Bindings::BurnedForCredit::SIGNATURE_HASH,
+                Bindings::Settled::SIGNATURE_HASH,
+            ])
+            .from_block(begin)
+            .to_block(end);
+        let (claims, burns, settled) = (Vec::new(), Vec::new(), Vec::new());
+        let mut seen = GatewaySeen { block: end, block_hash, time_s, claims, burns, settled };
+        for log in self.chain.logs(&filter).await? {
+            if !log.removed && log.address() == self.contract {
+                self.read(&log, &mut seen)?;
+            }
+        }
+        Ok(seen)
+    }
+
+    fn read(&self, log: &Log, seen: &mut GatewaySeen) -> Result<(), ChainError> {
+        let unread = |_| ChainError::Malformed("an event of the gateway cannot be read".to_owned());
+        let (Some(block), Some(transaction)) = (log.block_number, log.transaction_hash) else {
+            return Err(ChainError::Malformed("an event of the gateway is in no block".to_owned()));
+        };
+        let transaction = transaction.0;
+        match log.topic0() {
+            Some(&Bindings::Claimed::SIGNATURE_HASH) => {
+                let event = Bindings::Claimed::decode_log(&log.inner).map_err(unread)?;
+                let minted = event.minted.iter().map(|it| (small(it.epoch), small(it.amount))).collect();
+                seen.claims.push(ClaimSeen {
+                    withdrawal_id: event.id.0,
+                    holder: event.holder.into_array(),
+                    minted,
+                    lapsed: small(event.lapsed),
+                    block,
+                    transaction,
+                });
+            }
+            Some(&Bindings::BurnedForCredit::SIGNATURE_HASH) => {
+                let event = Bindings::BurnedForCredit::decode_log(&log.inner).map_err(unread)?;
+                seen.burns.push(BurnSeen {
+                    burn_id: small(event.burnId),
+                    holder: event.holder.into_array(),
+                    credit_to: event.creditTo.0,
+                    amounts: event.amounts.iter().map(|it| (small(it.epoch), small(it.amount))).collect(),
+                    block,
+                    transaction,
+                });
+            }
+            Some(&Bindings::Settled::SIGNATURE_HASH) => {
+                let event = Bindings::Settled::decode_log(&log.inner).map_err(unread)?;
+                if event.log == self.log_id {
+                    seen.settled.push((event.size, event.root.0));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// When the points of an epoch expire, in seconds since 1970. It never changes.
+    pub async fn expires_at(&self, points: &[u8; 20], epoch: u64) -> Result<u64, ChainError> {
+        let call = Token::expiresAtCall { epoch: U256::from(epoch) };
+        Ok(small(self.ask_at(Address::from(*points), call, None).await?))
+    }
+
+    /// What the token holds as of a block.
+    pub async fn supply(&self, points: &[u8; 20], epochs: &[u64], block: u64) -> Result<Supply, ChainError> {
+        let points = Address::from(*points);
+        let unexpired = small(self.ask_at(points, Token::totalSupplyCall {}, Some(block)).await?);
+        let mut by_epoch = Vec::with_capacity(epochs.len());
+        for epoch in epochs {
+            let call = Token::supplyAtEpochCall { epoch: U256::from(*epoch) };
+            by_epoch.push(small(self.ask_at(points, call, Some(block)).await?));
+        }
+        Ok(Supply { unexpired, by_epoch })
+    }
+
+    /// From when on claims are made against this head: 0 where it is not settled, 2^64 - 1 where that was cancelled.
+    pub async fn matures_at(&self, size: u64, root: &Hash) -> Result<u64, ChainError> {
+        self.ask(Bindings::maturesAtCall { log: self.log_id, size, root: root.into() }).await
+    }
+
+    /// Whether a withdrawal is paid as of the newest block.
+    pub async fn is_claimed(&self, withdrawal_id: &Hash) -> Result<bool, ChainError> {
+        self.ask(Bindings::claimedCall { id: withdrawal_id.into() }).await
+    }
+
+    /// What would come of this claim as of the newest block: nothing, or why it is refused.
+    pub async fn try_claim(&self, claim: &WithdrawalClaim) -> Result<(), ChainError> {
+        let call = Bindings::claimCall { claim_: self.encoded(claim) };
+        self.chain.call(self.contract, call.abi_encode()).await.map(|_| ())
+    }
+
+    /// Signs a settlement of the log's present head. Nothing is sent.
+    pub async fn sign_settle(
+        &self,
+        account: &Account,
+        nonce: u64,
+        fees: Fees,
+        place: &Hash,
+    ) -> Result<SignedTransaction, ChainError> {
+        let call = Bindings::settleCall { place_: place.into() };
+        self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
+    }
+
+    /// Signs a batch of claims. One that is refused by then is skipped. Nothing is sent.
+    pub async fn sign_claims(
+        &self,
+        account: &Account,
+        nonce: u64,
+        fees: Fees,
+        claims: &[WithdrawalClaim],
+    ) -> Result<SignedTransaction, ChainError> {
+        let call = Bindings::claimBatchCall { claims: claims.iter().map(|it| self.encoded(it)).collect() };
+        self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
+    }
+
+    fn encoded(&self, claim: &WithdrawalClaim) -> EncodedClaim {
+        EncodedClaim {
+            log: self.log_id,
+            size: claim.size,
+            root: claim.root.into(),
+            leafIndex: claim.leaf_index,
+            parts: EncodedCommitments {
+                header: claim.parts.header.into(),
+                details: claim.parts.details.into(),
+                body: claim.parts.body.unwrap_or_default().into(),
+                entries: claim.parts.entries.iter().map(B256::from).collect(),
+            },
+            salt: claim.salt.into(),
+            body: Bytes::copy_from_slice(&claim.body),
+            proof: claim.path.iter().map(B256::from).collect(),
+        }
+    }
+
+    async fn ask<C: SolCall>(&self, call: C) -> Result<C::Return, ChainError> {
+        self.ask_at(self.contract, call, None).await
+    }
+
+    async fn ask_at<C: SolCall>(
+        &self,
+        contract: Address,
+        call: C,
+        block: Option<u64>,
+    ) -> Result<C::Return, ChainError> {
+        let input = Bytes::from(call.abi_encode());
+        let request = TransactionRequest {
+            to: Some(contract.into()),
+            input: TransactionInput::both(input),
+            ..Default::default()
+        };
+        let answer: Bytes = match block {
+            Some(block) => self.chain.ask("eth_call", (request, U64::from(block))).await?,
+            None => self.chain.ask("eth_call", (request, "latest")).await?,
+        };
+        C::abi_decode_returns(&answer).map_err(|error| ChainError::NoContract(error.to_string()))
+    }
+}
+
+/// Whether this is the place of a log and its registrant.
+pub fn is_place(place: &Hash, log_id: &Hash, registrant: &[u8; 20]) -> bool {
+    crate::audit_log::place_of(log_id, registrant).0 == *place
+}
+
+/// Our amounts and epochs fit; what does not is the greatest number, which the check of the bridge will not overlook.
+fn small(number: U256) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
