@@ -79,6 +79,8 @@ pub struct Bridge {
     pending: Option<Pending>,
     /// Claims that the gateway refuses, by leaf, with its reason: told once.
     refused: BTreeMap<u64, String>,
+    /// Claims that were handed in, by leaf.
+    tried: BTreeMap<u64, claims::Tried>,
 }
 
 /// What a round did.
@@ -109,6 +111,7 @@ impl Bridge {
             settling: Vec::new(),
             pending: None,
             refused: BTreeMap::new(),
+            tried: BTreeMap::new(),
         }
     }
 

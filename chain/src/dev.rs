@@ -18,6 +18,10 @@ use crate::terms::{Addresses, PointsTerms};
 /// The key of anvil's first account, known to everyone. Only for chains without value.
 pub const DEV_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
+/// The key of anvil's third account, known to everyone, for whoever settles and claims beside whoever anchors. Only for
+/// chains without value.
+pub const DEV_BRIDGE_KEY: &str = "5de4111afa1a4b94908f83103eb1f1706367c2e68ca870fc3fb9a804cdab365a";
+
 /// The ids of anvil and of hardhat: what this module is for.
 const DEV_CHAINS: [u64; 2] = [31337, 1337];
 

@@ -5,7 +5,7 @@ use alloy::rpc::types::{Block, Filter, Log, TransactionInput, TransactionRequest
 use alloy::sol_types::{SolCall, SolEvent};
 use proof::{Commitments, Hash};
 
-use crate::account::{Account, SignedTransaction};
+use crate::account::{Account, SignedTransaction, Unsigned};
 use crate::contracts::loyalty_points::LoyaltyPoints as Token;
 use crate::contracts::points_gateway::PointsGateway as Bindings;
 use crate::contracts::points_gateway::PointsGateway::{
@@ -14,6 +14,9 @@ use crate::contracts::points_gateway::PointsGateway::{
 use crate::error::ChainError;
 use crate::fees::Fees;
 use crate::rpc::Chain;
+
+/// What a batch takes beyond its claims, generously.
+const BATCH_GAS: u64 = 50_000;
 
 /// What a gateway was made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +102,7 @@ pub struct WithdrawalClaim {
 }
 
 /// What the token holds, as of one block.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Supply {
     /// What all holders can spend.
     pub unexpired: u64,
@@ -239,10 +242,10 @@ impl Gateway {
         self.ask(Bindings::claimedCall { id: withdrawal_id.into() }).await
     }
 
-    /// What would come of this claim as of the newest block: nothing, or why it is refused.
-    pub async fn try_claim(&self, claim: &WithdrawalClaim) -> Result<(), ChainError> {
+    /// How much gas this claim takes by itself as of the newest block, or why it is refused.
+    pub async fn try_claim(&self, from: &[u8; 20], claim: &WithdrawalClaim) -> Result<u64, ChainError> {
         let call = Bindings::claimCall { claim_: self.encoded(claim) };
-        self.chain.call(self.contract, call.abi_encode()).await.map(|_| ())
+        self.chain.gas(from, Some(self.contract), &call.abi_encode()).await
     }
 
     /// Signs a settlement of the log's present head. Nothing is sent.
@@ -257,16 +260,23 @@ impl Gateway {
         self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
     }
 
-    /// Signs a batch of claims. One that is refused by then is skipped. Nothing is sent.
-    pub async fn sign_claims(
+    /// Signs a batch of claims, with how much gas each takes by itself. One that is refused by then is skipped. Nothing is
+    /// sent. A node's estimate would be worth nothing here: a claim that runs out of gas is skipped as well, and the
+    /// cheapest batch is one that pays nobody.
+    pub fn sign_claims(
         &self,
         account: &Account,
         nonce: u64,
         fees: Fees,
-        claims: &[WithdrawalClaim],
-    ) -> Result<SignedTransaction, ChainError> {
-        let call = Bindings::claimBatchCall { claims: claims.iter().map(|it| self.encoded(it)).collect() };
-        self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
+        claims: &[(WithdrawalClaim, u64)],
+    ) -> SignedTransaction {
+        let call = Bindings::claimBatchCall { claims: claims.iter().map(|it| self.encoded(&it.0)).collect() };
+        // A call inside gets 63 of 64 parts of what is left.
+        let gas: u64 = claims.iter().map(|it| it.1).sum();
+        let gas_max = gas.saturating_mul(5) / 4 + BATCH_GAS;
+        let input = Bytes::from(call.abi_encode());
+        let (chain_id, to) = (self.chain.id(), Some(self.contract));
+        account.sign(Unsigned { chain_id, nonce, gas_max, fees, to, input })
     }
 
     fn encoded(&self, claim: &WithdrawalClaim) -> EncodedClaim {

@@ -141,16 +141,25 @@ impl Chain {
         to: Option<Address>,
         input: Vec<u8>,
     ) -> Result<SignedTransaction, ChainError> {
+        let gas_max = self.gas(&account.address(), to, &input).await?.saturating_mul(5) / 4;
         let input = Bytes::from(input);
+        Ok(account.sign(Unsigned { chain_id: self.chain_id, nonce, gas_max, fees, to, input }))
+    }
+
+    /// How much gas a transaction takes now.
+    pub(crate) async fn gas(
+        &self,
+        from: &[u8; 20],
+        to: Option<Address>,
+        input: &[u8],
+    ) -> Result<u64, ChainError> {
         let request = TransactionRequest {
-            from: Some(Address::from(account.address())),
+            from: Some(Address::from(*from)),
             to: to.map(Into::into),
-            input: TransactionInput::both(input.clone()),
+            input: TransactionInput::both(Bytes::copy_from_slice(input)),
             ..Default::default()
         };
-        let gas: U64 = self.ask("eth_estimateGas", (request, "latest")).await?;
-        let gas_max = gas.to::<u64>().saturating_mul(5) / 4;
-        Ok(account.sign(Unsigned { chain_id: self.chain_id, nonce, gas_max, fees, to, input }))
+        Ok(self.ask::<_, U64>("eth_estimateGas", (request, "latest")).await?.to())
     }
 
     pub(crate) async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, ChainError>

@@ -113,10 +113,10 @@ interface IPointsGateway {
     function claimBatch(Claim[] calldata claims) external returns (uint256 paid);
 
     /// @notice Burns the caller's points, out of an allowance for this contract, and has the books credit them.
-    /// @dev That the books use a reference once is theirs to see to: a reference that was refused here would let whoever sees it first
-    /// stand in another's way.
+    /// @dev Whom a reference stands for the books know. It counts each time: one that was used up by its first burn would let whoever
+    /// sees it in the pool stand in another's way.
     /// @param amount No less than `burnMin()`; the earliest epoch first.
-    /// @param creditTo A reference that the books gave out for this one burn. It tells others nothing.
+    /// @param creditTo A reference that the books gave out. It tells others nothing.
     /// @return burnId The number of this burn, from 1.
     function burn(uint256 amount, bytes32 creditTo) external returns (uint256 burnId);
 

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod books;
+mod bridge;
 mod look;
 
 use std::ffi::OsStr;
@@ -21,6 +22,7 @@ mod tiles;
 
 pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
 pub(crate) use books::*;
+pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use tiles::Tiles;
@@ -69,6 +71,9 @@ pub(crate) enum Role {
     /// Put the contracts on a chain.
     #[command(subcommand)]
     Contracts(Contracts),
+    /// Move points between the books and a chain.
+    #[command(subcommand)]
+    Bridge(Bridge),
     /// Look into the anchors, and tell their worker what to do.
     Anchors(Anchors),
     /// Run a benchmark.

@@ -58,6 +58,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Books(command) => roles::books::run(command).await?,
         Role::Keys(command) => roles::api_keys::run(command).await?,
         Role::Contracts(command) => roles::contracts::run(command).await?,
+        Role::Bridge(command) => return roles::bridge::run(command).await,
         Role::Anchors(config) => roles::anchors::run(config).await?,
         Role::Bench(config) => bench::run(config).await?,
         Role::Load(config) => load::run(config).await?,

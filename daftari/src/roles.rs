@@ -6,6 +6,7 @@ pub(crate) mod api;
 pub(crate) mod api_keys;
 pub(crate) mod audit;
 pub(crate) mod books;
+pub(crate) mod bridge;
 pub(crate) mod contracts;
 pub(crate) mod ingest;
 pub(crate) mod migrate;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chain::{Gateway, GatewayTerms};
+use chain::{ChainError, Gateway, GatewayTerms, Supply};
 use store::{GatewayAt, PgPool, StoreError};
 
 use super::{BridgeError, BridgeObstacle};
@@ -51,7 +51,11 @@ pub async fn audit_bridge(
         *came.entry(*epoch).or_default() -= i128::from(*burned);
     }
     let epochs: Vec<u64> = came.keys().copied().collect();
-    let supply = gateway.supply(&terms.points, &epochs, state.block).await?;
+    let supply = match gateway.supply(&terms.points, &epochs, state.block).await {
+        // Nothing came, and as of that block there was no token yet.
+        Err(ChainError::NoContract(_)) if epochs.is_empty() => Supply::default(),
+        supply => supply?,
+    };
     for ((epoch, came), held) in came.iter().zip(&supply.by_epoch) {
         if *came < i128::from(*held) {
             problems.push(format!("epoch {epoch} holds {held} points, and only {came} came to it"));

@@ -11,6 +11,8 @@ use super::{Bridge, BridgeError, Pending};
 
 /// For how long a transaction may wait before it offers more.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// After how long a claim is handed in again that is not paid, each further time after twice as long.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// For how long the right to send holds.
 const LEASE_MS: u64 = 60_000;
 /// How many claims one transaction carries at most: about three million gas.
@@ -20,10 +22,24 @@ const FEE_BLOCKS: u32 = 12;
 /// A claim that would come in this little time before it is too late is not sent.
 const MARGIN_S: u64 = 60;
 
+/// How often and when a claim was handed in last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tried {
+    times: u32,
+    last: Instant,
+}
+
+impl Tried {
+    fn rests(&self) -> bool {
+        self.last.elapsed() < TRY_AGAIN * (1 << self.times.min(10))
+    }
+}
+
 impl Bridge {
     /// Hands in what is owed now: claims whose head is mature, else the settlement of a head that others wait for.
     pub(super) async fn claim(&mut self, open: &[OpenWithdrawal]) -> Result<u64, BridgeError> {
         self.refused.retain(|leaf, _| open.iter().any(|it| it.leaf_index == *leaf));
+        self.tried.retain(|leaf, _| open.iter().any(|it| it.leaf_index == *leaf));
         let Some(account) = self.config.account.clone() else { return Ok(0) };
         if open.is_empty() {
             return Ok(0);
@@ -70,13 +86,14 @@ impl Bridge {
         let fees = self.bumped(chain::fees_for(base_fee_wei, tip_wei, FEE_BLOCKS));
         let latest = chain.latest_block().await?;
         let now_s = gateway.block(latest).await?.map_or(0, |it| it.1);
-        let (claims, uncovered) = self.due(gateway, open, now_s).await?;
+        let (claims, uncovered) = self.due(gateway, account, open, now_s).await?;
         let signed = if claims.is_empty() {
             let Some(leaf_index) = uncovered else { return Ok(0) };
             self.settlement(gateway, audit_log, account, nonce, fees, leaf_index).await?
         } else {
             tracing::info!(chain_id = chain.id(), claims = claims.len(), "claims are handed in");
-            Some(gateway.sign_claims(account, nonce, fees, &claims).await?)
+            self.note_tried(claims.iter().map(|it| it.0.leaf_index));
+            Some(gateway.sign_claims(account, nonce, fees, &claims))
         };
         let Some(signed) = signed else { return Ok(0) };
         self.pending = Some(Pending { nonce, fees, sent: Instant::now() });
@@ -102,9 +119,10 @@ impl Bridge {
     async fn due(
         &mut self,
         gateway: &Gateway,
+        account: &Account,
         open: &[OpenWithdrawal],
         now_s: u64,
-    ) -> Result<(Vec<WithdrawalClaim>, Option<u64>), BridgeError> {
+    ) -> Result<(Vec<(WithdrawalClaim, u64)>, Option<u64>), BridgeError> {
         let mut claims = Vec::new();
         let mut uncovered = None;
         let mut heads: Vec<(u64, Hash, u64)> = Vec::new();
@@ -121,7 +139,7 @@ impl Bridge {
                 uncovered = Some(it.leaf_index);
                 break;
             };
-            if now_s < *matures_at {
+            if now_s < *matures_at || self.tried.get(&it.leaf_index).is_some_and(Tried::rests) {
                 continue;
             }
             let claim = WithdrawalClaim {
@@ -133,13 +151,21 @@ impl Bridge {
                 body: Body::Withdrawal(it.withdrawal.clone()).encode(),
                 path: self.path(it.leaf_index, *size).await?,
             };
-            match gateway.try_claim(&claim).await {
-                Ok(()) => claims.push(claim),
+            match gateway.try_claim(&account.address(), &claim).await {
+                Ok(gas) => claims.push((claim, gas)),
                 Err(ChainError::Reverted(why)) => self.note_refused(it.leaf_index, why),
                 Err(error) => return Err(error.into()),
             }
         }
         Ok((claims, uncovered))
+    }
+
+    /// Whatever keeps a claim from being paid although it would be, it must not cost more and more.
+    fn note_tried(&mut self, leaves: impl Iterator<Item = u64>) {
+        for leaf_index in leaves {
+            let times = self.tried.get(&leaf_index).map_or(0, |it| it.times + 1);
+            self.tried.insert(leaf_index, Tried { times, last: Instant::now() });
+        }
     }
 
     fn note_refused(&mut self, leaf_index: u64, why: String) {

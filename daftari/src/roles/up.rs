@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchor_worker::{LogKey, PlaceConfig};
+use anchor_worker::{LogKey, Pacing, PlaceConfig};
 use anyhow::{Context, bail};
 use api::Operations;
 use chain::{Account, Addresses, Chain, dev};
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Database, SecretUrl, Up};
-use crate::roles::{OpenBooks, anchor, api as api_role, sweep, verifier as verifier_role, watch};
+use crate::roles::{OpenBooks, anchor, api as api_role, bridge, sweep, verifier as verifier_role, watch};
 use crate::{keys, logging, signals};
 use greeting::Facts;
 use home::Home;
@@ -118,6 +118,21 @@ async fn serve(
     let worker = anchor::worker(books.pool.clone(), TileStore::open(&tiles)?, key, vec![place]);
     let stopping = stop.clone();
     roles.spawn(async move { Ok(anchor_worker::run(worker, stopping).await?) });
+
+    let served = bridge::Served {
+        rpc_urls: vec![parts.chain_rpc_url.clone()],
+        addresses: contracts,
+        account: Some(Account::from_key(dev::DEV_BRIDGE_KEY)?),
+        unit: 1,
+        first_block: 0,
+        fee_ceiling_wei: u128::MAX,
+    };
+    let bridge = bridge::assemble(&books, committer.clone(), TileStore::open(&tiles)?, served).await?;
+    let stopping = stop.clone();
+    roles.spawn(async move {
+        anchor_worker::bridge_until(bridge, Pacing::ANCHOR, stopping).await;
+        Ok(())
+    });
 
     let api = Arc::new(api_role::assemble(&books, committer, &public_url)?);
     let (hub, stopping) = (api.hub(), stop.clone());

@@ -1,0 +1,262 @@
+//! A member's points go to the chain and come back, and the books are held against the chain all the way: through a
+//! reorganisation, through SIGKILL, with a burn that nobody can place and a withdrawal that nobody claims.
+
+use devstack::{Anvil, AnvilConfig};
+use journeys::{Answered, JsonRpc, System, answer_of, daftari, eventually, kill_all, part, processes_of};
+use serde_json::{Value, json};
+
+use crate::purchase;
+
+const MEMBER: &str = "5d0f6a1e-7c2b-4d3e-9f8a-1b2c3d4e5f11";
+const FRIEND: &str = "5d0f6a1e-7c2b-4d3e-9f8a-1b2c3d4e5f12";
+/// anvil's sixth and seventh accounts, for which it signs by itself.
+const HOLDER: &str = "0x9965507d1a55bcc2695c58ba16fb37d819b0a4dc";
+const BUYER: &str = "0x976ea74026e726554db657fa54763abd0c3a0aa9";
+
+#[tokio::test]
+async fn points_go_to_the_chain_and_come_back() {
+    let folder = System::folder();
+    // A block for each transaction, and final after three: nothing becomes final unless the journey makes blocks.
+    let config = AnvilConfig { epoch_blocks: Some(1), ..AnvilConfig::default() };
+    let anvil = part(move || Anvil::start(&config)).await;
+    let system = System::up(folder.path(), &["--chain-rpc-url", &anvil.url()]).await;
+    let mut crossing = Crossing { chain: JsonRpc::new(&anvil.url()), system, folder: folder.path().into() };
+
+    let api = crossing.system.api();
+    assert_eq!(api.event(&purchase("earned", MEMBER, 5000)).await.status, 200);
+    assert_eq!(api.event(&purchase("friend", FRIEND, 100)).await.status, 200);
+
+    let withdrawn = crossing.withdraw(120, 24 * 3600).await;
+    crossing.is_claimed_through_a_reorganisation(&withdrawn).await;
+    crossing.is_sold_and_burned_through_a_crash().await;
+    crossing.is_burned_for_nobody().await;
+    crossing.is_never_claimed().await;
+
+    let told = crossing.check(0).await;
+    let expected =
+        json!({"bridge": 77, "unexpired": 77, "unclaimed": 0, "uncredited": 0, "gone": 0, "elsewhere": 0});
+    for (name, points) in expected.as_object().expect("an object") {
+        assert_eq!(&told[name], points, "{name}: {told}");
+    }
+    crossing.system.check_books().await;
+    crossing.system.interrupt().await;
+    part(move || anvil.stop()).await;
+}
+
+struct Crossing {
+    chain: JsonRpc,
+    system: System,
+    folder: std::path::PathBuf,
+}
+
+impl Crossing {
+    /// The points are there, the chain forgets it, and they are there again, once.
+    async fn is_claimed_through_a_reorganisation(&self, withdrawn: &Value) {
+        let told = self.check(0).await;
+        assert_eq!((&told["bridge"], &told["unclaimed"]), (&json!(120), &json!(120)), "{told}");
+        self.is_settled(withdrawn["leaf_index"].as_u64().expect("a leaf")).await;
+        // The settlement stays: what the chain forgets is the claim.
+        self.mine(10).await;
+        self.later(61).await;
+        let before = self.call("evm_snapshot", json!([])).await;
+        eventually("it is claimed", async || (self.balance(HOLDER).await == 120).then_some(())).await;
+        // It is in a block, and in none that is final: the books know nothing of it, and let nobody take it back.
+        self.call("evm_revert", json!([before])).await;
+        assert_eq!(self.balance(HOLDER).await, 0, "the chain has forgotten it");
+        eventually("it is claimed again", async || (self.balance(HOLDER).await == 120).then_some(())).await;
+        self.refuses(withdrawn, "still_claimable").await;
+        self.mine(10).await;
+        eventually("the claim is known", async || {
+            self.open().await["withdrawals"].as_array().expect("a list").is_empty().then_some(())
+        })
+        .await;
+        self.refuses(withdrawn, "already_claimed").await;
+        let told = self.check(0).await;
+        assert_eq!((&told["unclaimed"], &told["unexpired"]), (&json!(0), &json!(120)), "{told}");
+    }
+
+    /// Some of them change hands on the chain and are burned for somebody else's account while the books are down.
+    async fn is_sold_and_burned_through_a_crash(&mut self) {
+        self.send(HOLDER, "points", "transfer(address,uint256)", &[BUYER, "50"]).await;
+        let reference = self.bridge(&["reference", FRIEND]).await.expect(0).stdout.trim().to_owned();
+        self.send(BUYER, "points", "approve(address,uint256)", &[&self.gateway(), "50"]).await;
+        self.burn(30, &reference).await;
+        let again = ["--chain-rpc-url", &self.system.fact("chain_rpc_url").to_owned()].map(str::to_owned);
+        self.kill_system_and_start(&again.each_ref().map(String::as_str)).await;
+        self.mine(10).await;
+        self.is_credited(FRIEND, 10 + 30).await;
+        // Killed right after it was credited, and begun again: it is credited once.
+        self.kill_system_and_start(&again.each_ref().map(String::as_str)).await;
+        self.burn(5, &reference).await;
+        self.mine(10).await;
+        self.is_credited(FRIEND, 10 + 35).await;
+        let told = self.check(0).await;
+        assert_eq!((&told["unexpired"], &told["uncredited"]), (&json!(85), &json!(0)), "{told}");
+    }
+
+    /// Whoever burns for a reference that nobody gave out is named, until an operator says whose it is.
+    async fn is_burned_for_nobody(&self) {
+        let stray = format!("0x{}", "ab".repeat(32));
+        self.burn(8, &stray).await;
+        self.mine(10).await;
+        let burn = eventually("the burn is named", async || {
+            let burn = self.open().await["burns"][0].clone();
+            burn["problem"].is_string().then_some(burn)
+        })
+        .await;
+        assert!(burn["problem"].as_str().is_some_and(|it| it.contains(&stray)), "{burn}");
+        assert_eq!(burn["holder"], BUYER, "{burn}");
+        let told = self.check(0).await;
+        assert_eq!((&told["uncredited"], &told["unexpired"]), (&json!(8), &json!(77)), "{told}");
+        let number = burn["burn_id"].to_string();
+        self.bridge(&["credit", &number, FRIEND]).await.expect(0);
+        self.is_credited(FRIEND, 10 + 43).await;
+        self.bridge(&["credit", &number, MEMBER]).await.expect(1);
+    }
+
+    /// Points that nobody claims come back, once no block can claim them any more and that is final.
+    async fn is_never_claimed(&self) {
+        let before = self.system.api().balance(MEMBER).await;
+        let withdrawn = self.withdraw(40, 30).await;
+        assert_eq!(self.system.api().balance(MEMBER).await, before.map(|it| it - 40));
+        self.refuses(&withdrawn, "still_claimable").await;
+        self.later(31).await;
+        self.refuses(&withdrawn, "still_claimable").await;
+        self.mine(10).await;
+        eventually("it comes back", async || {
+            (self.system.api().balance(MEMBER).await == before).then_some(())
+        })
+        .await;
+        self.refuses(&withdrawn, "more_than_left").await;
+    }
+
+    async fn withdraw(&self, points: u64, seconds: u64) -> Value {
+        let now = self.call("eth_getBlockByNumber", json!(["latest", false])).await["timestamp"].clone();
+        let now = u64::from_str_radix(&now.as_str().expect("a time")[2..], 16).expect("a number");
+        let until = bash_date(now + seconds).await;
+        let (points, gateway) = (points.to_string(), self.gateway());
+        let words =
+            ["--chain-id", "31337", "--gateway", &gateway, "--holder", HOLDER, "--claim-before", &until];
+        let posted = self.post(&[&["withdraw", MEMBER, &points], &words[..]].concat()).await.expect(0).json();
+        posted["items"][0].clone()
+    }
+
+    async fn refuses(&self, withdrawn: &Value, reason: &str) {
+        let id = withdrawn["transaction_id"].as_str().expect("it was posted");
+        let refused = self.post(&["reverse", id]).await.expect(1).json();
+        assert_eq!(refused["refused"], reason, "{refused}");
+    }
+
+    async fn is_credited(&self, member: &str, points: i64) {
+        let api = self.system.api();
+        eventually("it is credited", async || (api.balance(member).await == Some(points)).then_some(()))
+            .await;
+    }
+
+    async fn post(&self, words: &[&str]) -> Answered {
+        self.run(&[&["books", "post", "--json"], words].concat()).await
+    }
+
+    async fn bridge(&self, words: &[&str]) -> Answered {
+        let addresses = self.folder.join("contracts.json");
+        let at = ["--addresses", addresses.to_str().expect("a path is text")];
+        self.run(&[&["bridge"], words, &at].concat()).await
+    }
+
+    async fn open(&self) -> Value {
+        self.bridge(&["list", "--json"]).await.expect(0).json()
+    }
+
+    async fn check(&self, code: i32) -> Value {
+        let rpc = self.system.fact("chain_rpc_url");
+        self.bridge(&["check", "--json", "--chain-rpc-url", rpc]).await.expect(code).json()
+    }
+
+    async fn run(&self, words: &[&str]) -> Answered {
+        let mut command = daftari();
+        command.env("DATABASE_URL", self.system.fact("database_url")).env("ACTOR", "amina");
+        command.env("WRAPPING_KEY_FILE", self.folder.join("keys/wrapping.key")).args(words);
+        answer_of(command).await
+    }
+
+    async fn kill_system_and_start(&mut self, words: &[&str]) {
+        let parts = processes_of(&self.folder).into_iter().map(|it| it.0);
+        let pids: Vec<u32> = [self.system.process.pid()].into_iter().chain(parts).collect();
+        kill_all(&pids).await;
+        eventually("all of it has ended", async || processes_of(&self.folder).is_empty().then_some(())).await;
+        self.system = System::up(&self.folder, words).await;
+    }
+
+    fn contract(&self, name: &str) -> String {
+        let text = std::fs::read_to_string(self.folder.join("contracts.json")).expect("up writes them");
+        let addresses: Value = serde_json::from_str(&text).expect("they are JSON");
+        addresses["points"][name].as_str().expect("an address is text").to_owned()
+    }
+
+    fn gateway(&self) -> String {
+        self.contract("points_gateway")
+    }
+
+    async fn call(&self, method: &str, params: Value) -> Value {
+        self.chain.call(method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    async fn mine(&self, blocks: u64) {
+        self.call("anvil_mine", json!([format!("{blocks:#x}")])).await;
+    }
+
+    /// Waits until the gateway has settled a head that holds this leaf.
+    async fn is_settled(&self, leaf_index: u64) {
+        let topic = self.chain.keccak(b"Settled(bytes32,uint64,bytes32,uint64)").await;
+        let filter =
+            json!([{"address": self.gateway(), "topics": [format!("0x{topic}")], "fromBlock": "0x0"}]);
+        eventually("it is settled", async || {
+            let events = self.call("eth_getLogs", filter.clone()).await;
+            let sizes = events.as_array().expect("a list").iter().map(|it| {
+                u64::from_str_radix(&it["data"].as_str().expect("bytes")[50..66], 16).expect("a number")
+            });
+            sizes.into_iter().any(|size| leaf_index < size).then_some(())
+        })
+        .await;
+    }
+
+    /// So many seconds pass on the chain.
+    async fn later(&self, seconds: u64) {
+        self.call("evm_increaseTime", json!([seconds])).await;
+        self.mine(1).await;
+    }
+
+    async fn balance(&self, holder: &str) -> u64 {
+        let word = format!("{:0>64}", &holder[2..]);
+        let answer = self.chain.view(&self.contract("loyalty_points"), "balanceOf(address)", &word).await;
+        u64::from_str_radix(&answer.expect("the token answers")[48..], 16).expect("a number")
+    }
+
+    async fn burn(&self, points: u64, reference: &str) {
+        self.send(BUYER, "gateway", "burn(uint256,bytes32)", &[&points.to_string(), reference]).await;
+    }
+
+    /// Sends a transaction from one of anvil's accounts; it is in a block when this returns.
+    async fn send(&self, from: &str, to: &str, signature: &str, arguments: &[&str]) {
+        let to = self.contract(if to == "gateway" { "points_gateway" } else { "loyalty_points" });
+        let selector = self.chain.keccak(signature.as_bytes()).await;
+        let word = |it: &&str| match it.strip_prefix("0x") {
+            Some(hex) => format!("{hex:0>64}"),
+            None => format!("{:064x}", it.parse::<u64>().expect("a number")),
+        };
+        let data = format!("0x{}{}", &selector[..8], arguments.iter().map(word).collect::<String>());
+        let sent = self.call("eth_sendTransaction", json!([{"from": from, "to": to, "data": data}])).await;
+        let receipt = eventually("it is in a block", async || {
+            let receipt = self.call("eth_getTransactionReceipt", json!([sent])).await;
+            receipt.is_object().then_some(receipt)
+        })
+        .await;
+        assert_eq!(receipt["status"], "0x1", "{signature}: {receipt}");
+    }
+}
+
+/// A Unix time as RFC 3339 has it.
+async fn bash_date(seconds: u64) -> String {
+    let line = format!("date -u -d @{seconds} +%Y-%m-%dT%H:%M:%SZ");
+    journeys::bash(&line).await.expect(0).stdout.trim().to_owned()
+}
