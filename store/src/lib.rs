@@ -81,13 +81,13 @@ pub use deliveries::{
 pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};
 pub use funds::fund_named;
-pub use keyring::{Keyring, Pepper, Secret};
-pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, keys, revoke_key, set_auth_mode};
 pub use gateways::{
     BRIDGE_SOURCE, Burn, BurnStory, BurnedEpoch, GatewayAt, GatewayEvents, GatewayState, PaidClaim,
     assign_burn, burn_key, burns, ensure_gateway, gateway_state, give_reference, note_burn,
     record_gateway_events, settled_heads, withdrawal_key,
 };
+pub use keyring::{Keyring, Pepper, Secret};
+pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, keys, revoke_key, set_auth_mode};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
