@@ -81,12 +81,11 @@ impl Crossing {
         let reference = self.bridge(&["reference", FRIEND]).await.expect(0).stdout.trim().to_owned();
         self.send(BUYER, "points", "approve(address,uint256)", &[&self.gateway(), "50"]).await;
         self.burn(30, &reference).await;
-        let again = ["--chain-rpc-url", &self.system.fact("chain_rpc_url").to_owned()].map(str::to_owned);
-        self.kill_system_and_start(&again.each_ref().map(String::as_str)).await;
+        self.kill_and_start_again().await;
         self.mine(10).await;
         self.is_credited(FRIEND, 10 + 30).await;
         // Killed right after it was credited, and begun again: it is credited once.
-        self.kill_system_and_start(&again.each_ref().map(String::as_str)).await;
+        self.kill_and_start_again().await;
         self.burn(5, &reference).await;
         self.mine(10).await;
         self.is_credited(FRIEND, 10 + 35).await;
@@ -180,12 +179,13 @@ impl Crossing {
         answer_of(command).await
     }
 
-    async fn kill_system_and_start(&mut self, words: &[&str]) {
+    async fn kill_and_start_again(&mut self) {
+        let chain = self.system.fact("chain_rpc_url").to_owned();
         let parts = processes_of(&self.folder).into_iter().map(|it| it.0);
         let pids: Vec<u32> = [self.system.process.pid()].into_iter().chain(parts).collect();
         kill_all(&pids).await;
         eventually("all of it has ended", async || processes_of(&self.folder).is_empty().then_some(())).await;
-        self.system = System::up(&self.folder, words).await;
+        self.system = System::up(&self.folder, &["--chain-rpc-url", &chain]).await;
     }
 
     fn contract(&self, name: &str) -> String {
