@@ -151,7 +151,9 @@ pub(crate) struct State {
     pub(crate) last: Option<(u64, Hash)>,
 }
 
-#[derive(FromRow)]
+/// A row of the table `balance`: the fields are the columns, in their order.
+#[derive(FromRow, sqlx::Type)]
+#[sqlx(type_name = "balance")]
 pub(crate) struct BalanceRow {
     pub(crate) account_id: i64,
     sequence: i64,
@@ -159,7 +161,7 @@ pub(crate) struct BalanceRow {
     held: i64,
     pending: i64,
     pub(crate) last_leaf_index: Option<i64>,
-    pub(crate) last_commitment: Option<Vec<u8>>,
+    pub(crate) last_commitment: Option<Hash>,
     status: i16,
     pub(crate) active_day: i32,
     used_day: i32,
@@ -204,11 +206,31 @@ pub(crate) async fn read_balances(
 impl BalanceRow {
     fn read(self, accounts: &HashMap<i64, Arc<Identity>>) -> Result<State, StoreError> {
         let identity = &accounts[&self.account_id];
-        let last = match (self.last_leaf_index, &self.last_commitment) {
-            (Some(leaf_index), Some(commitment)) => Some((leaf_index as u64, hash(commitment)?)),
-            _ => None,
-        };
+        let last = self.last_leaf_index.zip(self.last_commitment).map(|it| (it.0 as u64, it.1));
         Ok(State { account: self.account(identity)?, last })
+    }
+
+    /// The row of an account as it stands now, with its last entry.
+    pub(crate) fn of(account_id: i64, account: &Account, last: Option<&(u64, Hash)>) -> Self {
+        let [earned, redeemed, transferred] = account.used.tallies;
+        Self {
+            account_id,
+            sequence: account.sequence as i64,
+            available: account.balances.available,
+            held: account.balances.held,
+            pending: account.balances.pending,
+            last_leaf_index: last.map(|it| it.0 as i64),
+            last_commitment: last.map(|it| it.1),
+            status: account.status as i16,
+            active_day: account.active_day.number(),
+            used_day: account.used.day.number(),
+            earned_day: earned.day,
+            earned_month: earned.month,
+            redeemed_day: redeemed.day,
+            redeemed_month: redeemed.month,
+            transferred_day: transferred.day,
+            transferred_month: transferred.month,
+        }
     }
 
     /// The account without its lots and reservations.

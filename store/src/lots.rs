@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 
-#[derive(FromRow)]
-struct LotRow {
+/// A row of the table `lot`: the fields are the columns, in their order.
+#[derive(FromRow, sqlx::Type)]
+#[sqlx(type_name = "lot")]
+pub(crate) struct LotRow {
     account_id: i64,
     last_day: i32,
     earned_day: i32,
@@ -42,8 +44,10 @@ impl LotRow {
     }
 }
 
-#[derive(FromRow)]
-struct ReservationRow {
+/// A row of the table `reservation`: the fields are the columns, in their order.
+#[derive(FromRow, sqlx::Type)]
+#[sqlx(type_name = "reservation")]
+pub(crate) struct ReservationRow {
     posting_id: Uuid,
     account_id: i64,
     kind: i16,
@@ -93,94 +97,46 @@ fn decode_parts(bytes: &[u8]) -> Option<BTreeMap<Lot, i64>> {
 /// What a batch did to lots: those that are open after it, and those that are no more.
 #[derive(Default)]
 pub(crate) struct LotRows {
-    open: LotColumns,
-    gone: LotColumns,
-}
-
-#[derive(Default)]
-pub(crate) struct LotColumns {
-    pub(crate) account_id: Vec<i64>,
-    pub(crate) last_day: Vec<i32>,
-    pub(crate) earned_day: Vec<i32>,
-    pub(crate) fund_id: Vec<i32>,
-    pub(crate) available: Vec<i64>,
-    pub(crate) held: Vec<i64>,
-    pub(crate) pending: Vec<i64>,
+    pub(crate) open: Vec<LotRow>,
+    pub(crate) gone: Vec<LotRow>,
 }
 
 impl LotRows {
     /// A lot as it stands after the batch; none where it is used up.
     pub(crate) fn push(&mut self, account_id: i64, lot: &Lot, balances: Option<&Balances>) {
-        let columns = if balances.is_some() { &mut self.open } else { &mut self.gone };
-        columns.account_id.push(account_id);
-        columns.last_day.push(lot.last_day.number());
-        columns.earned_day.push(lot.earned_day.number());
-        columns.fund_id.push(lot.fund as i32);
+        let rows = if balances.is_some() { &mut self.open } else { &mut self.gone };
         let balances = balances.copied().unwrap_or_default();
-        columns.available.push(balances.available);
-        columns.held.push(balances.held);
-        columns.pending.push(balances.pending);
-    }
-
-    /// Deletes the lots that are used up, and gives the others to be written with the rest of the batch.
-    pub(crate) async fn clear(self, conn: &mut PgConnection) -> Result<LotColumns, StoreError> {
-        if !self.gone.account_id.is_empty() {
-            sqlx::query(
-                "delete from lot
-                 using unnest($1::bigint[], $2::integer[], $3::integer[], $4::integer[])
-                     as gone (account_id, last_day, earned_day, fund_id)
-                 where lot.account_id = gone.account_id
-                     and lot.last_day = gone.last_day
-                     and lot.earned_day = gone.earned_day
-                     and lot.fund_id = gone.fund_id",
-            )
-            .bind(self.gone.account_id)
-            .bind(self.gone.last_day)
-            .bind(self.gone.earned_day)
-            .bind(self.gone.fund_id)
-            .execute(conn)
-            .await?;
-        }
-        Ok(self.open)
+        rows.push(LotRow {
+            account_id,
+            last_day: lot.last_day.number(),
+            earned_day: lot.earned_day.number(),
+            fund_id: lot.fund as i32,
+            available: balances.available,
+            held: balances.held,
+            pending: balances.pending,
+        });
     }
 }
 
-/// Writes the reservations that a batch changed: by posting, the account's number and the house's with it; without
-/// one where it is over.
-pub(crate) async fn write_reservations(
-    conn: &mut PgConnection,
-    changed: &HashMap<Uuid, Option<(i64, i64, Reservation)>>,
-) -> Result<(), StoreError> {
-    if changed.is_empty() {
-        return Ok(());
+/// The rows of the reservations that a batch changed, and which are over. They come by posting, with the account's number and
+/// the house's; without one where it is over.
+pub(crate) fn reservation_rows(
+    changed: HashMap<Uuid, Option<(i64, i64, Reservation)>>,
+) -> (Vec<ReservationRow>, Vec<Uuid>) {
+    let (mut rows, mut over) = (Vec::new(), Vec::new());
+    for (posting_id, open) in changed {
+        match open {
+            Some((account_id, house_id, it)) => rows.push(ReservationRow {
+                posting_id,
+                account_id,
+                kind: it.kind as i16,
+                house_id,
+                due_at: it.due_us,
+                due_at_max: it.due_us_max,
+                parts: encode_parts(&it.parts),
+            }),
+            None => over.push(posting_id),
+        }
     }
-    let over: Vec<Uuid> = changed.iter().filter(|(_, it)| it.is_none()).map(|(id, _)| *id).collect();
-    if !over.is_empty() {
-        sqlx::query("delete from reservation where posting_id = any($1)")
-            .bind(over)
-            .execute(&mut *conn)
-            .await?;
-    }
-    let open: Vec<_> = changed.iter().filter_map(|(id, it)| Some((id, it.as_ref()?))).collect();
-    if open.is_empty() {
-        return Ok(());
-    }
-    sqlx::query(
-        "insert into reservation (posting_id, account_id, kind, house_id, due_at, due_at_max, parts)
-         select *
-         from unnest($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[])
-         on conflict (posting_id) do update
-         set due_at = excluded.due_at,
-             parts = excluded.parts",
-    )
-    .bind(open.iter().map(|it| *it.0).collect::<Vec<_>>())
-    .bind(open.iter().map(|it| it.1.0).collect::<Vec<_>>())
-    .bind(open.iter().map(|it| it.1.2.kind as i16).collect::<Vec<_>>())
-    .bind(open.iter().map(|it| it.1.1).collect::<Vec<_>>())
-    .bind(open.iter().map(|it| it.1.2.due_us).collect::<Vec<_>>())
-    .bind(open.iter().map(|it| it.1.2.due_us_max).collect::<Vec<_>>())
-    .bind(open.iter().map(|it| encode_parts(&it.1.2.parts)).collect::<Vec<_>>())
-    .execute(conn)
-    .await?;
-    Ok(())
+    (rows, over)
 }
