@@ -146,6 +146,7 @@ pub(crate) async fn enrol(
 }
 
 /// An account's state, and the last entry, which the next one names.
+#[derive(Clone)]
 pub(crate) struct State {
     pub(crate) account: Account,
     pub(crate) last: Option<(u64, Hash)>,

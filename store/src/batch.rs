@@ -11,23 +11,29 @@ use proof::{
     Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
 };
 use sqlx::PgConnection;
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use crate::accounts::{self, State};
 use crate::directory::{Directory, Identity, MemberKey, Members, Programs, Settled};
 use crate::error::StoreError;
 use crate::keyring::Keyring;
-use crate::log_head;
+use crate::log_head::{self, LogHead};
 use crate::lots;
 use crate::originals::{self, PostingKey};
 use crate::outcomes::{self, Accepted, OutcomeKey, Remembered};
 use crate::rows::Rows;
+use crate::tip::{LastTip, Tip};
 
 /// What all batches share.
 pub(crate) struct Context {
     pub(crate) log_id: Hash,
     pub(crate) keyring: Keyring,
     pub(crate) directory: Directory,
+    pub(crate) tip: LastTip,
+    /// Whoever holds it may lock the log's head, write and commit. It comes before the head's lock, or one lane could hold the
+    /// one and wait for the other.
+    pub(crate) writing: Mutex<()>,
 }
 
 /// What a request is answered.
@@ -65,31 +71,36 @@ set local enable_mergejoin = off
 /// and not the commit: it would be answered as durable where it is not.
 const COMMIT: &str = "set local statement_timeout = 0; commit";
 
-/// A batch that is decided, under its locks, and not yet written.
-pub(crate) struct Decided {
+/// A batch that is decided, under its locks, and the next to be written.
+pub(crate) struct Decided<'a> {
+    _writing: MutexGuard<'a, ()>,
     rows: Rows,
     answers: Vec<Answer>,
+    /// The log's head as it was decided from.
+    head: LogHead,
     now_us: i64,
 }
 
-/// Locks, reads and decides.
-pub(crate) async fn begin(
+/// Locks, reads and decides. A batch that is the next one after the last that was begun may be decided from where that one
+/// will leave the log.
+pub(crate) async fn begin<'a>(
     conn: &mut PgConnection,
-    context: &Context,
+    context: &'a Context,
     requests: &[&Request],
-) -> Result<Decided, StoreError> {
+    is_next: bool,
+) -> Result<Decided<'a>, StoreError> {
     sqlx::raw_sql(BEGIN).execute(&mut *conn).await?;
-    decide(conn, context, requests).await
+    decide(conn, context, requests, is_next).await
 }
 
 /// Writes and commits. The answers are in the order of the requests.
 pub(crate) async fn finish(
     conn: &mut PgConnection,
     context: &Context,
-    decided: Decided,
+    decided: Decided<'_>,
 ) -> Result<Vec<Answer>, BatchError> {
-    let Decided { rows, answers, now_us } = decided;
-    rows.write(conn, &context.log_id, now_us).await.map_err(BatchError::RolledBack)?;
+    let Decided { _writing, rows, answers, head, now_us } = decided;
+    rows.write(conn, &context.log_id, &head, now_us).await.map_err(BatchError::RolledBack)?;
     // From here to the answer, only the database knows whether the postings stand.
     sqlx::raw_sql(COMMIT).execute(conn).await.map_err(|error| {
         let error = StoreError::from(error);
@@ -98,11 +109,12 @@ pub(crate) async fn finish(
     Ok(answers)
 }
 
-async fn decide(
+async fn decide<'a>(
     conn: &mut PgConnection,
-    context: &Context,
+    context: &'a Context,
     requests: &[&Request],
-) -> Result<Decided, StoreError> {
+    is_next: bool,
+) -> Result<Decided<'a>, StoreError> {
     let mut programs = context.directory.programs();
     if requests.iter().any(|it| programs.program(it.program).is_none()) {
         // It began after this process did, or it does not exist; the second is a caller's error.
@@ -130,17 +142,34 @@ async fn decide(
     scene.read_reversed(conn, requests).await?;
     let mut known = outcomes::remembered(conn, &keys).await?;
 
-    let head = log_head::lock(conn, &context.log_id).await?;
-    if head.epoch != programs.epoch {
-        return Err(StoreError::Outdated);
+    let houses = scene.houses(&programs, requests)?;
+    let (turns, tip) = if is_next { context.tip.lend() } else { (0, None) };
+    let ahead = tip.map(|it| it.ahead(programs.epoch, houses.values().map(|it| it.id)));
+    let (mut tip, clock_us, writing) = match ahead {
+        Some(Ok(tip)) => (tip, log_head::clock_us(conn).await?, None),
+        behind => {
+            let writing = context.writing.lock().await;
+            let (head, clock_us) = log_head::lock(conn, &context.log_id).await?;
+            if head.epoch != programs.epoch {
+                return Err(StoreError::Outdated);
+            }
+            let mut tip = Tip::found(behind.and_then(Result::err), head);
+            let read = accounts::read_balances(conn, &houses).await?;
+            tip.houses.extend(read.into_iter().map(|it| (it.account.id, it)));
+            (tip, clock_us, Some(writing))
+        }
+    };
+    let head = tip.head;
+    for identity in houses.values() {
+        scene.insert(tip.houses[&identity.id].clone());
+        scene.identities.insert(identity.id, identity.clone());
     }
-    scene.read_houses(conn, &programs, requests).await?;
 
     let mut batch = Batch {
         programs: &programs,
         scene,
         rows: Rows::default(),
-        now_us: head.now_us,
+        now_us: clock_us.max(head.recorded_at),
         next_leaf: head.size as u64,
         moved: BTreeSet::new(),
         reserved: HashMap::new(),
@@ -150,7 +179,19 @@ async fn decide(
         answers.push(batch.answer(request, key, &mut known));
     }
     batch.take_changes();
-    Ok(Decided { rows: batch.rows, answers, now_us: head.now_us })
+    let Batch { scene, rows, now_us, next_leaf, .. } = batch;
+    if is_next {
+        tip.houses.extend(houses.values().map(|it| (it.id, scene.state(it.id))));
+        if !rows.is_empty() {
+            tip.head = LogHead { size: next_leaf as i64, recorded_at: now_us, ..head };
+        }
+        context.tip.take_back(turns, tip);
+    }
+    let _writing = match writing {
+        Some(writing) => writing,
+        None => context.writing.lock().await,
+    };
+    Ok(Decided { _writing, rows, answers, head, now_us })
 }
 
 fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {
@@ -358,13 +399,12 @@ impl Scene {
         Ok(())
     }
 
-    /// The house accounts that the requests name or may touch. The head's lock is held: they do not change.
-    async fn read_houses(
+    /// The house accounts that the requests name or may touch.
+    fn houses(
         &mut self,
-        conn: &mut PgConnection,
         programs: &Programs,
         requests: &[&Request],
-    ) -> Result<(), StoreError> {
+    ) -> Result<HashMap<i64, Arc<Identity>>, StoreError> {
         let mut wanted = HashMap::new();
         let mut want = |identity: &Arc<Identity>| {
             wanted.insert(identity.account_id, identity.clone());
@@ -393,11 +433,11 @@ impl Scene {
             let identity = programs.house(*id);
             want(identity.ok_or_else(|| StoreError::Damaged(format!("there is no house account {id}")))?);
         }
-        for state in accounts::read_balances(conn, &wanted).await? {
-            self.insert(state);
-        }
-        self.identities.extend(wanted.into_values().map(|it| (it.id, it)));
-        Ok(())
+        Ok(wanted)
+    }
+
+    fn state(&self, id: Uuid) -> State {
+        State { account: self.books.account(id).clone(), last: self.last.get(&id).copied() }
     }
 
     fn insert(&mut self, state: State) {

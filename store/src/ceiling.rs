@@ -20,7 +20,7 @@ pub async fn write_bare_rows(
     house: i64,
 ) -> Result<(), StoreError> {
     sqlx::raw_sql("begin").execute(&mut *conn).await?;
-    let head = log_head::lock(conn, log_id).await?;
+    let (head, now_us) = log_head::lock(conn, log_id).await?;
     let never = Lot { last_day: Day::NEVER, earned_day: Day::default(), fund: 0 };
     let mut rows = Rows::default();
     for (leaf_index, account) in (head.size as u64..).zip(accounts) {
@@ -29,8 +29,8 @@ pub async fn write_bare_rows(
             posting_id: posting_id.into_bytes(),
             posting_kind: PostingKind::REDEEM,
             program: [1; 16],
-            recorded_at_us: head.now_us,
-            effective_at_us: head.now_us,
+            recorded_at_us: now_us,
+            effective_at_us: now_us,
             rule_set_hash: Hash::default(),
             event_hash: Hash::default(),
             reverses: [0; 16],
@@ -81,12 +81,12 @@ pub async fn write_bare_rows(
             version: 1,
             lots: vec![],
         };
-        rows.remember(&request, &Fingerprint([7; 32]), &Ok(vec![accepted]), head.now_us, |_| *account);
+        rows.remember(&request, &Fingerprint([7; 32]), &Ok(vec![accepted]), now_us, |_| *account);
         let state = Account { sequence: leaf_index + 1, ..Account::new(id, AccountKind::Member, 1) };
         rows.balance(*account, &state, Some(&(leaf_index, [8; 32])));
         rows.lots.push(*account, &never, Some(&left));
     }
-    rows.write(conn, log_id, head.now_us).await?;
+    rows.write(conn, log_id, &head, now_us).await?;
     sqlx::raw_sql("commit").execute(conn).await?;
     Ok(())
 }

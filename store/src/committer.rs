@@ -17,6 +17,7 @@ use crate::directory::Directory;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::log_head::LogIdentity;
+use crate::tip::LastTip;
 
 /// How many requests are committed together at most.
 const BATCH_MAX: usize = 1000;
@@ -77,11 +78,15 @@ impl Committer {
         keyring: Keyring,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let directory = Directory::read(&mut *pool.acquire().await?, &keyring).await?;
-        let context = Context { log_id: log.log_id, keyring, directory };
+        let context = Context {
+            log_id: log.log_id,
+            keyring,
+            directory,
+            tip: LastTip::default(),
+            writing: Mutex::default(),
+        };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(
-            Lanes { pool, context, batch_max, turn: Mutex::new(jobs), writing: Mutex::default() }.run(),
-        );
+        let task = tokio::spawn(Lanes { pool, context, batch_max, turn: Mutex::new(jobs) }.run());
         Ok((Self { queue }, task))
     }
 
@@ -97,7 +102,7 @@ impl Committer {
     }
 }
 
-/// Two batches in the making. While one is written and committed, the next one locks, reads and waits for the log's head.
+/// Two batches in the making. While one is written and committed, the next one locks, reads and decides.
 struct Lanes {
     pool: PgPool,
     context: Context,
@@ -105,13 +110,20 @@ struct Lanes {
     /// Whoever holds it takes what waits and decides it. It is let go before the batch is written: by then most callers
     /// of the batch before have asked again, and the next batch is a full one.
     turn: Mutex<mpsc::Receiver<Job>>,
-    /// Whoever holds it writes and commits.
-    writing: Mutex<()>,
 }
 
 /// So many must wait for the second lane to begin while the first one writes. Fewer are better committed together with
 /// those who are answered then: a commit costs the same for one as for many.
 const OVERLAP_MIN: usize = 32;
+
+/// Lets whoever was just answered ask again, for as long as somebody does: no time passes where nobody runs.
+async fn gather(jobs: &mpsc::Receiver<Job>) {
+    let mut waiting = 0;
+    while waiting < jobs.len() {
+        waiting = jobs.len();
+        tokio::task::yield_now().await;
+    }
+}
 
 type Turn<'a> = MutexGuard<'a, mpsc::Receiver<Job>>;
 
@@ -134,8 +146,9 @@ impl Lanes {
         loop {
             let mut turn = self.turn.lock().await;
             if turn.len() < OVERLAP_MIN {
-                drop(self.writing.lock().await);
+                drop(self.context.writing.lock().await);
             }
+            gather(&turn).await;
             let mut jobs = Vec::new();
             if turn.recv_many(&mut jobs, self.batch_max).await == 0 {
                 return;
@@ -214,8 +227,9 @@ impl Lanes {
         requests: &[&Request],
         turn: &mut Option<Turn<'_>>,
     ) -> Result<Vec<Answer>, BatchError> {
-        let decided = batch::begin(conn, &self.context, requests).await.map_err(BatchError::RolledBack)?;
-        let _writing = self.writing.lock().await;
+        let decided = batch::begin(conn, &self.context, requests, turn.is_some())
+            .await
+            .map_err(BatchError::RolledBack)?;
         drop(turn.take());
         batch::finish(conn, &self.context, decided).await
     }
@@ -230,6 +244,12 @@ impl Lanes {
         if matches!(error, StoreError::Outdated) {
             let read = self.context.directory.read_again(conn, &self.context.keyring).await;
             return read.err().map(Failure::Gone);
+        }
+        if matches!(error, StoreError::Overtaken) {
+            // Each time somebody else has come further, so this ends.
+            metrics::counter!("daftari_commit_overtaken_total").increment(1);
+            self.context.tip.forget();
+            return None;
         }
         if !is_retriable(&error) || COLLISIONS_MAX <= *tries {
             return Some(Failure::Refused(error));

@@ -25,6 +25,9 @@ pub enum StoreError {
     /// An operator has changed a program since this process read it: it is to be read again.
     #[error("a program was changed meanwhile")]
     Outdated,
+    /// Another committer has appended since this batch was decided: it is to be decided again.
+    #[error("another committer was first")]
+    Overtaken,
     /// A secret was wrapped by another key than the one given.
     #[error("a secret does not open with this wrapping key: give the key that it was wrapped with")]
     WrongWrappingKey,

@@ -41,6 +41,7 @@ mod rows;
 mod statements;
 mod sweep;
 mod tamper;
+mod tip;
 mod trail;
 mod walk;
 mod webhooks;

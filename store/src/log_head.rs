@@ -1,6 +1,6 @@
 //! The log's head: one row, whose lock puts commits in an order.
 
-use sqlx::{FromRow, PgConnection};
+use sqlx::PgConnection;
 
 use crate::error::StoreError;
 
@@ -13,15 +13,15 @@ pub struct LogIdentity {
     pub origin: String,
 }
 
-/// The head as it stands under its lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromRow)]
+/// The head as it stands: under its lock, or after a batch that is not committed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogHead {
     /// The next leaf's index.
     pub(crate) size: i64,
     /// Grows with each change of what an operator settles.
     pub(crate) epoch: i64,
-    /// The time to record: the database's clock, or the last recorded time where the clock is behind it.
-    pub(crate) now_us: i64,
+    /// The last recorded time, in microseconds since 1970.
+    pub(crate) recorded_at: i64,
 }
 
 /// Begins the log on an empty database; on one that has a log already, checks that it is this one.
@@ -44,10 +44,13 @@ pub async fn ensure_log(conn: &mut PgConnection, log: &LogIdentity) -> Result<()
     )))
 }
 
-/// Locks the head: from here to the commit, nobody else appends.
-pub(crate) async fn lock(conn: &mut PgConnection, log_id: &proof::Hash) -> Result<LogHead, StoreError> {
-    let head = sqlx::query_as(
-        "select size, epoch, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
+/// Locks the head: from here to the commit, nobody else appends. With it comes the database's clock.
+pub(crate) async fn lock(
+    conn: &mut PgConnection,
+    log_id: &proof::Hash,
+) -> Result<(LogHead, i64), StoreError> {
+    let (size, epoch, recorded_at, clock_us) = sqlx::query_as(
+        "select size, epoch, recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint
          from log_head
          where log_id = $1
          for no key update",
@@ -55,7 +58,7 @@ pub(crate) async fn lock(conn: &mut PgConnection, log_id: &proof::Hash) -> Resul
     .bind(&log_id[..])
     .fetch_one(conn)
     .await?;
-    Ok(head)
+    Ok((LogHead { size, epoch, recorded_at }, clock_us))
 }
 
 /// Says that what an operator settles has changed: whoever decides reads it again first. Answers from which leaf on it has:

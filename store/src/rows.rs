@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::accounts::BalanceRow;
 use crate::error::StoreError;
+use crate::log_head::{self, LogHead};
 use crate::lots::{self, LotRows};
 use crate::outcomes::{self, Accepted, ItemRow};
 
@@ -225,19 +226,26 @@ impl Rows {
         });
     }
 
-    /// Writes all rows. The caller holds the log's head, and commits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.outcomes.is_empty() && self.leaves.is_empty()
+    }
+
+    /// Writes all rows, if the log's head is still as it was when they were decided. The caller commits.
     pub(crate) async fn write(
         self,
         conn: &mut PgConnection,
         log_id: &Hash,
+        head: &LogHead,
         now_us: i64,
     ) -> Result<(), StoreError> {
-        if self.outcomes.is_empty() && self.leaves.is_empty() {
-            return Ok(());
+        if self.is_empty() {
+            // What is answered without a trace must have been true too.
+            let (found, _) = log_head::lock(conn, log_id).await?;
+            return if found == *head { Ok(()) } else { Err(StoreError::Overtaken) };
         }
         let (reservations, over) = lots::reservation_rows(self.reservations);
         let posted = self.leaves.len() as i64;
-        sqlx::query(WRITE)
+        let written = sqlx::query(WRITE)
             .bind(self.leaves)
             .bind(self.postings)
             .bind(self.entries)
@@ -251,26 +259,42 @@ impl Rows {
             .bind(&log_id[..])
             .bind(posted)
             .bind(now_us)
+            .bind(head.size)
+            .bind(head.epoch)
+            .bind(head.recorded_at)
             .execute(conn)
             .await?;
-        Ok(())
+        if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Overtaken) }
     }
 }
 
 /// One statement for the whole batch, because PostgreSQL's cost is per statement, not per row. Whole rows, because each
 /// column that is unnested by itself is stored and read again by itself.
+///
+/// The head's lock comes first, and nothing is written where somebody else has appended since the batch was decided: its
+/// indexes would be another's, and what it knows of the house accounts no longer true.
 const WRITE: &str = "
-with leaves as (
-    insert into leaf select * from unnest($1::leaf[])
+with head as (
+    select size = $14 and epoch = $15 and recorded_at = $16 as is_ours
+    from log_head
+    where log_id = $11
+    for no key update
+), leaves as (
+    insert into leaf
+    select * from unnest($1::leaf[]) where (select is_ours from head)
 ), postings as (
-    insert into posting select * from unnest($2::posting[])
+    insert into posting
+    select * from unnest($2::posting[]) where (select is_ours from head)
 ), entries as (
-    insert into entry select * from unnest($3::entry[])
+    insert into entry
+    select * from unnest($3::entry[]) where (select is_ours from head)
 ), events as (
-    insert into event select * from unnest($4::event[])
+    insert into event
+    select * from unnest($4::event[]) where (select is_ours from head)
 ), balances as (
     -- Every row is there: it is found by its key, and no join can be planned the wrong way round.
-    insert into balance select * from unnest($5::balance[])
+    insert into balance
+    select * from unnest($5::balance[]) where (select is_ours from head)
     on conflict (account_id) do update
     set sequence = excluded.sequence,
         available = excluded.available,
@@ -288,7 +312,8 @@ with leaves as (
         transferred_day = excluded.transferred_day,
         transferred_month = excluded.transferred_month
 ), lots as (
-    insert into lot select * from unnest($6::lot[])
+    insert into lot
+    select * from unnest($6::lot[]) where (select is_ours from head)
     on conflict (account_id, last_day, earned_day, fund_id) do update
     set available = excluded.available,
         held = excluded.held,
@@ -296,21 +321,24 @@ with leaves as (
 ), gone as (
     delete from lot
     using unnest($7::lot[]) as gone
-    where lot.account_id = gone.account_id
+    where (select is_ours from head)
+        and lot.account_id = gone.account_id
         and lot.last_day = gone.last_day
         and lot.earned_day = gone.earned_day
         and lot.fund_id = gone.fund_id
 ), reservations as (
-    insert into reservation select * from unnest($8::reservation[])
+    insert into reservation
+    select * from unnest($8::reservation[]) where (select is_ours from head)
     on conflict (posting_id) do update
     set due_at = excluded.due_at,
         parts = excluded.parts
 ), over as (
-    delete from reservation where posting_id = any($9)
+    delete from reservation where posting_id = any($9) and (select is_ours from head)
 ), outcomes as (
-    insert into outcome select * from unnest($10::outcome[])
+    insert into outcome
+    select * from unnest($10::outcome[]) where (select is_ours from head)
 )
 update log_head
 set size = size + $12, recorded_at = $13
-where log_id = $11
+where log_id = $11 and (select is_ours from head)
 ";

@@ -105,6 +105,40 @@ async fn a_refusal_is_remembered_with_its_amounts() {
 /// A committer learns of what was settled after it began before it is asked about it: here of a hold with a partner whom
 /// it does not know.
 #[tokio::test]
+async fn what_was_decided_ahead_is_decided_again_where_another_was_first() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 1000).await;
+    let second = Fixture::committer_on(&books.pool, &books.log).await;
+    let mut next = 1;
+    for round in 0..3 {
+        // By the third posting in a row a committer is sure to be alone, and decides ahead.
+        for (name, committer) in [("first", &books.committer), ("second", &second)] {
+            for posting in 0..4 {
+                let key = format!("{name}-{round}-{posting}");
+                let answer = committer.submit(books.redeem(&key, member, 1)).await.unwrap();
+                assert_eq!(accepted(&answer), (next, 1000 - next as i64));
+                next += 1;
+            }
+        }
+    }
+    assert_eq!(books.check_books().await.leaves, next);
+}
+
+#[tokio::test]
+async fn what_was_decided_ahead_is_decided_again_where_the_program_has_changed() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 1000).await;
+    for posting in 0..4 {
+        books.committer.submit(books.redeem(&posting.to_string(), member, 1)).await.unwrap();
+    }
+    let mut conn = books.pool.acquire().await.unwrap();
+    add_policy(&mut conn, books.program.program_id, br#"{"redeem":{"per_posting":5}}"#).await.unwrap();
+    let answer = books.committer.submit(books.redeem("six", member, 6)).await.unwrap();
+    let left = Refusal::LimitExceeded { limit: ledger::Limit::PerPosting, left: 5, required: 6 };
+    assert_eq!(refused(&answer), left);
+}
+
+#[tokio::test]
 async fn a_hold_for_a_partner_who_came_later_is_no_damage() {
     let books = Fixture::new().await;
     let member = books.member_with("m", 100).await;

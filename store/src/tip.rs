@@ -1,0 +1,71 @@
+//! Where the log stands after the last batch that this process decided, committed or not: the next one is decided from there
+//! while that one is still being written, and finds out when it is written itself whether that was so.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::accounts::State;
+use crate::log_head::LogHead;
+
+/// The head, and all house accounts that were looked at since others last appended. House accounts change only under the
+/// head's lock, so as long as nobody else has appended, they are what the last batch left.
+pub(crate) struct Tip {
+    pub(crate) head: LogHead,
+    pub(crate) houses: HashMap<Uuid, State>,
+    /// Whether a batch found the head as the one before had left it. Where others append too, deciding ahead is mostly
+    /// deciding twice.
+    is_alone: bool,
+}
+
+/// The tip between two batches. It is lent to one at a time: who fails brings none back, and the next one looks.
+#[derive(Default)]
+pub(crate) struct LastTip(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// How often the tip turned out not to be so: what was lent before is not taken back after.
+    turns: u64,
+    tip: Option<Tip>,
+}
+
+impl LastTip {
+    pub(crate) fn lend(&self) -> (u64, Option<Tip>) {
+        let mut kept = self.lock();
+        (kept.turns, kept.tip.take())
+    }
+
+    pub(crate) fn take_back(&self, turns: u64, tip: Tip) {
+        let mut kept = self.lock();
+        if kept.turns == turns {
+            kept.tip = Some(tip);
+        }
+    }
+
+    /// A batch was not written, because the log did not stand where it was decided from.
+    pub(crate) fn forget(&self) {
+        let mut kept = self.lock();
+        *kept = Kept { turns: kept.turns + 1, tip: None };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tip {
+    /// The tip itself where the next batch may be decided from it: under these terms, and with these house accounts.
+    pub(crate) fn ahead(self, epoch: i64, houses: impl IntoIterator<Item = Uuid>) -> Result<Self, Self> {
+        let knows = self.head.epoch == epoch && houses.into_iter().all(|it| self.houses.contains_key(&it));
+        if self.is_alone && knows { Ok(self) } else { Err(self) }
+    }
+
+    /// The tip where the head was read under its lock. What was known of house accounts holds if nobody has appended since.
+    pub(crate) fn found(before: Option<Self>, head: LogHead) -> Self {
+        match before {
+            Some(before) if before.head == head => Self { is_alone: true, ..before },
+            _ => Self { head, houses: HashMap::new(), is_alone: false },
+        }
+    }
+}
