@@ -25,3 +25,5 @@ pub const PARTNERS: &[Role] = &[Role::Partner];
 pub const CHANGING: &[Role] = &[Role::Editor, Role::Approver];
 /// Operators, and whoever checks them.
 pub const LOOKING: &[Role] = &[Role::Viewer, Role::Editor, Role::Approver, Role::Auditor];
+/// Who may undo what is theirs, and operators.
+pub const CORRECTING: &[Role] = &[Role::Partner, Role::Editor, Role::Approver];

@@ -2,28 +2,28 @@
 
 use std::sync::Arc;
 
-use axum::extract::Query;
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, VARY};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LAST_MODIFIED, VARY};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use ledger::MemberRef;
+use ledger::{MemberRef, Name, Status};
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::MemberBalance;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use store::{AsOf, MemberBalance, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
 use crate::body::json;
-use crate::error::{Code, Problem};
+use crate::code::Code;
+use crate::error::Problem;
 use crate::gate;
+use crate::query::Query;
 use crate::route::Asked;
+use crate::time::{http_date, last_second, micros, rfc3339};
 
 /// The unit of a program's points.
 pub(crate) const POINTS: u16 = 1;
 
-// Tier and expiry have no value for "none": members without them do not have the fields, and so far nobody has them.
+// A tier has no value for "none": members without one do not have the field, and so far nobody has one.
 /// What a member has.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AppBalance {
@@ -33,9 +33,31 @@ pub(crate) struct AppBalance {
     current_balance: i64,
     /// What was earned and cannot be spent yet.
     pending_points: i64,
+    /// What is set aside.
+    held_points: i64,
+    /// What is owed, where it is something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    debt_points: Option<i64>,
     /// When it last changed.
     #[schemars(extend("format" = "date-time"))]
     last_updated: String,
+    /// The last second of the points that end first; absent where none end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    expires_on: Option<String>,
+    /// When it changes by itself, if nothing is done before; absent where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    next_change_at: Option<String>,
+    /// `active`; `suspended`, who earns and spends nothing; `closed`.
+    #[schemars(extend("enum" = ["active", "suspended", "closed"]))]
+    status: &'static str,
+    /// The account's version: it grows by one with each change.
+    version: u64,
+    /// As of when this is, where another time than now was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<String>,
 }
 
 /// What a member has, as the M-PESA contract says it.
@@ -58,19 +80,81 @@ pub(crate) struct PartnerBalance {
     /// When it last changed.
     #[schemars(extend("format" = "date-time"))]
     last_updated: String,
+    /// The last second of the points that end first; absent where none end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    expires_on: Option<String>,
 }
 
 /// `GET /api/v1/loyalty/balance`
 pub(crate) async fn app_balance(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let query = Query::read(&asked.parts.uri, &["min_version", "as_of"])?;
+    let (min_version, as_of) = (query.number::<u64>("min_version")?, query.text("as_of"));
     let headers = asked.headers();
     let member = gate::member(&asked.caller, headers)?
         .ok_or_else(|| Problem::invalid_parameter("X-User-ID", "this header is required"))?;
+    if let Some(text) = as_of {
+        return then(&api, &member, text).await;
+    }
     let balance = read(&api, &member).await?;
+    // What a caller was told is committed before they are told it: a version that is not here is not anywhere.
+    if min_version.is_some_and(|it| (balance.sequence as u64) < it) {
+        let words = format!("The account's version is {}: ask for at most that.", balance.sequence);
+        return Err(Problem::new(Code::VersionConflict, words));
+    }
     Ok(unless_known(headers, &balance, "app", || AppBalance {
         user_id: balance.member_id,
         current_balance: balance.available,
         pending_points: balance.pending,
+        held_points: balance.held,
+        debt_points: debt(balance.available),
         last_updated: rfc3339(balance.updated_at_us),
+        expires_on: expires_on(&balance),
+        next_change_at: balance.next_change_us.map(rfc3339),
+        status: status(balance.status),
+        version: balance.sequence as u64,
+        as_of: None,
+    }))
+}
+
+/// What the member had at an instant, or when the log had so many leaves. It never changes any more.
+async fn then(api: &Api, member: &MemberRef, as_of: &str) -> Result<Response, Problem> {
+    let size = as_of.parse::<u64>().ok().filter(|it| it.to_string() == as_of).map(AsOf::Size);
+    let point = size.or_else(|| micros(as_of).map(AsOf::Instant)).ok_or_else(|| {
+        Problem::invalid_parameter(
+            "as_of",
+            "it is neither an instant, as in 2026-01-31T10:00:00Z, nor a log's size",
+        )
+    })?;
+    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
+    if let AsOf::Size(size) = point
+        && store::log_size(&mut conn).await? < size
+    {
+        return Err(Problem::invalid_parameter("as_of", "the log is not that long"));
+    }
+    let now = read(api, member).await?;
+    let name = Name::Member(MemberRef::Id(now.member_id));
+    let account = store::account_number(&mut conn, api.program_id, POINTS, &name).await?;
+    let account = account.ok_or_else(user_not_found)?;
+    let standing = store::balance_as_of(&mut conn, account, point).await?;
+    let changed = match standing.version {
+        0 => None,
+        version => {
+            store::history(&mut conn, account, Some(version - 1), store::Order::Forward, 1).await?.pop()
+        }
+    };
+    Ok(json(&AppBalance {
+        user_id: now.member_id,
+        current_balance: standing.balances.available,
+        pending_points: standing.balances.pending,
+        held_points: standing.balances.held,
+        debt_points: debt(standing.balances.available),
+        last_updated: rfc3339(changed.map_or(now.updated_at_us, |it| it.recorded_at_us)),
+        expires_on: None,
+        next_change_at: None,
+        status: status(now.status),
+        version: standing.version,
+        as_of: Some(as_of.to_owned()),
     }))
 }
 
@@ -79,15 +163,20 @@ pub(crate) async fn partner_balance(api: Arc<Api>, asked: Asked) -> Result<Respo
     let headers = asked.headers();
     gate::partner(&asked.caller, headers, true)?;
     let member = user_id(&asked)?;
-    let with_pending = include_pending(&asked.parts.uri)?;
+    let with_pending = Query::lenient(&asked.parts.uri, "include_pending")?.flag("include_pending")?;
     let balance = read(&api, &MemberRef::Id(member)).await?;
+    // The contract does not tell a member who is suspended or closed from one who is not there.
+    if balance.status != Status::Active {
+        return Err(user_not_found());
+    }
     let view = if with_pending { "partner-pending" } else { "partner" };
     Ok(unless_known(headers, &balance, view, || PartnerBalance {
         user_id: balance.member_id,
         balance: balance.available.max(0),
-        debt_points: (balance.available < 0).then(|| -balance.available),
+        debt_points: debt(balance.available),
         pending_points: with_pending.then_some(balance.pending),
         last_updated: rfc3339(balance.updated_at_us),
+        expires_on: expires_on(&balance),
     }))
 }
 
@@ -104,32 +193,37 @@ pub(crate) fn user_not_found() -> Problem {
     Problem::new(Code::UserNotFound, "The user was not found or is inactive.")
 }
 
-fn include_pending(uri: &Uri) -> Result<bool, Problem> {
-    let bad = |words: &str| Problem::invalid_parameter("include_pending", words);
-    let query: Query<Vec<(String, String)>> =
-        Query::try_from_uri(uri).map_err(|_| bad("the query cannot be read"))?;
-    let mut values =
-        query.iter().filter(|(name, _)| name == "include_pending").map(|(_, value)| value.as_str());
-    match (values.next(), values.next()) {
-        (None, _) => Ok(false),
-        (Some("true"), None) => Ok(true),
-        (Some("false"), None) => Ok(false),
-        _ => Err(bad("it is true or false, once")),
+pub(crate) fn status(status: Status) -> &'static str {
+    match status {
+        Status::Active => "active",
+        Status::Suspended => "suspended",
+        Status::Closed => "closed",
     }
+}
+
+fn debt(available: i64) -> Option<i64> {
+    (available < 0).then(|| -available)
+}
+
+fn expires_on(balance: &MemberBalance) -> Option<String> {
+    balance.first_end_us.map(last_second)
 }
 
 async fn read(api: &Api, member: &MemberRef) -> Result<MemberBalance, Problem> {
     api.reader.balance(api.program_id, POINTS, member).await?.ok_or_else(user_not_found)
 }
 
-/// The answer, or 304 where the caller has it already.
+/// The answer, or 304 where the caller has it already. What changes with time alone has another tag then. A caller who
+/// goes by `If-Modified-Since` alone gets the whole answer: a second is too coarse for a balance.
 fn unless_known<T: Serialize>(
     headers: &HeaderMap,
     balance: &MemberBalance,
     view: &str,
     body: impl FnOnce() -> T,
 ) -> Response {
-    let etag = format!("\"{}.{}.{view}\"", balance.member_id.simple(), balance.sequence);
+    let next = balance.next_change_us.unwrap_or_default();
+    let (member, version, status) = (balance.member_id.simple(), balance.sequence, balance.status as u8);
+    let etag = format!("\"{member}.{version}.{status}.{next:x}.{view}\"");
     let is_known = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -138,16 +232,11 @@ fn unless_known<T: Serialize>(
         .any(|it| it.trim() == "*" || it.trim().trim_start_matches("W/") == etag);
     let mut response = if is_known { StatusCode::NOT_MODIFIED.into_response() } else { json(&body()) };
     let headers = response.headers_mut();
-    headers.insert(ETAG, HeaderValue::from_str(&etag).expect("ids and numbers are a header's value"));
+    let own = |text: &str| HeaderValue::from_str(text).expect("ids, numbers and dates are a header's value");
+    headers.insert(ETAG, own(&etag));
+    headers.insert(LAST_MODIFIED, own(&http_date(balance.updated_at_us)));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=0, must-revalidate"));
     headers
         .insert(VARY, HeaderValue::from_static("Authorization, X-API-Key, X-User-ID, X-Partner-ID, Accept"));
     response
-}
-
-fn rfc3339(micros: i64) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000)
-        .ok()
-        .and_then(|it| it.format(&Rfc3339).ok())
-        .expect("a recorded time is between 1970 and 9999")
 }

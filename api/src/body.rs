@@ -47,7 +47,12 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// A body that is not JSON at all.
 pub(crate) fn not_json(error: &serde_json::Error) -> Problem {
-    Problem::invalid(vec![Invalid::in_body("body", "", "MALFORMED", format!("it is not JSON: {error}"))])
+    // What is no value of ours is JSON all the same: a field that stands there twice.
+    let (code, words) = match error.is_data() {
+        true => ("DUPLICATE", error.to_string()),
+        false => ("MALFORMED", format!("it is not JSON: {error}")),
+    };
+    Problem::invalid(vec![Invalid::in_body("body", "", code, words)])
 }
 
 /// An answer in JSON.

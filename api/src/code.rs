@@ -30,6 +30,54 @@ pub enum Code {
     LimitExceeded,
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
+    /// The request needs an idempotency key.
+    IdempotencyKeyMissing,
+    /// A correction names who makes it and why.
+    ReasonRequired,
+    /// A correction this large needs a second person.
+    ApprovalRequired,
+    /// There is no such partner.
+    PartnerNotFound,
+    /// A request with this key is being worked on.
+    IdempotencyInProgress,
+    /// The account has changed, or is not yet as new as was asked.
+    VersionConflict,
+    /// The hold has lapsed.
+    HoldExpired,
+    /// The hold was captured or voided.
+    HoldAlreadySettled,
+    /// The pending earning was confirmed, cancelled or has matured.
+    EarningAlreadySettled,
+    /// An earning that is pending is cancelled, not reversed.
+    StillPending,
+    /// A withdrawal can still be claimed on the chain.
+    StillClaimable,
+    /// The member has open holds or pending earnings.
+    MemberReserved,
+    /// More is asked than is left of the posting.
+    MoreThanLeft,
+    /// This cannot be done to a posting of that kind.
+    WrongKind,
+    /// No points end so soon.
+    NothingToExtend,
+    /// A withdrawal is of points that end on too many days.
+    TooManyDays,
+    /// It would take effect in a closed period.
+    PeriodClosed,
+    /// The member takes part no more.
+    MemberClosed,
+    /// Both sides are the same member.
+    SameMember,
+    /// A hold would last too long, or not long enough.
+    HoldTimeOutOfRange,
+    /// It would take effect in the future.
+    InFuture,
+    /// An amount is zero or more than there may be.
+    AmountOutOfRange,
+    /// A request has too many items.
+    ItemCount,
+    /// The member is suspended.
+    MemberSuspended,
     /// An event that was kept as rejected.
     Event(RejectCode),
     /// PostgreSQL is away, or more waits than we take.
@@ -40,19 +88,42 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 47] = [
         Self::InvalidRequest,
+        Self::IdempotencyKeyMissing,
+        Self::ReasonRequired,
         Self::Unauthorized,
         Self::Forbidden,
+        Self::ApprovalRequired,
         Self::NotFound,
         Self::TransactionNotFound,
         Self::UserNotFound,
+        Self::PartnerNotFound,
         Self::MethodNotAllowed,
         Self::InsufficientBalance,
         Self::LimitExceeded,
+        Self::IdempotencyInProgress,
+        Self::VersionConflict,
+        Self::HoldExpired,
+        Self::HoldAlreadySettled,
+        Self::EarningAlreadySettled,
+        Self::StillPending,
+        Self::StillClaimable,
+        Self::MemberReserved,
+        Self::MoreThanLeft,
+        Self::WrongKind,
+        Self::NothingToExtend,
+        Self::TooManyDays,
+        Self::PeriodClosed,
+        Self::MemberClosed,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
+        Self::SameMember,
+        Self::HoldTimeOutOfRange,
+        Self::InFuture,
+        Self::AmountOutOfRange,
+        Self::ItemCount,
         Self::Event(RejectCode::TooLong),
         Self::Event(RejectCode::Unreadable),
         Self::Event(RejectCode::NoRate),
@@ -62,6 +133,7 @@ impl Code {
         Self::Event(RejectCode::UserClosed),
         Self::Event(RejectCode::InFuture),
         Self::Event(RejectCode::IdReused),
+        Self::MemberSuspended,
         Self::InternalError,
         Self::DependencyUnavailable,
     ];
@@ -84,6 +156,34 @@ impl Code {
             Self::IdempotencyKeyReused => {
                 (422, "IDEMPOTENCY_KEY_REUSED", "The idempotency key was used for another request")
             }
+            Self::IdempotencyKeyMissing => (400, "IDEMPOTENCY_KEY_MISSING", "An idempotency key is needed"),
+            Self::ReasonRequired => (400, "REASON_REQUIRED", "A correction needs a reason"),
+            Self::ApprovalRequired => (403, "APPROVAL_REQUIRED", "Somebody else must approve this"),
+            Self::PartnerNotFound => (404, "PARTNER_NOT_FOUND", "There is no such partner"),
+            Self::IdempotencyInProgress => {
+                (409, "IDEMPOTENCY_IN_PROGRESS", "A request with this key is being worked on")
+            }
+            Self::VersionConflict => (409, "VERSION_CONFLICT", "The account has another version"),
+            Self::HoldExpired => (409, "HOLD_EXPIRED", "The hold has lapsed"),
+            Self::HoldAlreadySettled => (409, "HOLD_ALREADY_SETTLED", "The hold was captured or voided"),
+            Self::EarningAlreadySettled => {
+                (409, "EARNING_ALREADY_SETTLED", "The earning is not pending any more")
+            }
+            Self::StillPending => (409, "STILL_PENDING", "The earning is pending"),
+            Self::StillClaimable => (409, "STILL_CLAIMABLE", "The withdrawal can be claimed yet"),
+            Self::MemberReserved => (409, "MEMBER_RESERVED", "The member has points on hold or pending"),
+            Self::MoreThanLeft => (409, "MORE_THAN_LEFT", "Less is left of it"),
+            Self::WrongKind => (409, "WRONG_KIND", "This cannot be done to such a transaction"),
+            Self::NothingToExtend => (409, "NOTHING_TO_EXTEND", "There is nothing to extend"),
+            Self::TooManyDays => (409, "TOO_MANY_DAYS", "The points end on too many days"),
+            Self::PeriodClosed => (409, "PERIOD_CLOSED", "The period is closed"),
+            Self::MemberClosed => (410, "MEMBER_CLOSED", "The member's account is closed"),
+            Self::SameMember => (422, "SAME_MEMBER", "Both sides are the same member"),
+            Self::HoldTimeOutOfRange => (422, "HOLD_TIME_OUT_OF_RANGE", "A hold cannot end then"),
+            Self::InFuture => (422, "IN_FUTURE", "It would take effect in the future"),
+            Self::AmountOutOfRange => (422, "AMOUNT_OUT_OF_RANGE", "The amount is out of range"),
+            Self::ItemCount => (422, "ITEM_COUNT", "The request has too many items"),
+            Self::MemberSuspended => (423, "MEMBER_SUSPENDED", "The member is suspended"),
             Self::Event(code) => (422, code.as_str(), event_title(code)),
             Self::InternalError => (500, "INTERNAL_ERROR", "Something went wrong on our side"),
             Self::DependencyUnavailable => (503, "DEPENDENCY_UNAVAILABLE", "The service cannot answer now"),

@@ -2,7 +2,9 @@
 //! Router, documents and the walk of the tests all come from the same list of these.
 
 use axum::http::Method;
+use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
 
 use crate::access::Access;
 use crate::code::Code;
@@ -164,6 +166,14 @@ impl Endpoint {
     pub fn refuses(mut self, codes: &[Code]) -> Self {
         self.refusals.extend_from_slice(codes);
         self
+    }
+
+    /// What the body is held against, in one piece.
+    pub(crate) fn body_schema(&self) -> Value {
+        let settings =
+            SchemaSettings::draft2020_12().for_deserialize().with(|it| it.inline_subschemas = true);
+        let schema = self.body.and_then(|it| it.schema);
+        schema.map_or(Value::Bool(true), |it| it(&mut settings.into_generator()).to_value())
     }
 
     /// All that can go wrong, in the order of statuses.

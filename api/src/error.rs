@@ -1,6 +1,8 @@
 //! The only place where an error becomes a status, a stable code and a body: RFC 9457 members and those of the M-PESA
 //! contract in one document, so that clients of either read what they know.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue};
@@ -17,12 +19,12 @@ pub(crate) use crate::code::Code;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Invalid {
     /// The field, header, or parameter.
-    pub field: &'static str,
+    pub field: Cow<'static, str>,
     /// What is wrong with it.
     pub message: String,
     /// Where in the body, as a JSON pointer; absent for what is not in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pointer: Option<&'static str>,
+    pub pointer: Option<Cow<'static, str>>,
     /// What is wrong with it, stable.
     pub code: &'static str,
 }
@@ -99,6 +101,26 @@ impl Problem {
         // The contract's balances are never below zero.
         problem.0.current_balance = Some(available.max(0));
         problem.0.required_points = Some(required);
+        problem
+    }
+
+    /// The failure of one item of a batch that is posted all or not at all.
+    pub(crate) fn of_item(mut self, at: usize) -> Self {
+        self.0.detail = format!("Item {at}: {}", self.0.detail);
+        self.0.invalid = vec![Invalid::in_body(
+            format!("items.{at}"),
+            &format!("/items/{at}"),
+            self.0.code.as_str(),
+            self.0.detail.clone(),
+        )];
+        self
+    }
+
+    /// A twin of the request is being worked on.
+    pub(crate) fn in_progress() -> Self {
+        let words = "A request with this key is being worked on: ask again with the same key.";
+        let mut problem = Self::new(Code::IdempotencyInProgress, words);
+        problem.0.retry_after_s = Some(1);
         problem
     }
 
@@ -211,17 +233,22 @@ pub(crate) struct Document<'a> {
 }
 
 impl Invalid {
-    pub(crate) fn parameter(field: &'static str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field, message: message.into(), pointer: None, code }
-    }
-
-    pub(crate) fn in_body(
-        field: &'static str,
-        pointer: &'static str,
+    pub(crate) fn parameter(
+        field: impl Into<Cow<'static, str>>,
         code: &'static str,
         message: impl Into<String>,
     ) -> Self {
-        Self { field, message: message.into(), pointer: Some(pointer), code }
+        Self { field: field.into(), message: message.into(), pointer: None, code }
+    }
+
+    pub(crate) fn in_body(
+        field: impl Into<Cow<'static, str>>,
+        pointer: &str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        let pointer = Some(pointer.to_owned().into());
+        Self { field: field.into(), message: message.into(), pointer, code }
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct FeedPage {
 
 /// `GET /api/v1/feed`
 pub(crate) async fn feed(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
-    let query = Query::of(&asked.parts.uri)?;
+    let query = Query::read(&asked.parts.uri, &["limit", "cursor", "unit"])?;
     let limit = query.limit()?;
     let after = query.number("cursor")?.unwrap_or(0);
     let reader = stream::reader(&api, &asked.caller, &asked.parts.headers, query.number("unit")?).await?;

@@ -2,23 +2,34 @@
 //! failures into statuses; `redeem` is the hot path; `gate` says who may ask, and the proof service asks it too.
 
 mod access;
+mod ask;
 mod balance;
+mod batch;
 mod body;
 mod code;
+mod correct;
 mod dress;
 mod endpoint;
 mod error;
 mod events;
 mod feed;
 mod gate;
+mod history;
+mod idempotency;
 mod openapi;
 mod operations;
+mod post;
 mod query;
 mod redeem;
+mod refusal;
 mod route;
 mod routes;
 mod serve;
+mod shape;
+mod spend;
 mod stream;
+mod subject;
+mod time;
 mod worth;
 
 #[cfg(test)]
@@ -35,9 +46,10 @@ use rust_decimal::Decimal;
 use store::{Committer, PgPool, Program, Reader, StoreError};
 use uuid::Uuid;
 
+use idempotency::Running;
 use worth::Worth;
 
-pub use access::{Access, CHANGING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, Role, TAKING_PART};
+pub use access::{Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, Role, TAKING_PART};
 pub use code::Code;
 pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};
 pub use error::{Invalid, Problem};
@@ -60,6 +72,7 @@ pub struct Api {
     worth: Worth,
     /// What one point is worth, as the leaf says it: `<decimal> <currency>`.
     rate: Text,
+    running: Running,
     public_url: String,
 }
 
@@ -89,6 +102,7 @@ impl Api {
             program_id: program.program_id,
             worth: Worth { point_value, currency: program.currency.clone() },
             rate,
+            running: Running::default(),
             public_url: public_url.to_owned(),
         })
     }

@@ -1,37 +1,72 @@
-//! What stands behind the question mark.
+//! What stands in a query: each parameter at most once, and none that is not described.
 
-use std::str::FromStr;
-
+use axum::extract::Query as Pairs;
 use axum::http::Uri;
 
-use crate::error::Problem;
+use crate::error::{Invalid, Problem};
 
-/// The parameters of a query, in their order.
+/// The parameters of a request.
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
-        let query = axum::extract::Query::try_from_uri(uri);
-        let query = query.map_err(|_| Problem::invalid_parameter("query", "it cannot be read"))?;
-        Ok(Self(query.0))
-    }
-
-    /// A number that may be left out.
-    pub(crate) fn number<T: FromStr>(&self, name: &'static str) -> Result<Option<T>, Problem> {
-        let mut values = self.0.iter().filter(|it| it.0 == name).map(|it| it.1.parse::<T>());
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(Ok(number)), None) => Ok(Some(number)),
-            _ => Err(Problem::invalid_parameter(name, "it is a number, once")),
+    /// Reads the query, of which these are the parameters.
+    pub(crate) fn read(uri: &Uri, known: &[&'static str]) -> Result<Self, Problem> {
+        let pairs: Pairs<Vec<(String, String)>> = Pairs::try_from_uri(uri)
+            .map_err(|_| Problem::invalid_parameter("query", "the query cannot be read"))?;
+        let mut faults = Vec::new();
+        for (at, (name, _)) in pairs.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                faults.push(Invalid::parameter(name.clone(), "UNKNOWN", "there is no such parameter"));
+            } else if pairs[..at].iter().any(|it| it.0 == *name) {
+                faults.push(Invalid::parameter(name.clone(), "DUPLICATE", "it is given more than once"));
+            }
         }
+        if faults.is_empty() { Ok(Self(pairs.0)) } else { Err(Problem::invalid(faults)) }
     }
 
-    /// How many a page holds: from 1 to 100, and 50 where it is not said.
+    /// One parameter of the M-PESA contract's query, beside which others are not looked at.
+    pub(crate) fn lenient(uri: &Uri, name: &'static str) -> Result<Self, Problem> {
+        let bad = |words: &str| Problem::invalid_parameter(name, words);
+        let pairs: Pairs<Vec<(String, String)>> =
+            Pairs::try_from_uri(uri).map_err(|_| bad("the query cannot be read"))?;
+        let own: Vec<(String, String)> = pairs.0.into_iter().filter(|it| it.0 == name).collect();
+        if 1 < own.len() { Err(bad("it is given more than once")) } else { Ok(Self(own)) }
+    }
+
+    /// A parameter as it stands there.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|it| it.0 == name).map(|it| it.1.as_str())
+    }
+
+    /// A parameter that `read` understands.
+    pub(crate) fn value<T>(
+        &self,
+        name: &'static str,
+        what: &str,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Problem> {
+        let wrong = || Problem::invalid_parameter(name, format!("it is not {what}"));
+        self.text(name).map(|it| read(it).ok_or_else(wrong)).transpose()
+    }
+
+    /// A whole number that is not below zero.
+    pub(crate) fn number<T: TryFrom<i64>>(&self, name: &'static str) -> Result<Option<T>, Problem> {
+        self.value(name, "a whole number", |it| {
+            let number = it.parse::<i64>().ok().filter(|number| 0 <= *number && number.to_string() == it)?;
+            T::try_from(number).ok()
+        })
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn flag(&self, name: &'static str) -> Result<bool, Problem> {
+        Ok(self.value(name, "true or false", |it| it.parse().ok())?.unwrap_or_default())
+    }
+
+    /// How long a page is: 1 to 100, and 50 where it is not said.
     pub(crate) fn limit(&self) -> Result<u32, Problem> {
-        let limit = self.number("limit")?.unwrap_or(50);
-        match limit {
-            1..=100 => Ok(limit),
-            _ => Err(Problem::invalid_parameter("limit", "it is a number from 1 to 100")),
-        }
+        let limit = self.value("limit", "a number from 1 to 100", |it| {
+            it.parse::<u32>().ok().filter(|it| (1..=100).contains(it))
+        })?;
+        Ok(limit.unwrap_or(50))
     }
 }

@@ -22,6 +22,8 @@ use crate::body::{json, not_json};
 use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
+use crate::idempotency;
+use crate::refusal;
 use crate::route::Asked;
 use crate::worth::{Value, Worth};
 
@@ -77,15 +79,13 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
 
     let member = MemberRef::Id(member);
     let command = Command::Redeem { member, points, partner: Some(partner.to_owned()), up_to: false };
-    let answer = api
-        .committer
-        .submit(ledger::Request::one(
-            api.program_id,
-            format!("credential:{}", caller.credential.owner),
-            key.to_string(),
-            Item { posting_id: Uuid::now_v7(), command, details },
-        ))
-        .await?;
+    let request = ledger::Request::one(
+        api.program_id,
+        Api::source(&asked),
+        key.to_string(),
+        Item { posting_id: Uuid::now_v7(), command, details },
+    );
+    let answer = api.running.submit(&api.committer, request).await?;
     match answer.outcome.map(|items| items.into_iter().next()) {
         Ok(None) => Err(Problem::internal("a redemption came to nothing")),
         Ok(Some(Accepted { posting_id, leaf_index, points, after, .. })) => {
@@ -105,7 +105,7 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
             response.extensions_mut().insert(Posted { transaction_id: posting_id, leaf_index });
             Ok(response)
         }
-        Err(refused) => Err(problem(refused.refusal).replayed(answer.replayed)),
+        Err(refused) => Err(problem(&refused.refusal).replayed(answer.replayed)),
     }
 }
 
@@ -118,61 +118,34 @@ async fn worth_then(api: &Api, posting_id: Uuid) -> Result<Worth, Problem> {
     })
 }
 
-fn problem(refusal: Refusal) -> Problem {
-    match refusal {
+/// The contract does not tell members apart who are not there, suspended or closed.
+fn problem(refused: &Refusal) -> Problem {
+    match refused {
         Refusal::MemberUnknown | Refusal::MemberSuspended | Refusal::MemberClosed => user_not_found(),
         Refusal::PartnerUnknown => {
             Problem::new(Code::Forbidden, "The credential's partner does not take part in this program.")
         }
-        Refusal::InsufficientBalance { available, required } => {
-            Problem::insufficient_balance(available, required)
-        }
-        Refusal::LimitExceeded { limit, left, .. } => Problem::new(
-            Code::LimitExceeded,
-            format!("The limit {} would be passed: {left} points are left of it.", limit.name()),
-        ),
-        Refusal::KeyReused { differs } => Problem::new(
-            Code::IdempotencyKeyReused,
-            format!(
-                "This key came before with another request: they differ in {differs}. Send the same request again, or a \
-                 new key."
-            ),
-        ),
-        other => Problem::internal(format!("a redemption was refused: {other}")),
+        other => refusal::problem(other),
     }
 }
 
-/// The key, from the contract's header or the draft standard's. Both may be there if they say the same.
+/// The contract's key is a UUID, however it is written.
 fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
-    const CONTRACTS: &str = "X-Idempotency-Key";
-    const STANDARD: &str = "Idempotency-Key";
-    let bad = |field, message: &str| Problem::invalid(vec![Invalid::parameter(field, "INVALID", message)]);
-    let read = |field: &'static str| {
-        let mut values = headers.get_all(field).iter();
-        let (value, more) = (values.next(), values.next());
-        if more.is_some() {
-            return Err(bad(field, "it is given more than once"));
-        }
-        let Some(value) = value else { return Ok(None) };
-        // The draft's form is a quoted string, most clients send it bare.
-        let text = value.to_str().unwrap_or_default();
-        let text = text.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(text);
-        match Uuid::try_parse(text) {
-            Ok(key) if text.len() == 36 => Ok(Some(key)),
-            _ => Err(bad(field, "it is not a UUID")),
-        }
-    };
-    match (read(CONTRACTS)?, read(STANDARD)?) {
-        (Some(one), Some(other)) if one != other => {
-            Err(bad(CONTRACTS, "it differs from Idempotency-Key: send one of them"))
-        }
-        (Some(key), _) | (None, Some(key)) => Ok(key),
-        (None, None) => Err(Problem::invalid(vec![Invalid::parameter(
-            CONTRACTS,
+    let field =
+        if headers.contains_key("x-idempotency-key") { "X-Idempotency-Key" } else { "Idempotency-Key" };
+    let key = idempotency::key(headers).map_err(|problem| match problem.code() {
+        // The contract knows one code for whatever is not as it should be.
+        Code::IdempotencyKeyMissing => Problem::invalid(vec![Invalid::parameter(
+            "X-Idempotency-Key",
             "IDEMPOTENCY_KEY_MISSING",
             "this header is required",
-        )])),
-    }
+        )]),
+        _ => problem,
+    })?;
+    Uuid::try_parse(&key)
+        .ok()
+        .filter(|_| key.len() == 36)
+        .ok_or_else(|| Problem::invalid(vec![Invalid::parameter(field, "INVALID", "it is not a UUID")]))
 }
 
 /// What the body asks for. A body that is right is read once and in place; one that is not is read again, to say why.

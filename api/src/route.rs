@@ -2,7 +2,7 @@
 //! no other way to be reached.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,12 +12,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::access::{Access, Role};
 use crate::body::json_body;
 use crate::endpoint::Endpoint;
 use crate::error::Problem;
 use crate::gate::{Caller, Gate, Scope};
+use crate::shape;
 
 /// What has a gate, before which its endpoints stand.
 pub trait Guarded: Send + Sync + 'static {
@@ -31,9 +34,10 @@ pub struct Asked {
     pub caller: Caller,
     /// The request without its body.
     pub parts: Parts,
-    /// The body, not yet read.
-    pub body: Body,
+    // Nobody locks it: it lets a request be looked at from several places at once.
+    body: Mutex<Body>,
     parameters: Option<RawPathParams>,
+    schema: Arc<Value>,
 }
 
 impl Asked {
@@ -48,9 +52,16 @@ impl Asked {
         parameters.into_iter().find(|(it, _)| *it == name).map_or("", |it| it.1)
     }
 
-    /// The body of a request that says it is JSON.
+    /// The body, held against the schema that is documented for it.
+    pub async fn read<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        let bytes = self.json().await?;
+        shape::read(&self.schema, &bytes)
+    }
+
+    /// The bytes of the body of a request that says it is JSON.
     pub async fn json(&mut self) -> Result<Bytes, Problem> {
-        json_body(&self.parts.headers, std::mem::take(&mut self.body)).await
+        let body = std::mem::take(self.body.get_mut().unwrap_or_else(PoisonError::into_inner));
+        json_body(&self.parts.headers, body).await
     }
 }
 
@@ -69,11 +80,12 @@ impl Endpoint {
         A: Future<Output = Result<Response, Problem>> + Send + 'static,
     {
         let access = Access { scope, roles };
+        let schema = Arc::new(self.body_schema());
         let admit = async move |State(state): State<Arc<S>>, request: Request| {
             let (mut parts, body) = request.into_parts();
             let caller = state.gate().admit(&parts.headers, access).await?;
             let parameters = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
-            handler(state, Asked { caller, parts, body, parameters }).await
+            handler(state, Asked { caller, parts, body: Mutex::new(body), parameters, schema }).await
         };
         self.access = Some(access);
         Route { serve: on(filter(&self.method), admit), endpoint: self }

@@ -5,15 +5,21 @@ use ingest::RejectCode;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::access::{EVERYBODY, MEMBERS, PARTNERS, TAKING_PART};
+use crate::access::{CHANGING, CORRECTING, EVERYBODY, MEMBERS, PARTNERS, TAKING_PART};
+use crate::ask::{self, Became, Eligibility};
 use crate::balance::{self, AppBalance, PartnerBalance};
+use crate::batch::{self, BatchTold, NewBatch};
 use crate::code::Code;
+use crate::correct::{self, NewAdjustment, NewReversal};
 use crate::endpoint::Endpoint;
 use crate::events::{self, EventsBody, EventsTold, RejectedPage};
 use crate::feed::{self, FeedPage};
 use crate::gate::Scope;
+use crate::history::{self, LotPage, ToldTransaction, TransactionPage};
+use crate::post::Transaction;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::route::Route;
+use crate::spend::{self, NewCapture, NewEnd, NewHold, NewIncrease, NewRedemption, NewTransfer, NewVoid};
 use crate::stream;
 
 /// The prefix of the M-PESA contract's paths.
@@ -77,11 +83,186 @@ fn loyalty() -> Vec<Route<Api>> {
         get("/api/v1/loyalty/balance", "getBalance", "What a member has")
             .header::<String>("X-User-ID", USER)
             .header::<String>("If-None-Match", KNOWN)
+            .query::<u64>("min_version", "The version that the caller has seen: an older answer is none.")
+            .query::<String>("as_of", "An instant, or a size of the log: what the member had then.")
             .answers::<AppBalance>(200, "What the member has.")
             .answers_empty(304, "The caller has this answer already.")
-            .refuses(&[Code::UserNotFound])
+            .refuses(&[Code::UserNotFound, Code::VersionConflict])
             .guarded(Scope::Read, MEMBERS, balance::app_balance),
+        get("/api/v1/loyalty/lots", "listLots", "The points by when they end")
+            .header::<String>("X-User-ID", USER)
+            .query::<u32>("limit", LIMIT)
+            .query::<String>("starting_after", CURSOR)
+            .answers::<LotPage>(200, "A page, what ends first standing first.")
+            .refuses(&[Code::UserNotFound])
+            .guarded(Scope::Read, MEMBERS, history::lots),
+        get(
+            "/api/v1/loyalty/transactions",
+            "listTransactions",
+            "The transactions of an account, newest first",
+        )
+        .header::<String>("X-User-ID", USER)
+        .query::<String>("user_id", "The member, where an operator asks.")
+        .query::<u32>("limit", LIMIT)
+        .query::<u64>("starting_after", CURSOR)
+        .query::<u64>("ending_before", "A version of the account: the page that ends before it.")
+        .query::<String>("type", "Only of this kind; a page looks at 1,000 transactions at most.")
+        .query::<String>("created[gte]", "None that was recorded before this instant.")
+        .query::<u64>("from_seq", "None before this version of the account.")
+        .query::<u64>("to_seq", "None after this version of the account.")
+        .answers::<TransactionPage>(200, "A page: the member's account, or a partner's own.")
+        .refuses(&[Code::UserNotFound])
+        .guarded(Scope::Read, EVERYBODY, history::transactions),
+        get(
+            "/api/v1/loyalty/transactions/{transaction_id}",
+            "getTransaction",
+            "A transaction with what became of it",
+        )
+        .path::<Uuid>("transaction_id", "The transaction.")
+        .header::<String>("X-User-ID", USER)
+        .answers::<ToldTransaction>(200, "The transaction.")
+        .refuses(&[Code::TransactionNotFound])
+        .guarded(Scope::Read, EVERYBODY, history::transaction),
+        get("/api/v1/loyalty/eligibility", "getEligibility", "Whether a redemption would be allowed now")
+            .header::<String>("X-User-ID", USER)
+            .header::<String>("X-Partner-ID", PARTNER)
+            .required_query::<u64>("points", "How many points.")
+            .query::<String>("user_id", "The member, where a partner asks.")
+            .query::<String>("partner_id", "The partner with whom they would be spent.")
+            .query::<bool>("up_to", "Whether less would do.")
+            .answers::<Eligibility>(200, "Whether it would be, and why not.")
+            .guarded(Scope::Read, TAKING_PART, ask::eligibility),
+        get("/api/v1/responses/{idempotency_key}", "getResponse", "What became of a request")
+            .path::<String>("idempotency_key", "The key that it was sent with.")
+            .answers::<Became>(200, "What became of it.")
+            .refuses(&[Code::NotFound])
+            .guarded(Scope::Read, EVERYBODY, ask::response),
+        post("/api/v1/loyalty/batches", "postBatch", "Up to 1,000 things in one request")
+            .header::<String>("X-User-ID", USER)
+            .header::<String>("X-Partner-ID", PARTNER)
+            .required_header::<String>("Idempotency-Key", KEY)
+            .body::<NewBatch>()
+            .answers::<BatchTold>(200, "What came of each item.")
+            .refuses(SPENDING)
+            .refuses(KEYED)
+            .refuses(&[Code::SameMember, Code::ItemCount])
+            .guarded(Scope::Redeem, TAKING_PART, batch::batch),
+        posted("/api/v1/loyalty/redemptions", "redeem", "Spends points")
+            .body::<NewRedemption>()
+            .refuses(SPENDING)
+            .guarded(Scope::Redeem, TAKING_PART, spend::redeem),
+        posted("/api/v1/loyalty/transfers", "transfer", "Gives points to another member")
+            .body::<NewTransfer>()
+            .refuses(SPENDING)
+            .refuses(&[Code::SameMember])
+            .guarded(Scope::Redeem, MEMBERS, spend::transfer),
+        posted("/api/v1/loyalty/holds", "hold", "Sets points aside for a while")
+            .body::<NewHold>()
+            .refuses(SPENDING)
+            .refuses(&[Code::HoldTimeOutOfRange])
+            .guarded(Scope::Redeem, TAKING_PART, spend::hold),
+        of_a_hold(
+            "/api/v1/loyalty/holds/{hold_id}/capture",
+            "captureHold",
+            "Spends what a hold has set aside",
+        )
+        .body::<NewCapture>()
+        .refuses(&[Code::MoreThanLeft])
+        .guarded(Scope::Redeem, TAKING_PART, spend::capture),
+        of_a_hold("/api/v1/loyalty/holds/{hold_id}/void", "voidHold", "Gives a hold up")
+            .body::<NewVoid>()
+            .guarded(Scope::Redeem, TAKING_PART, spend::void),
+        of_a_hold(
+            "/api/v1/loyalty/holds/{hold_id}/increase",
+            "increaseHold",
+            "Sets more points aside in a hold",
+        )
+        .body::<NewIncrease>()
+        .refuses(&[
+            Code::InsufficientBalance,
+            Code::LimitExceeded,
+            Code::MemberSuspended,
+            Code::AmountOutOfRange,
+        ])
+        .guarded(Scope::Redeem, TAKING_PART, spend::increase),
+        of_a_hold("/api/v1/loyalty/holds/{hold_id}/extend", "extendHold", "Lets a hold stand longer")
+            .body::<NewEnd>()
+            .refuses(&[Code::HoldTimeOutOfRange])
+            .guarded(Scope::Redeem, TAKING_PART, spend::extend),
+        posted(
+            "/api/v1/loyalty/transactions/{transaction_id}/reversals",
+            "reverse",
+            "Undoes a transaction, or a part of it",
+        )
+        .path::<Uuid>("transaction_id", "The transaction.")
+        .body::<NewReversal>()
+        .refuses(&[
+            Code::TransactionNotFound,
+            Code::WrongKind,
+            Code::MoreThanLeft,
+            Code::StillPending,
+            Code::StillClaimable,
+            Code::LimitExceeded,
+            Code::MemberClosed,
+        ])
+        .guarded(Scope::Adjust, CORRECTING, correct::reverse),
+        posted("/api/v1/loyalty/adjustments", "adjust", "Corrects what a member has")
+            .body::<NewAdjustment>()
+            .refuses(&[
+                Code::UserNotFound,
+                Code::MemberClosed,
+                Code::InsufficientBalance,
+                Code::LimitExceeded,
+                Code::ApprovalRequired,
+                Code::ReasonRequired,
+                Code::PeriodClosed,
+                Code::InFuture,
+                Code::VersionConflict,
+                Code::AmountOutOfRange,
+            ])
+            .guarded(Scope::Adjust, CHANGING, correct::adjust),
     ]
+}
+
+const LIMIT: &str = "How many, from 1 to 100; 50 where it is left out.";
+const CURSOR: &str = "The `next_cursor` of the page before.";
+const KEY: &str =
+    "A key of the caller's choice, 1 to 255 characters: the same key with the same request is done once.";
+
+/// What can be wrong with a key.
+const KEYED: &[Code] =
+    &[Code::IdempotencyKeyMissing, Code::IdempotencyInProgress, Code::IdempotencyKeyReused];
+
+/// What can be wrong where points are spent.
+const SPENDING: &[Code] = &[
+    Code::UserNotFound,
+    Code::PartnerNotFound,
+    Code::InsufficientBalance,
+    Code::LimitExceeded,
+    Code::VersionConflict,
+    Code::MemberClosed,
+    Code::MemberSuspended,
+    Code::AmountOutOfRange,
+];
+
+/// A path that posts one thing, once for each key.
+fn posted(path: &'static str, name: &'static str, summary: &'static str) -> Endpoint {
+    post(path, name, summary)
+        .header::<String>("X-User-ID", USER)
+        .header::<String>("X-Partner-ID", PARTNER)
+        .required_header::<String>("Idempotency-Key", KEY)
+        .answers::<Transaction>(201, "It is posted.")
+        .refuses(KEYED)
+}
+
+fn of_a_hold(path: &'static str, name: &'static str, summary: &'static str) -> Endpoint {
+    posted(path, name, summary).path::<Uuid>("hold_id", "The hold.").refuses(&[
+        Code::TransactionNotFound,
+        Code::WrongKind,
+        Code::HoldExpired,
+        Code::HoldAlreadySettled,
+        Code::MemberClosed,
+    ])
 }
 
 /// What happened elsewhere and may earn.

@@ -63,7 +63,7 @@ pub(crate) async fn reader(
 
 /// `GET /api/v1/loyalty/stream`
 pub(crate) async fn stream(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
-    let query = Query::of(&asked.parts.uri)?;
+    let query = Query::read(&asked.parts.uri, &["unit", "resume_from"])?;
     let reader = reader(&api, &asked.caller, &asked.parts.headers, query.number("unit")?).await?;
     let seen = match asked.headers().get("last-event-id") {
         Some(id) => Some(id.to_str().ok().and_then(|it| it.parse().ok()).ok_or_else(|| {

@@ -51,6 +51,11 @@ impl Worth {
     /// A redemption's points, up to 100,000, times a value of up to 12 digits before the point and 8 after: 26 digits,
     /// which a decimal holds.
     pub(crate) fn of(&self, points: i64) -> Value<'_> {
-        Value { amount: Amount(Decimal::from(points) * self.point_value), currency: &self.currency }
+        Value { amount: self.amount(points), currency: &self.currency }
+    }
+
+    /// So many points in money; of more than a decimal holds, the nearest that it does.
+    pub(crate) fn amount(&self, points: i64) -> Amount {
+        Amount(Decimal::from(points).saturating_mul(self.point_value))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use ledger::{Account, MemberRef, Moment, Terms};
+use ledger::{Account, Day, MemberRef, Moment, Status, Terms};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ use crate::{lots, programs};
 pub struct MemberBalance {
     /// The member.
     pub member_id: Uuid,
+    /// Whether they take part.
+    pub status: Status,
     /// What can be spent; below zero, what is owed.
     pub available: i64,
     /// What is reserved.
@@ -28,6 +30,23 @@ pub struct MemberBalance {
     pub sequence: i64,
     /// When it last changed, or the member was enrolled; microseconds since 1970.
     pub updated_at_us: i64,
+    /// The last day of the points that end first; `None` where none end.
+    pub first_day: Option<Day>,
+    /// When that day is over, in microseconds.
+    pub first_end_us: Option<i64>,
+    /// When it changes by itself, if nothing is done before; `None` where it does not.
+    pub next_change_us: Option<i64>,
+}
+
+/// A member's account as a decision would find it, with the terms that it would be decided by.
+#[derive(Clone, Debug)]
+pub struct MemberStanding {
+    /// What the member has.
+    pub balance: MemberBalance,
+    /// The account, lots and reservations included.
+    pub account: Account,
+    /// The program's terms.
+    pub terms: Arc<Terms>,
 }
 
 /// The terms of programs, each with the epoch under which they were read.
@@ -100,9 +119,26 @@ impl Reader {
         let terms = self.terms(&mut conn, program_id, row.epoch).await?;
         if !row.may_be_due(&terms, terms.moment(row.now_us)) {
             let account = row.account()?;
-            return Ok(Some(row.show(&account)));
+            return Ok(Some(row.show(&account, &terms)));
         }
-        Ok(self.settled(&mut conn, program_id, unit, member).await?.map(|(row, account)| row.show(&account)))
+        let settled = self.settled(&mut conn, program_id, unit, member).await?;
+        Ok(settled.map(|(row, account)| row.show_settled(&account, &terms)))
+    }
+
+    /// The member's account as a decision would find it now, with what it would be decided by; `None` where there is no
+    /// such member.
+    pub async fn standing(
+        &self,
+        program_id: i16,
+        unit: u16,
+        member: &MemberRef,
+    ) -> Result<Option<MemberStanding>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
+        let Some((row, account)) = self.settled(&mut conn, program_id, unit, member).await? else {
+            return Ok(None);
+        };
+        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
+        Ok(Some(MemberStanding { balance: row.show_settled(&account, &terms), account, terms }))
     }
 
     /// The member's account as a decision would find it now, lots and reservations included.
@@ -210,9 +246,37 @@ impl Row {
         self.balance.account(&identity)
     }
 
-    fn show(&self, account: &Account) -> MemberBalance {
+    /// What the row says, where nothing is due.
+    fn show(&self, account: &Account, terms: &Terms) -> MemberBalance {
+        let first_day = self.first_day.and_then(Day::new).filter(|it| *it < Day::NEVER);
+        let idle_day = Day::new(self.balance.active_day).map(|it| terms.last_idle_day(it));
+        let first_day = first_day.into_iter().chain(idle_day.filter(|it| *it < Day::NEVER)).min();
+        let has_points = self.first_day.is_some();
+        self.tell(account, terms, first_day.filter(|_| has_points), self.first_due)
+    }
+
+    /// What the account says once what is due is done.
+    fn show_settled(&self, account: &Account, terms: &Terms) -> MemberBalance {
+        let idle_day = terms.last_idle_day(account.active_day);
+        let first_day = account.lots.keys().map(|it| it.last_day.min(idle_day)).min();
+        let first_due = account.reservations.values().filter_map(|it| it.due_us).min();
+        self.tell(account, terms, first_day.filter(|it| *it < Day::NEVER), first_due)
+    }
+
+    fn tell(
+        &self,
+        account: &Account,
+        terms: &Terms,
+        first_day: Option<Day>,
+        first_due: Option<i64>,
+    ) -> MemberBalance {
+        let first_end_us = first_day.map(|it| terms.end_of(it));
         MemberBalance {
+            first_day,
+            first_end_us,
+            next_change_us: first_end_us.into_iter().chain(first_due).min(),
             member_id: self.member_id,
+            status: account.status,
             available: account.balances.available,
             held: account.balances.held,
             pending: account.balances.pending,

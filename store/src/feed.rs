@@ -76,7 +76,7 @@ pub struct FeedPage {
 }
 
 #[derive(FromRow)]
-struct PostingRow {
+pub(crate) struct PostingRow {
     leaf_index: i64,
     posting_id: Uuid,
     kind: i16,
@@ -111,7 +111,7 @@ struct EntryRow {
 
 // Of what goes on from another posting, or undoes it, also who had asked for that one. The limit keeps the planner from
 // joining all postings with all postings.
-const POSTINGS: &str = "
+pub(crate) const POSTINGS: &str = "
 select posting.leaf_index, posting.posting_id, posting.kind, posting.recorded_at, posting.effective_at,
     posting.reverses, posting.follows, posting.merchant_reference, posting.reason, posting.description, posting.rate,
     posting.actor, origin.actor as first_actor
@@ -188,7 +188,10 @@ pub async fn feed_of(
     with_entries(conn, rows).await
 }
 
-async fn with_entries(conn: &mut PgConnection, postings: Vec<PostingRow>) -> Result<Vec<Fed>, StoreError> {
+pub(crate) async fn with_entries(
+    conn: &mut PgConnection,
+    postings: Vec<PostingRow>,
+) -> Result<Vec<Fed>, StoreError> {
     let entries: Vec<EntryRow> = sqlx::query_as(
         "select entry.leaf_index, account.id as account, account.kind, account.member_id, account.partner_id,
              account.unit, entry.sequence,

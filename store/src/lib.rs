@@ -39,6 +39,7 @@ mod replay;
 mod roles;
 mod rows;
 mod statements;
+mod story;
 mod sweep;
 mod tamper;
 mod tip;
@@ -61,7 +62,7 @@ pub use anchors::{
     record_refusal, record_round, record_sending, store_attempt,
 };
 pub use api_key::Environment;
-pub use balances::{MemberBalance, Reader, member_id};
+pub use balances::{MemberBalance, MemberStanding, Reader, member_id};
 pub use batch::Answer;
 pub use bridge_books::{BridgeBooks, bridge_books};
 #[doc(hidden)]
@@ -108,6 +109,7 @@ pub use sqlx::{PgConnection, PgPool};
 /// A connection of a pool.
 pub type Pooled = sqlx::pool::PoolConnection<sqlx::Postgres>;
 pub use statements::{Statement, statement};
+pub use story::{Story, due_at, story};
 pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;

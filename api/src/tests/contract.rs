@@ -214,8 +214,11 @@ async fn balances_are_answered_as_the_contracts_say() {
         .await
         .json();
     assert_eq!(body["last_updated"].take(), updated);
-    let golden =
-        json!({"user_id": MEMBER, "current_balance": 15_750, "pending_points": 0, "last_updated": null});
+    // The contract's fields, and what we tell besides.
+    let golden = json!({
+        "user_id": MEMBER, "current_balance": 15_750, "pending_points": 0, "last_updated": null,
+        "held_points": 0, "status": "active", "version": 1,
+    });
     assert_eq!(body, golden, "tier and expires_on are left out where there is none");
 
     for query in ["x", "", "TRUE", "1", "true&include_pending=true", "%ff"] {

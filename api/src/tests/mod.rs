@@ -6,7 +6,9 @@ mod events;
 mod idempotency;
 mod operations;
 mod properties;
+mod reads;
 mod sockets;
+mod spends;
 mod streams;
 
 use std::sync::{Arc, OnceLock};

@@ -1,0 +1,180 @@
+//! Many things in one request: each for itself, or all or none.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use futures::{StreamExt, stream};
+use ledger::{Item, Request};
+use proof::PostingKind;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::{Answer, SubmitError};
+
+use crate::Api;
+use crate::ask::Reason;
+use crate::body::json;
+use crate::error::Problem;
+use crate::idempotency;
+use crate::post::{Done, Transaction, Wish};
+use crate::route::Asked;
+use crate::spend::{NewRedemption, NewTransfer, redemption, transferral};
+
+/// How many items of one batch are on their way at once.
+const IN_FLIGHT_MAX: usize = 256;
+
+/// Many things in one request.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBatch {
+    /// Whether each item stands for itself, or all are posted or none: of those at most 100.
+    mode: Mode,
+    /// The items.
+    #[schemars(length(min = 1, max = 1000))]
+    items: Vec<BatchItem>,
+}
+
+/// How the items of a batch belong together.
+#[derive(Clone, Copy, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// Each for itself.
+    Independent,
+    /// All, or none.
+    AllOrNone,
+}
+
+/// One item of a batch.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BatchItem {
+    /// Spends points.
+    Redemption(NewRedemption),
+    /// Gives points to another member.
+    Transfer(NewTransfer),
+}
+
+/// What came of a batch, item by item.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct BatchTold {
+    /// What came of each item, in their order.
+    results: Vec<ItemTold>,
+}
+
+/// What came of an item.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ItemTold {
+    /// `SUCCESS` or `REFUSED`; `UNKNOWN` where asking again with the same key tells.
+    status: &'static str,
+    /// What was posted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<Transaction>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<Reason>,
+}
+
+impl ItemTold {
+    fn posted(transaction: Transaction) -> Self {
+        Self { status: "SUCCESS", transaction: Some(transaction), refusal: None }
+    }
+}
+
+/// `POST /api/v1/loyalty/batches`
+pub(crate) async fn batch(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let NewBatch { mode, items } = asked.read().await?;
+    if asked.caller.credential.partner_id.is_some()
+        && items.iter().any(|it| matches!(it, BatchItem::Transfer(_)))
+    {
+        return Err(Problem::wrong_role(asked.caller.role, crate::access::MEMBERS));
+    }
+    let key = idempotency::key(asked.headers())?;
+    let mut wishes = Vec::with_capacity(items.len());
+    for item in items {
+        wishes.push(match item {
+            BatchItem::Redemption(new) => {
+                let (command, details, expected_version) = redemption(&asked, new)?;
+                (PostingKind::REDEEM, Wish { command, details, expected_version })
+            }
+            BatchItem::Transfer(new) => {
+                let (command, details) = transferral(&asked, new)?;
+                (PostingKind::TRANSFER, Wish { command, details, expected_version: None })
+            }
+        });
+    }
+    let results = match mode {
+        Mode::Independent => each(&api, &asked, &key, wishes).await?,
+        Mode::AllOrNone => all(&api, &asked, key, wishes).await?,
+    };
+    Ok(json(&BatchTold { results }))
+}
+
+/// Each item under a key of its own, which the batch's key and its place make.
+async fn each(
+    api: &Api,
+    asked: &Asked,
+    key: &str,
+    wishes: Vec<(PostingKind, Wish)>,
+) -> Result<Vec<ItemTold>, Problem> {
+    let requests: Vec<(PostingKind, Request)> = wishes
+        .into_iter()
+        .enumerate()
+        .map(|(at, (kind, wish))| (kind, api.request(asked, format!("{key}#{at}"), wish)))
+        .collect();
+    let on_their_way =
+        requests.into_iter().map(async |(kind, request)| match api.committer.submit(request).await {
+            Ok(Answer { outcome: Ok(items), replayed, .. }) => {
+                let accepted = items.into_iter().next();
+                let accepted = accepted.ok_or_else(|| Problem::internal("an item came to nothing"))?;
+                Ok(ItemTold::posted(api.tell(kind, &Done { accepted, replayed }).await?))
+            }
+            Ok(Answer { outcome: Err(refused), .. }) => {
+                let refusal = Some(Reason::of(&refused.refusal));
+                Ok(ItemTold { status: "REFUSED", transaction: None, refusal })
+            }
+            Err(SubmitError::Failed) => Err(SubmitError::Failed.into()),
+            Err(_) => Ok(ItemTold { status: "UNKNOWN", transaction: None, refusal: None }),
+        });
+    let told: Vec<Result<ItemTold, Problem>> =
+        stream::iter(on_their_way.collect::<Vec<_>>()).buffered(IN_FLIGHT_MAX).collect().await;
+    told.into_iter().collect()
+}
+
+/// All items in one request of the books.
+async fn all(
+    api: &Api,
+    asked: &Asked,
+    key: String,
+    wishes: Vec<(PostingKind, Wish)>,
+) -> Result<Vec<ItemTold>, Problem> {
+    let mut kinds = Vec::with_capacity(wishes.len());
+    let mut items: Vec<Item> = Vec::with_capacity(wishes.len());
+    let mut whole: Option<Request> = None;
+    for (kind, wish) in wishes {
+        let mut request = api.request(asked, key.clone(), wish);
+        kinds.push(kind);
+        items.append(&mut request.items);
+        // Only the first item's version can be held: it stands for the request.
+        whole.get_or_insert(request);
+    }
+    let whole = whole.ok_or_else(|| Problem::internal("a batch has an item"))?;
+    let commands: Vec<_> = items.iter().map(|it| it.command.clone()).collect();
+    let Answer { outcome, replayed, .. } =
+        api.running.submit(&api.committer, Request { items, ..whole }).await?;
+    match outcome {
+        Ok(items) => {
+            let mut told = Vec::with_capacity(items.len());
+            for (kind, accepted) in kinds.into_iter().zip(items) {
+                told.push(ItemTold::posted(api.tell(kind, &Done { accepted, replayed }).await?));
+            }
+            Ok(told)
+        }
+        Err(refused) => {
+            let at = usize::from(refused.item);
+            let problem = match commands.get(at) {
+                Some(command) => api.refused(command, &refused.refusal).await?,
+                None => crate::refusal::problem(&refused.refusal),
+            };
+            Err(problem.of_item(at).replayed(replayed))
+        }
+    }
+}
