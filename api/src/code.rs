@@ -52,6 +52,8 @@ pub enum Code {
     StillPending,
     /// A withdrawal can still be claimed on the chain.
     StillClaimable,
+    /// A withdrawal was claimed on the chain.
+    AlreadyClaimed,
     /// The member has open holds or pending earnings.
     MemberReserved,
     /// More is asked than is left of the posting.
@@ -88,7 +90,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 47] = [
+    pub const ALL: [Self; 48] = [
         Self::InvalidRequest,
         Self::IdempotencyKeyMissing,
         Self::ReasonRequired,
@@ -109,6 +111,7 @@ impl Code {
         Self::EarningAlreadySettled,
         Self::StillPending,
         Self::StillClaimable,
+        Self::AlreadyClaimed,
         Self::MemberReserved,
         Self::MoreThanLeft,
         Self::WrongKind,
@@ -170,6 +173,7 @@ impl Code {
                 (409, "EARNING_ALREADY_SETTLED", "The earning is not pending any more")
             }
             Self::StillPending => (409, "STILL_PENDING", "The earning is pending"),
+            Self::AlreadyClaimed => (409, "ALREADY_CLAIMED", "The withdrawal was claimed"),
             Self::StillClaimable => (409, "STILL_CLAIMABLE", "The withdrawal can be claimed yet"),
             Self::MemberReserved => (409, "MEMBER_RESERVED", "The member has points on hold or pending"),
             Self::MoreThanLeft => (409, "MORE_THAN_LEFT", "Less is left of it"),

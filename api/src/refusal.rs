@@ -25,6 +25,7 @@ pub(crate) fn code(refusal: &Refusal) -> Code {
         Refusal::HoldTime { .. } => Code::HoldTimeOutOfRange,
         Refusal::StillPending => Code::StillPending,
         Refusal::StillClaimable { .. } => Code::StillClaimable,
+        Refusal::AlreadyClaimed => Code::AlreadyClaimed,
         Refusal::NothingToExtend => Code::NothingToExtend,
         Refusal::TooManyDays => Code::TooManyDays,
         Refusal::PeriodClosed => Code::PeriodClosed,

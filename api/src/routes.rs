@@ -202,6 +202,7 @@ fn loyalty() -> Vec<Route<Api>> {
             Code::MoreThanLeft,
             Code::StillPending,
             Code::StillClaimable,
+            Code::AlreadyClaimed,
             Code::LimitExceeded,
             Code::MemberClosed,
         ])

@@ -20,7 +20,7 @@ const FAULTS_MAX: usize = 20;
 pub(crate) fn read<T: DeserializeOwned>(schema: &Value, bytes: &[u8]) -> Result<T, Problem> {
     let Strict(value) = serde_json::from_slice(bytes).map_err(|error| not_json(&error))?;
     let mut faults = Faults(Vec::new());
-    faults.look(schema, &value, &mut String::new());
+    faults.look(schema, &value, "");
     if !faults.0.is_empty() {
         return Err(Problem::invalid(faults.0));
     }
@@ -105,7 +105,7 @@ impl Faults {
         }
     }
 
-    fn look(&mut self, schema: &Value, value: &Value, pointer: &mut String) {
+    fn look(&mut self, schema: &Value, value: &Value, pointer: &str) {
         if let Some(parts) = schema.get("oneOf").or(schema.get("anyOf")).and_then(Value::as_array) {
             return self.look_for_one(parts, value, pointer);
         }
@@ -140,7 +140,7 @@ impl Faults {
     }
 
     /// Of several shapes the one whose fixed fields are those of the value; else the one with the fewest faults.
-    fn look_for_one(&mut self, parts: &[Value], value: &Value, pointer: &mut String) {
+    fn look_for_one(&mut self, parts: &[Value], value: &Value, pointer: &str) {
         let mut best: Option<Vec<Invalid>> = None;
         for part in parts {
             let mut faults = Self(Vec::new());
@@ -168,7 +168,7 @@ impl Faults {
         }
     }
 
-    fn look_into(&mut self, schema: &Value, fields: &Map<String, Value>, pointer: &mut String) {
+    fn look_into(&mut self, schema: &Value, fields: &Map<String, Value>, pointer: &str) {
         let known = schema.get("properties").and_then(Value::as_object);
         for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
             let name = name.as_str().unwrap_or_default();
@@ -178,9 +178,9 @@ impl Faults {
             }
         }
         for (name, value) in fields {
-            let mut place = step(pointer, name);
+            let place = step(pointer, name);
             match known.and_then(|it| it.get(name)) {
-                Some(schema) => self.look(schema, value, &mut place),
+                Some(schema) => self.look(schema, value, &place),
                 None if schema.get("additionalProperties") == Some(&Value::Bool(false)) => {
                     self.add(&place, "UNKNOWN", "there is no such field");
                 }
@@ -189,7 +189,7 @@ impl Faults {
         }
     }
 
-    fn look_along(&mut self, schema: &Value, items: &[Value], pointer: &mut String) {
+    fn look_along(&mut self, schema: &Value, items: &[Value], pointer: &str) {
         let bound = |word: &str| schema.get(word).and_then(Value::as_u64).map(|it| it as usize);
         if bound("minItems").is_some_and(|it| items.len() < it) {
             self.add(pointer, "TOO_FEW", format!("it has at least {} items", bound("minItems").unwrap_or(0)));
@@ -199,7 +199,7 @@ impl Faults {
         }
         let Some(of_each) = schema.get("items") else { return };
         for (at, item) in items.iter().enumerate() {
-            self.look(of_each, item, &mut step(pointer, &at.to_string()));
+            self.look(of_each, item, &step(pointer, &at.to_string()));
         }
     }
 

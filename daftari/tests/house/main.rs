@@ -4,7 +4,6 @@
 mod configuration;
 mod documents;
 mod doors;
-mod paths;
 mod purity;
 mod requirements;
 

@@ -4,6 +4,7 @@ mod check;
 mod history;
 mod log;
 mod page;
+mod paths;
 mod proofs;
 mod receipts;
 
