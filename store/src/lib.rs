@@ -43,6 +43,7 @@ mod story;
 mod sweep;
 mod tamper;
 mod tip;
+mod tokens;
 mod trail;
 mod walk;
 mod webhooks;
@@ -113,6 +114,10 @@ pub use story::{Story, due_at, story};
 pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;
+pub use tokens::{
+    MemberSession, TokenKey, begin_session, credential_of_token, end_session, now_us, refresh_proof,
+    revoke_token, rotate_token_key, token_keys, turn_session,
+};
 pub use trail::{AsOf, Order, Standing, TrailEntry, account_number, balance_as_of, history, size_at};
 pub use webhooks::{
     Endpoint, EndpointChange, EndpointStatus, NewEndpoint, activate_endpoint, change_endpoint,

@@ -9,4 +9,5 @@ mod receipts;
 mod roles;
 mod serial;
 mod sweep;
+mod tokens;
 mod world;
