@@ -1,6 +1,6 @@
 //! What a path demands of its caller: a scope, and a role that may use it there.
 
-pub use store::Role;
+use store::Role;
 
 use crate::gate::Scope;
 

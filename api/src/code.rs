@@ -28,6 +28,8 @@ pub enum Code {
     InsufficientBalance,
     /// A balance would exceed its limit.
     LimitExceeded,
+    /// It contradicts what is there.
+    Conflict,
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
     /// The request needs an idempotency key.
@@ -90,7 +92,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::InvalidRequest,
         Self::IdempotencyKeyMissing,
         Self::ReasonRequired,
@@ -119,6 +121,7 @@ impl Code {
         Self::TooManyDays,
         Self::PeriodClosed,
         Self::MemberClosed,
+        Self::Conflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
@@ -152,6 +155,7 @@ impl Code {
             Self::MethodNotAllowed => (405, "METHOD_NOT_ALLOWED", "The method is not allowed here"),
             Self::InsufficientBalance => (409, "INSUFFICIENT_BALANCE", "The balance is not sufficient"),
             Self::LimitExceeded => (409, "LIMIT_EXCEEDED", "A limit would be exceeded"),
+            Self::Conflict => (409, "CONFLICT", "It contradicts what is there"),
             Self::PayloadTooLarge => (413, "PAYLOAD_TOO_LARGE", "The body is too large"),
             Self::UnsupportedMediaType => {
                 (415, "UNSUPPORTED_MEDIA_TYPE", "The body's media type is not supported")

@@ -10,9 +10,8 @@ use axum::response::{IntoResponse, Response};
 use ingest::Retry;
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{StoreError, SubmitError};
+use store::{Role, StoreError, SubmitError};
 
-use crate::access::Role;
 pub(crate) use crate::code::Code;
 
 /// One field that is not as it should be.

@@ -1,29 +1,31 @@
 //! Who asks, and what they may: nothing is answered to a stranger but health, the public log and the page.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod known;
+
+use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use ipnet::IpNet;
 use ledger::MemberRef;
-use sha2::{Digest, Sha256};
-use store::{CredentialKind, Environment, KnownCredential, Pepper, PgPool, Role};
+use store::{
+    AuthMode, Credential, CredentialKind, Environment, Keyring, KnownCredential, PgConnection, PgPool, Role,
+    StoreError,
+};
 
 use crate::access::Access;
-use crate::code::Code;
+pub(crate) use crate::caller::{Caller, member, partner};
+use crate::caller::{Identity, only};
 use crate::error::Problem;
+use crate::outside::Outside;
+use crate::tokens::{Claims, Keys, Unread, header_of, is_signed};
+use known::{Known, Shelf, Shown};
 
-/// Whom the gate has admitted.
-pub type Caller = Arc<KnownCredential>;
-
-/// A credential is looked up at most once in this time, so one that is withdrawn works for at most twice as long: the
-/// first to find it stale asks again while the others go on.
-const FRESH: Duration = Duration::from_secs(1);
-const STALE: Duration = Duration::from_secs(2);
-/// More credentials than this in use within two seconds, and all are looked up again.
-const KNOWN_MAX: usize = 10_000;
+/// The keys of tokens are read again after this time, and when a token names another, but not more often than once a second.
+const KEYS_FRESH: Duration = Duration::from_secs(30);
+const KEYS_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a credential may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,153 +61,327 @@ impl Scope {
     }
 }
 
+/// The other end of the connection, as the socket says.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+impl Peer {
+    /// The peer from whom this came, as whoever accepted the connection says.
+    pub(crate) fn of(parts: &Parts) -> Option<Self> {
+        parts.extensions.get().copied()
+    }
+}
+
 /// Lets callers of one program in. Clones know the same credentials.
 #[derive(Clone)]
 pub struct Gate {
     inner: Arc<Inner>,
 }
 
-/// A credential's kind and its secret's hash: a secret itself does not stay in memory longer than its request.
-type Shown = (u8, [u8; 32]);
-
 struct Inner {
     pool: PgPool,
-    pepper: Pepper,
+    keyring: Arc<Keyring>,
     program_id: i16,
-    known: RwLock<HashMap<Shown, Arc<Known>>>,
-}
-
-struct Known {
-    credential: Caller,
-    asked: Instant,
-    is_being_asked: AtomicBool,
+    /// Who issues our tokens, and to whom they are shown.
+    issuer: String,
+    outside: Option<Outside>,
+    shelf: Shelf,
+    keys: RwLock<Option<(Keys, Instant)>>,
 }
 
 impl Gate {
-    /// The gate of one program; credentials of others are strangers' here.
-    pub fn new(pool: PgPool, pepper: Pepper, program_id: i16) -> Self {
-        Self { inner: Arc::new(Inner { pool, pepper, program_id, known: RwLock::default() }) }
+    /// The gate of one program; credentials of others are strangers' here. `issuer` is the address under which callers reach
+    /// us: tokens name it.
+    pub fn new(pool: PgPool, keyring: Arc<Keyring>, program_id: i16, issuer: &str) -> Self {
+        Self::trusting(pool, keyring, program_id, issuer, None)
+    }
+
+    /// A gate that also admits members for whom another issuer vouches.
+    pub fn trusting(
+        pool: PgPool,
+        keyring: Arc<Keyring>,
+        program_id: i16,
+        issuer: &str,
+        outside: Option<Outside>,
+    ) -> Self {
+        let (issuer, shelf, keys) = (issuer.to_owned(), Shelf::default(), RwLock::default());
+        Self { inner: Arc::new(Inner { pool, keyring, program_id, issuer, outside, shelf, keys }) }
     }
 
     /// The caller, if their credential is known, has the scope, and is of one of the roles.
-    pub(crate) async fn admit(&self, headers: &HeaderMap, access: Access) -> Result<Caller, Problem> {
-        let Some((kind, secret)) = shown(headers) else {
-            return Err(Problem::unauthorized(
-                "Send a bearer token in Authorization, or a key in X-API-Key.",
-                "Bearer realm=\"loyalty\"",
-            ));
-        };
-        let Some(credential) = self.credential(kind, secret).await? else {
-            return Err(Problem::unauthorized(
-                "The credential is not known, or not any more.",
-                "Bearer realm=\"loyalty\", error=\"invalid_token\"",
-            ));
-        };
+    pub(crate) async fn admit(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+        access: Access,
+    ) -> Result<Caller, Problem> {
+        let caller = self.recognise(headers, peer).await?;
         let scope = access.scope.as_str();
-        if !credential.credential.scopes.iter().any(|it| it == scope) {
+        if !caller.credential.scopes.iter().any(|it| it == scope) {
             return Err(Problem::missing_scope(scope));
         }
-        if !access.roles.contains(&credential.role) {
-            return Err(Problem::wrong_role(credential.role, access.roles));
+        match caller.role {
+            role if access.roles.contains(&role) => Ok(caller),
+            role => Err(Problem::wrong_role(role, access.roles)),
         }
-        Ok(credential)
     }
 
-    async fn credential(&self, kind: CredentialKind, secret: &str) -> Result<Option<Caller>, Problem> {
+    /// The caller, by what they show.
+    async fn recognise(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Problem> {
+        let (token, key) = shown(headers)?;
+        let by_token = match token {
+            Some(token) => Some(self.known_by_token(token).await?.ok_or_else(unknown)?),
+            None => None,
+        };
+        let by_key = match key {
+            Some(key) => Some(self.known(CredentialKind::ApiKey, key).await?.ok_or_else(unknown)?),
+            None => None,
+        };
+        for known in by_token.iter().chain(&by_key) {
+            known.check_address(peer)?;
+            known.check_mode(by_token.is_some(), by_key.is_some())?;
+        }
+        match (by_token, by_key) {
+            (Some(token), Some(key)) => both(&token.identity, &key.identity),
+            (Some(one), None) | (None, Some(one)) => Ok(Arc::clone(&one.identity)),
+            (None, None) => Err(Problem::unauthorized(
+                "Send a bearer token in Authorization, or a key in X-API-Key.",
+                "Bearer realm=\"loyalty\"",
+            )),
+        }
+    }
+
+    async fn known_by_token(&self, token: &str) -> Result<Option<Arc<Known>>, Problem> {
+        if !is_signed(token) {
+            return self.known(CredentialKind::BearerToken, token).await;
+        }
+        let shown = Shown::new(CredentialKind::BearerToken, token);
+        if let Some(known) = self.inner.shelf.get(&shown) {
+            return Ok(Some(known));
+        }
+        let asked = Instant::now();
+        let found = match &self.inner.outside {
+            Some(outside) if outside.issued(token) => self.by_another(outside, token, asked).await?,
+            _ => self.by_us(token, asked).await?,
+        };
+        Ok(self.inner.shelf.keep(shown, found))
+    }
+
+    async fn by_us(&self, token: &str, asked: Instant) -> Result<Option<Known>, Problem> {
+        let Some(claims) = self.read_token(token).await? else { return Ok(None) };
+        let mut conn = self.conn().await?;
+        let found = store::credential_of_token(&mut conn, claims.credential, claims.jti, claims.sid).await?;
+        let Some(found) = found.filter(|it| it.credential.program_id == self.inner.program_id) else {
+            return Ok(None);
+        };
+        let left_s = claims.exp - found.now_us / 1_000_000;
+        if left_s <= 0 {
+            return Ok(None);
+        }
+        let ends = asked + Duration::from_secs(left_s as u64);
+        let mut known = known_of(found, asked)?;
+        known.ends = Some(ends);
+        known.identity = Arc::new(narrowed(&known.identity, &claims));
+        Ok(Some(known))
+    }
+
+    async fn by_another(
+        &self,
+        outside: &Outside,
+        token: &str,
+        asked: Instant,
+    ) -> Result<Option<Known>, Problem> {
+        let Some(vouched) = outside.read(token).await? else { return Ok(None) };
+        let now_s = store::now_us(&mut *self.conn().await?).await? / 1_000_000;
+        let Some(left) = vouched.left(now_s) else { return Ok(None) };
+        let identity = Identity {
+            credential: Credential {
+                program_id: self.inner.program_id,
+                owner: format!("member:{}", vouched.subject),
+                scopes: [Scope::Read, Scope::Redeem].map(|it| it.as_str().to_owned()).to_vec(),
+                partner_id: None,
+                delegated: false,
+            },
+            role: Role::Member,
+            member: Some(MemberRef::parse(&vouched.subject)),
+            credential_id: None,
+        };
+        let (addresses, mode) = (Vec::new(), AuthMode::Either);
+        Ok(Some(Known::new(Arc::new(identity), addresses, mode, asked, Some(asked + left))))
+    }
+
+    /// What a token of ours says, if it was signed by a key that is known.
+    pub(crate) async fn read_token(&self, token: &str) -> Result<Option<Claims>, Problem> {
+        match self.keys(None).await?.read(token, &self.inner.issuer) {
+            Ok(claims) => Ok(Some(claims)),
+            Err(Unread::NotOurs) => Ok(None),
+            Err(Unread::KeyUnknown) => {
+                let kid = header_of(token).ok().and_then(|it| it.kid);
+                Ok(self.keys(kid.as_deref()).await?.read(token, &self.inner.issuer).ok())
+            }
+        }
+    }
+
+    /// The keys of our tokens, read anew where they are old or a token names one that is not among them.
+    pub(crate) async fn keys(&self, missing: Option<&str>) -> Result<Keys, Problem> {
+        let fresh = if missing.is_some() { KEYS_PAUSE } else { KEYS_FRESH };
+        if let Some((keys, read)) = &*self.inner.keys.read().unwrap_or_else(PoisonError::into_inner)
+            && read.elapsed() < fresh
+        {
+            return Ok(keys.clone());
+        }
+        let read = Instant::now();
+        let inner = &self.inner;
+        let keys = store::token_keys(&mut *self.conn().await?, &inner.keyring, inner.program_id).await?;
+        let keys = Keys::new(&keys).map_err(Problem::internal)?;
+        *inner.keys.write().unwrap_or_else(PoisonError::into_inner) = Some((keys.clone(), read));
+        Ok(keys)
+    }
+
+    async fn known(&self, kind: CredentialKind, secret: &str) -> Result<Option<Arc<Known>>, Problem> {
         // A key that was mistyped or made up costs nobody a question to the database.
         if kind == CredentialKind::ApiKey && secret.starts_with("lk_") && Environment::of(secret).is_none() {
             return Ok(None);
         }
-        let key = (kind as u8, Sha256::digest(secret).into());
-        if let Some(credential) = self.known(&key) {
-            return Ok(Some(credential));
+        let shown = Shown::new(kind, secret);
+        if let Some(known) = self.inner.shelf.get(&shown) {
+            return Ok(Some(known));
         }
         let asked = Instant::now();
-        let mut conn = self.inner.pool.acquire().await.map_err(store::StoreError::from)?;
-        let found = store::credential_of(&mut conn, &self.inner.pepper, kind, secret).await?;
+        let mut conn = self.conn().await?;
+        let found = self.look_up(&mut conn, kind, secret).await?;
+        let found = found.map(|it| known_of(it, asked)).transpose()?;
+        Ok(self.inner.shelf.keep(shown, found))
+    }
+
+    /// The credential of this program that a secret belongs to.
+    pub(crate) async fn look_up(
+        &self,
+        conn: &mut PgConnection,
+        kind: CredentialKind,
+        secret: &str,
+    ) -> Result<Option<KnownCredential>, Problem> {
+        let found = store::credential_of(conn, &self.inner.keyring.pepper(), kind, secret).await?;
         let found = found.filter(|it| it.credential.program_id == self.inner.program_id);
         if let Some(found) = &found {
-            store::note_use(&mut conn, found.credential_id).await?;
-        }
-        let found = found.map(Arc::new);
-        let mut known = self.inner.known.write().unwrap_or_else(PoisonError::into_inner);
-        match &found {
-            Some(credential) => {
-                if KNOWN_MAX <= known.len() {
-                    known.clear();
-                }
-                let credential = Arc::clone(credential);
-                known.insert(
-                    key,
-                    Arc::new(Known { credential, asked, is_being_asked: AtomicBool::new(false) }),
-                );
-            }
-            None => {
-                known.remove(&key);
-            }
+            store::note_use(conn, found.credential_id).await?;
         }
         Ok(found)
     }
 
-    fn known(&self, key: &Shown) -> Option<Caller> {
-        let known = self.inner.known.read().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get(key)?;
-        let age = known.asked.elapsed();
-        let is_good = age < FRESH || (age < STALE && known.is_being_asked.swap(true, Ordering::Relaxed));
-        is_good.then(|| Arc::clone(&known.credential))
+    pub(crate) async fn conn(
+        &self,
+    ) -> Result<impl std::ops::DerefMut<Target = PgConnection> + use<>, Problem> {
+        Ok(self.inner.pool.acquire().await.map_err(StoreError::from)?)
+    }
+
+    pub(crate) fn program_id(&self) -> i16 {
+        self.inner.program_id
+    }
+
+    pub(crate) fn issuer(&self) -> &str {
+        &self.inner.issuer
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.inner.keyring
     }
 }
 
-/// The credential that the request shows: a bearer token before an API key.
-fn shown(headers: &HeaderMap) -> Option<(CredentialKind, &str)> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|it| it.to_str().ok()).and_then(|it| {
+fn unknown() -> Problem {
+    Problem::unauthorized(
+        "The credential is not known, or not any more.",
+        "Bearer realm=\"loyalty\", error=\"invalid_token\"",
+    )
+}
+
+fn known_of(found: KnownCredential, asked: Instant) -> Result<Known, Problem> {
+    let KnownCredential { credential_id, credential, role, addresses, auth_mode, .. } = found;
+    let addresses = networks(&addresses)?;
+    let is_member = role == Role::Member && !credential.delegated;
+    let member = is_member.then(|| MemberRef::parse(&credential.owner));
+    let identity = Identity { credential, role, member, credential_id: Some(credential_id) };
+    Ok(Known::new(Arc::new(identity), addresses, auth_mode, asked, None))
+}
+
+fn networks(texts: &[String]) -> Result<Vec<IpNet>, Problem> {
+    let networks: Result<_, _> = texts.iter().map(|it| it.parse()).collect();
+    networks.map_err(|_| Problem::internal("a credential's addresses cannot be read"))
+}
+
+/// Whether a caller from there is among these networks; from anywhere where there are none, and nobody from nowhere.
+fn is_among(networks: &[IpNet], peer: Option<Peer>) -> bool {
+    // An IPv4 caller of a socket that listens for both looks like an IPv6 one.
+    let peer = peer.map(|it| it.0.ip().to_canonical());
+    networks.is_empty() || peer.is_some_and(|peer| networks.iter().any(|it| it.contains(&peer)))
+}
+
+/// Whether a credential with these addresses is taken from there.
+pub(crate) fn is_taken_from(addresses: &[String], peer: Option<Peer>) -> Result<bool, Problem> {
+    Ok(is_among(&networks(addresses)?, peer))
+}
+
+/// The client of a token, or the member for whom it vouched, with no more than the token and the client may now.
+fn narrowed(client: &Identity, claims: &Claims) -> Identity {
+    let asked: Vec<&str> = claims.scope.split(' ').collect();
+    let mut narrowed = client.clone();
+    narrowed.credential.scopes.retain(|it| asked.contains(&it.as_str()));
+    if claims.sid.is_some() {
+        narrowed.role = Role::Member;
+        narrowed.member = Some(MemberRef::parse(&claims.sub));
+        narrowed.credential.owner = format!("member:{}", claims.sub);
+        narrowed.credential.partner_id = None;
+        narrowed.credential.delegated = false;
+    }
+    narrowed
+}
+
+/// Who shows a token and a key: the same caller by both, with what both may.
+fn both(token: &Identity, key: &Identity) -> Result<Caller, Problem> {
+    let who = |it: &Identity| {
+        (it.credential.owner.clone(), it.role, it.credential.partner_id.clone(), it.member.clone())
+    };
+    let same = who(token) == who(key);
+    if !same {
+        return Err(Problem::unauthorized(
+            "The token and the key are not of the same owner.",
+            "Bearer realm=\"loyalty\", error=\"invalid_token\"",
+        ));
+    }
+    let mut both = token.clone();
+    both.credential.scopes.retain(|it| key.credential.scopes.contains(it));
+    both.credential.delegated &= key.credential.delegated;
+    Ok(Arc::new(both))
+}
+
+/// The bearer token and the key that the request shows.
+fn shown(headers: &HeaderMap) -> Result<(Option<&str>, Option<&str>), Problem> {
+    let bearer = only(headers, "authorization")?.and_then(|it| it.to_str().ok()).and_then(|it| {
         let (scheme, token) = it.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    let token = bearer.map(|it| (CredentialKind::BearerToken, it));
-    token.or_else(|| Some((CredentialKind::ApiKey, headers.get("x-api-key")?.to_str().ok()?)))
+    let key = only(headers, "x-api-key")?.and_then(|it| it.to_str().ok());
+    Ok((bearer, key))
 }
 
-/// The member on whose behalf the caller asks. `None` where a credential that may speak for any member names none, and
-/// for a partner's or an operator's. A header that contradicts the credential is refused.
-pub fn member(caller: &KnownCredential, headers: &HeaderMap) -> Result<Option<MemberRef>, Problem> {
-    let named = headers.get("x-user-id").map(|it| match it.to_str() {
-        Ok(name) if (1..=200).contains(&name.len()) => Ok(name),
-        _ => Err(Problem::invalid_parameter("X-User-ID", "it is empty, too long, or not plain text")),
-    });
-    let named = named.transpose()?;
-    if caller.credential.delegated {
-        return Ok(named.map(MemberRef::parse));
-    }
-    let own = (caller.role == Role::Member).then_some(caller.credential.owner.as_str());
-    match (own, named) {
-        (Some(own), None) => Ok(Some(MemberRef::parse(own))),
-        (Some(own), Some(named)) if MemberRef::parse(own) == MemberRef::parse(named) => {
-            Ok(Some(MemberRef::parse(own)))
+impl Known {
+    fn check_address(&self, peer: Option<Peer>) -> Result<(), Problem> {
+        match is_among(&self.addresses, peer) {
+            true => Ok(()),
+            // As if it were not known: whoever has stolen it learns nothing.
+            false => Err(unknown()),
         }
-        (None, None) => Ok(None),
-        _ => Err(Problem::new(
-            Code::Forbidden,
-            "X-User-ID names somebody that this credential does not speak for.",
-        )),
     }
-}
 
-/// The partner that the caller speaks for. A header that contradicts the credential is refused.
-pub fn partner<'a>(
-    caller: &'a KnownCredential,
-    headers: &HeaderMap,
-    is_header_required: bool,
-) -> Result<&'a str, Problem> {
-    let named = headers.get("x-partner-id");
-    if named.is_none() && is_header_required {
-        return Err(Problem::invalid_parameter("X-Partner-ID", "this header is required"));
-    }
-    match &caller.credential.partner_id {
-        None => Err(Problem::new(Code::Forbidden, "This credential does not speak for a partner.")),
-        Some(own) if named.is_some_and(|it| it.as_bytes() != own.as_bytes()) => {
-            Err(Problem::new(Code::Forbidden, "X-Partner-ID names another partner than the credential's."))
-        }
-        Some(own) => Ok(own),
+    fn check_mode(&self, has_token: bool, has_key: bool) -> Result<(), Problem> {
+        let (is_enough, wanted) = match self.auth_mode {
+            AuthMode::Either => (true, ""),
+            AuthMode::Token => (has_token, "a token from /oauth/token"),
+            AuthMode::Key => (has_key, "its key in X-API-Key"),
+            AuthMode::Both => (has_token && has_key, "a token and its key, both"),
+        };
+        let refused =
+            || Problem::unauthorized(&format!("This partner shows {wanted}."), "Bearer realm=\"loyalty\"");
+        is_enough.then_some(()).ok_or_else(refused)
     }
 }

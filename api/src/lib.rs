@@ -6,6 +6,7 @@ mod ask;
 mod balance;
 mod batch;
 mod body;
+mod caller;
 mod code;
 mod correct;
 mod dress;
@@ -16,8 +17,11 @@ mod feed;
 mod gate;
 mod history;
 mod idempotency;
+mod keys;
+mod oauth;
 mod openapi;
 mod operations;
+mod outside;
 mod post;
 mod query;
 mod redeem;
@@ -30,6 +34,7 @@ mod spend;
 mod stream;
 mod subject;
 mod time;
+mod tokens;
 mod worth;
 
 #[cfg(test)]
@@ -49,15 +54,18 @@ use uuid::Uuid;
 use idempotency::Running;
 use worth::Worth;
 
-pub use access::{Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, Role, TAKING_PART};
+pub use access::{Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, TAKING_PART};
+pub use caller::{Caller, Identity, member, partner};
 pub use code::Code;
 pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};
 pub use error::{Invalid, Problem};
-pub use gate::{Caller, Gate, Scope, member, partner};
+pub use gate::{Gate, Peer, Scope};
 pub use openapi::openapi;
 pub use operations::{Operations, complete, metrics_builder};
+pub use outside::Outside;
 pub use route::{Asked, Guarded, Route, Routes, endpoints as endpoints_of};
 pub use serve::serve;
+pub use store::Role;
 
 /// What the routes of one program need.
 pub struct Api {
@@ -125,12 +133,20 @@ impl Guarded for Api {
 
 /// The routes alone, to be merged with others and made [`complete`].
 pub fn routes(api: Arc<Api>) -> Routes {
-    Routes::new(routes::table(), api)
+    let gate = Arc::new(api.gate.clone());
+    Routes::new(routes::table(), api).merge(own(gate))
+}
+
+/// Where callers come by what the gate asks for.
+fn own(gate: Arc<Gate>) -> Routes {
+    Routes::new(oauth::table(), Arc::clone(&gate)).merge(Routes::new(keys::table(), gate))
 }
 
 /// All endpoints of the API and of the operator, as they are documented.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut all = endpoints_of(routes::table());
+    all.extend(endpoints_of(oauth::table()));
+    all.extend(endpoints_of(keys::table()));
     all.extend(endpoints_of(operations::table()));
     all
 }

@@ -15,11 +15,14 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::access::{Access, Role};
+use store::Role;
+
+use crate::access::Access;
 use crate::body::json_body;
+use crate::caller::Caller;
 use crate::endpoint::Endpoint;
 use crate::error::Problem;
-use crate::gate::{Caller, Gate, Scope};
+use crate::gate::{Gate, Peer, Scope};
 use crate::shape;
 
 /// What has a gate, before which its endpoints stand.
@@ -83,7 +86,7 @@ impl Endpoint {
         let schema = Arc::new(self.body_schema());
         let admit = async move |State(state): State<Arc<S>>, request: Request| {
             let (mut parts, body) = request.into_parts();
-            let caller = state.gate().admit(&parts.headers, access).await?;
+            let caller = state.gate().admit(&parts.headers, Peer::of(&parts), access).await?;
             let parameters = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
             handler(state, Asked { caller, parts, body: Mutex::new(body), parameters, schema }).await
         };

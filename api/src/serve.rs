@@ -4,12 +4,17 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::gate::Peer;
 
 /// From the connection, or the last answer on it, to the end of the next request's head. It is the idle time of a
 /// kept-alive connection, too.
@@ -29,8 +34,8 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -40,7 +45,11 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         // Answers are small and awaited: they must not wait for more to send.
         stream.set_nodelay(true)?;
         // One that becomes a WebSocket is let go: its stream ends it.
-        let service = TowerToHyperService::new(router.clone());
+        let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer(address));
+            request
+        });
+        let service = TowerToHyperService::new(service);
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
         let connection = draining.watch(connection.into_owned());
         tokio::spawn(async move {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use crate::access::{Access, EVERYBODY};
 use crate::balance::{POINTS, user_not_found};
 use crate::error::Problem;
-use crate::gate::{self, Caller, Gate, Scope};
+use crate::gate::{self, Caller, Gate, Peer, Scope};
 use crate::query::Query;
 use crate::route::Asked;
 use crate::{Api, Role};
@@ -79,6 +79,7 @@ pub(crate) async fn stream(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let watch = Watch {
         gate: api.gate.clone(),
         shown: shown(asked.headers()),
+        peer: Peer::of(&asked.parts),
         gap: ping_gap(api.ping_gap),
         hub: api.hub.clone(),
     };
@@ -124,6 +125,7 @@ fn ping_gap(gap: Duration) -> Interval {
 struct Watch {
     gate: Gate,
     shown: HeaderMap,
+    peer: Option<Peer>,
     gap: Interval,
     hub: Arc<Hub>,
 }
@@ -131,7 +133,7 @@ struct Watch {
 impl Watch {
     /// Whether the credential is good still. Where it could not be looked at, the reader is asked to come again.
     async fn check(&self) -> Result<(), u16> {
-        match self.gate.admit(&self.shown, ACCESS).await {
+        match self.gate.admit(&self.shown, self.peer, ACCESS).await {
             Ok(_) => Ok(()),
             Err(problem) if problem.is_refusal() => Err(close::UNAUTHORIZED),
             Err(_) => Err(close::TRY_AGAIN),

@@ -3,6 +3,7 @@
 mod api_keys;
 mod books;
 mod bridge;
+mod door;
 mod look;
 
 use std::ffi::OsStr;
@@ -23,6 +24,7 @@ mod tiles;
 pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
 pub(crate) use books::*;
 pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
+pub(crate) use door::Door;
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use tiles::Tiles;
@@ -268,9 +270,8 @@ pub(crate) struct Api {
     /// Where to listen.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// The address under which callers reach the API and the receipts, if it is another.
-    #[arg(long, env = "PUBLIC_URL")]
-    pub(crate) public_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) door: Door,
 }
 
 /// Take events from Kafka.
@@ -434,6 +435,8 @@ pub(crate) struct Verifier {
     /// Where to listen.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8083")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) door: Door,
 }
 
 /// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.

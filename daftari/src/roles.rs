@@ -19,7 +19,9 @@ pub(crate) mod verifier;
 pub(crate) mod verify;
 pub(crate) mod witness;
 
-use ::api::Operations;
+use std::sync::Arc;
+
+use ::api::{Gate, Operations, Outside};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
 use store::{Committer, Keyring, LogIdentity, PgPool, Program};
@@ -27,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Database;
+use crate::config::{Database, Door};
 use crate::keys;
 
 /// One commits; another is made when that one was lost.
@@ -60,6 +62,16 @@ impl OpenBooks {
     pub(crate) async fn committer(&self) -> anyhow::Result<(Committer, JoinHandle<()>)> {
         let pool = store::connect(&self.database.database_url.0, COMMITTER_CONNECTIONS).await?;
         Ok(Committer::start(pool, &self.log, self.keyring()?).await?)
+    }
+
+    /// Who lets callers in under this address.
+    pub(crate) fn gate(&self, door: &Door, public_url: &str) -> anyhow::Result<Gate> {
+        let outside = match (&door.member_issuer, &door.member_audience, &door.member_keys_url) {
+            (Some(issuer), Some(audience), Some(url)) => Some(Outside::new(issuer, audience, url)?),
+            _ => None,
+        };
+        let (pool, keyring) = (self.pool.clone(), Arc::new(self.keyring()?));
+        Ok(Gate::trusting(pool, keyring, self.program.program_id, public_url, outside))
     }
 
     /// The keyring, read anew: each user of it has its own.

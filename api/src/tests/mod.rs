@@ -4,12 +4,14 @@ mod contract;
 mod doors;
 mod events;
 mod idempotency;
+mod keys;
 mod operations;
 mod properties;
 mod reads;
 mod sockets;
 mod spends;
 mod streams;
+mod tokens;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,13 +23,13 @@ use http_body_util::BodyExt;
 use ingest::Intake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
-use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool, ProgramSpec};
+use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool, Program, ProgramSpec};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::stream::PING_GAP;
-use crate::{Api, Gate, Operations, Role, metrics_builder};
+use crate::{Api, Gate, Operations, Peer, Role, metrics_builder};
 
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
 const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
@@ -41,6 +43,8 @@ struct World {
     program_id: i16,
     /// Ends what is told.
     hush: CancellationToken,
+    committer: Committer,
+    program: Program,
 }
 
 fn metrics() -> PrometheusHandle {
@@ -108,23 +112,49 @@ impl World {
             store::ensure_credential(&mut conn, &keyring, kind, secret, &credential).await.unwrap();
         }
         drop(conn);
-        let pepper = keyring.pepper();
         let (committer, _) = Committer::start(pool.clone(), &log, keyring).await.unwrap();
+        let hush = CancellationToken::new();
+        let router = Self::serving(&pool, &committer, &program, ping_gap, &hush);
+        Self { pool, router, program_id, hush, committer, program }
+    }
+
+    fn serving(
+        pool: &PgPool,
+        committer: &Committer,
+        program: &Program,
+        ping_gap: Duration,
+        hush: &CancellationToken,
+    ) -> Router {
+        let program_id = program.program_id;
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
-        let gate = Gate::new(pool.clone(), pepper, program_id);
         let public_url = "https://loyalty.test";
-        let mut api = Api::new(pool.clone(), committer, intake, gate, &program, public_url).unwrap();
+        let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), program_id, public_url);
+        let mut api = Api::new(pool.clone(), committer.clone(), intake, gate, program, public_url).unwrap();
         let operations =
             Operations { pool: pool.clone(), metrics: metrics(), public_url: public_url.to_owned() };
         api.ping_gap = ping_gap;
-        let hush = CancellationToken::new();
         tokio::spawn(api.hub().run(hush.clone()));
-        let router = crate::router(Arc::new(api), operations);
-        Self { pool, router, program_id, hush }
+        crate::router(Arc::new(api), operations)
+    }
+
+    /// The same books, served by another process that remembers nothing of what this one was shown.
+    fn another_process(&self) -> Self {
+        let (pool, committer, program) = (self.pool.clone(), self.committer.clone(), self.program.clone());
+        let router = Self::serving(&pool, &committer, &program, PING_GAP, &self.hush);
+        Self { pool, router, program_id: self.program_id, hush: self.hush.clone(), committer, program }
     }
 
     async fn send(&self, ask: Ask) -> Told {
-        let response = self.router.clone().oneshot(ask.request()).await.unwrap();
+        self.send_from(ask, None).await
+    }
+
+    /// Sends it as if it came from there.
+    async fn send_from(&self, ask: Ask, peer: Option<Peer>) -> Told {
+        let mut request = ask.request();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes().to_vec();
         Told { status: parts.status, headers: parts.headers, bytes }

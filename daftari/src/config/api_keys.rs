@@ -14,6 +14,15 @@ pub(crate) enum Keys {
         #[command(flatten)]
         database: Database,
     },
+    /// Make a new key that signs tokens. It signs after ten minutes, so that everybody has seen it; what the old one has
+    /// signed is good to its end.
+    RotateSigning {
+        #[command(flatten)]
+        database: Database,
+        /// The old key is in somebody's hands: nothing that it signed is taken from now on.
+        #[arg(long)]
+        leaked: bool,
+    },
     /// Withdraw a key. Whoever uses it is shut out within two seconds.
     Revoke {
         #[command(flatten)]
@@ -40,6 +49,9 @@ pub(crate) struct CreateKey {
     /// What it may do, as in loyalty:read; several with commas between.
     #[arg(long, value_delimiter = ',', required = true)]
     pub(crate) scopes: Vec<String>,
+    /// A network from which it is taken, as in 192.0.2.0/24; several with commas between. From anywhere if it is left out.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) addresses: Vec<ipnet::IpNet>,
     /// After how long it ends, as in 2160h; never if it is left out.
     #[arg(long)]
     pub(crate) lifetime: Option<Span>,

@@ -198,6 +198,22 @@ pub(crate) struct MakeProgram {
 pub(crate) struct MakePartner {
     /// The partner's id.
     pub(crate) partner: String,
+    /// How the partner shows who it is.
+    #[arg(long, value_enum)]
+    pub(crate) auth_mode: Option<PartnerAuth>,
+}
+
+/// How a partner shows who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartnerAuth {
+    /// By a token or a key, as the contract has it.
+    Either,
+    /// By a token.
+    Token,
+    /// By a key.
+    Key,
+    /// By both at once.
+    Both,
 }
 
 /// Count in a further unit, besides the program's points.

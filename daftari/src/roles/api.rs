@@ -20,10 +20,11 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let public_url = config.door.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let (committer, committing) = books.committer().await?;
     let committing = tokio::spawn(watch(committing, stop.clone()));
-    let api = Arc::new(assemble(&books, committer, &public_url)?);
+    let gate = books.gate(&config.door, &public_url)?;
+    let api = Arc::new(assemble(&books, committer, gate, &public_url)?);
     let telling = tokio::spawn(api.hub().run(stop.clone()));
     let operations = Operations { pool: books.pool.clone(), metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
@@ -34,9 +35,12 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
 }
 
 /// The API of these books.
-pub(crate) fn assemble(books: &OpenBooks, committer: Committer, public_url: &str) -> anyhow::Result<Api> {
-    let program_id = books.program.program_id;
-    let intake = Intake::new(committer.clone(), books.pool.clone(), program_id);
-    let gate = Gate::new(books.pool.clone(), books.keyring()?.pepper(), program_id);
+pub(crate) fn assemble(
+    books: &OpenBooks,
+    committer: Committer,
+    gate: Gate,
+    public_url: &str,
+) -> anyhow::Result<Api> {
+    let intake = Intake::new(committer.clone(), books.pool.clone(), books.program.program_id);
     Ok(Api::new(books.pool.clone(), committer, intake, gate, &books.program, public_url)?)
 }

@@ -7,6 +7,11 @@ use crate::config::{CreateKey, KeyRole, Keys};
 use crate::roles::OpenBooks;
 use crate::roles::books::Instant;
 
+/// Others keep our keys for five minutes, and our processes for half a minute.
+const NOTICE_S: u32 = 600;
+/// A token is good for an hour.
+const OVERLAP_S: u32 = 3600 + 60;
+
 pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
     match command {
         Keys::Create(config) => create(config).await,
@@ -14,6 +19,15 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
             let books = OpenBooks::open(&database).await?;
             let keys = store::keys(&mut *books.pool.acquire().await?, books.program.program_id).await?;
             keys.iter().for_each(|it| println!("{}", line(it)));
+            Ok(())
+        }
+        Keys::RotateSigning { database, leaked } => {
+            let books = OpenBooks::open(&database).await?;
+            let (notice_s, overlap_s) = if leaked { (0, 0) } else { (NOTICE_S, OVERLAP_S) };
+            let (mut conn, keyring) = (books.pool.acquire().await?, books.keyring()?);
+            let program_id = books.program.program_id;
+            let id = store::rotate_token_key(&mut conn, &keyring, program_id, notice_s, overlap_s).await?;
+            println!("The key {id} signs in {notice_s} seconds.");
             Ok(())
         }
         Keys::Revoke { database, key_id } => {
@@ -28,7 +42,7 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
 }
 
 async fn create(config: CreateKey) -> anyhow::Result<()> {
-    let CreateKey { database, owner, role, partner, scopes, lifetime } = config;
+    let CreateKey { database, owner, role, partner, scopes, addresses, lifetime } = config;
     for scope in &scopes {
         let known = api::Scope::ALL.map(api::Scope::as_str);
         ensure!(known.contains(&scope.as_str()), "{scope} is no scope: there are {}", known.join(", "));
@@ -51,7 +65,7 @@ async fn create(config: CreateKey) -> anyhow::Result<()> {
     let new = NewKey {
         credential: Credential { program_id, owner, scopes, partner_id, delegated },
         role,
-        addresses: Vec::new(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
         lifetime_s: lifetime.map(|it| it.0.as_secs() as i64),
     };
     let key = store::issue_key(&mut *books.pool.acquire().await?, &books.keyring()?, &new).await?;

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Database, SecretUrl, Up};
+use crate::config::{Database, Door, SecretUrl, Up};
 use crate::roles::{OpenBooks, anchor, api as api_role, bridge, sweep, verifier as verifier_role, watch};
 use crate::{keys, logging, signals};
 use greeting::Facts;
@@ -98,7 +98,8 @@ async fn serve(
     std::fs::write(home.path("policy.txt"), &policy)?;
     let tiles = home.path("log");
     let page = verifier_role::page(&config.web_dir, policy, Some(&parts.chain_rpc_url));
-    let proofs = Arc::new(verifier_role::assemble(&books, TileStore::open(&tiles)?, page)?);
+    let gate = books.gate(&Door::default(), &public_url)?;
+    let proofs = Arc::new(verifier_role::assemble(&books, TileStore::open(&tiles)?, gate.clone(), page)?);
 
     let (committer, committing) = books.committer().await?;
     let mut roles = JoinSet::new();
@@ -134,7 +135,7 @@ async fn serve(
         Ok(())
     });
 
-    let api = Arc::new(api_role::assemble(&books, committer, &public_url)?);
+    let api = Arc::new(api_role::assemble(&books, committer, gate, &public_url)?);
     let (hub, stopping) = (api.hub(), stop.clone());
     roles.spawn(async move {
         hub.run(stopping).await;

@@ -35,8 +35,10 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
-    let service = Arc::new(assemble(&books, config.tiles.open()?, page)?);
-    let public_url = format!("http://{}", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    let public_url = config.door.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let gate = books.gate(&config.door, &public_url)?;
+    let service = Arc::new(assemble(&books, config.tiles.open()?, gate, page)?);
     let operations = Operations { pool: books.pool, metrics, public_url };
     tracing::info!(listen = %listener.local_addr()?, "the proof service answers");
     Ok(api::serve(listener, verifier::router(service, operations), stop).await?)
@@ -48,10 +50,13 @@ pub(crate) fn page(folder: &Path, policy: String, rpc_url: Option<&str>) -> Page
 }
 
 /// The proof service over these books.
-pub(crate) fn assemble(books: &OpenBooks, tiles: TileStore, page: Page) -> anyhow::Result<ProofService> {
-    let program_id = books.program.program_id;
+pub(crate) fn assemble(
+    books: &OpenBooks,
+    tiles: TileStore,
+    gate: Gate,
+    page: Page,
+) -> anyhow::Result<ProofService> {
+    let (program_id, log) = (books.program.program_id, books.log.clone());
     let keyring = Arc::new(books.keyring()?);
-    let gate = Gate::new(books.pool.clone(), keyring.pepper(), program_id);
-    let log = books.log.clone();
     Ok(ProofService::new(books.pool.clone(), keyring, log, program_id, Arc::new(tiles), gate, page)?)
 }

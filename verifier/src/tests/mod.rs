@@ -85,11 +85,10 @@ impl World {
                 .unwrap();
         }
         drop(conn);
-        let pepper = keyring.pepper();
         let (committer, _) = Committer::start(pool.clone(), &log, keyring).await.unwrap();
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
-        let gate = Gate::new(pool.clone(), pepper, program_id);
         let url = "https://loyalty.test";
+        let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), program_id, url);
         let api = Api::new(pool.clone(), committer, intake, gate, &program, url).unwrap();
         let sealer = Sealer::new(pool.clone(), Arc::clone(&folder), key);
         let api = api::routes(Arc::new(api));
@@ -108,7 +107,7 @@ impl World {
         };
         let (pool, log, tiles) = (self.pool.clone(), self.log.clone(), Arc::clone(&self.folder));
         let keyring = Arc::new(Keyring::new(&[7; 32]));
-        let gate = Gate::new(pool.clone(), keyring.pepper(), self.program_id);
+        let gate = Gate::new(pool.clone(), Arc::clone(&keyring), self.program_id, "https://loyalty.test");
         let service = ProofService::new(pool, keyring, log, self.program_id, tiles, gate, page).unwrap();
         let metrics = api::metrics_builder().unwrap().build_recorder().handle();
         let operations =

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, ensure};
 use ledger::MemberRef;
-use store::{FundSpec, ProgramSpec};
+use store::{AuthMode, FundSpec, ProgramSpec};
 
 use super::post::contents;
 use crate::config::{
-    ClosePeriod, Database, Enrol, MakeFund, MakePartner, MakeProgram, MakeUnit, PolicyAct, Settle,
+    ClosePeriod, Database, Enrol, MakeFund, MakePartner, MakeProgram, MakeUnit, PartnerAuth, PolicyAct,
+    Settle,
 };
 use crate::keys;
 use crate::roles::OpenBooks;
@@ -45,6 +46,16 @@ pub(crate) async fn partner(Settle { database, what }: Settle<MakePartner>) -> a
     let keyring = books.keyring()?;
     store::ensure_partner(&mut conn, &keyring, books.program.program_id, &what.partner).await?;
     println!("The program has the partner {}.", what.partner);
+    if let Some(mode) = what.auth_mode {
+        let mode = match mode {
+            PartnerAuth::Either => AuthMode::Either,
+            PartnerAuth::Token => AuthMode::Token,
+            PartnerAuth::Key => AuthMode::Key,
+            PartnerAuth::Both => AuthMode::Both,
+        };
+        store::set_auth_mode(&mut conn, books.program.program_id, &what.partner, mode).await?;
+        println!("It shows who it is by {}.", mode.as_str());
+    }
     Ok(())
 }
 

@@ -1,0 +1,64 @@
+//! Keys over HTTP: operators make, list and withdraw them, and nobody makes a better one than an operator may give.
+
+use super::*;
+
+fn wish(fields: Value) -> Ask {
+    let mut body = json!({"owner": "duka", "role": "partner", "scopes": ["loyalty:read"]});
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    Ask::post("/api/v1/keys", body.to_string())
+}
+
+#[tokio::test]
+async fn operators_make_list_and_withdraw_keys() {
+    let world = World::new().await.with_points(10).await;
+    let editor = world.key_as("ed", Role::Editor, None, &["admin:*"], &[]).await;
+    let viewer = world.key_as("vi", Role::Viewer, None, &["admin:*"], &[]).await;
+    world.send(wish(json!({})).with("x-api-key", &viewer)).await.check_problem(403, "FORBIDDEN");
+    let made = world.send(wish(json!({"expires_in": 60})).with("x-api-key", &editor)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    assert_eq!(made.header("cache-control"), "no-store");
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    assert_eq!(made.header("location"), format!("/api/v1/keys/{}", &key[..16]));
+    let ask = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance"));
+    let ask = ask.with("x-partner-id", "duka").with("x-api-key", &key);
+    assert_eq!(world.send(ask.clone()).await.status, 200);
+
+    let listed = world.send(Ask::get("/api/v1/keys").with("x-api-key", &viewer)).await;
+    assert!(!listed.text().contains(&key[16..]), "a key is shown once");
+    let first = &listed.json()["data"][0];
+    assert_eq!((&first["key_id"], &first["active"]), (&json!(key[..16]), &json!(true)));
+    assert!(first["last_used_at"].is_string() && first["expires_at"].is_string(), "{first}");
+
+    let path = format!("/api/v1/keys/{}", &key[..16]);
+    let withdraw = Ask { method: Method::DELETE, ..Ask::get(path) }.with("x-api-key", &editor);
+    assert_eq!(world.send(withdraw.clone()).await.status, 204);
+    assert_eq!(world.send(withdraw.clone()).await.status, 204);
+    world.until_shut_out(ask).await;
+    let other = Ask { path: "/api/v1/keys/lk_live_ABCDEFGH".into(), ..withdraw };
+    world.send(other).await.check_problem(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn no_key_makes_one_that_may_more_than_partners_and_apps_may() {
+    let world = World::new().await;
+    let editor = world.key_as("ed", Role::Editor, None, &["admin:*"], &[]).await;
+    let check = async |fields: Value, wanted: &[&str]| {
+        let told = world.send(wish(fields).with("x-api-key", &editor)).await;
+        assert_eq!(told.invalid_fields(), wanted);
+    };
+    check(json!({"scopes": ["admin:*"]}), &["scopes"]).await;
+    check(json!({"scopes": ["loyalty:adjust"]}), &["scopes"]).await;
+    check(json!({"scopes": []}), &["scopes"]).await;
+    check(json!({"owner": ""}), &["owner"]).await;
+    check(json!({"owner": "member:amina"}), &["owner"]).await;
+    check(json!({"role": "app", "partner_id": "duka"}), &["partner_id"]).await;
+    check(json!({"expires_in": 0}), &["expires_in"]).await;
+    check(json!({"addresses": ["everywhere"]}), &["addresses"]).await;
+    for fields in [json!({"role": "approver"}), json!({"delegated": true})] {
+        check(fields, &["body"]).await;
+    }
+    let refused = world.send(wish(json!({"owner": "ghost"})).with("x-api-key", &editor)).await;
+    refused.check_problem(409, "CONFLICT");
+}
