@@ -26,7 +26,7 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.setting("postgres", "fsync, full_page_writes, synchronous_commit on; shared_buffers 1 GB");
 
     let seconds = config.duration.0.as_secs().max(1);
-    let program = root.join(".cache/pgbench/bin/pgbench");
+    let program = root.join(".cache/postgres/bin/pgbench");
     let pgbench = Pgbench { program: &program, url: stage.postgres.url("postgres") };
     pgbench.fill(TPCB_SCALE).await?;
     let tpcb = pgbench.tpcb(TPCB_CLIENTS, seconds).await?;

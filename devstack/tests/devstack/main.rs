@@ -1,4 +1,4 @@
-//! Real parts, started, killed and started again. They have to be fetched first: `devstack/fetch postgres anvil kafka pgbench`.
+//! Real parts, started, killed and started again. They have to be fetched first: `devstack/fetch postgres anvil kafka`.
 
 mod anvil;
 mod kafka;

@@ -6,11 +6,11 @@ use devstack::{Fate, Passing, Postgres, PostgresConfig, Scratch, Wire};
 
 /// Runs statements one after the other on one connection; the first that fails ends it.
 pub(crate) fn psql(url: &str, statements: &[&str]) -> Output {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/pgbench/bin/psql");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.cache/postgres/bin/psql");
     let mut psql = Command::new(program);
     psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"]).arg(url);
     psql.args(statements.iter().flat_map(|it| ["-c", it])).stdin(Stdio::null());
-    psql.output().expect("psql is fetched: devstack/fetch pgbench")
+    psql.output().expect("psql is fetched: devstack/fetch postgres")
 }
 
 /// What a statement answers.
