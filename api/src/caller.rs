@@ -8,6 +8,7 @@ use store::{Credential, Role};
 
 use crate::code::Code;
 use crate::error::Problem;
+use crate::limits::Quota;
 
 /// Whom the gate has admitted.
 pub type Caller = Arc<Identity>;
@@ -23,6 +24,8 @@ pub struct Identity {
     pub member: Option<MemberRef>,
     /// The credential that they showed, or for which their token was issued; none where another issuer vouches for them.
     pub credential_id: Option<i64>,
+    /// How much they are allowed.
+    pub(crate) quotas: Vec<Quota>,
 }
 
 /// A header that may be there once. Two of one name are a way to tell a gateway one thing and us another.

@@ -84,6 +84,8 @@ pub enum Code {
     MemberSuspended,
     /// An event that was kept as rejected.
     Event(RejectCode),
+    /// More was asked than is allowed.
+    RateLimited,
     /// PostgreSQL is away, or more waits than we take.
     DependencyUnavailable,
     /// Our own fault.
@@ -92,7 +94,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::InvalidRequest,
         Self::IdempotencyKeyMissing,
         Self::ReasonRequired,
@@ -140,6 +142,7 @@ impl Code {
         Self::Event(RejectCode::InFuture),
         Self::Event(RejectCode::IdReused),
         Self::MemberSuspended,
+        Self::RateLimited,
         Self::InternalError,
         Self::DependencyUnavailable,
     ];
@@ -193,6 +196,7 @@ impl Code {
             Self::ItemCount => (422, "ITEM_COUNT", "The request has too many items"),
             Self::MemberSuspended => (423, "MEMBER_SUSPENDED", "The member is suspended"),
             Self::Event(code) => (422, code.as_str(), event_title(code)),
+            Self::RateLimited => (429, "RATE_LIMIT_EXCEEDED", "API rate limit exceeded"),
             Self::InternalError => (500, "INTERNAL_ERROR", "Something went wrong on our side"),
             Self::DependencyUnavailable => (503, "DEPENDENCY_UNAVAILABLE", "The service cannot answer now"),
         }

@@ -181,7 +181,7 @@ impl Endpoint {
         let mut codes = self.refusals.clone();
         codes.extend([Code::InternalError, Code::DependencyUnavailable]);
         if self.access.is_some() {
-            codes.extend([Code::Unauthorized, Code::Forbidden]);
+            codes.extend([Code::Unauthorized, Code::Forbidden, Code::RateLimited]);
         }
         if !self.parameters.is_empty() || self.body.is_some() {
             codes.push(Code::InvalidRequest);

@@ -123,6 +123,13 @@ impl Problem {
         problem
     }
 
+    /// More was asked than is allowed; after so many seconds something is free again.
+    pub(crate) fn rate_limited(frees_in_s: u64) -> Self {
+        let mut problem = Self::new(Code::RateLimited, "API rate limit exceeded");
+        problem.0.retry_after_s = Some(u32::try_from(frees_in_s).unwrap_or(u32::MAX));
+        problem
+    }
+
     /// It cannot be answered now, and may be soon.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let mut problem = Self::new(Code::DependencyUnavailable, detail);

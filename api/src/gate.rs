@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use ledger::MemberRef;
 use store::{
@@ -19,7 +20,9 @@ use crate::access::Access;
 pub(crate) use crate::caller::{Caller, member, partner};
 use crate::caller::{Identity, only};
 use crate::error::Problem;
+use crate::limits::{Kind, Limits, Quota};
 use crate::outside::Outside;
+use crate::standings::Standings;
 use crate::tokens::{Claims, Keys, Unread, header_of, is_signed};
 use known::{Known, Shelf, Shown};
 
@@ -70,6 +73,11 @@ impl Peer {
     pub(crate) fn of(parts: &Parts) -> Option<Self> {
         parts.extensions.get().copied()
     }
+
+    /// Its address, as a text that is the same for all its connections.
+    pub(crate) fn name(self) -> String {
+        self.0.ip().to_canonical().to_string()
+    }
 }
 
 /// Lets callers of one program in. Clones know the same credentials.
@@ -86,6 +94,7 @@ struct Inner {
     issuer: String,
     outside: Option<Outside>,
     shelf: Shelf,
+    limits: Limits,
     keys: RwLock<Option<(Keys, Instant)>>,
 }
 
@@ -105,7 +114,8 @@ impl Gate {
         outside: Option<Outside>,
     ) -> Self {
         let (issuer, shelf, keys) = (issuer.to_owned(), Shelf::default(), RwLock::default());
-        Self { inner: Arc::new(Inner { pool, keyring, program_id, issuer, outside, shelf, keys }) }
+        let limits = Limits::start(pool.clone());
+        Self { inner: Arc::new(Inner { pool, keyring, program_id, issuer, outside, shelf, limits, keys }) }
     }
 
     /// The caller, if their credential is known, has the scope, and is of one of the roles.
@@ -115,7 +125,10 @@ impl Gate {
         peer: Option<Peer>,
         access: Access,
     ) -> Result<Caller, Problem> {
-        let caller = self.recognise(headers, peer).await?;
+        let caller = match self.recognise(headers, peer).await {
+            Err(problem) if problem.is_refusal() => return Err(self.failed(peer, problem).await),
+            recognised => recognised?,
+        };
         let scope = access.scope.as_str();
         if !caller.credential.scopes.iter().any(|it| it == scope) {
             return Err(Problem::missing_scope(scope));
@@ -123,6 +136,38 @@ impl Gate {
         match caller.role {
             role if access.roles.contains(&role) => Ok(caller),
             role => Err(Problem::wrong_role(role, access.roles)),
+        }
+    }
+
+    /// Takes one request from each of the caller's quotas. Where one is used up, the answer says when to come again.
+    pub(crate) async fn count(&self, caller: &Identity) -> Result<Standings, Response> {
+        let mut standings = Standings::default();
+        for quota in &caller.quotas {
+            let taken = self.inner.limits.take(quota).await;
+            match taken.map_err(|error| Problem::from(error).into_response())? {
+                Ok(standing) => standings.0.push(standing),
+                Err(standing) => return Err(Standings(vec![standing]).refused()),
+            }
+        }
+        Ok(standings)
+    }
+
+    /// Counts one of something that has a quota of its own.
+    pub(crate) async fn count_one(&self, kind: Kind, name: &str) -> Result<(), Problem> {
+        let quota = Quota::new(self.inner.program_id, kind, name, kind.hourly());
+        match self.inner.limits.take(&quota).await? {
+            Ok(_) => Ok(()),
+            Err(standing) => Err(Problem::rate_limited(standing.frees_in_s)),
+        }
+    }
+
+    /// A failure of whoever asks from there: counted by their address, so that no one else's quota is used by it. Where there were
+    /// too many, they are told so instead.
+    pub(crate) async fn failed(&self, peer: Option<Peer>, problem: Problem) -> Problem {
+        let Some(peer) = peer else { return problem };
+        match self.count_one(Kind::Failures, &peer.name()).await {
+            Ok(()) => problem,
+            Err(too_many) => too_many,
         }
     }
 
@@ -174,6 +219,7 @@ impl Gate {
         let Some(found) = found.filter(|it| it.credential.program_id == self.inner.program_id) else {
             return Ok(None);
         };
+        let member_hourly = found.member_hourly;
         let left_s = claims.exp - found.now_us / 1_000_000;
         if left_s <= 0 {
             return Ok(None);
@@ -181,7 +227,7 @@ impl Gate {
         let ends = asked + Duration::from_secs(left_s as u64);
         let mut known = known_of(found, asked)?;
         known.ends = Some(ends);
-        known.identity = Arc::new(narrowed(&known.identity, &claims));
+        known.identity = Arc::new(narrowed(&known.identity, &claims, member_hourly));
         Ok(Some(known))
     }
 
@@ -192,7 +238,9 @@ impl Gate {
         asked: Instant,
     ) -> Result<Option<Known>, Problem> {
         let Some(vouched) = outside.read(token).await? else { return Ok(None) };
-        let now_s = store::now_us(&mut *self.conn().await?).await? / 1_000_000;
+        let mut conn = self.conn().await?;
+        let now_s = store::now_us(&mut conn).await? / 1_000_000;
+        let member_hourly = store::member_hourly(&mut conn, self.inner.program_id).await?;
         let Some(left) = vouched.left(now_s) else { return Ok(None) };
         let identity = Identity {
             credential: Credential {
@@ -205,6 +253,7 @@ impl Gate {
             role: Role::Member,
             member: Some(MemberRef::parse(&vouched.subject)),
             credential_id: None,
+            quotas: vec![Quota::new(self.inner.program_id, Kind::Member, &vouched.subject, member_hourly)],
         };
         let (addresses, mode) = (Vec::new(), AuthMode::Either);
         Ok(Some(Known::new(Arc::new(identity), addresses, mode, asked, Some(asked + left))))
@@ -296,11 +345,30 @@ fn unknown() -> Problem {
 }
 
 fn known_of(found: KnownCredential, asked: Instant) -> Result<Known, Problem> {
-    let KnownCredential { credential_id, credential, role, addresses, auth_mode, .. } = found;
+    let KnownCredential {
+        credential_id,
+        credential,
+        role,
+        addresses,
+        auth_mode,
+        partner_hourly,
+        own_hourly,
+        member_hourly,
+        ..
+    } = found;
     let addresses = networks(&addresses)?;
     let is_member = role == Role::Member && !credential.delegated;
     let member = is_member.then(|| MemberRef::parse(&credential.owner));
-    let identity = Identity { credential, role, member, credential_id: Some(credential_id) };
+    let program_id = credential.program_id;
+    let quota = |kind, name: &str, hourly| Quota::new(program_id, kind, name, hourly);
+    let partner = credential.partner_id.as_deref().zip(partner_hourly);
+    let quotas = [
+        partner.map(|(name, hourly)| quota(Kind::Partner, name, hourly)),
+        own_hourly.map(|hourly| quota(Kind::Key, &credential_id.to_string(), hourly)),
+        is_member.then(|| quota(Kind::Member, &credential.owner, member_hourly)),
+    ];
+    let quotas = quotas.into_iter().flatten().collect();
+    let identity = Identity { credential, role, member, credential_id: Some(credential_id), quotas };
     Ok(Known::new(Arc::new(identity), addresses, auth_mode, asked, None))
 }
 
@@ -322,7 +390,7 @@ pub(crate) fn is_taken_from(addresses: &[String], peer: Option<Peer>) -> Result<
 }
 
 /// The client of a token, or the member for whom it vouched, with no more than the token and the client may now.
-fn narrowed(client: &Identity, claims: &Claims) -> Identity {
+fn narrowed(client: &Identity, claims: &Claims, member_hourly: i64) -> Identity {
     let asked: Vec<&str> = claims.scope.split(' ').collect();
     let mut narrowed = client.clone();
     narrowed.credential.scopes.retain(|it| asked.contains(&it.as_str()));
@@ -330,6 +398,8 @@ fn narrowed(client: &Identity, claims: &Claims) -> Identity {
         narrowed.role = Role::Member;
         narrowed.member = Some(MemberRef::parse(&claims.sub));
         narrowed.credential.owner = format!("member:{}", claims.sub);
+        narrowed.quotas =
+            vec![Quota::new(client.credential.program_id, Kind::Member, &claims.sub, member_hourly)];
         narrowed.credential.partner_id = None;
         narrowed.credential.delegated = false;
     }
@@ -351,6 +421,7 @@ fn both(token: &Identity, key: &Identity) -> Result<Caller, Problem> {
     let mut both = token.clone();
     both.credential.scopes.retain(|it| key.credential.scopes.contains(it));
     both.credential.delegated &= key.credential.delegated;
+    both.quotas.extend(key.quotas.iter().filter(|it| !token.quotas.contains(it)));
     Ok(Arc::new(both))
 }
 

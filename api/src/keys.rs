@@ -16,6 +16,7 @@ use crate::code::Code;
 use crate::endpoint::Endpoint;
 use crate::error::{Invalid, Problem};
 use crate::gate::{Gate, Scope};
+use crate::limits::Kind;
 use crate::route::{Asked, Guarded, Route};
 use crate::time::rfc3339;
 
@@ -161,6 +162,7 @@ async fn create(gate: Arc<Gate>, mut asked: Asked) -> Result<Response, Problem> 
     let body = asked.json().await?;
     let wish: KeyWish = serde_json::from_slice(&body).map_err(|error| not_json(&error))?;
     let new = read(wish, gate.program_id())?;
+    gate.count_one(Kind::Keys, &asked.caller.credential.owner).await?;
     let made = store::issue_key(&mut *gate.conn().await?, gate.keyring(), &new).await;
     let key = made.map_err(|refusal| match refusal {
         KeyRefusal::Store(error) => error.into(),

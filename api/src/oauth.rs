@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::body::json;
 use crate::error::Problem;
 use crate::gate::{Gate, Scope};
+use crate::limits::Kind;
 use crate::tokens::{ACCESS_S, Claims};
 use client::authenticate;
 use form::Form;
@@ -181,6 +182,7 @@ async fn refreshed(gate: &Gate, form: &Form) -> Result<Granted, Failure> {
     let shown =
         form.get("refresh_token").ok_or_else(|| refuse("invalid_request", "refresh_token is missing"))?;
     let RefreshToken { session_id, turn } = RefreshToken::read(shown, gate.keyring()).ok_or_else(gone)?;
+    gate.count_one(Kind::Tokens, &session_id.to_string()).await?;
     let mut conn = gate.conn().await?;
     let turned = store::turn_session(&mut conn, gate.program_id(), session_id, turn, REFRESH_S).await?;
     let session = turned.ok_or_else(gone)?;

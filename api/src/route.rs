@@ -10,7 +10,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -87,8 +87,16 @@ impl Endpoint {
         let admit = async move |State(state): State<Arc<S>>, request: Request| {
             let (mut parts, body) = request.into_parts();
             let caller = state.gate().admit(&parts.headers, Peer::of(&parts), access).await?;
+            let standings = match state.gate().count(&caller).await {
+                Ok(standings) => standings,
+                Err(refused) => return Ok(refused),
+            };
             let parameters = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
-            handler(state, Asked { caller, parts, body: Mutex::new(body), parameters, schema }).await
+            let body = Mutex::new(body);
+            let answered = handler(state, Asked { caller, parts, body, parameters, schema }).await;
+            let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+            standings.tell(response.headers_mut());
+            Ok::<_, Problem>(response)
         };
         self.access = Some(access);
         Route { serve: on(filter(&self.method), admit), endpoint: self }

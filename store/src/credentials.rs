@@ -110,6 +110,12 @@ pub struct KnownCredential {
     pub addresses: Vec<String>,
     /// How its partner shows who it is.
     pub auth_mode: AuthMode,
+    /// How many requests an hour its partner has; none where it speaks for none.
+    pub partner_hourly: Option<i64>,
+    /// How many it has itself; none where it shares its partner's only.
+    pub own_hourly: Option<i64>,
+    /// How many each member of the program has.
+    pub member_hourly: i64,
     /// When this was read, by the database's clock.
     pub now_us: i64,
 }
@@ -128,6 +134,9 @@ impl FromRow<'_, sqlx::postgres::PgRow> for KnownCredential {
                 .into_iter()
                 .find(|it| *it as i16 == auth_mode)
                 .ok_or_else(|| unknown("mode"))?,
+            partner_hourly: row.try_get("partner_hourly")?,
+            own_hourly: row.try_get("own_hourly")?,
+            member_hourly: row.try_get("member_hourly")?,
             now_us: row.try_get("now_us")?,
         })
     }
@@ -171,8 +180,13 @@ pub async fn ensure_credential(
 pub(crate) const KNOWN: &str =
     "select credential_id, program_id, owner, scopes, partner_id, delegated, role, addresses,
         coalesce(auth_mode, 1::smallint) as auth_mode,
+        case when partner_id is not null then coalesce(partner.requests_per_hour, partner_requests_per_hour) end as partner_hourly,
+        case when delegated and partner_id is null then coalesce(credential.requests_per_hour, partner_requests_per_hour)
+            else credential.requests_per_hour end as own_hourly,
+        member_requests_per_hour as member_hourly,
         (extract(epoch from clock_timestamp()) * 1000000)::bigint as now_us
      from credential
+     join program using (program_id)
      left join partner using (program_id, partner_id)
      where revoked_at is null
          and (expires_at is null or clock_timestamp() < expires_at)";

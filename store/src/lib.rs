@@ -34,6 +34,7 @@ mod outcomes;
 mod pool;
 mod postings;
 mod programs;
+mod quotas;
 mod rejects;
 mod replay;
 mod roles;
@@ -47,6 +48,7 @@ mod tokens;
 mod trail;
 mod walk;
 mod webhooks;
+mod window;
 mod withdrawals;
 
 #[cfg(test)]
@@ -102,6 +104,9 @@ pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, close_period, ensure_fund, ensure_partner, ensure_program,
     ensure_sandbox, ensure_unit, program_named, program_number, rule_set, terms,
 };
+pub use quotas::{
+    Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,
+};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 pub use replay::{Replayed, replay};
 pub use roles::{APP_ROLE, READER_ROLE};
@@ -123,4 +128,5 @@ pub use webhooks::{
     Endpoint, EndpointChange, EndpointStatus, NewEndpoint, activate_endpoint, change_endpoint,
     create_endpoint, delete_endpoint, endpoint, endpoints, rotate_secret,
 };
+pub use window::{Booked, SLICE_S, SLICES, Window};
 pub use withdrawals::{OpenWithdrawal, note_open_from, open_withdrawals};

@@ -10,12 +10,28 @@ use super::form::Form;
 use super::{Failure, Refused, refuse};
 use crate::caller::only;
 use crate::gate::{Gate, Peer, is_taken_from};
+use crate::limits::Kind;
 
+/// The client. Its failures are counted by where they come from, its successes as its own.
 pub(super) async fn authenticate(
     gate: &Gate,
     parts: &Parts,
     form: &Form,
 ) -> Result<KnownCredential, Failure> {
+    let client = match recognise(gate, parts, form).await {
+        Err(Failure::Refused(refused)) if refused.error == "invalid_client" => {
+            if let Some(peer) = Peer::of(parts) {
+                gate.count_one(Kind::Failures, &peer.name()).await?;
+            }
+            return Err(Failure::Refused(refused));
+        }
+        recognised => recognised?,
+    };
+    gate.count_one(Kind::Tokens, &client.credential.owner).await?;
+    Ok(client)
+}
+
+async fn recognise(gate: &Gate, parts: &Parts, form: &Form) -> Result<KnownCredential, Failure> {
     let twice = |_| refuse("invalid_request", "Authorization is there more than once");
     let header = only(&parts.headers, "authorization").map_err(twice)?;
     let in_form = (form.get("client_id"), form.get("client_secret"));

@@ -3,9 +3,12 @@
 mod contract;
 mod doors;
 mod events;
+mod foreign;
 mod idempotency;
 mod keys;
+mod limits;
 mod operations;
+mod outside;
 mod properties;
 mod reads;
 mod sockets;
@@ -34,6 +37,7 @@ use crate::{Api, Gate, Operations, Peer, Role, metrics_builder};
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
 const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
 const KEY: &str = "0198a000-0000-7000-8000-000000000001";
+const PUBLIC_URL: &str = "https://loyalty.test";
 const RULES: &[u8] = br#"{"rates":{"purchase":"1","airtime":"0.5"}}"#;
 
 /// A program with a partner and its callers, on a database of its own.
@@ -125,16 +129,33 @@ impl World {
         ping_gap: Duration,
         hush: &CancellationToken,
     ) -> Router {
+        let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), program.program_id, PUBLIC_URL);
+        Self::behind(gate, pool, committer, program, ping_gap, hush)
+    }
+
+    fn behind(
+        gate: Gate,
+        pool: &PgPool,
+        committer: &Committer,
+        program: &Program,
+        ping_gap: Duration,
+        hush: &CancellationToken,
+    ) -> Router {
         let program_id = program.program_id;
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
-        let public_url = "https://loyalty.test";
-        let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), program_id, public_url);
+        let public_url = PUBLIC_URL;
         let mut api = Api::new(pool.clone(), committer.clone(), intake, gate, program, public_url).unwrap();
         let operations =
             Operations { pool: pool.clone(), metrics: metrics(), public_url: public_url.to_owned() };
         api.ping_gap = ping_gap;
         tokio::spawn(api.hub().run(hush.clone()));
         crate::router(Arc::new(api), operations)
+    }
+
+    /// The same books behind another gate.
+    fn with_gate(self, gate: Gate) -> Self {
+        let router = Self::behind(gate, &self.pool, &self.committer, &self.program, PING_GAP, &self.hush);
+        Self { router, ..self }
     }
 
     /// The same books, served by another process that remembers nothing of what this one was shown.

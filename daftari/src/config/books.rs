@@ -201,6 +201,9 @@ pub(crate) struct MakePartner {
     /// How the partner shows who it is.
     #[arg(long, value_enum)]
     pub(crate) auth_mode: Option<PartnerAuth>,
+    /// How many requests an hour it has.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+    pub(crate) requests_per_hour: Option<i64>,
 }
 
 /// How a partner shows who it is.

@@ -56,6 +56,10 @@ pub(crate) async fn partner(Settle { database, what }: Settle<MakePartner>) -> a
         store::set_auth_mode(&mut conn, books.program.program_id, &what.partner, mode).await?;
         println!("It shows who it is by {}.", mode.as_str());
     }
+    if let Some(hourly) = what.requests_per_hour {
+        store::set_partner_hourly(&mut conn, books.program.program_id, &what.partner, hourly).await?;
+        println!("It has {hourly} requests an hour.");
+    }
     Ok(())
 }
 

@@ -1,0 +1,152 @@
+//! Nobody reaches what is another's: every path that takes an id, every role, and the ids of another program, another partner
+//! and another member.
+
+use store::ProgramSpec;
+
+use super::*;
+use crate::endpoint::Place;
+use crate::{Endpoint, Scope, routes};
+
+const FOREIGN: &str = "0badcafe-0000-4000-8000-00000000beef";
+/// What nobody here may read.
+const FOREIGN_POINTS: i64 = 31_415_926;
+const ALL: [&str; 4] = ["loyalty:read", "loyalty:redeem", "loyalty:earn", "loyalty:adjust"];
+
+/// Ids that exist, and are another's.
+struct Theirs {
+    /// A member's, where it is that of another program.
+    member: &'static str,
+    redemption: String,
+    hold: String,
+}
+
+impl World {
+    /// Another program beside this one, in the same database and log.
+    async fn neighbour(&self) -> World {
+        let spec = ProgramSpec {
+            name: "neighbour".into(),
+            enrols: true,
+            point_value: "0.10".into(),
+            currency: "KES".into(),
+            rule_set: RULES.to_vec(),
+        };
+        let keyring = Keyring::new(&[7; 32]);
+        let mut conn = self.pool.acquire().await.unwrap();
+        let program = store::ensure_program(&mut conn, &keyring, &spec).await.unwrap();
+        for partner in ["duka", "kiosk"] {
+            store::ensure_partner(&mut conn, &keyring, program.program_id, partner).await.unwrap();
+        }
+        drop(conn);
+        let (pool, committer, hush) = (self.pool.clone(), self.committer.clone(), self.hush.clone());
+        let router = Self::serving(&pool, &committer, &program, PING_GAP, &hush);
+        World { pool, router, program_id: program.program_id, hush, committer, program }
+    }
+
+    /// A redemption and a hold of this member at this partner.
+    async fn spent(&self, key: &str, member: &'static str) -> Theirs {
+        let told = self
+            .send(
+                earn(&json!({"user_id": member, "amount": FOREIGN_POINTS}))
+                    .with("authorization", "")
+                    .with("x-api-key", key),
+            )
+            .await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        let body = json!({"points": 7, "merchant_reference": "theirs"}).to_string();
+        let redeem = Ask::post(format!("/loyalty/v1/partner/users/{member}/redeem"), body);
+        let redeem = redeem.with("x-api-key", key).with("x-idempotency-key", &Uuid::new_v4().to_string());
+        let redemption = self.send(redeem).await.json()["transaction_id"].as_str().unwrap().to_owned();
+        let hold = Ask::post("/api/v1/loyalty/holds", json!({"user_id": member, "points": 7}).to_string());
+        let hold = hold.with("x-api-key", key).with("idempotency-key", &Uuid::new_v4().to_string());
+        let hold = self.send(hold).await.json()["transaction_id"].as_str().unwrap().to_owned();
+        Theirs { member, redemption, hold }
+    }
+}
+
+/// The request with one of their ids in its path, and everything else as it should be.
+fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
+    let mut path = endpoint.path.to_owned();
+    for parameter in endpoint.parameters.iter().filter(|it| it.place == Place::Path) {
+        let id = match parameter.name {
+            "userId" => theirs.member,
+            "transaction_id" => &theirs.redemption,
+            "hold_id" => &theirs.hold,
+            // Theirs are of a caller, so that the same key is another request's here.
+            "idempotency_key" | "key_id" => return None,
+            other => panic!("{}: say what is another's {other}", endpoint.path),
+        };
+        path = path.replace(&format!("{{{}}}", parameter.name), id);
+    }
+    let body = match endpoint.path.rsplit('/').next() {
+        Some("redeem") => json!({"points": 1, "merchant_reference": "mine"}),
+        Some("extend") => json!({"seconds": 60}),
+        Some("increase") => json!({"points": 1}),
+        Some("reversals") => json!({"reason": "mine"}),
+        _ => json!({}),
+    };
+    let ask = Ask { method: endpoint.method.clone(), ..Ask::post(path, body.to_string()) };
+    let ask = ask.with("x-idempotency-key", &Uuid::new_v4().to_string());
+    Some(if endpoint.path.ends_with("/balance") { ask.with("x-partner-id", "duka") } else { ask })
+}
+
+#[tokio::test]
+async fn no_path_gives_or_changes_what_is_anothers() {
+    let world = World::new().await.with_points(1000).await;
+    let neighbour = world.neighbour().await;
+    let there = neighbour.key_of("their-shop", Some("duka"), &ALL).await;
+    let kiosk = world.key_of("kiosk-shop", Some("kiosk"), &ALL).await;
+    let of_neighbour = neighbour.spent(&there, FOREIGN).await;
+    let of_kiosk = world.spent(&kiosk, MEMBER).await;
+    let before = world.check_books().await.leaves;
+
+    let mut callers = vec![
+        ("duka", world.key_of("duka-2", Some("duka"), &ALL).await),
+        ("app", world.key_of("app-2", None, &ALL).await),
+    ];
+    for role in [Role::Viewer, Role::Editor, Role::Approver, Role::Auditor] {
+        let mut scopes = ALL.to_vec();
+        scopes.extend(["audit:read", "admin:*"]);
+        callers.push((role.as_str(), world.key_as(role.as_str(), role, None, &scopes, &[]).await));
+    }
+    let mut walked = 0;
+    let endpoints = crate::endpoints_of(routes::table());
+    let with_ids = endpoints.iter().filter(|it| it.access.is_some() && it.path.contains('{'));
+    for endpoint in with_ids.clone() {
+        for (name, key) in &callers {
+            let Some(ask) = reach(endpoint, &of_neighbour) else { continue };
+            // A member whom the app names is another program's, too.
+            let ask = if *name == "app" { ask.with("x-user-id", FOREIGN) } else { ask };
+            let told = world.send(ask.with("x-api-key", key)).await;
+            assert!([403, 404].contains(&told.status.as_u16()), "{} {name}: {}", endpoint.path, told.text());
+            assert!(!told.text().contains(&FOREIGN_POINTS.to_string()), "{} {name}", endpoint.path);
+            walked += 1;
+        }
+        // Another partner's transactions, of a member whom both serve.
+        let is_transaction = endpoint.path.contains("transaction_id") || endpoint.path.contains("hold_id");
+        if let (true, Some(ask)) = (is_transaction, reach(endpoint, &of_kiosk)) {
+            let told = world.send(ask.with("x-api-key", &callers[0].1)).await;
+            assert_eq!(told.status, 404, "{}: {}", endpoint.path, told.text());
+            walked += 1;
+        }
+    }
+    assert!(40 <= walked, "{walked}");
+    // Whom no header makes another.
+    for endpoint in endpoints.iter().filter(|it| it.access.is_some_and(|it| it.scope == Scope::Read)) {
+        let ask =
+            Ask { method: endpoint.method.clone(), ..Ask::get(endpoint.path.replace("{userId}", MEMBER)) };
+        for (header, value) in [("x-user-id", FOREIGN), ("x-user-id", STRANGER)] {
+            let told = world
+                .send(ask.clone().with("authorization", "Bearer member-token").with(header, value))
+                .await;
+            assert!([400, 403, 404].contains(&told.status.as_u16()), "{}: {}", endpoint.path, told.text());
+        }
+        let told = world.send(ask.with("x-api-key", &callers[0].1).with("x-partner-id", "kiosk")).await;
+        assert!(
+            told.status != 200 || !endpoint.path.contains("partner"),
+            "{}: {}",
+            endpoint.path,
+            told.text()
+        );
+    }
+    assert_eq!(world.check_books().await.leaves, before, "nothing was posted");
+}

@@ -1,0 +1,163 @@
+//! Quotas: what is admitted by several processes at once, and what whoever is refused is told.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+
+use super::*;
+use crate::limits::{Kind, Limits, Quota};
+
+async fn processes(count: usize) -> (Vec<Limits>, PgPool) {
+    let url = test_database().await;
+    let mut all = Vec::new();
+    for _ in 0..count {
+        all.push(Limits::start(store::connect(&url, 2).await.unwrap()));
+    }
+    (all, store::connect(&url, 2).await.unwrap())
+}
+
+/// A slice must not end meanwhile, for what is free again then.
+async fn within_a_slice(pool: &PgPool) {
+    let deadline = Instant::now() + Duration::from_secs(70);
+    loop {
+        let now_s = store::now_us(&mut pool.acquire().await.unwrap()).await.unwrap() / 1_000_000;
+        if now_s % store::SLICE_S < store::SLICE_S - 20 {
+            return;
+        }
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_processes_admit_a_limit_and_no_more_than_one_in_a_hundred_over() {
+    for limit in [40, 1_000, 20_000] {
+        let (processes, pool) = processes(3).await;
+        within_a_slice(&pool).await;
+        let quota = Quota::new(1, Kind::Partner, "duka", limit);
+        let callers = processes.iter().flat_map(|it| std::iter::repeat_n(it, 8));
+        let admitted = join_all(callers.map(async |process| {
+            let mut admitted = 0_u64;
+            // On and on, as an attacker does: five hundred refusals each and he has learned nothing.
+            let mut refused = 0;
+            while refused < 500 {
+                match process.take(&quota).await.unwrap() {
+                    Ok(_) => admitted += 1,
+                    Err(standing) => {
+                        assert_eq!((standing.limit, standing.kind), (limit as u64, Kind::Partner));
+                        assert!(0 < standing.frees_in_s && standing.frees_in_s <= 3660, "{standing:?}");
+                        refused += 1;
+                    }
+                }
+            }
+            admitted
+        }))
+        .await;
+        let admitted: u64 = admitted.iter().sum();
+        let limit = limit as u64;
+        assert!(
+            limit <= admitted + limit / 50 + 3,
+            "{admitted} of {limit}: the rest was held back for nobody"
+        );
+        assert!(admitted * 100 <= limit * 101, "{admitted} of {limit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_admitted_seldom_asks_the_database() {
+    let (processes, pool) = processes(1).await;
+    within_a_slice(&pool).await;
+    let quota = Quota::new(1, Kind::Partner, "duka", 1_000_000);
+    let begun = Instant::now();
+    for _ in 0..50_000 {
+        processes[0].take(&quota).await.unwrap().unwrap();
+    }
+    let asked = processes[0].rounds();
+    assert!(asked < 500, "{asked} rounds in {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn one_who_is_refused_takes_nothing_from_another() {
+    let (processes, pool) = processes(1).await;
+    within_a_slice(&pool).await;
+    let (attacker, victim) =
+        (Quota::new(1, Kind::Partner, "attacker", 10), Quota::new(1, Kind::Partner, "victim", 10));
+    let same_name = Quota::new(2, Kind::Partner, "victim", 10);
+    for _ in 0..100 {
+        let _ = processes[0].take(&attacker).await.unwrap();
+    }
+    for quota in [victim, same_name] {
+        let mut admitted = 0;
+        while processes[0].take(&quota).await.unwrap().is_ok() {
+            admitted += 1;
+        }
+        assert_eq!(admitted, 10);
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_too_much_is_told_when_to_come_again() {
+    let world = World::new().await.with_points(10).await;
+    within_a_slice(&world.pool).await;
+    let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
+    let other = world.key_of("kiosk", Some("kiosk"), &["loyalty:read"]).await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 3).await.unwrap());
+    drop(conn);
+    let ask = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance"));
+    let mine = ask.clone().with("x-partner-id", "duka").with("x-api-key", &key);
+    for left in [2, 1, 0] {
+        let told = world.send(mine.clone()).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        assert_eq!(
+            (told.header("x-ratelimit-limit"), told.header("x-ratelimit-remaining")),
+            ("3", left.to_string().as_str())
+        );
+        assert_eq!(told.header("ratelimit-policy"), "\"partner\";q=3;w=3600");
+        assert!(told.header("ratelimit").starts_with(&format!("\"partner\";r={left};t=")));
+    }
+    for _ in 0..20 {
+        let told = world.send(mine.clone()).await;
+        let body = told.check_problem(429, "RATE_LIMIT_EXCEEDED");
+        assert_eq!(body["message"], "API rate limit exceeded");
+        let wait: u64 = told.header("retry-after").parse().unwrap();
+        assert!((3540..=3660).contains(&wait), "{wait}");
+        assert_eq!((told.header("x-ratelimit-limit"), told.header("x-ratelimit-remaining")), ("3", "0"));
+        let t = told.header("ratelimit").rsplit_once("t=").unwrap().1.parse::<u64>().unwrap();
+        assert!(t <= wait, "it may not come before something is free");
+    }
+    // A token of the same partner is of the same quota; another partner has its own.
+    let token = world.token("duka", &key, "grant_type=client_credentials").await.json();
+    let by_token = format!("Bearer {}", token["access_token"].as_str().unwrap());
+    let told = world.send(mine.clone().with("x-api-key", "").with("authorization", &by_token)).await;
+    told.check_problem(429, "RATE_LIMIT_EXCEEDED");
+    let told = world.send(ask.with("x-partner-id", "kiosk").with("x-api-key", &other)).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+}
+
+#[tokio::test]
+async fn failures_are_counted_by_address_and_shut_nobody_else_out() {
+    let world = World::new().await.with_points(10).await;
+    within_a_slice(&world.pool).await;
+    let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
+    let ask = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance")).with("x-partner-id", "duka");
+    let peer = Some(Peer("192.0.2.66:1000".parse().unwrap()));
+    let mut refused = 0;
+    for _ in 0..1100 {
+        let told = world.send_from(ask.clone().with("x-api-key", "lk_live_guess"), peer).await;
+        assert!([401, 429].contains(&told.status.as_u16()));
+        refused += u32::from(told.status == 429);
+    }
+    assert!((90..=110).contains(&refused), "{refused}");
+    let client = Ask::post("/oauth/token", "grant_type=client_credentials&client_id=duka&client_secret=x")
+        .with("content-type", "application/x-www-form-urlencoded");
+    world.send_from(client.clone(), peer).await.check_problem(429, "RATE_LIMIT_EXCEEDED");
+    // Who comes from there with a good key is let in, and so is a guesser from elsewhere told what is wrong.
+    assert_eq!(world.send_from(ask.clone().with("x-api-key", &key), peer).await.status, 200);
+    let elsewhere = Some(Peer("192.0.2.67:1000".parse().unwrap()));
+    world
+        .send_from(ask.with("x-api-key", "lk_live_guess"), elsewhere)
+        .await
+        .check_problem(401, "UNAUTHORIZED");
+    assert_eq!(world.send_from(client, elsewhere).await.status, 401);
+}
