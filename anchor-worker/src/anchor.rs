@@ -15,7 +15,7 @@ use tiles::TileStore;
 use uuid::Uuid;
 
 use crate::failpoint::{Act as Durable, Failpoint, Moment};
-use crate::machine::{Act, Alarm, AnchorPolicy, Decision, Memory, Owed, World, decide};
+use crate::machine::{Act, Alarm, AnchorPolicy, Decision, Memory, Owed, World, days_left, decide};
 use crate::schedule::{Schedule, Timing, Verdict};
 
 pub use errors::{AnchorDoubt, AnchorError, AnchorObstacle};
@@ -72,6 +72,8 @@ pub struct Anchorer {
     // What this process has handed over: what another had sent may have gone with the node that took it.
     sent: BTreeMap<i64, u64>,
     alarms: Vec<Alarm>,
+    // Endpoints that have shown that the contract there is ours.
+    is_known: Vec<bool>,
     failpoint: Failpoint,
 }
 
@@ -96,6 +98,7 @@ impl Anchorer {
         policy: AnchorPolicy,
     ) -> Self {
         assert!(!endpoints.is_empty(), "a place is seen through an endpoint");
+        let is_known = vec![false; endpoints.len()];
         Self {
             pool,
             folder,
@@ -107,6 +110,7 @@ impl Anchorer {
             schedule: Schedule::default(),
             sent: BTreeMap::new(),
             alarms: Vec::new(),
+            is_known,
             failpoint: crate::nowhere(),
         }
     }
@@ -230,6 +234,8 @@ impl Anchorer {
             .set(looked.log_size.saturating_sub(report.head.size) as f64);
         metrics::gauge!("daftari_anchor_balance_wei", "chain_id" => label.clone())
             .set(report.balance_wei as f64);
+        let days = days_left(&self.policy, GAS_MAX, report.base_fee_wei, report.balance_wei);
+        metrics::gauge!("daftari_anchor_days_left", "chain_id" => label.clone()).set(days);
         metrics::gauge!("daftari_base_fee_wei", "chain_id" => label).set(report.base_fee_wei as f64);
     }
 

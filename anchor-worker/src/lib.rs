@@ -22,7 +22,7 @@ pub use bridge::{
 };
 pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};
-pub use machine::{Alarm, AnchorPolicy, AtSpendCap};
+pub use machine::{Alarm, AnchorPolicy, AtSpendCap, days_left};
 pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, Obstacle, SealError, Sealed, Sealer};
 pub use witnesses::Witnesses;

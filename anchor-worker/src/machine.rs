@@ -198,6 +198,8 @@ pub enum Alarm {
     Disagreement,
     /// The sender's nonce went to a transaction that is not ours.
     StrangerNonce,
+    /// At the present price the sender can pay for a few days only.
+    LowFunds,
     /// The sender cannot pay for an anchor.
     NoFunds,
     /// The contract takes no anchors from us.
@@ -216,10 +218,11 @@ pub enum Alarm {
 
 impl Alarm {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::NoEndpoint,
         Self::Disagreement,
         Self::StrangerNonce,
+        Self::LowFunds,
         Self::NoFunds,
         Self::NotAdmitted,
         Self::SpendCap,
@@ -235,6 +238,7 @@ impl Alarm {
             Self::NoEndpoint => "no_endpoint",
             Self::Disagreement => "disagreement",
             Self::StrangerNonce => "stranger_nonce",
+            Self::LowFunds => "low_funds",
             Self::NoFunds => "no_funds",
             Self::NotAdmitted => "not_admitted",
             Self::SpendCap => "spend_cap",
@@ -317,12 +321,30 @@ pub fn decide(
     if verdict.as_ref().is_some_and(|it| it.due_ms < world.now_ms) {
         decision.alarms.push(Alarm::Late);
     }
+    let report = view.report(world);
+    if days_left(policy, world.gas_max, report.base_fee_wei, report.balance_wei) < policy.warn_days {
+        decision.alarms.push(Alarm::LowFunds);
+    }
     let is_shared = agreement.quorum <= view.count;
+    // Nothing of ours waits there, so nothing of ours was lost by it; but somebody has the key.
+    if is_shared && world.nonce_next.is_some_and(|next| next < report.nonce) {
+        decision.alarms.push(Alarm::StrangerNonce);
+    }
     let (act, why) = next(policy, world, view, is_shared, verdict, &followed.states, &mut decision.alarms);
     (decision.act, decision.why) = (act, why);
     decision.alarms.sort();
     decision.alarms.dedup();
     decision
+}
+
+/// For how many days the balance suffices at this price, if an anchor is sent as often as the policy may ask for one.
+pub fn days_left(policy: &AnchorPolicy, gas: u64, base_fee_wei: u128, balance_wei: u128) -> f64 {
+    const DAY_MS: f64 = 24.0 * 3600.0 * 1000.0;
+    let price_wei = base_fee_wei.saturating_add(policy.tip_floor_wei);
+    let anchors = balance_wei as f64 / (price_wei as f64 * gas as f64);
+    // Without a promise an anchor is sent after each gap; nobody pays for more than one in a minute for days.
+    let apart_ms = policy.staleness_max_ms.max(policy.gap_min_ms).max(60_000);
+    anchors * apart_ms as f64 / DAY_MS
 }
 
 /// The next act in this view.

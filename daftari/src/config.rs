@@ -170,8 +170,17 @@ impl fmt::Debug for SecretText {
 }
 
 /// A span of time, written as in `500ms`, `2s`, `5m` or `1h`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub(crate) struct Span(pub(crate) Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
 
 impl FromStr for Span {
     type Err = String;
@@ -328,6 +337,9 @@ pub(crate) struct Anchor {
     /// How long to wait between two readings of the whole log, to find what has rotted, as in 24h. Without it nothing is read again.
     #[arg(long, env = "SCRUB_EVERY")]
     pub(crate) scrub_every: Option<Span>,
+    /// A file of several places to anchor to, instead of the flags for one: docs/runbook.md has an example.
+    #[arg(long, env = "ANCHOR_PLACES", conflicts_with_all = ["chain_rpc_url", "addresses", "contract"])]
+    pub(crate) places: Option<PathBuf>,
     /// The chain's JSON-RPC, several of them with commas between: more than half must agree on what is final. Without it
     /// the log is sealed and not anchored.
     #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true, requires = "chain_key_file")]
@@ -357,6 +369,9 @@ pub(crate) struct Anchor {
     /// What may be spent in 24 hours, in thousandths of the chain's coin.
     #[arg(long, env = "ANCHOR_SPEND_CAP_MILLI")]
     pub(crate) anchor_spend_cap_milli: Option<u64>,
+    /// For how many days the sender's balance must suffice at the present price, or the alarm `low_funds` is raised.
+    #[arg(long, env = "ANCHOR_WARN_DAYS", default_value_t = 7.0)]
+    pub(crate) anchor_warn_days: f64,
     /// What happens when that is spent.
     #[arg(long, env = "ANCHOR_AT_SPEND_CAP", value_enum, default_value_t = AtSpendCap::DeadlineWins)]
     pub(crate) anchor_at_spend_cap: AtSpendCap,
@@ -365,7 +380,8 @@ pub(crate) struct Anchor {
     pub(crate) listen: SocketAddr,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum AtSpendCap {
     /// What is due is sent all the same.
     DeadlineWins,

@@ -175,6 +175,14 @@ impl Office {
         let holder = ["--holder", "0x2222222222222222222222222222222222222222"];
         let before = ["--claim-before", "2100-01-01T00:00:00Z"];
         let withdraw = [&["withdraw", "juma", "40"], &gateway[..], &holder[..], &before[..]].concat();
+        // A gateway that nobody has made known would be a hole.
+        let stray = self.books(&[&["post"], &withdraw[..]].concat()).await.expect(1);
+        assert!(stray.stderr.contains("is no gateway of this program"), "{stray:#?}");
+        self.sql(
+            "insert into gateway (chain_id, contract, program_id, unit, block, block_hash)
+             select 137, decode(repeat('11', 20), 'hex'), program_id, 1, 0, '' from program",
+        )
+        .await;
         assert_eq!(self.posted(&withdraw).await["available"], 1860);
         assert_eq!(self.posted(&["deposit", "juma", "30@2099-12-31", "10@never"]).await["available"], 1900);
 

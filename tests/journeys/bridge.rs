@@ -115,6 +115,12 @@ impl Crossing {
 
     /// Points that nobody claims come back, once no block can claim them any more and that is final.
     async fn is_never_claimed(&self) {
+        // Not through a contract that nobody reads.
+        let stray = ["--chain-id", "31337", "--gateway", HOLDER, "--holder", HOLDER];
+        let stray =
+            [&["withdraw", MEMBER, "1", "--claim-before", "2040-01-01T00:00:00Z"], &stray[..]].concat();
+        let refused = self.post(&stray).await.expect(1);
+        assert!(refused.stderr.contains("is no gateway of this program"), "{refused:#?}");
         let before = self.points(MEMBER).await;
         let withdrawn = self.withdraw(40, 30).await;
         assert_eq!(self.points(MEMBER).await, before - 40);

@@ -1,6 +1,7 @@
 //! The journeys end to end, over the built executable with real PostgreSQL, anvil, Kafka and Chromium. Few and long:
 //! each tells one story, and after each the books are recomputed.
 
+mod anchors;
 mod books;
 mod bridge;
 mod contracts;

@@ -26,10 +26,19 @@ impl Anchorer {
         let stored = store::open_attempts(conn, &self.endpoints[0].place()).await?;
         let hashes: Vec<[u8; 32]> = stored.iter().map(|it| it.transaction).collect();
         let sender = self.account.address();
-        let asked = join_all(self.endpoints.iter().map(|it| ask(it, &sender, &hashes))).await;
+        let endpoints = self.endpoints.iter().zip(&self.is_known);
+        let asked = join_all(endpoints.map(|(it, known)| ask(it, *known, &sender, &hashes))).await;
         let mut failure = None;
         let mut snapshots = Vec::new();
         for (endpoint, answer) in asked.into_iter().enumerate() {
+            // Another contract is nobody's passing trouble: whatever it says means nothing, and nothing is ever sent to it.
+            if let Err(error @ (ChainError::UnknownCode(_) | ChainError::NoContract(_))) = &answer
+                && !self.is_known[endpoint]
+                && self.endpoints.len() == 1
+            {
+                return Err(error.clone().into());
+            }
+            self.is_known[endpoint] |= answer.is_ok();
             if let Err(error) = &answer {
                 tracing::debug!(chain_id = self.chain_id(), endpoint, %error, "an endpoint does not answer");
                 failure.get_or_insert_with(|| error.clone());
@@ -95,8 +104,17 @@ impl Anchorer {
     }
 }
 
-async fn ask(endpoint: &AuditLog, sender: &[u8; 20], hashes: &[[u8; 32]]) -> Result<Snapshot, ChainError> {
+async fn ask(
+    endpoint: &AuditLog,
+    is_known: bool,
+    sender: &[u8; 20],
+    hashes: &[[u8; 32]],
+) -> Result<Snapshot, ChainError> {
     endpoint.chain().check_id().await?;
+    // Once is enough: the code of a contract never changes.
+    if !is_known {
+        endpoint.check_code().await?;
+    }
     endpoint.snapshot(sender, hashes).await
 }
 

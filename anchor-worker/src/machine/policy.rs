@@ -14,7 +14,7 @@ pub enum AtSpendCap {
 }
 
 /// When to anchor, what to pay, and what to believe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnchorPolicy {
     /// The greatest age of the oldest leaf that is not anchored; zero asks for an anchor as soon as there is something.
     pub staleness_max_ms: u64,
@@ -40,6 +40,8 @@ pub struct AnchorPolicy {
     pub spend_cap_wei: Option<u128>,
     /// What happens then.
     pub at_spend_cap: AtSpendCap,
+    /// For how many days the balance must suffice, or an operator is warned.
+    pub warn_days: f64,
     /// How deep a transaction must be although its block is called final.
     pub final_depth_min: u64,
     /// How deep it must be where nobody says what is final.
@@ -70,6 +72,7 @@ impl AnchorPolicy {
             fee_limit_wei: 20_000 * GWEI,
             spend_cap_wei: None,
             at_spend_cap: AtSpendCap::DeadlineWins,
+            warn_days: 7.0,
             final_depth_min: 3,
             // Polygon has been rewound by up to 126 blocks.
             final_depth_alone: 2 * 128,

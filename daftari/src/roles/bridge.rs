@@ -117,6 +117,10 @@ pub(crate) async fn assemble(
         terms.audit == place.contract && is_place(&terms.place, &log_id, &place.registrant),
         "the gateway settles another log than that of these books"
     );
+    // From here on the books send points there.
+    let at = GatewayAt { chain_id: addresses.chain_id, contract: points.points_gateway.into_array() };
+    let conn = &mut *books.pool.acquire().await?;
+    store::ensure_gateway(conn, &at, books.program.program_id, unit, first_block).await?;
     let policy = AnchorPolicy::new(addresses.chain_id, Duration::ZERO);
     Ok(anchor_worker::Bridge::new(BridgeConfig {
         pool: books.pool.clone(),
