@@ -334,7 +334,7 @@ async fn an_account_that_is_not_the_writer_waits() {
     let stranger = Account::from_key(&"42".repeat(32)).unwrap();
     let mut anchorer = it.anchorer_of(stranger, policy());
     assert!(rests(anchorer.step().await.unwrap()));
-    assert_eq!(anchorer.alarms(), [Alarm::NotAdmitted]);
+    assert_eq!(anchorer.alarms(), [Alarm::LowFunds, Alarm::NotAdmitted]);
 }
 
 #[tokio::test]

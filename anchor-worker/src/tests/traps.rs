@@ -16,6 +16,8 @@ fn policy() -> AnchorPolicy {
     AnchorPolicy {
         fee_ceiling_wei: 600 * GWEI,
         fee_limit_wei: 2_000 * GWEI,
+        // What warns of the sender's balance has a test of its own.
+        warn_days: 0.0,
         ..AnchorPolicy::new(137, Default::default())
     }
 }
@@ -177,6 +179,39 @@ fn trap_11_a_sender_that_cannot_pay_waits_and_goes_on_by_itself() {
     let decision = look(&[Some(poor)], &[], Timing::Press);
     assert_eq!((&decision.act, &decision.alarms[..]), (&Act::Rest, &[Alarm::NoFunds][..]));
     armed(&look(&[Some(report(&[]))], &[], Timing::Press));
+}
+
+#[test]
+fn a_balance_that_lasts_for_days_only_is_told_before_it_is_gone() {
+    // 1 POL at 325 gwei and 100,000 gas an anchor is 30 anchors: a day and a quarter, hourly.
+    let hourly = AnchorPolicy { staleness_max_ms: 3_600_000, ..policy() };
+    let days = days_left(&hourly, 100_000, 300 * GWEI, 1_000_000_000 * GWEI);
+    assert!((1.28..1.29).contains(&days), "{days}");
+    let alarms = |warn_days| {
+        let policy = AnchorPolicy { warn_days, ..hourly };
+        let world = World {
+            now_ms: 1_000_000,
+            reports: &[Some(report(&[]))],
+            attempts: &[],
+            settled_size: 10,
+            nonce_next: Some(3),
+            gas_max: 100_000,
+            spent_wei: 0,
+            block_ms: 2_000,
+        };
+        let wait = |_: &Owed| Verdict { timing: Timing::Wait, due_ms: 2_000_000, why: String::new() };
+        decide(&policy, &mut Memory::default(), &world, &wait).alarms
+    };
+    assert_eq!((alarms(1.2), alarms(1.3)), (vec![], vec![Alarm::LowFunds]));
+}
+
+#[test]
+fn a_nonce_that_a_stranger_used_while_nothing_waited_is_an_alarm_too() {
+    let used = Report { nonce: 4, ..report(&[]) };
+    assert!(
+        look(&[Some(used.clone()), Some(used)], &[], Timing::Wait).alarms.contains(&Alarm::StrangerNonce)
+    );
+    assert!(look(&[Some(report(&[]))], &[], Timing::Wait).alarms.is_empty());
 }
 
 #[test]
