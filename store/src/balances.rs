@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use ledger::{Account, Day, MemberRef, Moment, Status, Terms};
+use ledger::{Account, AccountKind, Day, MemberRef, Moment, Status, Terms};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::accounts::BalanceRow;
-use crate::directory::Identity;
+use crate::directory::{Identity, MemberKey};
 use crate::error::StoreError;
 use crate::keyring::Secret;
 use crate::{lots, programs};
@@ -52,20 +52,34 @@ pub struct MemberStanding {
 /// The terms of programs, each with the epoch under which they were read.
 type KnownTerms = HashMap<i16, (i64, Arc<Terms>)>;
 
-/// Reads balances. Clones share what is known of the programs' terms.
+/// Whoever holds one of the locks below only looks up or inserts.
+const UNBROKEN: &str = "no reader panics with the lock";
+
+/// How many accounts are remembered by name: about 200 bytes each.
+const ACCOUNTS_MAX: usize = 250_000;
+
+/// Reads balances. Clones share what is known of the programs' terms, and whose account is which.
 #[derive(Clone)]
 pub struct Reader {
     pool: PgPool,
     terms: Arc<Mutex<KnownTerms>>,
+    accounts: Arc<Mutex<HashMap<MemberKey, Found>>>,
+}
+
+/// Which account it is: what never changes of it, but under another epoch.
+#[derive(Clone, Copy, FromRow)]
+struct Found {
+    member_id: Uuid,
+    account_id: i64,
+    id: Uuid,
+    /// When the member was enrolled.
+    since_us: i64,
+    epoch: i64,
 }
 
 #[derive(FromRow)]
-struct Row {
-    member_id: Uuid,
-    id: Uuid,
-    kind: i16,
-    unit: i16,
-    updated_at_us: i64,
+struct State {
+    recorded_at: Option<i64>,
     now_us: i64,
     epoch: i64,
     /// The end of the lot that ends first, and the first instant at which a reservation is due.
@@ -75,18 +89,19 @@ struct Row {
     balance: BalanceRow,
 }
 
-/// One member's account, found by id or by external id, with what tells whether anything is due on it.
-const READ: &str = "
+struct Row {
+    found: Found,
+    unit: u16,
+    state: State,
+}
+
+/// One member's account, found by id or by external id.
+const FIND: &str = "
 select member.member_id,
+    account.account_id,
     account.id,
-    account.kind,
-    account.unit,
-    balance.*,
-    coalesce(posting.recorded_at, (extract(epoch from member.created_at) * 1000000)::bigint) as updated_at_us,
-    greatest(log_head.recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us,
-    log_head.epoch,
-    (select min(last_day) from lot where lot.account_id = account.account_id) as first_day,
-    (select min(due_at) from reservation where reservation.account_id = account.account_id) as first_due
+    (extract(epoch from member.created_at) * 1000000)::bigint as since_us,
+    log_head.epoch
 from member
 join account on account.program_id = member.program_id
     and account.member_id = member.member_id
@@ -94,17 +109,29 @@ join account on account.program_id = member.program_id
     and account.kind = 1
     and account.unit = $4
     and account.fund_id is null
-join balance using (account_id)
 cross join log_head
-left join posting on posting.leaf_index = balance.last_leaf_index
 where member.program_id = $1
     and (member.member_id = $2 or member.external_id = $3)
+";
+
+/// How it stands, with what tells whether anything is due on it.
+const READ: &str = "
+select balance.*,
+    posting.recorded_at,
+    greatest(log_head.recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us,
+    log_head.epoch,
+    (select min(last_day) from lot where lot.account_id = balance.account_id) as first_day,
+    (select min(due_at) from reservation where reservation.account_id = balance.account_id) as first_due
+from balance
+cross join log_head
+left join posting on posting.leaf_index = balance.last_leaf_index
+where balance.account_id = $1
 ";
 
 impl Reader {
     /// A reader of this database.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, terms: Arc::default() }
+        Self { pool, terms: Arc::default(), accounts: Arc::default() }
     }
 
     /// The member's balance in this unit; `None` where there is no such member.
@@ -115,9 +142,9 @@ impl Reader {
         member: &MemberRef,
     ) -> Result<Option<MemberBalance>, StoreError> {
         let mut conn = self.pool.acquire().await?;
-        let Some(row) = read(&mut conn, program_id, unit, member).await? else { return Ok(None) };
-        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
-        if !row.may_be_due(&terms, terms.moment(row.now_us)) {
+        let Some(row) = self.read(&mut conn, program_id, unit, member).await? else { return Ok(None) };
+        let terms = self.terms(&mut conn, program_id, row.state.epoch).await?;
+        if !row.may_be_due(&terms, terms.moment(row.state.now_us)) {
             let account = row.account()?;
             return Ok(Some(row.show(&account, &terms)));
         }
@@ -137,7 +164,7 @@ impl Reader {
         let Some((row, account)) = self.settled(&mut conn, program_id, unit, member).await? else {
             return Ok(None);
         };
-        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
+        let terms = self.terms(&mut conn, program_id, row.state.epoch).await?;
         Ok(Some(MemberStanding { balance: row.show_settled(&account, &terms), account, terms }))
     }
 
@@ -161,17 +188,17 @@ impl Reader {
     ) -> Result<Option<(Row, Account)>, StoreError> {
         // One snapshot for the account and all that makes it up.
         let mut transaction = conn.begin_with("begin isolation level repeatable read read only").await?;
-        let Some(row) = read(&mut transaction, program_id, unit, member).await? else { return Ok(None) };
-        let number = [row.balance.account_id];
+        let Some(row) = self.read(&mut transaction, program_id, unit, member).await? else { return Ok(None) };
+        let number = [row.found.account_id];
         let mut account = row.account()?;
         account.lots =
             lots::open_lots(&mut transaction, &number).await?.into_iter().map(|it| (it.1, it.2)).collect();
         // Which house a reservation is for does not matter to a reader.
         let reservations = lots::open_reservations(&mut transaction, &number, |_| Some(Uuid::nil())).await?;
         account.reservations = reservations.into_iter().map(|it| (it.1, it.2)).collect();
-        let terms = self.terms(&mut transaction, program_id, row.epoch).await?;
+        let terms = self.terms(&mut transaction, program_id, row.state.epoch).await?;
         transaction.commit().await?;
-        let now = terms.moment(row.now_us);
+        let now = terms.moment(row.state.now_us);
         Ok(Some((row, account.when_due(&terms, now))))
     }
 
@@ -181,31 +208,58 @@ impl Reader {
         program_id: i16,
         epoch: i64,
     ) -> Result<Arc<Terms>, StoreError> {
-        let known = self.terms.lock().expect("no reader panics with the lock").get(&program_id).cloned();
+        let known = self.terms.lock().expect(UNBROKEN).get(&program_id).cloned();
         match known {
             Some((read, terms)) if read == epoch => Ok(terms),
             _ => {
                 let terms = Arc::new(programs::terms(conn, program_id).await?);
-                let mut all = self.terms.lock().expect("no reader panics with the lock");
+                let mut all = self.terms.lock().expect(UNBROKEN);
                 all.insert(program_id, (epoch, terms.clone()));
                 Ok(terms)
             }
         }
     }
-}
 
-async fn read(
-    conn: &mut PgConnection,
-    program_id: i16,
-    unit: u16,
-    member: &MemberRef,
-) -> Result<Option<Row>, StoreError> {
-    let (id, name) = match member {
-        MemberRef::Id(id) => (Some(*id), None),
-        MemberRef::External(name) => (None, Some(name.as_str())),
-    };
-    let row = sqlx::query_as(READ).bind(program_id).bind(id).bind(name).bind(unit as i16);
-    Ok(row.fetch_optional(conn).await?)
+    async fn read(
+        &self,
+        conn: &mut PgConnection,
+        program_id: i16,
+        unit: u16,
+        member: &MemberRef,
+    ) -> Result<Option<Row>, StoreError> {
+        let key = (program_id, unit, member.clone());
+        let known = self.accounts.lock().expect(UNBROKEN).get(&key).copied();
+        if let Some(found) = known {
+            let state = sqlx::query_as(READ).bind(found.account_id).fetch_optional(&mut *conn);
+            let state: Option<State> = state.await?;
+            // Under another epoch the name may have been taken from this account.
+            if let Some(state) = state.filter(|it| it.epoch == found.epoch) {
+                return Ok(Some(Row { found, unit, state }));
+            }
+        }
+        let (id, name) = match member {
+            MemberRef::Id(id) => (Some(*id), None),
+            MemberRef::External(name) => (None, Some(name.as_str())),
+        };
+        let found = sqlx::query_as(FIND).bind(program_id).bind(id).bind(name).bind(unit as i16);
+        let found: Option<Found> = found.fetch_optional(&mut *conn).await?;
+        self.keep(key, found);
+        let Some(found) = found else { return Ok(None) };
+        let state = sqlx::query_as(READ).bind(found.account_id).fetch_one(conn).await?;
+        Ok(Some(Row { found, unit, state }))
+    }
+
+    fn keep(&self, key: MemberKey, found: Option<Found>) {
+        let mut accounts = self.accounts.lock().expect(UNBROKEN);
+        if ACCOUNTS_MAX <= accounts.len() {
+            // Beginning anew costs one look-up each, for those who are still about.
+            accounts.clear();
+        }
+        match found {
+            Some(found) => accounts.insert(key, found),
+            None => accounts.remove(&key),
+        };
+    }
 }
 
 /// The id of this member; `None` where there is no such member.
@@ -225,34 +279,34 @@ pub async fn member_id(
 impl Row {
     /// Whether something could have fallen due: looked at closely only then.
     fn may_be_due(&self, terms: &Terms, now: Moment) -> bool {
-        let ended = self.first_day.is_some_and(|it| it < now.day.number());
-        let over = self.first_due.is_some_and(|it| it <= now.us);
-        let idle =
-            ledger::Day::new(self.balance.active_day).is_some_and(|it| terms.last_idle_day(it) < now.day);
+        let ended = self.state.first_day.is_some_and(|it| it < now.day.number());
+        let over = self.state.first_due.is_some_and(|it| it <= now.us);
+        let idle = ledger::Day::new(self.state.balance.active_day)
+            .is_some_and(|it| terms.last_idle_day(it) < now.day);
         ended || over || idle
     }
 
     fn account(&self) -> Result<Account, StoreError> {
         let identity = Identity {
-            account_id: self.balance.account_id,
-            id: self.id,
-            kind: ledger::AccountKind::from_i16(self.kind).unwrap_or(ledger::AccountKind::Member),
-            unit: self.unit as u16,
+            account_id: self.found.account_id,
+            id: self.found.id,
+            kind: AccountKind::Member,
+            unit: self.unit,
             partner: None,
             fund: None,
             // A reader opens nothing.
             secret: Secret::default(),
         };
-        self.balance.account(&identity)
+        self.state.balance.account(&identity)
     }
 
     /// What the row says, where nothing is due.
     fn show(&self, account: &Account, terms: &Terms) -> MemberBalance {
-        let first_day = self.first_day.and_then(Day::new).filter(|it| *it < Day::NEVER);
-        let idle_day = Day::new(self.balance.active_day).map(|it| terms.last_idle_day(it));
+        let first_day = self.state.first_day.and_then(Day::new).filter(|it| *it < Day::NEVER);
+        let idle_day = Day::new(self.state.balance.active_day).map(|it| terms.last_idle_day(it));
         let first_day = first_day.into_iter().chain(idle_day.filter(|it| *it < Day::NEVER)).min();
-        let has_points = self.first_day.is_some();
-        self.tell(account, terms, first_day.filter(|_| has_points), self.first_due)
+        let has_points = self.state.first_day.is_some();
+        self.tell(account, terms, first_day.filter(|_| has_points), self.state.first_due)
     }
 
     /// What the account says once what is due is done.
@@ -275,13 +329,13 @@ impl Row {
             first_day,
             first_end_us,
             next_change_us: first_end_us.into_iter().chain(first_due).min(),
-            member_id: self.member_id,
+            member_id: self.found.member_id,
             status: account.status,
             available: account.balances.available,
             held: account.balances.held,
             pending: account.balances.pending,
             sequence: account.sequence as i64,
-            updated_at_us: self.updated_at_us,
+            updated_at_us: self.state.recorded_at.unwrap_or(self.found.since_us),
         }
     }
 }
