@@ -15,6 +15,9 @@ pub struct Access {
 
 /// Anybody who takes part: members and partners.
 pub const TAKING_PART: &[Role] = &[Role::Member, Role::Partner];
+/// Who looks at where they are told.
+pub(crate) const SETTLED: &[Role] =
+    &[Role::Partner, Role::Viewer, Role::Editor, Role::Approver, Role::Auditor];
 /// Whoever is known, in any role.
 pub const EVERYBODY: &[Role] = &Role::ALL;
 /// Members, and apps that speak for them.
@@ -25,5 +28,5 @@ pub const PARTNERS: &[Role] = &[Role::Partner];
 pub const CHANGING: &[Role] = &[Role::Editor, Role::Approver];
 /// Operators, and whoever checks them.
 pub const LOOKING: &[Role] = &[Role::Viewer, Role::Editor, Role::Approver, Role::Auditor];
-/// Who may undo what is theirs, and operators.
+/// Who may undo or settle what is theirs, and operators.
 pub const CORRECTING: &[Role] = &[Role::Partner, Role::Editor, Role::Approver];

@@ -30,6 +30,12 @@ pub enum Code {
     LimitExceeded,
     /// It contradicts what is there.
     Conflict,
+    /// The endpoint has not shown that it wants to be told.
+    WebhookNotVerified,
+    /// What is changed is not any more what the caller has read.
+    PreconditionFailed,
+    /// A change does not say which version it is made to.
+    PreconditionRequired,
     /// The idempotency key was used for another request.
     IdempotencyKeyReused,
     /// The request needs an idempotency key.
@@ -94,7 +100,7 @@ pub enum Code {
 
 impl Code {
     /// All of them.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 53] = [
         Self::InvalidRequest,
         Self::IdempotencyKeyMissing,
         Self::ReasonRequired,
@@ -110,6 +116,7 @@ impl Code {
         Self::LimitExceeded,
         Self::IdempotencyInProgress,
         Self::VersionConflict,
+        Self::WebhookNotVerified,
         Self::HoldExpired,
         Self::HoldAlreadySettled,
         Self::EarningAlreadySettled,
@@ -124,6 +131,7 @@ impl Code {
         Self::PeriodClosed,
         Self::MemberClosed,
         Self::Conflict,
+        Self::PreconditionFailed,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::IdempotencyKeyReused,
@@ -132,6 +140,7 @@ impl Code {
         Self::InFuture,
         Self::AmountOutOfRange,
         Self::ItemCount,
+        Self::PreconditionRequired,
         Self::Event(RejectCode::TooLong),
         Self::Event(RejectCode::Unreadable),
         Self::Event(RejectCode::NoRate),
@@ -159,6 +168,13 @@ impl Code {
             Self::InsufficientBalance => (409, "INSUFFICIENT_BALANCE", "The balance is not sufficient"),
             Self::LimitExceeded => (409, "LIMIT_EXCEEDED", "A limit would be exceeded"),
             Self::Conflict => (409, "CONFLICT", "It contradicts what is there"),
+            Self::WebhookNotVerified => {
+                (409, "WEBHOOK_NOT_VERIFIED", "The endpoint has not answered a challenge")
+            }
+            Self::PreconditionFailed => (412, "PRECONDITION_FAILED", "It was changed meanwhile"),
+            Self::PreconditionRequired => {
+                (428, "PRECONDITION_REQUIRED", "A change names the version that it is made to")
+            }
             Self::PayloadTooLarge => (413, "PAYLOAD_TOO_LARGE", "The body is too large"),
             Self::UnsupportedMediaType => {
                 (415, "UNSUPPORTED_MEDIA_TYPE", "The body's media type is not supported")

@@ -37,6 +37,7 @@ mod stream;
 mod subject;
 mod time;
 mod tokens;
+mod webhooks;
 mod worth;
 
 #[cfg(test)]
@@ -48,9 +49,11 @@ use std::time::Duration;
 use axum::Router;
 use ingest::Intake;
 use notices::Hub;
+use notices::webhook::{Courier, Pace};
 use proof::Text;
 use rust_decimal::Decimal;
 use store::{Committer, PgPool, Program, Reader, StoreError};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use idempotency::Running;
@@ -62,6 +65,7 @@ pub use code::Code;
 pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};
 pub use error::{Invalid, Problem};
 pub use gate::{Gate, Peer, Scope};
+pub use notices::webhook::{Guard, IpNet, Post};
 pub use openapi::openapi;
 pub use operations::{Operations, complete, metrics_builder};
 pub use outside::Outside;
@@ -77,6 +81,7 @@ pub struct Api {
     intake: Intake,
     gate: Gate,
     hub: Arc<Hub>,
+    post: Arc<Post>,
     ping_gap: Duration,
     program_id: i16,
     worth: Worth,
@@ -93,6 +98,7 @@ impl Api {
         committer: Committer,
         intake: Intake,
         gate: Gate,
+        post: Post,
         program: &Program,
         public_url: &str,
     ) -> Result<Self, StoreError> {
@@ -104,6 +110,7 @@ impl Api {
         Ok(Self {
             reader: Reader::new(pool.clone()),
             hub: Hub::new(pool.clone(), program.program_id),
+            post: Arc::new(post),
             ping_gap: stream::PING_GAP,
             pool,
             committer,
@@ -117,9 +124,13 @@ impl Api {
         })
     }
 
-    /// What tells listeners: somebody runs it.
-    pub fn hub(&self) -> Arc<Hub> {
-        self.hub.clone()
+    /// Tells listeners and webhooks what happens, until it is stopped. It keeps nothing of the API alive.
+    pub fn telling(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+        let hub = self.hub.clone();
+        let courier = Courier::new(self.pool.clone(), self.program_id, self.post.clone(), Pace::default());
+        async move {
+            tokio::join!(hub.run(stop.clone()), courier.run(stop));
+        }
     }
 
     fn receipt_url(&self, transaction_id: Uuid) -> String {

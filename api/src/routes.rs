@@ -5,7 +5,7 @@ use ingest::RejectCode;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::access::{CHANGING, CORRECTING, EVERYBODY, MEMBERS, PARTNERS, TAKING_PART};
+use crate::access::{CHANGING, CORRECTING, EVERYBODY, MEMBERS, PARTNERS, SETTLED, TAKING_PART};
 use crate::ask::{self, Became, Eligibility};
 use crate::balance::{self, AppBalance, PartnerBalance};
 use crate::batch::{self, BatchTold, NewBatch};
@@ -21,6 +21,10 @@ use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::route::Route;
 use crate::spend::{self, NewCapture, NewEnd, NewHold, NewIncrease, NewRedemption, NewTransfer, NewVoid};
 use crate::stream;
+use crate::webhooks::{
+    self, Queued, ReplayRequest, SecretChange, WebhookChange, WebhookEndpoint, WebhookList, WebhookMessages,
+    WebhookRequest,
+};
 
 /// The prefix of the M-PESA contract's paths.
 pub(crate) const CONTRACT: &str = "/loyalty/v1";
@@ -31,6 +35,7 @@ pub(crate) fn table() -> Vec<Route<Api>> {
     table.extend(loyalty());
     table.extend(happenings());
     table.extend(telling());
+    table.extend(webhooks());
     table
 }
 
@@ -334,5 +339,99 @@ fn telling() -> Vec<Route<Api>> {
             .answers::<FeedPage>(200, "A page.")
             .refuses(&[Code::UserNotFound])
             .guarded(Scope::Read, EVERYBODY, feed::feed),
+    ]
+}
+
+/// Where partners and operators want to be told.
+fn webhooks() -> Vec<Route<Api>> {
+    const ID: &str = "The endpoint.";
+    let at = |method: Method, path, name, summary| {
+        Endpoint::new(method, path, name, summary).path::<Uuid>("id", ID).refuses(&[Code::NotFound])
+    };
+    vec![
+        post(
+            "/api/v1/webhooks",
+            "createWebhook",
+            "Makes an endpoint; its secret is shown now and never again",
+        )
+        .body::<WebhookRequest>()
+        .answers::<WebhookEndpoint>(201, "The endpoint, to be verified.")
+        .refuses(&[Code::LimitExceeded])
+        .guarded(Scope::Redeem, CORRECTING, webhooks::create),
+        get("/api/v1/webhooks", "listWebhooks", "The caller's endpoints")
+            .answers::<WebhookList>(200, "All of them.")
+            .guarded(Scope::Read, SETTLED, webhooks::list),
+        at(Method::GET, "/api/v1/webhooks/{id}", "getWebhook", "An endpoint")
+            .answers::<WebhookEndpoint>(200, "The endpoint; its ETag names its version.")
+            .guarded(Scope::Read, SETTLED, webhooks::get),
+        at(Method::PATCH, "/api/v1/webhooks/{id}", "changeWebhook", "Changes an endpoint")
+            .required_header::<String>("If-Match", "The ETag of what is changed.")
+            .body::<WebhookChange>()
+            .answers::<WebhookEndpoint>(200, "The endpoint as it is now.")
+            .refuses(&[Code::PreconditionFailed, Code::PreconditionRequired])
+            .guarded(Scope::Redeem, CORRECTING, webhooks::change),
+        at(
+            Method::DELETE,
+            "/api/v1/webhooks/{id}",
+            "deleteWebhook",
+            "Takes an endpoint away, with what waits for it",
+        )
+        .answers_empty(204, "It is gone.")
+        .guarded(Scope::Redeem, CORRECTING, webhooks::delete),
+        at(
+            Method::POST,
+            "/api/v1/webhooks/{id}/verification",
+            "verifyWebhook",
+            "Sends a challenge, which the endpoint says again; then it is told",
+        )
+        .answers::<WebhookEndpoint>(200, "It is active.")
+        .refuses(&[Code::WebhookNotVerified, Code::PreconditionFailed])
+        .guarded(Scope::Redeem, CORRECTING, webhooks::verify),
+        at(
+            Method::POST,
+            "/api/v1/webhooks/{id}/secret",
+            "rotateWebhookSecret",
+            "A new secret; for a while the one before signs too",
+        )
+        .body::<SecretChange>()
+        .answers::<WebhookEndpoint>(200, "The endpoint with its new secret.")
+        .guarded(Scope::Redeem, CORRECTING, webhooks::rotate),
+        at(
+            Method::POST,
+            "/api/v1/webhooks/{id}/test",
+            "testWebhook",
+            "Sends a message that tells of nothing",
+        )
+        .answers::<Queued>(202, "It is on its way.")
+        .refuses(&[Code::WebhookNotVerified])
+        .guarded(Scope::Redeem, CORRECTING, webhooks::test),
+        at(
+            Method::GET,
+            "/api/v1/webhooks/{id}/messages",
+            "listWebhookMessages",
+            "Messages of 30 days, newest first, and what became of each",
+        )
+        .query::<i64>("cursor", "The `next_cursor` of the page before.")
+        .query::<u32>("limit", "How many, from 1 to 100.")
+        .answers::<WebhookMessages>(200, "A page.")
+        .guarded(Scope::Read, SETTLED, webhooks::messages),
+        at(
+            Method::POST,
+            "/api/v1/webhooks/{id}/messages/{message_id}/replay",
+            "replayWebhookMessage",
+            "Sends a message once more, under its own id",
+        )
+        .path::<String>("message_id", "Its `webhook-id`.")
+        .answers::<Queued>(202, "It is on its way.")
+        .guarded(Scope::Redeem, CORRECTING, webhooks::replay_one),
+        at(
+            Method::POST,
+            "/api/v1/webhooks/{id}/replay",
+            "replayWebhook",
+            "Sends the messages between two instants once more, in their order",
+        )
+        .body::<ReplayRequest>()
+        .answers::<Queued>(202, "They are on their way.")
+        .guarded(Scope::Redeem, CORRECTING, webhooks::replay),
     ]
 }

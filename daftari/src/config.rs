@@ -14,12 +14,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
+use api::IpNet;
 use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod outsiders;
 mod tiles;
+mod webhook;
 
 pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
 pub(crate) use books::*;
@@ -28,6 +30,7 @@ pub(crate) use door::Door;
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use tiles::Tiles;
+pub(crate) use webhook::Webhook;
 
 /// A loyalty-points ledger that nobody has to trust.
 #[derive(Debug, Parser)]
@@ -78,6 +81,9 @@ pub(crate) enum Role {
     Bridge(Bridge),
     /// Look into the anchors, and tell their worker what to do.
     Anchors(Anchors),
+    /// What a partner does with webhooks.
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Run a benchmark.
     Bench(Bench),
     /// Make load for a benchmark: the process that the benchmark measures against.
@@ -269,6 +275,9 @@ pub(crate) struct Up {
     /// How long to wait between two anchors at least, as in 200ms, 2s, 5m or 1h.
     #[arg(long, env = "ANCHOR_GAP", default_value = "2s")]
     pub(crate) anchor_gap: Span,
+    /// Networks to which webhooks may go besides the public internet, with commas between: this machine, where it is not said.
+    #[arg(long, env = "WEBHOOK_ALLOW", value_delimiter = ',', default_value = "127.0.0.0/8,::1/128")]
+    pub(crate) webhook_allow: Vec<IpNet>,
 }
 
 /// Serve the API.
@@ -281,6 +290,10 @@ pub(crate) struct Api {
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) door: Door,
+    /// Networks to which webhooks may go besides the public internet, with commas between, as in 10.1.0.0/16. Addresses in
+    /// them need no https.
+    #[arg(long, env = "WEBHOOK_ALLOW", value_delimiter = ',')]
+    pub(crate) webhook_allow: Vec<IpNet>,
 }
 
 /// Take events from Kafka.

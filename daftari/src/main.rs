@@ -60,6 +60,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Contracts(command) => roles::contracts::run(command).await?,
         Role::Bridge(command) => return roles::bridge::run(command).await,
         Role::Anchors(config) => roles::anchors::run(config).await?,
+        Role::Webhook(command) => return Ok(roles::webhook::run(&command)),
         Role::Bench(config) => bench::run(config).await?,
         Role::Load(config) => load::run(config).await?,
     }

@@ -17,6 +17,7 @@ mod trust;
 pub(crate) mod up;
 pub(crate) mod verifier;
 pub(crate) mod verify;
+pub(crate) mod webhook;
 pub(crate) mod witness;
 
 use std::sync::Arc;

@@ -10,5 +10,6 @@ mod signature;
 pub use courier::{Courier, Pace};
 pub use course::SCHEDULE;
 pub use guard::{Blocked, Guard};
-pub use post::Post;
+pub use ipnet::IpNet;
+pub use post::{Post, message_id};
 pub use signature::{Checks, Refused, Shown, SigningSecret, Signs};

@@ -15,6 +15,7 @@ mod receipt;
 mod redemption;
 mod roles;
 mod standby;
+mod webhook;
 
 use serde_json::{Value, json};
 

@@ -15,6 +15,7 @@ mod sockets;
 mod spends;
 mod streams;
 mod tokens;
+mod webhooks;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -32,7 +33,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::stream::PING_GAP;
-use crate::{Api, Gate, Operations, Peer, Role, metrics_builder};
+use crate::{Api, Gate, Guard, Operations, Peer, Post, Role, metrics_builder};
 
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
 const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
@@ -144,11 +145,14 @@ impl World {
         let program_id = program.program_id;
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
         let public_url = PUBLIC_URL;
-        let mut api = Api::new(pool.clone(), committer.clone(), intake, gate, program, public_url).unwrap();
+        let post =
+            Post::new(Keyring::new(&[7; 32]), Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).unwrap();
+        let mut api =
+            Api::new(pool.clone(), committer.clone(), intake, gate, post, program, public_url).unwrap();
         let operations =
             Operations { pool: pool.clone(), metrics: metrics(), public_url: public_url.to_owned() };
         api.ping_gap = ping_gap;
-        tokio::spawn(api.hub().run(hush.clone()));
+        tokio::spawn(api.telling(hush.clone()));
         crate::router(Arc::new(api), operations)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::{Api, Gate, Operations};
+use api::{Api, Gate, Guard, IpNet, Operations, Post};
 use ingest::Intake;
 use store::Committer;
 use tokio::net::TcpListener;
@@ -24,8 +24,8 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let (committer, committing) = books.committer().await?;
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let gate = books.gate(&config.door, &public_url)?;
-    let api = Arc::new(assemble(&books, committer, gate, &public_url)?);
-    let telling = tokio::spawn(api.hub().run(stop.clone()));
+    let api = Arc::new(assemble(&books, committer, gate, &config.webhook_allow, &public_url)?);
+    let telling = tokio::spawn(api.telling(stop.clone()));
     let operations = Operations { pool: books.pool.clone(), metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
     api::serve(listener, api::router(api, operations), stop).await?;
@@ -39,8 +39,10 @@ pub(crate) fn assemble(
     books: &OpenBooks,
     committer: Committer,
     gate: Gate,
+    webhook_allow: &[IpNet],
     public_url: &str,
 ) -> anyhow::Result<Api> {
     let intake = Intake::new(committer.clone(), books.pool.clone(), books.program.program_id);
-    Ok(Api::new(books.pool.clone(), committer, intake, gate, &books.program, public_url)?)
+    let post = Post::new(books.keyring()?, Guard::new(webhook_allow.to_vec()))?;
+    Ok(Api::new(books.pool.clone(), committer, intake, gate, post, &books.program, public_url)?)
 }

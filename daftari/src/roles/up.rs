@@ -135,10 +135,10 @@ async fn serve(
         Ok(())
     });
 
-    let api = Arc::new(api_role::assemble(&books, committer, gate, &public_url)?);
-    let (hub, stopping) = (api.hub(), stop.clone());
+    let api = Arc::new(api_role::assemble(&books, committer, gate, &config.webhook_allow, &public_url)?);
+    let telling = api.telling(stop.clone());
     roles.spawn(async move {
-        hub.run(stopping).await;
+        telling.await;
         Ok(())
     });
     let operations = Operations { pool: books.pool.clone(), metrics, public_url: public_url.clone() };

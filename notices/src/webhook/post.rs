@@ -135,7 +135,7 @@ pub(crate) fn body(r#type: &str, at_us: i64, data: &impl serde::Serialize) -> St
 }
 
 /// A message's id as receivers see it.
-fn message_id(id: Uuid) -> String {
+pub fn message_id(id: Uuid) -> String {
     format!("msg_{}", id.simple())
 }
 

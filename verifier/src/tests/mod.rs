@@ -11,7 +11,7 @@ mod receipts;
 use std::sync::Arc;
 
 use anchor_worker::{LogKey, Sealed, Sealer};
-use api::{Api, Gate, Operations};
+use api::{Api, Gate, Guard, Operations, Post};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -89,7 +89,8 @@ impl World {
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
         let url = "https://loyalty.test";
         let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), program_id, url);
-        let api = Api::new(pool.clone(), committer, intake, gate, &program, url).unwrap();
+        let post = Post::new(Keyring::new(&[7; 32]), Guard::default()).unwrap();
+        let api = Api::new(pool.clone(), committer, intake, gate, post, &program, url).unwrap();
         let sealer = Sealer::new(pool.clone(), Arc::clone(&folder), key);
         let api = api::routes(Arc::new(api));
         let mut world =
