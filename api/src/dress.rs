@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -49,9 +52,23 @@ pub(crate) async fn dress(State(base_url): State<Arc<str>>, request: Request, ne
         response = rendered;
     }
     response.headers_mut().insert(REQUEST_ID, request_id);
+    guard(response.headers_mut(), &base_url);
     let route = route.as_ref().map_or("unmatched", |it| it.as_str());
     observe(&method, route, started, &response, problem.as_ref());
     response
+}
+
+/// What keeps a browser from making more of an answer than it is. What a path has said for itself stays.
+fn guard(headers: &mut HeaderMap, base_url: &str) {
+    let mut say = |name, value| {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    };
+    say(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    say(X_FRAME_OPTIONS, "DENY");
+    say(REFERRER_POLICY, "no-referrer");
+    if base_url.starts_with("https://") {
+        say(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
 }
 
 async fn within_limits(request: Request, next: Next) -> Response {

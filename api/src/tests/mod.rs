@@ -4,6 +4,7 @@ mod contract;
 mod doors;
 mod events;
 mod foreign;
+mod hardening;
 mod idempotency;
 mod keys;
 mod limits;
