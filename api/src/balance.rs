@@ -23,7 +23,17 @@ use crate::time::{http_date, last_second, micros, rfc3339};
 /// The unit of a program's points.
 pub(crate) const POINTS: u16 = 1;
 
-// A tier has no value for "none": members without one do not have the field, and so far nobody has one.
+/// A member's tier. There is none for "none": members without one do not have the field, and so far nobody has one.
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(dead_code, reason = "the contracts name them; no program gives them yet")]
+pub(crate) enum Tier {
+    Bronze,
+    Silver,
+    Gold,
+    Platinum,
+}
+
 /// What a member has.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct AppBalance {
@@ -46,6 +56,9 @@ pub(crate) struct AppBalance {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     expires_on: Option<String>,
+    /// The member's tier, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<Tier>,
     /// When it changes by itself, if nothing is done before; absent where it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
@@ -62,6 +75,7 @@ pub(crate) struct AppBalance {
 
 /// What a member has, as the M-PESA contract says it.
 #[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BalanceResponse")]
 pub(crate) struct PartnerBalance {
     /// The member.
     user_id: Uuid,
@@ -84,6 +98,9 @@ pub(crate) struct PartnerBalance {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     expires_on: Option<String>,
+    /// The member's tier, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<Tier>,
 }
 
 /// `GET /api/v1/loyalty/balance`
@@ -110,6 +127,7 @@ pub(crate) async fn app_balance(api: Arc<Api>, asked: Asked) -> Result<Response,
         debt_points: debt(balance.available),
         last_updated: rfc3339(balance.updated_at_us),
         expires_on: expires_on(&balance),
+        tier: None,
         next_change_at: balance.next_change_us.map(rfc3339),
         status: status(balance.status),
         version: balance.sequence as u64,
@@ -151,6 +169,7 @@ async fn then(api: &Api, member: &MemberRef, as_of: &str) -> Result<Response, Pr
         debt_points: debt(standing.balances.available),
         last_updated: rfc3339(changed.map_or(now.updated_at_us, |it| it.recorded_at_us)),
         expires_on: None,
+        tier: None,
         next_change_at: None,
         status: status(now.status),
         version: standing.version,
@@ -177,6 +196,7 @@ pub(crate) async fn partner_balance(api: Arc<Api>, asked: Asked) -> Result<Respo
         pending_points: with_pending.then_some(balance.pending),
         last_updated: rfc3339(balance.updated_at_us),
         expires_on: expires_on(&balance),
+        tier: None,
     }))
 }
 

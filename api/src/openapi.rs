@@ -1,5 +1,7 @@
 //! The OpenAPI 3.1 document, from the table of paths and the types that are read and written.
 
+mod contract;
+
 use std::collections::BTreeMap;
 
 use schemars::SchemaGenerator;
@@ -9,6 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::code::Code;
 use crate::endpoint::{Answer, Content, Endpoint, Parameter, Place};
 use crate::error::Document;
+
+pub use contract::contract;
 
 /// Two generators: what is read and what is written may differ in what is required.
 struct Schemas {

@@ -16,6 +16,7 @@ use store::PgPool;
 use crate::dress::dress;
 use crate::endpoint::Endpoint;
 use crate::error::{self, Code, Problem};
+use crate::explorer;
 use crate::openapi;
 use crate::route::{Route, Routes};
 
@@ -50,6 +51,8 @@ pub(crate) struct Desk {
     operations: Operations,
     /// The description of everything that this process serves.
     document: String,
+    /// The contract's own.
+    contract: String,
 }
 
 /// The operator's paths, and the documents.
@@ -74,6 +77,9 @@ pub(crate) fn table() -> Vec<Route<Desk>> {
         get("/openapi.json", "getOpenApi", "This description, in OpenAPI 3.1")
             .answers_plain(200, "application/json", "The description.")
             .open(document),
+        get("/loyalty/v1/openapi.json", "getContract", "The M-PESA contract, in OpenAPI 3.0")
+            .answers_plain(200, "application/json", "The description.")
+            .open(contract),
     ]
 }
 
@@ -83,10 +89,12 @@ pub fn complete(routes: Routes, operations: Operations) -> Router {
     let mut endpoints = routes.endpoints.clone();
     endpoints.extend(crate::endpoints_of(table()));
     let document = openapi::openapi(&endpoints, &operations.public_url).to_string();
-    let own = Routes::new(table(), Arc::new(Desk { operations, document }));
+    let contract = openapi::contract(&endpoints, &operations.public_url).to_string();
+    let own = Routes::new(table(), Arc::new(Desk { operations, document, contract }));
     routes
         .merge(own)
         .router
+        .merge(explorer::routes())
         .fallback(async || Problem::new(Code::NotFound, "There is nothing under this path."))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "The path is known, and does not take this method.")
@@ -119,6 +127,10 @@ async fn figures(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
 
 async fn document(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], desk.document.clone())
+}
+
+async fn contract(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], desk.contract.clone())
 }
 
 async fn describe(name: Result<Path<String>, PathRejection>) -> Result<String, Problem> {

@@ -1,6 +1,7 @@
 //! The API against a real PostgreSQL, asked as its callers ask. After each journey the books are checked.
 
 mod contract;
+mod documents;
 mod doors;
 mod events;
 mod foreign;

@@ -1,0 +1,73 @@
+//! The M-PESA contract's own document, in OpenAPI 3.0 as its readers know it, from the same endpoints.
+
+use std::collections::BTreeMap;
+
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::{Schemas, operation};
+use crate::endpoint::Endpoint;
+use crate::routes::CONTRACT;
+
+/// The contract's part of these endpoints.
+pub fn contract(endpoints: &[Endpoint], public_url: &str) -> Value {
+    let settings = SchemaSettings::openapi3;
+    let mut schemas = Schemas {
+        read: settings().for_deserialize().into_generator(),
+        written: settings().for_serialize().into_generator(),
+    };
+    let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
+    for endpoint in endpoints {
+        // Its servers' addresses end with the prefix.
+        let Some(path) = endpoint.path.strip_prefix(CONTRACT).filter(|it| it.starts_with("/partner/")) else {
+            continue;
+        };
+        let mut operation = operation(endpoint, &mut schemas);
+        if let Some(access) = endpoint.access {
+            operation["security"] = json!([{"PartnerAuth": [access.scope.as_str()]}, {"ApiKeyAuth": []}]);
+        }
+        for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+            if parameter["schema"]["type"] == "boolean" {
+                parameter["schema"]["default"] = json!(false);
+            }
+        }
+        paths.entry(path).or_default().insert(endpoint.method.as_str().to_ascii_lowercase(), operation);
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": {
+            "title": "M-PESA Loyalty Partner API",
+            "version": "1.0.0",
+            "contact": {
+                "name": "M-PESA Developer Support",
+                "url": "https://developer.mpesa.com",
+                "email": "developers@mpesa.com",
+            },
+        },
+        "servers": [
+            {"url": "https://api.mpesa.com/loyalty/v1", "description": "Production"},
+            {"url": "https://sandbox-api.mpesa.com/loyalty/v1", "description": "Sandbox"},
+            {"url": format!("{public_url}{CONTRACT}"), "description": "This server"},
+        ],
+        "security": [{"PartnerAuth": ["loyalty:read", "loyalty:redeem"]}, {"ApiKeyAuth": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components(),
+            "securitySchemes": {
+                "PartnerAuth": {
+                    "type": "oauth2",
+                    "flows": {
+                        "clientCredentials": {
+                            "tokenUrl": "https://auth.mpesa.com/oauth/token",
+                            "scopes": {
+                                "loyalty:read": "Read loyalty data",
+                                "loyalty:redeem": "Process redemptions",
+                            },
+                        },
+                    },
+                },
+                "ApiKeyAuth": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            },
+        },
+    })
+}
