@@ -192,6 +192,6 @@ impl Endpoint {
         if self.body.is_some_and(|it| it.media_type == JSON) {
             codes.push(Code::UnsupportedMediaType);
         }
-        Code::ALL.into_iter().filter(|it| codes.contains(it)).collect()
+        Code::ALL.iter().copied().filter(|it| codes.contains(it)).collect()
     }
 }

@@ -318,5 +318,5 @@ pub(crate) fn is_plain(path: &str, headers: &HeaderMap) -> bool {
 
 /// What a code means, for whoever follows a problem's `type`.
 pub(crate) fn describe(name: &str) -> Option<&'static str> {
-    Code::ALL.into_iter().find(|it| it.slug() == name).map(Code::title)
+    Code::ALL.iter().copied().find(|it| it.slug() == name).map(Code::title)
 }

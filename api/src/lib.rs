@@ -20,6 +20,7 @@ mod history;
 mod idempotency;
 mod keys;
 mod limits;
+mod members;
 mod oauth;
 mod openapi;
 mod operations;

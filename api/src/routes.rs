@@ -5,7 +5,7 @@ use ingest::RejectCode;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::access::{CHANGING, CORRECTING, EVERYBODY, MEMBERS, PARTNERS, SETTLED, TAKING_PART};
+use crate::access::{CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, SETTLED, TAKING_PART};
 use crate::ask::{self, Became, Eligibility};
 use crate::balance::{self, AppBalance, PartnerBalance};
 use crate::batch::{self, BatchTold, NewBatch};
@@ -16,6 +16,7 @@ use crate::events::{self, EventsBody, EventsTold, RejectedPage};
 use crate::feed::{self, FeedPage};
 use crate::gate::Scope;
 use crate::history::{self, LotPage, ToldTransaction, TransactionPage};
+use crate::members::{self, MemberTold, NewMerge, NewStatus};
 use crate::post::Transaction;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::route::Route;
@@ -34,6 +35,7 @@ pub(crate) fn table() -> Vec<Route<Api>> {
     let mut table = contract();
     table.extend(loyalty());
     table.extend(happenings());
+    table.extend(operators());
     table.extend(telling());
     table.extend(webhooks());
     table
@@ -238,6 +240,47 @@ const KEY: &str =
 /// What can be wrong with a key.
 const KEYED: &[Code] =
     &[Code::IdempotencyKeyMissing, Code::IdempotencyInProgress, Code::IdempotencyKeyReused];
+
+/// What operators do.
+fn operators() -> Vec<Route<Api>> {
+    vec![
+        get("/api/v1/members/{user_id}", "getMember", "A member, as an operator sees them")
+            .path::<String>("user_id", MEMBER)
+            .answers::<MemberTold>(200, "The member; the ETag is what a change must match.")
+            .refuses(&[Code::UserNotFound])
+            .guarded(Scope::Admin, LOOKING, members::member),
+        of_a_member(
+            "/api/v1/members/{user_id}/status",
+            "setMemberStatus",
+            "Suspends a member, makes them active again, or closes them",
+        )
+        .body::<NewStatus>()
+        .guarded(Scope::Admin, CHANGING, members::set_status),
+        of_a_member("/api/v1/members/{user_id}/merge", "mergeMember", "Merges a member into another")
+            .body::<NewMerge>()
+            .refuses(&[Code::SameMember, Code::LimitExceeded])
+            .guarded(Scope::Admin, CHANGING, members::merge),
+    ]
+}
+
+const MEMBER: &str = "The member, by UUID or external id.";
+
+fn of_a_member(path: &'static str, name: &'static str, summary: &'static str) -> Endpoint {
+    post(path, name, summary)
+        .path::<String>("user_id", MEMBER)
+        .required_header::<String>("If-Match", "The ETag of the member that the operator has seen.")
+        .required_header::<String>("Idempotency-Key", KEY)
+        .answers::<Transaction>(201, "It is posted.")
+        .refuses(KEYED)
+        .refuses(&[
+            Code::UserNotFound,
+            Code::MemberClosed,
+            Code::MemberReserved,
+            Code::VersionConflict,
+            Code::PreconditionFailed,
+            Code::PreconditionRequired,
+        ])
+}
 
 /// What can be wrong where points are spent.
 const SPENDING: &[Code] = &[

@@ -9,6 +9,7 @@ mod hardening;
 mod idempotency;
 mod keys;
 mod limits;
+mod members;
 mod operations;
 mod outside;
 mod properties;

@@ -60,7 +60,7 @@ fn path_rows() -> Vec<String> {
 
 fn error_rows() -> Vec<String> {
     let row = |it: Code| format!("| {} | `{}` | {} |", it.status().as_u16(), it.as_str(), it.title());
-    let mut rows: Vec<String> = Code::ALL.into_iter().map(row).collect();
+    let mut rows: Vec<String> = Code::ALL.iter().copied().map(row).collect();
     rows.sort();
     rows.dedup();
     let head = ["| status | `error` | what it means |", "| --- | --- | --- |"].map(str::to_owned);

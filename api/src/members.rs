@@ -1,0 +1,145 @@
+//! What operators do with members: look at them, suspend them, make them active again, close them, merge two.
+
+use std::sync::Arc;
+
+use axum::http::HeaderValue;
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::response::Response;
+use ledger::{Command, MemberRef, Status};
+use proof::{Details, PostingKind, Text};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::MemberBalance;
+use uuid::Uuid;
+
+use crate::Api;
+use crate::balance::{POINTS, status, user_not_found};
+use crate::body::json;
+use crate::code::Code;
+use crate::error::Problem;
+use crate::post::Holdings;
+use crate::route::Asked;
+use crate::spend::answer;
+use crate::time::rfc3339;
+
+/// A member, as an operator sees them.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct MemberTold {
+    /// The member.
+    user_id: Uuid,
+    /// `active`; `suspended`, who spends nothing; `closed`.
+    #[schemars(extend("enum" = ["active", "suspended", "closed"]))]
+    status: &'static str,
+    /// What they have.
+    balance: Holdings,
+    /// When that last changed.
+    #[schemars(extend("format" = "date-time"))]
+    last_updated: String,
+}
+
+/// What a member is to be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewStatus {
+    /// What they are to be. Of a closed member all points expire.
+    status: MemberStatus,
+    /// Why.
+    #[schemars(length(min = 1, max = 500))]
+    reason: String,
+}
+
+/// Whether a member takes part.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MemberStatus {
+    /// In everything.
+    Active,
+    /// Earns, and what was begun is ended; spends nothing.
+    Suspended,
+    /// In nothing any more.
+    Closed,
+}
+
+/// Into whom a member is merged.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewMerge {
+    /// Who goes on, by UUID or external id.
+    #[schemars(length(min = 1, max = 200))]
+    into: String,
+    /// Why.
+    #[schemars(length(min = 1, max = 500))]
+    reason: String,
+}
+
+async fn find(api: &Api, asked: &Asked) -> Result<(MemberRef, MemberBalance), Problem> {
+    let name = asked.path("user_id");
+    let member = Some(name).filter(|it| (1..=200).contains(&it.len())).map(MemberRef::parse);
+    let member = member.ok_or_else(user_not_found)?;
+    let found = api.reader.balance(api.program_id, POINTS, &member).await?.ok_or_else(user_not_found)?;
+    Ok((member, found))
+}
+
+/// What a change of a member must match: it is another one after every change.
+fn tag(member: &MemberBalance) -> String {
+    format!("\"{}.{}.{}\"", member.member_id.simple(), member.sequence, member.status as u8)
+}
+
+/// `GET /api/v1/members/{user_id}`
+pub(crate) async fn member(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let (_, found) = find(&api, &asked).await?;
+    let mut response = json(&MemberTold {
+        user_id: found.member_id,
+        status: status(found.status),
+        balance: Holdings {
+            available: found.available,
+            held: found.held,
+            pending: found.pending,
+            version: found.sequence as u64,
+        },
+        last_updated: rfc3339(found.updated_at_us),
+    });
+    let tag = HeaderValue::from_str(&tag(&found)).expect("ids and numbers are a header's value");
+    response.headers_mut().insert(ETAG, tag);
+    Ok(response)
+}
+
+/// The member of the path, if they are still what the operator has seen.
+async fn seen(api: &Api, asked: &Asked) -> Result<(MemberRef, u64), Problem> {
+    let (member, found) = find(api, asked).await?;
+    let shown = asked.headers().get(IF_MATCH).ok_or_else(|| {
+        Problem::new(Code::PreconditionRequired, "Look at the member first, and send the ETag in If-Match.")
+    })?;
+    let own = tag(&found);
+    let mut tags = shown.to_str().unwrap_or_default().split(',').map(str::trim);
+    if !tags.any(|it| it == "*" || it == own) {
+        let words = "The member has changed since: look again, and decide anew.";
+        return Err(Problem::new(Code::PreconditionFailed, words));
+    }
+    Ok((member, found.sequence as u64))
+}
+
+/// `POST /api/v1/members/{user_id}/status`
+pub(crate) async fn set_status(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let new: NewStatus = asked.read().await?;
+    let (member, version) = seen(&api, &asked).await?;
+    let status = match new.status {
+        MemberStatus::Active => Status::Active,
+        MemberStatus::Suspended => Status::Suspended,
+        MemberStatus::Closed => Status::Closed,
+    };
+    let command = Command::SetStatus { member, status };
+    answer(&api, &asked, PostingKind::ACT, command, reason(new.reason), Some(version)).await
+}
+
+/// `POST /api/v1/members/{user_id}/merge`
+pub(crate) async fn merge(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let new: NewMerge = asked.read().await?;
+    let (from, version) = seen(&api, &asked).await?;
+    let command = Command::Merge { from, to: MemberRef::parse(&new.into) };
+    answer(&api, &asked, PostingKind::MERGE, command, reason(new.reason), Some(version)).await
+}
+
+fn reason(reason: String) -> Details {
+    Details { reason: Text::new(reason).ok(), ..Details::default() }
+}

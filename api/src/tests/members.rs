@@ -1,0 +1,136 @@
+//! What operators do with members, and what the contract makes of it.
+
+use super::*;
+
+const OTHER: &str = "0198a000-0000-7000-8000-0000000000aa";
+
+struct Operator {
+    world: World,
+    key: String,
+}
+
+impl Operator {
+    async fn new() -> Self {
+        let world = World::new().await.with_points(500).await;
+        let key = world.key(Role::Editor, "amina", &["admin:*", "loyalty:adjust"]).await;
+        Self { world, key }
+    }
+
+    async fn look(&self, member: &str) -> Told {
+        self.world.send(Ask::get(format!("/api/v1/members/{member}")).with("x-api-key", &self.key)).await
+    }
+
+    async fn change(&self, path: &str, body: Value, tag: &str) -> Told {
+        let ask = Ask::post(format!("/api/v1/{path}"), body.to_string())
+            .with("x-api-key", &self.key)
+            .with("if-match", tag)
+            .with("idempotency-key", &Uuid::new_v4().to_string());
+        self.world.send(ask).await
+    }
+
+    async fn set(&self, status: &str) -> Told {
+        let tag = self.look(MEMBER).await.header("etag").to_owned();
+        self.change(&format!("members/{MEMBER}/status"), json!({"status": status, "reason": "asked"}), &tag)
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_member_is_changed_by_whoever_has_seen_them_last() {
+    let operator = Operator::new().await;
+    let seen = operator.look(MEMBER).await;
+    assert_eq!(
+        (&seen.json()["status"], &seen.json()["balance"]["available"]),
+        (&json!("active"), &json!(500))
+    );
+    let tag = seen.header("etag").to_owned();
+    let path = format!("members/{MEMBER}/status");
+    let suspend = json!({"status": "suspended", "reason": "asked"});
+    operator.change(&path, suspend.clone(), "").await.check_problem(428, "PRECONDITION_REQUIRED");
+    assert_eq!(operator.change(&path, suspend.clone(), &tag).await.status, 201);
+    operator.change(&path, suspend, &tag).await.check_problem(412, "PRECONDITION_FAILED");
+    assert_eq!(operator.look(MEMBER).await.json()["status"], "suspended");
+    let path = format!("members/{STRANGER}/status");
+    operator
+        .change(&path, json!({"status": "closed", "reason": "x"}), "*")
+        .await
+        .check_problem(404, "USER_NOT_FOUND");
+    let told = operator.change(&path, json!({"status": "gone", "reason": ""}), "*").await;
+    assert_eq!(told.invalid_fields(), ["reason", "status"]);
+    operator.world.check_books().await;
+}
+
+#[tokio::test]
+async fn a_suspended_member_is_locked_here_and_not_found_by_the_contract() {
+    let operator = Operator::new().await;
+    assert_eq!(operator.set("suspended").await.status, 201);
+    let world = &operator.world;
+    let contract = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance"))
+        .with("x-partner-id", "duka")
+        .with("x-api-key", "duka-key");
+    world.send(contract.clone()).await.check_problem(404, "USER_NOT_FOUND");
+    world.send(redeem(1)).await.check_problem(404, "USER_NOT_FOUND");
+    let ours = Ask::post("/api/v1/loyalty/redemptions", json!({"user_id": MEMBER, "points": 1}).to_string())
+        .with("x-api-key", "duka-key")
+        .with("idempotency-key", "k");
+    world.send(ours.clone()).await.check_problem(423, "MEMBER_SUSPENDED");
+    let own = Ask::get("/api/v1/loyalty/balance").with("authorization", "Bearer member-token");
+    assert_eq!(world.send(own.clone()).await.json()["status"], "suspended");
+    assert_eq!(operator.set("active").await.status, 201);
+    assert_eq!(world.send(contract).await.status, 200);
+
+    assert_eq!(operator.set("closed").await.status, 201);
+    world.send(ours.with("idempotency-key", "k2")).await.check_problem(410, "MEMBER_CLOSED");
+    world.send(redeem(1).with("x-idempotency-key", STRANGER)).await.check_problem(404, "USER_NOT_FOUND");
+    let told = world.send(own).await.json();
+    assert_eq!((&told["status"], &told["current_balance"]), (&json!("closed"), &json!(0)), "{told}");
+    world.check_books().await;
+}
+
+#[tokio::test]
+async fn a_merged_member_goes_on_as_another() {
+    let operator = Operator::new().await;
+    let world = &operator.world;
+    world.send(earn(&json!({"user_id": OTHER, "amount": 7}))).await;
+    let merge = json!({"into": OTHER, "reason": "the same person"});
+    let told = operator.change(&format!("members/{MEMBER}/merge"), merge, "*").await;
+    assert_eq!(
+        (told.status.as_u16(), &told.json()["balance"]["available"]),
+        (201, &json!(507)),
+        "{}",
+        told.text()
+    );
+    assert_eq!(operator.look(MEMBER).await.json()["status"], "closed");
+    let merge = json!({"into": OTHER, "reason": "again"});
+    operator.change(&format!("members/{OTHER}/merge"), merge, "*").await.check_problem(422, "SAME_MEMBER");
+    world.check_books().await;
+}
+
+/// A refund of what was spent meanwhile leaves a debt: the contract's balance stays at zero, and says what is owed beside it.
+#[tokio::test]
+async fn a_debt_is_told_beside_a_balance_that_is_never_below_zero() {
+    let operator = Operator::new().await;
+    let world = &operator.world;
+    let policy = json!({"debt_max": 1000});
+    let mut conn = world.pool.acquire().await.unwrap();
+    store::add_policy(&mut conn, world.program_id, policy.to_string().as_bytes()).await.unwrap();
+    drop(conn);
+    let earned = world.send(earn(&json!({"amount": 100}))).await.json()["transaction_id"].clone();
+    assert_eq!(world.send(redeem(580)).await.status, 200);
+    let earned = earned.as_str().unwrap();
+    let told = operator
+        .change(&format!("loyalty/transactions/{earned}/reversals"), json!({"reason": "returned"}), "")
+        .await;
+    assert_eq!(told.json()["balance"]["available"], -80, "{}", told.text());
+    let contract = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance"))
+        .with("x-partner-id", "duka")
+        .with("x-api-key", "duka-key");
+    let told = world.send(contract).await.json();
+    assert_eq!((&told["balance"], &told["debt_points"]), (&json!(0), &json!(80)));
+    let own = Ask::get("/api/v1/loyalty/balance").with("authorization", "Bearer member-token");
+    let told = world.send(own).await.json();
+    assert_eq!((&told["current_balance"], &told["debt_points"]), (&json!(-80), &json!(80)));
+    let told = world.send(redeem(1).with("x-idempotency-key", STRANGER)).await;
+    assert_eq!(told.check_problem(409, "INSUFFICIENT_BALANCE")["current_balance"], 0);
+    world.check_books().await;
+}
