@@ -76,10 +76,6 @@ pub enum Code {
     PeriodClosed,
     /// The member takes part no more.
     MemberClosed,
-    /// What was to be changed is not what the caller has seen.
-    PreconditionFailed,
-    /// A change must say what the caller has seen.
-    PreconditionRequired,
     /// Both sides are the same member.
     SameMember,
     /// A hold would last too long, or not long enough.
@@ -155,7 +151,6 @@ impl Code {
         Self::Event(RejectCode::InFuture),
         Self::Event(RejectCode::IdReused),
         Self::MemberSuspended,
-        Self::PreconditionRequired,
         Self::RateLimited,
         Self::InternalError,
         Self::DependencyUnavailable,
@@ -216,8 +211,6 @@ impl Code {
             Self::AmountOutOfRange => (422, "AMOUNT_OUT_OF_RANGE", "The amount is out of range"),
             Self::ItemCount => (422, "ITEM_COUNT", "The request has too many items"),
             Self::MemberSuspended => (423, "MEMBER_SUSPENDED", "The member is suspended"),
-            Self::PreconditionFailed => (412, "PRECONDITION_FAILED", "It has changed since it was looked at"),
-            Self::PreconditionRequired => (428, "PRECONDITION_REQUIRED", "If-Match is needed here"),
             Self::Event(code) => (422, code.as_str(), event_title(code)),
             Self::RateLimited => (429, "RATE_LIMIT_EXCEEDED", "API rate limit exceeded"),
             Self::InternalError => (500, "INTERNAL_ERROR", "Something went wrong on our side"),
