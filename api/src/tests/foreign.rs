@@ -73,6 +73,8 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
             "hold_id" => &theirs.hold,
             // Theirs are of a caller, so that the same key is another request's here.
             "idempotency_key" | "key_id" => return None,
+            // Webhooks of others are walked in their own tests.
+            _ if endpoint.path.contains("/webhooks/") => return None,
             other => panic!("{}: say what is another's {other}", endpoint.path),
         };
         path = path.replace(&format!("{{{}}}", parameter.name), id);
