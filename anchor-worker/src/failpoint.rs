@@ -9,6 +9,8 @@ use proof::TileId;
 pub enum Act {
     /// A tile or bundle is written.
     WriteTile(TileId),
+    /// A declaration is written, opened, at this leaf index.
+    WriteDeclaration(u64),
     /// A checkpoint is recorded in PostgreSQL.
     RecordCheckpoint,
     /// A checkpoint is published.

@@ -1,12 +1,14 @@
 //! Seal: leaves to tiles and a signed checkpoint. Anchor: checkpoint to chain. Any number of workers may run; they
 //! coordinate only through PostgreSQL and the contract.
 
+mod adopt;
 mod anchor;
 mod bridge;
 mod failpoint;
 mod guard;
 mod key;
 pub mod machine;
+mod map;
 mod run;
 pub mod schedule;
 mod seal;
@@ -15,6 +17,7 @@ mod witnesses;
 #[cfg(test)]
 mod tests;
 
+pub use adopt::{AdoptError, adopt, lost};
 pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, Stepped, forget_if_reset};
 pub use bridge::{
     Bridge, BridgeAudit, BridgeConfig, BridgeDoubt, BridgeError, BridgeObstacle, Bridged, audit_bridge,
@@ -23,6 +26,7 @@ pub use bridge::{
 pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};
 pub use machine::{Alarm, AnchorPolicy, AtSpendCap, days_left};
+pub use map::{MadeMap, MapError, make_map};
 pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, Obstacle, SealError, Sealed, Sealer};
 pub use witnesses::Witnesses;

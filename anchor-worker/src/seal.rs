@@ -7,9 +7,9 @@ use chain::AuditLog;
 use proof::{Checkpoint, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
 use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
-    ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size, record_checkpoint,
+    declaration_at, ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size, record_checkpoint,
 };
-use tiles::{Edge, TileError, TileStore};
+use tiles::{Beside, Edge, TileError, TileStore};
 
 use crate::failpoint::{Act, Failpoint, Moment};
 use crate::key::LogKey;
@@ -285,6 +285,7 @@ impl Sealer {
         let leaves = stored.iter().map(|it| self.rehash(it)).collect::<Result<Vec<_>, _>>()?;
         let (after, tiles) = edge.extended(&leaves);
         self.write(tiles).await?;
+        self.write_declarations(conn, &stored).await?;
         let (size, root) = (after.size(), after.root());
         let checkpoint = Checkpoint { origin: self.log.origin.clone(), size, root };
         let note = checkpoint.sign(self.key.signer()).encode();
@@ -305,9 +306,28 @@ impl Sealer {
         Ok(Sealed::Checkpoint { size })
     }
 
+    // What the log says of itself is there for everybody to read before it is signed.
+    async fn write_declarations(
+        &self,
+        conn: &mut PgConnection,
+        stored: &[StoredLeaf],
+    ) -> Result<(), SealError> {
+        for leaf in stored.iter().filter(|it| !it.kind.is_posting()) {
+            let leaf_index = leaf.leaf_index;
+            let opened = declaration_at(conn, &self.log, leaf_index).await?;
+            let opened = opened.filter(|it| it.leaf(leaf_index).commitment == leaf.commitment);
+            let bytes = opened.ok_or(Doubt::LeafChanged { leaf_index })?.encode();
+            let folder = Arc::clone(&self.folder);
+            self.passes(Act::WriteDeclaration(leaf_index), Moment::Before)?;
+            blocking(move || folder.write_beside(Beside::Declaration(leaf_index), &bytes)).await?;
+            self.passes(Act::WriteDeclaration(leaf_index), Moment::After)?;
+        }
+        Ok(())
+    }
+
     // A leaf is sealed only as what its stored parts hash to.
     fn rehash(&self, stored: &StoredLeaf) -> Result<[u8; LEAF_BYTES], SealError> {
-        if stored.parts.commitment() != stored.commitment {
+        if stored.parts.as_ref().is_none_or(|it| it.commitment() != stored.commitment) {
             return Err(Doubt::LeafChanged { leaf_index: stored.leaf_index }.into());
         }
         Ok(self.leaf_bytes(stored))

@@ -1,5 +1,7 @@
+mod adopt;
 mod anchor;
 mod fixture;
+mod map;
 mod schedule;
 mod seal;
 mod sim;

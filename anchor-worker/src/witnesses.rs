@@ -120,7 +120,7 @@ impl Witnesses {
     }
 
     /// The last checkpoint of this log that each witness has seen, from those that tell.
-    pub(crate) async fn seen(&self, origin: &str) -> Vec<(String, Checkpoint)> {
+    pub async fn seen(&self, origin: &str) -> Vec<(String, Checkpoint)> {
         let path = format!("{}/checkpoint", hex_of(&origin_hash(origin)));
         let asked = self.each.iter().map(async |known| {
             let answer = self.client.get(format!("{}/{path}", known.url)).send().await.ok()?;

@@ -278,6 +278,9 @@ impl From<SubmitError> for Problem {
             SubmitError::Stopping => {
                 Self::unavailable("This server is stopping and posted nothing: ask again with the same key.")
             }
+            SubmitError::Halted => Self::unavailable(
+                "Commits have halted and nothing was posted: the database may lack what was published. Ask again with the same key.",
+            ),
             SubmitError::Failed => Self::internal(error),
         }
     }

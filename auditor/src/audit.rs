@@ -1,12 +1,13 @@
 //! The audit: every leaf, every tile, the root that was signed, every checkpoint and anchor that is known.
 
+mod declarations;
 mod look;
 mod memory;
 
 use std::path::PathBuf;
 
 use futures::StreamExt;
-use proof::{Checkpoint, Hash, Policy, TILE_WIDTH, TileId, VerifiedCheckpoint, verify_checkpoint};
+use proof::{Checkpoint, Hash, Leaf, Policy, TILE_WIDTH, TileId, VerifiedCheckpoint, verify_checkpoint};
 use serde::Serialize;
 
 use crate::anchors::Anchored;
@@ -61,6 +62,10 @@ pub struct AuditReport {
     pub checkpoints: u64,
     /// How many anchors it was held against.
     pub anchors: u64,
+    /// How many of the leaves read now are no postings, and were read opened.
+    pub declarations: u64,
+    /// How many of those are account maps, read to their last row.
+    pub maps: u64,
     /// What is wrong, at most the first hundred.
     pub findings: Vec<Finding>,
 }
@@ -87,13 +92,15 @@ impl Audit {
         };
         let kept = self.kept.iter().chain(memory.checkpoint.as_ref());
         let kept = kept.map(|it| self.read_kept(it)).collect::<Result<Vec<_>, _>>()?;
-        let mut walk = Walk { audit: self, checkpoint, climb: memory.climb, report };
+        let (climb, declarations) = (memory.climb, Vec::new());
+        let mut walk = Walk { audit: self, checkpoint, climb, declarations, report };
         // What an earlier walk has passed says nothing of a log that is shorter now.
         if walk.checkpoint.size < walk.climb.tiles * TILE_WIDTH {
             walk.climb = Climb::default();
         }
         walk.report.resumed_from = walk.climb.tiles * TILE_WIDTH;
         walk.walk(&mut progress).await?;
+        walk.read_declarations().await?;
         walk.compare(&kept).await?;
         let Walk { climb, mut report, .. } = walk;
         if let Some(path) = &self.memory
@@ -119,6 +126,7 @@ struct Walk<'a> {
     audit: &'a Audit,
     checkpoint: Checkpoint,
     climb: Climb,
+    declarations: Vec<Leaf>,
     report: AuditReport,
 }
 
@@ -142,6 +150,7 @@ impl Walk<'_> {
             };
             self.report.leaves += looked.hashes().len() as u64;
             self.report.tiles += 2;
+            self.declarations.extend(&looked.declarations);
             if (looked.hashes().len() as u64) < TILE_WIDTH {
                 rest = Some(looked);
                 break;

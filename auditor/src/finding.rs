@@ -32,6 +32,22 @@ pub enum Finding {
         /// What is wrong.
         problem: String,
     },
+    /// A leaf that is no posting is not there opened, or opens to another leaf.
+    #[error("leaf {leaf_index} is no posting, and cannot be read: {problem}")]
+    DeclarationUnreadable {
+        /// The leaf.
+        leaf_index: u64,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The account map beside the tiles is not the one that its leaf commits to.
+    #[error("the account map of leaf {leaf_index}: {problem}")]
+    MapDiffers {
+        /// The leaf.
+        leaf_index: u64,
+        /// What is wrong.
+        problem: String,
+    },
     /// The checkpoint is not what the policy asks of one.
     #[error("the checkpoint is not this log's ({code}): {problem}")]
     CheckpointRefused {

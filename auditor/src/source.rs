@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proof::{LEAF_BYTES, TileId};
 use reqwest::{Client, StatusCode};
-use tiles::{TileError, TileStore};
+use tiles::{Beside, TileError, TileStore};
 
 /// A stranger's server gets so long for one answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -76,6 +76,17 @@ impl Source {
         text.map_err(|_| SourceError::Damaged { path: "checkpoint".into(), problem: "it is not text".into() })
     }
 
+    /// The greatest checkpoint that was ever published there, as far as the place knows: a folder remembers it beside itself.
+    pub async fn greatest_checkpoint(&self) -> Result<Option<String>, SourceError> {
+        match self {
+            Self::Address { .. } => self.checkpoint().await,
+            Self::Store(store) => {
+                let store = Arc::clone(store);
+                blocking(move || store.greatest_checkpoint()).await
+            }
+        }
+    }
+
     /// A tile or bundle that a checkpoint implies. Where a partial one is gone, the full one serves, cut to width.
     pub async fn tile(&self, tile: TileId) -> Result<Vec<u8>, SourceError> {
         let bytes = match self {
@@ -96,6 +107,18 @@ impl Source {
         }
         bytes.truncate(bytes_of(tile));
         Ok(bytes)
+    }
+
+    /// What is kept beside the tiles.
+    pub async fn beside(&self, beside: Beside) -> Result<Vec<u8>, SourceError> {
+        let bytes = match self {
+            Self::Store(store) => {
+                let store = Arc::clone(store);
+                blocking(move || store.read_beside(beside)).await?
+            }
+            Self::Address { .. } => self.get(&beside.path(), beside.bytes_max()).await?,
+        };
+        bytes.ok_or_else(|| SourceError::Missing(beside.path()))
     }
 
     async fn get(&self, path: &str, bytes_max: usize) -> Result<Option<Vec<u8>>, SourceError> {

@@ -4,6 +4,7 @@ mod api_keys;
 mod books;
 mod bridge;
 mod door;
+mod log;
 mod look;
 
 use std::ffi::OsStr;
@@ -27,6 +28,7 @@ pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
 pub(crate) use books::*;
 pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
 pub(crate) use door::Door;
+pub(crate) use log::{Adopt, LogAct, MakeMap, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use tiles::Tiles;
@@ -73,6 +75,9 @@ pub(crate) enum Role {
     /// Issue, list and withdraw API keys.
     #[command(subcommand)]
     Keys(Keys),
+    /// Make account maps, and find the way out when a database lost what was published.
+    #[command(subcommand)]
+    Log(LogAct),
     /// Put the contracts on a chain.
     #[command(subcommand)]
     Contracts(Contracts),
@@ -235,6 +240,22 @@ pub(crate) struct Database {
     /// The program that this process serves.
     #[arg(long, env = "PROGRAM", default_value = "default")]
     pub(crate) program: String,
+    #[command(flatten)]
+    pub(crate) outside: Outside,
+}
+
+/// What the world knows of the log: the database must hold all of it, or nothing is committed.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Outside {
+    /// Where the log is published, an http(s) address or a folder. Where the database lacks what stands there, commits halt.
+    #[arg(long, env = "PUBLISHED_LOG", requires = "log_policy_file")]
+    pub(crate) published_log: Option<String>,
+    /// The policy with the log's keys; the witnesses and contracts that it names are asked too.
+    #[arg(long, env = "LOG_POLICY_FILE", requires = "published_log")]
+    pub(crate) log_policy_file: Option<PathBuf>,
+    /// The JSON-RPC of the chain whose contracts are asked.
+    #[arg(long, env = "GUARD_RPC_URL", hide_env_values = true, requires = "published_log")]
+    pub(crate) guard_rpc_url: Option<SecretText>,
 }
 
 /// The log and its signing key.

@@ -57,6 +57,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Migrate(config) => roles::migrate::run(config).await?,
         Role::Books(command) => roles::books::run(command).await?,
         Role::Keys(command) => roles::api_keys::run(command).await?,
+        Role::Log(act) => roles::log::run(act).await?,
         Role::Contracts(command) => roles::contracts::run(command).await?,
         Role::Bridge(command) => return roles::bridge::run(command).await,
         Role::Anchors(config) => roles::anchors::run(config).await?,

@@ -8,7 +8,9 @@ pub(crate) mod audit;
 pub(crate) mod books;
 pub(crate) mod bridge;
 pub(crate) mod contracts;
+mod guard;
 pub(crate) mod ingest;
+pub(crate) mod log;
 pub(crate) mod migrate;
 pub(crate) mod monitor;
 mod scrub;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use ::api::{Gate, Operations, Outside};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use store::{Committer, Keyring, LogIdentity, PgPool, Program};
+use store::{Committer, Guard, Keyring, LogIdentity, PgPool, Program};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,8 +35,8 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Database, Door};
 use crate::keys;
 
-/// One commits; another is made when that one was lost.
-const COMMITTER_CONNECTIONS: u32 = 2;
+/// One for each lane, and one to look whether the database holds what is published.
+const COMMITTER_CONNECTIONS: u32 = 3;
 
 /// The books of one program, open.
 pub(crate) struct OpenBooks {
@@ -62,7 +64,8 @@ impl OpenBooks {
     /// Starts the committer of these books on connections of its own: readers cannot keep it waiting.
     pub(crate) async fn committer(&self) -> anyhow::Result<(Committer, JoinHandle<()>)> {
         let pool = store::connect(&self.database.database_url.0, COMMITTER_CONNECTIONS).await?;
-        Ok(Committer::start(pool, &self.log, self.keyring()?).await?)
+        let guard = guard::guard(&self.database.outside, &self.log)?;
+        Ok(Committer::start_guarded(pool, &self.log, self.keyring()?, guard).await?)
     }
 
     /// Who lets callers in under this address.
@@ -85,11 +88,12 @@ impl OpenBooks {
 pub(crate) async fn serve_operations(
     listener: TcpListener,
     pool: PgPool,
+    guard: Option<Guard>,
     metrics: PrometheusHandle,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let public_url = format!("http://{}", listener.local_addr()?);
-    let router = ::api::complete(::api::Routes::default(), Operations { pool, metrics, public_url });
+    let router = ::api::complete(::api::Routes::default(), Operations { pool, guard, metrics, public_url });
     Ok(::api::serve(listener, router, stop).await?)
 }
 

@@ -144,7 +144,7 @@ impl MapTree {
 }
 
 /// `rs_merkle` with RFC 6962's prefixes: a lone node goes up unchanged.
-struct Rfc6962;
+pub(crate) struct Rfc6962;
 
 impl Clone for Rfc6962 {
     fn clone(&self) -> Self {

@@ -223,12 +223,15 @@ pub async fn place_facts(
     })
 }
 
-/// When this leaf was recorded, in milliseconds since 1970; none where there is no such leaf, or it is no posting.
+/// When this leaf was recorded, in milliseconds since 1970; none where there is no such leaf.
 pub async fn leaf_time_ms(conn: &mut PgConnection, leaf_index: u64) -> Result<Option<u64>, StoreError> {
-    let time: Option<i64> =
-        sqlx::query_scalar("select recorded_at / 1000 from posting where leaf_index = $1")
-            .bind(leaf_index as i64)
-            .fetch_optional(conn)
-            .await?;
+    let time: Option<i64> = sqlx::query_scalar(
+        "select recorded_at / 1000 from posting where leaf_index = $1
+         union all
+         select recorded_at / 1000 from declaration where leaf_index = $1",
+    )
+    .bind(leaf_index as i64)
+    .fetch_optional(conn)
+    .await?;
     Ok(time.map(|it| it as u64))
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::accounts::{self, State};
 use crate::directory::{Directory, Identity, MemberKey, Members, Programs, Settled};
 use crate::error::StoreError;
+use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::log_head::{self, LogHead};
 use crate::lots;
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     /// Whoever holds it may lock the log's head, write and commit. It comes before the head's lock, or one lane could hold the
     /// one and wait for the other.
     pub(crate) writing: Mutex<()>,
+    pub(crate) guard: Guard,
 }
 
 /// What a request is answered.
@@ -79,6 +81,8 @@ pub(crate) struct Decided<'a> {
     /// The log's head as it was decided from.
     head: LogHead,
     now_us: i64,
+    /// The log's size once it stands.
+    log_size: u64,
 }
 
 /// Locks, reads and decides. A batch that is the next one after the last that was begun may be decided from where that one
@@ -99,13 +103,14 @@ pub(crate) async fn finish(
     context: &Context,
     decided: Decided<'_>,
 ) -> Result<Vec<Answer>, BatchError> {
-    let Decided { _writing, rows, answers, head, now_us } = decided;
+    let Decided { _writing, rows, answers, head, now_us, log_size } = decided;
     rows.write(conn, &context.log_id, &head, now_us).await.map_err(BatchError::RolledBack)?;
     // From here to the answer, only the database knows whether the postings stand.
     sqlx::raw_sql(COMMIT).execute(conn).await.map_err(|error| {
         let error = StoreError::from(error);
         if error.is_outage() { BatchError::Unknown(error) } else { BatchError::RolledBack(error) }
     })?;
+    context.guard.saw(log_size as i64);
     Ok(answers)
 }
 
@@ -146,10 +151,15 @@ async fn decide<'a>(
     let (turns, tip) = if is_next { context.tip.lend() } else { (0, None) };
     let ahead = tip.map(|it| it.ahead(programs.epoch, houses.values().map(|it| it.id)));
     let (mut tip, clock_us, writing) = match ahead {
-        Some(Ok(tip)) => (tip, log_head::clock_us(conn).await?, None),
+        Some(Ok(tip)) => {
+            let (clock_us, timeline) = log_head::clock(conn).await?;
+            context.guard.admit(timeline, &tip.head)?;
+            (tip, clock_us, None)
+        }
         behind => {
             let writing = context.writing.lock().await;
-            let (head, clock_us) = log_head::lock(conn, &context.log_id).await?;
+            let (head, clock_us, timeline) = log_head::lock(conn, &context.log_id).await?;
+            context.guard.admit(timeline, &head)?;
             if head.epoch != programs.epoch {
                 return Err(StoreError::Outdated);
             }
@@ -191,7 +201,7 @@ async fn decide<'a>(
         Some(writing) => writing,
         None => context.writing.lock().await,
     };
-    Ok(Decided { _writing, rows, answers, head, now_us })
+    Ok(Decided { _writing, rows, answers, head, now_us, log_size: next_leaf })
 }
 
 fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {

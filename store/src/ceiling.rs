@@ -20,7 +20,7 @@ pub async fn write_bare_rows(
     house: i64,
 ) -> Result<(), StoreError> {
     sqlx::raw_sql("begin").execute(&mut *conn).await?;
-    let (head, now_us) = log_head::lock(conn, log_id).await?;
+    let (head, now_us, _) = log_head::lock(conn, log_id).await?;
     let never = Lot { last_day: Day::NEVER, earned_day: Day::default(), fund: 0 };
     let mut rows = Rows::default();
     for (leaf_index, account) in (head.size as u64..).zip(accounts) {

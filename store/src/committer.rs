@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::batch::{self, Answer, BatchError, Context};
 use crate::directory::Directory;
 use crate::error::StoreError;
+use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::log_head::LogIdentity;
 use crate::tip::LastTip;
@@ -42,6 +43,9 @@ pub enum SubmitError {
     /// The database refuses this request for a reason that is ours. Nothing was posted.
     #[error("the request could not be posted")]
     Failed,
+    /// The database may lack what the world has seen of the log: [`Committer::guard`] says what. Nothing was posted.
+    #[error("commits have halted: the database may lack what was published of the log")]
+    Halted,
     /// The process is draining. Nothing was posted.
     #[error("the service is stopping: ask again with the same key")]
     Stopping,
@@ -57,16 +61,27 @@ struct Job {
 #[derive(Clone)]
 pub struct Committer {
     queue: mpsc::Sender<Job>,
+    guard: Guard,
 }
 
 impl Committer {
-    /// Starts the committer of one log.
+    /// Starts the committer of one log, which knows nothing of it outside the database but what it has committed itself.
     pub async fn start(
         pool: PgPool,
         log: &LogIdentity,
         keyring: Keyring,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        Self::start_with_batches_of(BATCH_MAX, pool, log, keyring).await
+        Self::start_guarded(pool, log, keyring, Guard::default()).await
+    }
+
+    /// Starts the committer of one log under a guard that knows what the world has seen of it.
+    pub async fn start_guarded(
+        pool: PgPool,
+        log: &LogIdentity,
+        keyring: Keyring,
+        guard: Guard,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        Self::start_lanes(BATCH_MAX, pool, log, keyring, guard).await
     }
 
     /// The same with smaller batches: what a benchmark sets group commit beside.
@@ -77,17 +92,37 @@ impl Committer {
         log: &LogIdentity,
         keyring: Keyring,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let directory = Directory::read(&mut *pool.acquire().await?, &keyring).await?;
+        Self::start_lanes(batch_max, pool, log, keyring, Guard::default()).await
+    }
+
+    async fn start_lanes(
+        batch_max: usize,
+        pool: PgPool,
+        log: &LogIdentity,
+        keyring: Keyring,
+        guard: Guard,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let mut conn = pool.acquire().await?;
+        let directory = Directory::read(&mut conn, &keyring).await?;
+        // In doubt it starts all the same: it says so, and goes on once the doubt is gone.
+        guard.check(&mut conn).await?;
+        drop(conn);
         let context = Context {
             log_id: log.log_id,
             keyring,
             directory,
+            guard: guard.clone(),
             tip: LastTip::default(),
             writing: Mutex::default(),
         };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let task = tokio::spawn(Lanes { pool, context, batch_max, turn: Mutex::new(jobs) }.run());
-        Ok((Self { queue }, task))
+        Ok((Self { queue, guard }, task))
+    }
+
+    /// What holds the database against the world, and says why nothing is committed.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     /// Hands in a request and awaits what came of it, once the database holds it.
@@ -130,6 +165,7 @@ type Turn<'a> = MutexGuard<'a, mpsc::Receiver<Job>>;
 impl Lanes {
     async fn run(self) {
         let lanes = Arc::new(self);
+        let watching = tokio::spawn(lanes.context.guard.clone().watch(lanes.pool.clone()));
         let mut working = JoinSet::new();
         for _ in 0..2 {
             let lanes = lanes.clone();
@@ -140,6 +176,7 @@ impl Lanes {
         while let Some(ended) = working.join_next().await {
             ended.expect("a lane does not panic");
         }
+        watching.abort();
     }
 
     async fn work(&self) {
@@ -154,6 +191,11 @@ impl Lanes {
                 return;
             }
             metrics::gauge!("daftari_commit_queue_depth").set(turn.len() as f64);
+            if self.context.guard.halted().is_some() {
+                // Whoever watches finds out when it is over: no batch needs to.
+                answer_all(jobs, SubmitError::Halted);
+                continue;
+            }
             self.commit_all(jobs, Some(turn)).await;
         }
     }
@@ -180,6 +222,7 @@ impl Lanes {
                     rest.push(second);
                     rest.push(jobs);
                 }
+                Err(Failure::Halted) => answer_all(jobs, SubmitError::Halted),
                 Err(Failure::Gone(error)) => {
                     tracing::error!(%error, jobs = jobs.len(), "the database did not answer");
                     answer_all(jobs, SubmitError::Unknown);
@@ -251,6 +294,12 @@ impl Lanes {
             self.context.tip.forget();
             return None;
         }
+        if matches!(error, StoreError::Unguarded) {
+            return match self.context.guard.check(conn).await {
+                Ok(goes_on) => (!goes_on).then_some(Failure::Halted),
+                Err(error) => Some(Failure::Gone(error)),
+            };
+        }
         if !is_retriable(&error) || COLLISIONS_MAX <= *tries {
             return Some(Failure::Refused(error));
         }
@@ -271,6 +320,8 @@ enum Failure {
     Refused(StoreError),
     /// The database went away.
     Gone(StoreError),
+    /// The database lacks what the world has seen.
+    Halted,
 }
 
 /// Two committers may be handed the same key for different members at once: the second finds the first's outcome when

@@ -28,6 +28,9 @@ pub enum StoreError {
     /// Another committer has appended since this batch was decided: it is to be decided again.
     #[error("another committer was first")]
     Overtaken,
+    /// The database is not known to hold all that the world has seen of the log.
+    #[error("the database is to be held against what is known of the log outside it")]
+    Unguarded,
     /// A secret was wrapped by another key than the one given.
     #[error("a secret does not open with this wrapping key: give the key that it was wrapped with")]
     WrongWrappingKey,

@@ -14,8 +14,8 @@ pub struct StoredLeaf {
     pub kind: LeafKind,
     /// The commitment that was promised to the caller.
     pub commitment: Hash,
-    /// The commitments of its parts.
-    pub parts: Commitments,
+    /// The commitments of its parts; none of a leaf that was lost and taken back as it was published.
+    pub parts: Option<Commitments>,
 }
 
 #[derive(FromRow)]
@@ -26,6 +26,7 @@ struct LeafRow {
     header_commitment: Option<Vec<u8>>,
     details_commitment: Option<Vec<u8>>,
     body_commitment: Option<Vec<u8>>,
+    is_lost: bool,
 }
 
 /// The leaves from this index on, in order and without holes, at most so many.
@@ -38,9 +39,15 @@ pub async fn leaves(
     limit: u32,
 ) -> Result<Vec<StoredLeaf>, StoreError> {
     let rows: Vec<LeafRow> = sqlx::query_as(
-        "select leaf_index, leaf.kind, leaf.commitment, header_commitment, details_commitment, body_commitment
+        "select leaf_index, leaf.kind, leaf.commitment,
+             coalesce(posting.header_commitment, declaration.header_commitment) as header_commitment,
+             coalesce(posting.details_commitment, declaration.details_commitment) as details_commitment,
+             coalesce(posting.body_commitment, declaration.body_commitment) as body_commitment,
+             lost_leaf.leaf_index is not null as is_lost
          from leaf
          left join posting using (leaf_index)
+         left join declaration using (leaf_index)
+         left join lost_leaf using (leaf_index)
          where leaf_index >= $1 and leaf_index < $1 + $2
          order by leaf_index",
     )
@@ -90,22 +97,24 @@ impl LeafRow {
         let hash =
             |bytes: Vec<u8>| Hash::try_from(bytes).map_err(|_| damaged("a commitment is not 32 bytes"));
         let kind = u8::try_from(self.kind).ok().and_then(LeafKind::from_u8);
-        let (Some(header), Some(details)) = (self.header_commitment, self.details_commitment) else {
-            return Err(damaged("its posting is missing"));
-        };
         if usize::from(u8::MAX) < entries.len() {
             return Err(damaged("it has more than 255 entries"));
         }
-        Ok(StoredLeaf {
-            leaf_index,
-            kind: kind.ok_or_else(|| damaged("its kind is unknown"))?,
-            commitment: hash(self.commitment)?,
-            parts: Commitments {
+        let parts = match (self.header_commitment, self.details_commitment) {
+            (None, None) if self.is_lost => None,
+            (Some(header), Some(details)) => Some(Commitments {
                 header: hash(header)?,
                 details: hash(details)?,
                 body: self.body_commitment.map(hash).transpose()?,
                 entries: entries.into_iter().map(hash).collect::<Result<_, _>>()?,
-            },
+            }),
+            _ => return Err(damaged("what it records is missing")),
+        };
+        Ok(StoredLeaf {
+            leaf_index,
+            kind: kind.ok_or_else(|| damaged("its kind is unknown"))?,
+            commitment: hash(self.commitment)?,
+            parts,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! transaction. PostgreSQL is tested against as it is: there is no second implementation and no trait for one.
 
 mod accounts;
+mod adopted;
 mod anchor_orders;
 mod anchor_stories;
 mod anchors;
@@ -14,6 +15,7 @@ mod check;
 mod checkpoints;
 mod committer;
 mod credentials;
+mod declarations;
 mod deliveries;
 mod directory;
 mod error;
@@ -21,6 +23,7 @@ mod feed;
 mod fold;
 mod funds;
 mod gateways;
+mod guard;
 mod history;
 mod keyring;
 mod keys;
@@ -28,6 +31,7 @@ mod leaves;
 mod liability;
 mod log_head;
 mod lots;
+mod mapped;
 mod members;
 mod originals;
 mod outcomes;
@@ -54,6 +58,7 @@ mod withdrawals;
 #[cfg(test)]
 mod tests;
 
+pub use adopted::{Lost, adopt_lost};
 pub use anchor_orders::{
     AnchorOrder, PlaceFacts, anchor_order, force_anchor, halt_anchoring, hold_lease, leaf_time_ms,
     pause_anchoring, place_facts, release_lease, resume_anchoring,
@@ -79,6 +84,7 @@ pub use committer::{Committer, SubmitError};
 pub use credentials::{
     AuthMode, Credential, CredentialKind, KnownCredential, Role, credential_of, ensure_credential, note_use,
 };
+pub use declarations::{append_declarations, begin_log, declaration_at, declarations_of};
 pub use deliveries::{
     Attempt, Delivery, Lease, Message, Then, deliveries, forget_messages, lease_endpoint, next_message,
     queue_messages, queue_test, record_attempt, release_endpoint, replay_messages,
@@ -91,11 +97,13 @@ pub use gateways::{
     assign_burn, burn_key, burns, ensure_gateway, gateway_state, give_reference, note_burn,
     record_gateway_events, settled_heads, withdrawal_key,
 };
+pub use guard::{Ask, Guard, Outside, Seen};
 pub use keyring::{Keyring, Pepper, Secret};
 pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, keys, revoke_key, set_auth_mode};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
+pub use mapped::{MappedAccount, mapped_account, mapped_accounts};
 pub use members::{enrol_members, unknown_members};
 pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};

@@ -44,13 +44,15 @@ pub async fn ensure_log(conn: &mut PgConnection, log: &LogIdentity) -> Result<()
     )))
 }
 
-/// Locks the head: from here to the commit, nobody else appends. With it comes the database's clock.
+/// Locks the head: from here to the commit, nobody else appends. With it come the database's clock, and PostgreSQL's
+/// timeline, which is another one after a failover or a restore.
 pub(crate) async fn lock(
     conn: &mut PgConnection,
     log_id: &proof::Hash,
-) -> Result<(LogHead, i64), StoreError> {
-    let (size, epoch, recorded_at, clock_us) = sqlx::query_as(
-        "select size, epoch, recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint
+) -> Result<(LogHead, i64, i32), StoreError> {
+    let (size, epoch, recorded_at, clock_us, timeline) = sqlx::query_as(
+        "select size, epoch, recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+             ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
          from log_head
          where log_id = $1
          for no key update",
@@ -58,7 +60,7 @@ pub(crate) async fn lock(
     .bind(&log_id[..])
     .fetch_one(conn)
     .await?;
-    Ok((LogHead { size, epoch, recorded_at }, clock_us))
+    Ok((LogHead { size, epoch, recorded_at }, clock_us, timeline))
 }
 
 /// Says that what an operator settles has changed: whoever decides reads it again first. Answers from which leaf on it has:
@@ -78,6 +80,15 @@ pub(crate) async fn epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
 pub(crate) async fn clock_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
     let now = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
     Ok(now.fetch_one(conn).await?)
+}
+
+/// The database's clock, and PostgreSQL's timeline.
+pub(crate) async fn clock(conn: &mut PgConnection) -> Result<(i64, i32), StoreError> {
+    let clock = sqlx::query_as(
+        "select (extract(epoch from clock_timestamp()) * 1000000)::bigint,
+             ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int",
+    );
+    Ok(clock.fetch_one(conn).await?)
 }
 
 /// How many leaves the log has.

@@ -240,7 +240,7 @@ impl Rows {
     ) -> Result<(), StoreError> {
         if self.is_empty() {
             // What is answered without a trace must have been true too.
-            let (found, _) = log_head::lock(conn, log_id).await?;
+            let (found, ..) = log_head::lock(conn, log_id).await?;
             return if found == *head { Ok(()) } else { Err(StoreError::Overtaken) };
         }
         let (reservations, over) = lots::reservation_rows(self.reservations);

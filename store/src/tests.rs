@@ -1,6 +1,8 @@
 mod committer;
 mod corruption;
+mod declarations;
 mod fixture;
+mod guard;
 mod keys;
 mod migrations;
 mod programs;

@@ -8,6 +8,7 @@ mod contracts;
 mod crash;
 mod event;
 mod log;
+mod map;
 mod newcomer;
 mod outsiders;
 

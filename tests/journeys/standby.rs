@@ -21,12 +21,15 @@ async fn a_synchronous_standby_takes_over_without_loss_and_a_lagging_ones_loss_i
     let published = figure("lagging_published_leaves");
     let halts = format!("sealing halts: a checkpoint of {published} leaves is published");
     assert!(said("lagging_sealer").contains(&halts), "{report}");
-    // This is wrong: the API knows nothing of the published log, and gives leaves away a second time. They are never
-    // sealed, since the sealer has halted.
-    assert!(0.0 < figure("lagging_posted_over"), "{report}");
+    // The service halts as well, and gives no leaf away a second time.
+    let shows = format!("shows {published} leaves of the log, and the database holds {}", published - lost);
+    assert!(said("lagging_api").contains(&shows), "{report}");
+    assert_eq!(figure("lagging_posted_over"), 0.0, "{report}");
 
-    // This is wrong, too: a commit of which PostgreSQL warns that its standby may not have it is acknowledged.
+    // This is wrong: a commit of which PostgreSQL warns that its standby may not have it is acknowledged. At least the
+    // service that acknowledged it remembers.
     assert!(0.0 < figure("cancelled_wait_lost"), "{report}");
+    assert!(said("cancelled_wait_api").contains("this process was told that"), "{report}");
     // Asking again on a primary that came back alone waits for the standby, as the first time did.
     assert_eq!(figure("restarted_alone_lost"), 0.0, "{report}");
 }

@@ -1,6 +1,7 @@
 //! The only door to the object store: bundles, tiles and the checkpoint, as C2SP `tlog-tiles` lays them out, in a local
 //! folder or in an S3-compatible bucket. Everything here blocks; an asynchronous caller goes through `spawn_blocking`.
 
+mod beside;
 mod bucket;
 mod cache;
 mod edge;
@@ -13,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use beside::Beside;
 pub use bucket::BucketConfig;
 pub use edge::Edge;
 pub use error::TileError;

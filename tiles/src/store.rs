@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use proof::{Hash, Node, TILE_WIDTH, TileId, TileRows};
 
+use crate::beside::Beside;
 use crate::bucket::{Bucket, BucketConfig};
 use crate::cache::TileCache;
 use crate::edge::Edge;
@@ -99,6 +100,19 @@ impl TileStore {
             return Ok(Some(StoredTile { bytes, is_gzip }));
         }
         Ok(self.read(tile)?.map(|bytes| StoredTile { bytes, is_gzip: false }))
+    }
+
+    /// Writes what is kept beside the tiles. When it returns, it survives a power cut, whole, under its name.
+    pub fn write_beside(&self, beside: Beside, bytes: &[u8]) -> Result<(), TileError> {
+        match &self.place {
+            Place::Folder(folder) => folder.put(&beside.path(), bytes),
+            Place::Bucket(bucket) => bucket.put(&beside.path(), bytes.to_vec(), false),
+        }
+    }
+
+    /// Reads what is kept beside the tiles.
+    pub fn read_beside(&self, beside: Beside) -> Result<Option<Vec<u8>>, TileError> {
+        self.get(&beside.path())
     }
 
     /// Publishes a signed checkpoint: the last step of a seal. A smaller one than what stands there already is passed

@@ -4,6 +4,7 @@
 mod check;
 mod history;
 mod log;
+mod maps;
 mod page;
 mod proofs;
 mod receipts;
@@ -105,6 +106,16 @@ fn receipts_and_proofs() -> Vec<Route<ProofService>> {
             .answers::<receipts::NotSealed>(202, "It is posted and not sealed yet.")
             .refuses(&[Code::TransactionNotFound])
             .guarded(Scope::Read, TAKING_PART, receipts::receipt),
+        get(
+            "/v1/receipts/{transaction_id}/map",
+            "getMapProof",
+            "An account's place in the newest account map",
+        )
+        .path::<Uuid>("transaction_id", "A posting that the map describes.")
+        .header::<String>("X-User-ID", "Whose account it is; without it the partner's.")
+        .answers_plain(200, TEXT, "A `.map-proof` file.")
+        .refuses(&[Code::TransactionNotFound, Code::NotFound])
+        .guarded(Scope::Read, TAKING_PART, maps::map_proof),
         get("/v1/proofs/inclusion", "getInclusionProof", "The path from a leaf to the root of a size")
             .required_query::<u64>("index", "The leaf.")
             .query::<u64>("size", "The size; the newest where it is left out.")
@@ -158,6 +169,16 @@ fn public_log() -> Vec<Route<ProofService>> {
             .answers_plain(200, BYTES, "The bytes.")
             .refuses(&[Code::NotFound])
             .open(log::tile),
+        get("/declaration/{*path}", "getDeclaration", "What the log says of itself in a leaf, opened")
+            .path::<String>("path", "The leaf's index.")
+            .answers_plain(200, BYTES, "The bytes.")
+            .refuses(&[Code::NotFound])
+            .open(log::beside),
+        get("/map/{*path}", "getMap", "The parts of an account map")
+            .path::<String>("path", "The map's root in hexadecimal, then `index` or a part's number.")
+            .answers_plain(200, BYTES, "The bytes.")
+            .refuses(&[Code::NotFound])
+            .open(log::beside),
     ]
 }
 

@@ -14,7 +14,7 @@ use proof::{Checkpoint, TILE_WIDTH, TileId};
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::StoreError;
-use tiles::{StoredTile, TileError, TileStore};
+use tiles::{Beside, StoredTile, TileError, TileStore};
 
 use crate::ProofService;
 use crate::receipts::parse;
@@ -74,6 +74,20 @@ async fn published_tile(service: &ProofService, path: &str) -> Result<StoredTile
         }
     }
     read(&service.tiles, move |it| it.read_stored(id)).await?.ok_or_else(no_tile)
+}
+
+/// Declarations and maps. A declaration is there before its leaf is published, and says no more than it will then.
+pub(crate) async fn beside(
+    State(service): State<Arc<ProofService>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let beside = request.uri().path().strip_prefix('/').and_then(Beside::parse);
+    let nothing = || Problem::new(Code::NotFound, "There is no such declaration and no such part of a map.");
+    let bytes = read(&service.tiles, {
+        let beside = beside.ok_or_else(nothing)?;
+        move |it| it.read_beside(beside)
+    });
+    Ok(public("application/octet-stream", FOR_EVER, bytes.await?.ok_or_else(nothing)?))
 }
 
 /// Bundles go out as they are kept, compressed, to whoever takes them so, and plain to the others.

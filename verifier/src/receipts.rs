@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use api::{Asked, Code, Problem};
+use api::{Asked, Caller, Code, Problem};
 use axum::Router;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL,
     CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::options;
 use ledger::MemberRef;
@@ -28,7 +28,9 @@ const SEALED_WITHIN_MS: u64 = 1000;
 
 /// What a page of another origin asks before it asks with a credential.
 pub(crate) fn preflight_route() -> Router {
-    Router::new().route("/v1/receipts/{transaction_id}", options(preflight))
+    Router::new()
+        .route("/v1/receipts/{transaction_id}", options(preflight))
+        .route("/v1/receipts/{transaction_id}/map", options(preflight))
 }
 
 async fn preflight() -> impl IntoResponse {
@@ -57,13 +59,34 @@ pub(crate) struct NotSealed {
 
 pub(crate) async fn receipt(service: Arc<ProofService>, asked: Asked) -> Result<Response, Problem> {
     let (caller, headers) = (&asked.caller, asked.headers());
+    let (id, leaf_index, leaf) = viewed(&service, caller, headers, asked.path("transaction_id")).await?;
+    let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
+    let Some(covering) = covering(&service, &mut conn, leaf_index).await? else {
+        return Ok(not_sealed(id, leaf_index));
+    };
+    drop(conn);
+
+    let state = covering.state(&service.policy);
+    let text = assemble(&service, leaf, leaf_index, covering).await?;
+    let mut response = attached(&format!("{}.tlog-proof", id.hyphenated()), text);
+    response.headers_mut().insert(RECEIPT_STATE, HeaderValue::from_static(state));
+    Ok(response)
+}
+
+/// The posting that the caller asks about, opened as far as they may see it.
+pub(crate) async fn viewed(
+    service: &ProofService,
+    caller: &Caller,
+    headers: &HeaderMap,
+    transaction_id: &str,
+) -> Result<(Uuid, u64, OpenedLeaf), Problem> {
     let not_found = || Problem::new(Code::TransactionNotFound, "There is no such transaction of yours.");
-    let id = Uuid::try_parse(asked.path("transaction_id")).map_err(|_| not_found())?;
+    let id = Uuid::try_parse(transaction_id).map_err(|_| not_found())?;
 
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
     let viewer = match (api::member(caller, headers)?, &caller.credential.partner_id) {
         (Some(member), _) => {
-            Viewer::Member(member_id(&service, &mut conn, member).await?.ok_or_else(not_found)?)
+            Viewer::Member(member_id(service, &mut conn, member).await?.ok_or_else(not_found)?)
         }
         (None, Some(partner)) => Viewer::Partner(partner.clone()),
         (None, None) => return Err(Problem::invalid_parameter("X-User-ID", "this header is required")),
@@ -72,22 +95,18 @@ pub(crate) async fn receipt(service: Arc<ProofService>, asked: Asked) -> Result<
         store::opened_posting(&mut conn, &service.keyring, &service.log, service.program_id, id, &viewer)
             .await?;
     let (leaf_index, leaf) = opened.ok_or_else(not_found)?;
-    let Some(covering) = covering(&service, &mut conn, leaf_index).await? else {
-        return Ok(not_sealed(id, leaf_index));
-    };
-    drop(conn);
+    Ok((id, leaf_index, leaf))
+}
 
-    let state = covering.state(&service.policy);
-    let text = assemble(&service, leaf, leaf_index, covering).await?;
-    let disposition = format!("attachment; filename=\"{}.tlog-proof\"", id.hyphenated());
+/// A file for one holder. It is theirs alone, and the next one may be better.
+pub(crate) fn attached(name: &str, text: String) -> Response {
+    let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
         (CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).expect("a UUID is a file's name")),
-        // It is one member's, and the next one may be anchored.
         (CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
-        (RECEIPT_STATE, HeaderValue::from_static(state)),
     ];
-    Ok((headers, text).into_response())
+    (headers, text).into_response()
 }
 
 async fn member_id(
@@ -102,7 +121,7 @@ async fn member_id(
 }
 
 /// The checkpoint of a receipt, with where it is anchored.
-struct Covering {
+pub(crate) struct Covering {
     note: String,
     anchors: Vec<Anchor>,
 }
@@ -124,7 +143,7 @@ impl Covering {
 }
 
 /// The smallest anchored checkpoint that covers the leaf; else the newest published one, if it does.
-async fn covering(
+pub(crate) async fn covering(
     service: &ProofService,
     conn: &mut PgConnection,
     leaf_index: u64,
@@ -144,7 +163,7 @@ async fn covering(
     Ok(is_covered.then_some(Covering { note, anchors }))
 }
 
-async fn assemble(
+pub(crate) async fn assemble(
     service: &ProofService,
     mut leaf: OpenedLeaf,
     leaf_index: u64,

@@ -285,7 +285,7 @@ async fn a_rewritten_history_is_refused_by_the_contract() {
         )
         .await;
     let mut conn = it.log.pool.acquire().await.unwrap();
-    let changed = store::leaves(&mut conn, 4, 1).await.unwrap()[0].parts.commitment();
+    let changed = store::leaves(&mut conn, 4, 1).await.unwrap()[0].parts.as_ref().unwrap().commitment();
     drop(conn);
     let hex: String = changed.iter().map(|byte| format!("{byte:02x}")).collect();
     it.log.tamper(&format!("update leaf set commitment = '\\x{hex}' where leaf_index = 4")).await;

@@ -20,6 +20,7 @@ pub(super) struct Fixture {
     pub(super) pool: PgPool,
     pub(super) log: LogIdentity,
     pub(super) folder: Arc<TileStore>,
+    pub(super) url: String,
     committer: Committer,
     program: Program,
     posted: AtomicU64,
@@ -46,7 +47,33 @@ impl Fixture {
         drop(conn);
         let (committer, _) = Committer::start(pool.clone(), &log, keyring()).await.unwrap();
         let folder = Arc::new(TileStore::open(home.path().join("log")).unwrap());
-        Self { home, pool, log, folder, committer, program, posted: AtomicU64::new(0) }
+        Self { home, pool, log, folder, url, committer, program, posted: AtomicU64::new(0) }
+    }
+
+    /// Copies the database as it is now, as a backup does. Answers the copy's URL.
+    pub(super) async fn backup(&mut self) -> String {
+        let (place, words) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let (_, name) = place.rsplit_once('/').unwrap();
+        let statement = format!("create database {name}_copy template {name}");
+        let copy = format!("{place}_copy?{words}");
+        self.pool.close().await;
+        let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
+        let pool = store::connect(&server, 1).await.unwrap();
+        store::tamper(&mut pool.acquire().await.unwrap(), &statement).await.unwrap();
+        self.reopen(self.url.clone()).await;
+        copy
+    }
+
+    /// Goes on with this database.
+    pub(super) async fn reopen(&mut self, url: String) {
+        self.pool = store::connect(&url, 8).await.unwrap();
+        self.committer =
+            Committer::start(self.pool.clone(), &self.log, Keyring::new(&[9; 32])).await.unwrap().0;
+        self.url = url;
+    }
+
+    pub(super) async fn check_books(&self) -> store::BooksReport {
+        store::check_books(&mut self.pool.acquire().await.unwrap()).await.unwrap()
     }
 
     pub(super) fn key(&self) -> LogKey {

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use proof::{TileId, leaf_hash, verify_inclusion};
+use proof::{Body, OpenedLeaf, TileId, leaf_hash, verify_inclusion};
+use tiles::Beside;
 
 use super::fixture::Fixture;
-use crate::{Doubt, Failpoint, LogKey, Obstacle, SealError, Sealed};
+use crate::{Act, Doubt, Failpoint, LogKey, Moment, Obstacle, SealError, Sealed};
 
 #[tokio::test]
 async fn what_is_sealed_is_what_was_committed() {
@@ -39,6 +40,44 @@ async fn a_backlog_is_sealed_in_bounded_batches() {
     }
     assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
     assert_eq!(it.files(), it.expected(&[4, 8, 10]).await);
+}
+
+#[tokio::test]
+async fn a_declaration_is_sealed_like_a_posting_and_published_open() {
+    let it = Fixture::new().await;
+    it.post(3).await;
+    let body = Body::Map { log_size: 3, accounts: 2, root: [3; 32] };
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    assert_eq!(store::append_declarations(conn, &it.log, vec![body.clone()]).await.unwrap(), 3);
+    it.post(1).await;
+    // A crash on either side of its writing leaves the next sealer the same to do.
+    for moment in [Moment::Before, Moment::After] {
+        let failpoint: Failpoint = Arc::new(move |act, at| (act, at) == (Act::WriteDeclaration(3), moment));
+        let ended = it.sealer().with_failpoint(failpoint).seal().await;
+        assert!(matches!(ended, Err(SealError::Retry(Obstacle::Failpoint(..)))), "{ended:?}");
+    }
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Checkpoint { size: 5 });
+    let mut expected = it.expected(&[5]).await;
+    let opened = store::declaration_at(conn, &it.log, 3).await.unwrap().unwrap();
+    expected.insert("declaration/3".into(), opened.encode());
+    assert_eq!(it.files(), expected);
+    let published = it.folder.read_beside(Beside::Declaration(3)).unwrap().unwrap();
+    let published = OpenedLeaf::decode(&published, 3).unwrap();
+    assert_eq!(published.body.as_ref().and_then(|it| it.opened()), Some(&body));
+    assert_eq!(&published.leaf(3).encode()[..], it.folder.leaf(3, 5).unwrap());
+}
+
+#[tokio::test]
+async fn a_declaration_that_was_changed_is_not_sealed() {
+    for change in ["body = set_byte(body, 7, 9)", "body_commitment = set_byte(body_commitment, 0, 9)"] {
+        let it = Fixture::new().await;
+        let body = Body::Map { log_size: 0, accounts: 0, root: [3; 32] };
+        let conn = &mut *it.pool.acquire().await.unwrap();
+        store::append_declarations(conn, &it.log, vec![body]).await.unwrap();
+        it.tamper(&format!("update declaration set {change}")).await;
+        let ended = it.sealer().seal().await;
+        assert!(matches!(ended, Err(SealError::Halt(Doubt::LeafChanged { leaf_index: 0 }))), "{ended:?}");
+    }
 }
 
 /// Ends the worker at its n-th chance; counts the chances.

@@ -152,8 +152,12 @@ impl World {
             Post::new(Keyring::new(&[7; 32]), Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).unwrap();
         let mut api =
             Api::new(pool.clone(), committer.clone(), intake, gate, post, program, public_url).unwrap();
-        let operations =
-            Operations { pool: pool.clone(), metrics: metrics(), public_url: public_url.to_owned() };
+        let operations = Operations {
+            pool: pool.clone(),
+            guard: None,
+            metrics: metrics(),
+            public_url: public_url.to_owned(),
+        };
         api.ping_gap = ping_gap;
         tokio::spawn(api.telling(hush.clone()));
         crate::router(Arc::new(api), operations)

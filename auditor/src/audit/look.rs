@@ -20,6 +20,8 @@ pub(super) struct Looked {
     path: String,
     pub(super) leaves: Option<Vec<Hash>>,
     pub(super) tile: Option<Vec<Hash>>,
+    /// The leaves among them that are no postings.
+    pub(super) declarations: Vec<Leaf>,
     found: Vec<Finding>,
 }
 
@@ -52,7 +54,14 @@ pub(super) async fn look(
     let bundle = TileId::bundle_holding(first, size);
     let tile = TileId { level: Some(0), ..bundle };
     let (bytes, hashes) = futures::join!(source.tile(bundle), source.tile(tile));
-    let mut looked = Looked { first, path: tile.path(), leaves: None, tile: None, found: Vec::new() };
+    let mut looked = Looked {
+        first,
+        path: tile.path(),
+        leaves: None,
+        tile: None,
+        declarations: Vec::new(),
+        found: Vec::new(),
+    };
     if let Some(bytes) = looked.readable(bytes)? {
         looked.leaves = looked.hash_leaves(&bytes, log_id, usize::from(bundle.width), &bundle);
     }
@@ -90,10 +99,10 @@ impl Looked {
             return None;
         };
         for (leaf, leaf_index) in leaves.iter().zip(self.first..) {
-            let is_ours =
-                Leaf::decode(leaf).is_ok_and(|it| it.log_id == log_id && it.leaf_index == leaf_index);
-            if !is_ours {
-                self.found.push(Finding::ForeignLeaf { leaf_index });
+            match Leaf::decode(leaf).ok().filter(|it| it.log_id == log_id && it.leaf_index == leaf_index) {
+                Some(leaf) if leaf.kind.is_posting() => {}
+                Some(leaf) => self.declarations.push(leaf),
+                None => self.found.push(Finding::ForeignLeaf { leaf_index }),
             }
         }
         Some(leaves.into_iter().map(leaf_hash).collect())

@@ -63,16 +63,6 @@ pub(super) struct Told {
     pub(super) left: Vec<Left>,
 }
 
-impl Told {
-    /// The leaf that was acknowledged, if one was.
-    pub(super) fn leaf_index(&self) -> Option<u64> {
-        match self.answer {
-            Answer::Accepted { leaf_index, .. } => Some(leaf_index),
-            Answer::Refused { .. } => None,
-        }
-    }
-}
-
 /// How a request was left without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {

@@ -36,6 +36,7 @@ impl Ground {
     pub(super) fn set(folder: &Path) -> anyhow::Result<Self> {
         crate::keys::write_secret(&folder.join("wrapping.key"), &hex::encode(WRAPPING_KEY))?;
         let key = LogKey::open(&folder.join("log.key"), ORIGIN)?;
+        std::fs::write(folder.join("policy.txt"), format!("log {}\n", key.verifier_key().encode()))?;
         Ok(Self { folder: folder.to_owned(), key })
     }
 
@@ -61,6 +62,15 @@ impl Ground {
             "--wrapping-key-file",
             &wrapping_key,
         ])
+    }
+
+    /// The same, holding the database against what is published.
+    pub(super) fn start_guarded_api(&self, url: &str) -> anyhow::Result<Role> {
+        let [wrapping_key, tiles, policy] = ["wrapping.key", "tiles", "policy.txt"].map(|it| self.path(it));
+        let mut words = vec!["api", "--listen", "127.0.0.1:0", "--database-url", url];
+        words.extend(["--wrapping-key-file", &wrapping_key, "--published-log", &tiles]);
+        words.extend(["--log-policy-file", &policy]);
+        Role::start(&words)
     }
 
     /// Starts `daftari anchor` on these books, which seals them and anchors nowhere.

@@ -19,6 +19,7 @@ use super::report::{Report, Times};
 use super::role::Role;
 use super::verdict::{Findings, Record};
 use crate::config::Bench;
+use crate::load::Client;
 
 const CALLERS: u32 = 32;
 /// So many requests are answered before something happens, and after.
@@ -57,14 +58,17 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.figure("lagging_published_leaves", lagging.published as f64, "leaves in the published checkpoint");
     report.setting("lagging_lost", lagging.findings.in_words().unwrap_or_default());
     report.setting("lagging_sealer", lagging.sealer_says);
-    report.figure(
+    report.setting("lagging_api", lagging.api_says);
+    report.figure_at_most(
         "lagging_posted_over",
         lagging.posted_over as f64,
         "postings at leaves that were acknowledged to others",
+        0.0,
     );
 
     for (name, alone) in [("cancelled_wait", Alone::Cancelled), ("restarted_alone", Alone::Restarted)] {
-        let findings = answer_alone(config.seed, alone).await.context(name)?;
+        let (findings, api_says) = answer_alone(config.seed, alone).await.context(name)?;
+        report.setting(&format!("{name}_api"), api_says);
         let name = format!("{name}_lost");
         report.figure_at_most(
             &name,
@@ -112,6 +116,7 @@ struct Lagging {
     known: u64,
     published: u64,
     sealer_says: String,
+    api_says: String,
     posted_over: u64,
 }
 
@@ -133,21 +138,22 @@ async fn lag(seed: u64) -> anyhow::Result<Lagging> {
     let pair = pair.promote().await?;
 
     let known = ground::log_size(&pair.standby.url(DATABASE)).await?;
-    let (record, findings) = pair.judge(told).await?;
-    let lost = findings.lost.len() as u64;
-    ensure!(
-        known + lost == record.acknowledged(),
-        "{known} leaves and {lost} lost of {}",
-        record.acknowledged()
-    );
+    let api_says = pair.halts().await?;
+    // Nobody should be answered, so there is nothing to wait for but the time.
+    let posting = tokio::time::timeout(ALONE_TIME, endow(&pair.places(), seed + 1)).await;
+    ensure!(posting.is_err(), "a halted service answers");
+    let posted_over = ground::log_size(&pair.standby.url(DATABASE)).await? - known;
     let (code, sealer_says) = sealer.last_words().await?;
     ensure!(code != Some(0), "the sealer ended well on a log that lost leaves: {sealer_says}");
-    let posted = endow(&pair.places(), seed + 1).await?;
-    let posted_over =
-        posted.iter().filter(|it| it.leaf_index().is_some_and(|it| it < published)).count() as u64;
+
+    // What the standby has of all this is asked of a service that knows nothing of the published log.
+    let pair = pair.begin_anew().await?;
+    let (record, findings) = pair.judge(told).await?;
+    let (acknowledged, lost) = (record.acknowledged(), findings.lost.len() as u64);
+    ensure!(known + lost == acknowledged, "{known} leaves and {lost} lost of {acknowledged}");
     pair.stop().await?;
     let sealer_says = sealer_says.lines().last().unwrap_or_default().to_owned();
-    Ok(Lagging { acknowledged: record.acknowledged(), findings, known, published, sealer_says, posted_over })
+    Ok(Lagging { acknowledged, findings, known, published, sealer_says, api_says, posted_over })
 }
 
 /// How a primary comes to answer for commits that its synchronous standby never had.
@@ -159,7 +165,8 @@ enum Alone {
     Restarted,
 }
 
-async fn answer_alone(seed: u64, alone: Alone) -> anyhow::Result<Findings> {
+/// What is lost, and what the service that had answered for it says once it is.
+async fn answer_alone(seed: u64, alone: Alone) -> anyhow::Result<(Findings, String)> {
     let mut pair = Pair::start(true).await?;
     let mut told = endow(&pair.places(), seed).await?;
     let mut callers = Callers::start(CALLERS, seed, &pair.places());
@@ -177,12 +184,18 @@ async fn answer_alone(seed: u64, alone: Alone) -> anyhow::Result<Findings> {
     // Nobody should be answered now, so there is nothing to wait for but the time.
     let _ = tokio::time::timeout(ALONE_TIME, callers.answers(ANSWERS)).await;
     pair.kill_primary();
-    let pair = pair.promote().await?;
+    let mut pair = pair.promote().await?;
+    let mut api_says = "goes on".to_owned();
+    if let Alone::Cancelled = alone {
+        // It remembers what it answered for. One that begins anew remembers nothing, and nothing was published.
+        api_says = pair.halts().await?;
+        pair = pair.begin_anew().await?;
+    }
     callers.answers(1).await?;
     told.extend(callers.finish().await?);
     let (_, findings) = pair.judge(told).await?;
     pair.stop().await?;
-    Ok(findings)
+    Ok((findings, api_says))
 }
 
 /// A primary, its standby, and the service on them.
@@ -222,7 +235,7 @@ impl Pair {
         let ground = Ground::set(folder.path())?;
         ground.begin_books(&primary.url(DATABASE)).await?;
         let wire = Wire::unwatched(primary.port())?;
-        let mut api = ground.start_api(&primary.url_through(&wire, DATABASE))?;
+        let mut api = ground.start_guarded_api(&primary.url_through(&wire, DATABASE))?;
         let place = watch::Sender::new(Place { life: 1, address: Some(api.address().await?) });
         Ok(Self { ground, settings, primary, standby, line, wire, api, place, _folder: folder })
     }
@@ -247,6 +260,33 @@ impl Pair {
             Ok(self)
         })
         .await?
+    }
+
+    /// Waits until the service says that it commits nothing more, and why.
+    async fn halts(&self) -> anyhow::Result<String> {
+        let address = self.places().borrow().address.context("the service is somewhere")?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut client = Client::connect(address).await?;
+            client.ask(b"GET /health/ready HTTP/1.1\r\nHost: bench\r\n\r\n").await?;
+            let body = client.body().unwrap_or_default();
+            let detail = body["detail"].as_str().unwrap_or_default();
+            if detail.starts_with("Commits have halted") {
+                return Ok(detail.to_owned());
+            }
+            ensure!(Instant::now() < deadline, "the service does not halt within {PATIENCE:?}: {body}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Puts a new service in the place of the old one, which knows nothing of what was.
+    async fn begin_anew(self) -> anyhow::Result<Self> {
+        let mut api = self.ground.start_api(&self.standby.url_through(&self.wire, DATABASE))?;
+        let address = Some(api.address().await?);
+        self.place.send_replace(Place { life: 2, address });
+        let old = self.api;
+        old.drain().await?;
+        Ok(Self { api, ..self })
     }
 
     /// Waits until the standby has all that the primary has now.

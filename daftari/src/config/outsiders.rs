@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{SecretText, Span};
+use super::{SecretText, Span, TheBooks};
 
 /// Whom to trust: it never comes from what is checked.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +40,8 @@ pub(crate) struct Audit {
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) books: TheBooks,
 }
 
 /// Follow a log and alarm on a fork, a step back, staleness, or an anchor that disagrees.

@@ -34,7 +34,7 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
     for target in targets {
         places.push(target.place(&key.log()).await?);
     }
-    let operations = tokio::spawn(serve_operations(listener, pool.clone(), metrics, stop.clone()));
+    let operations = tokio::spawn(serve_operations(listener, pool.clone(), None, metrics, stop.clone()));
     let store = config.tiles.open()?;
     let policy = Policy::of_log(key.verifier_key());
     let mut worker = worker(pool, store, key, places);

@@ -22,11 +22,12 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let public_url = config.door.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let (committer, committing) = books.committer().await?;
+    let guard = Some(committer.guard().clone());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let gate = books.gate(&config.door, &public_url)?;
     let api = Arc::new(assemble(&books, committer, gate, &config.webhook_allow, &public_url)?);
     let telling = tokio::spawn(api.telling(stop.clone()));
-    let operations = Operations { pool: books.pool.clone(), metrics, public_url };
+    let operations = Operations { pool: books.pool.clone(), guard, metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
     api::serve(listener, api::router(api, operations), stop).await?;
     telling.await?;

@@ -1,5 +1,7 @@
 //! `daftari audit`: checks a whole log from its tiles.
 
+mod books;
+
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,19 +12,28 @@ use chain::Chain;
 
 use crate::config::Audit;
 use crate::roles::trust;
+use books::BooksHeld;
 
 /// How often the line of progress is written anew.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(config: Audit) -> ExitCode {
     match audit(&config).await {
-        Ok(report) => {
+        Ok((report, books)) => {
             if config.json {
-                println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+                let mut told = serde_json::to_value(&report).expect("a report is plain data");
+                if let Some(books) = &books {
+                    told["books"] = serde_json::to_value(books).expect("a report is plain data");
+                }
+                println!("{told}");
             } else {
                 print!("{}", told(&report));
+                if let Some(books) = &books {
+                    print!("{}", books.told());
+                }
             }
-            ExitCode::from(u8::from(!report.findings.is_empty()))
+            let is_sound = report.findings.is_empty() && books.is_none_or(|it| it.problem.is_none());
+            ExitCode::from(u8::from(!is_sound))
         }
         Err(error) => {
             eprintln!("Could not check: {}.", crate::told(&error));
@@ -31,7 +42,7 @@ pub(crate) async fn run(config: Audit) -> ExitCode {
     }
 }
 
-async fn audit(config: &Audit) -> anyhow::Result<AuditReport> {
+async fn audit(config: &Audit) -> anyhow::Result<(AuditReport, Option<BooksHeld>)> {
     let policy = trust::policy(&config.trust)?;
     let read = |path: &std::path::PathBuf| {
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
@@ -47,16 +58,23 @@ async fn audit(config: &Audit) -> anyhow::Result<AuditReport> {
         None => Vec::new(),
     };
     let source = trust::source(&config.log)?;
+    let in_tiles = source.clone();
     let (parallel, memory) = (config.parallel, config.memory.clone());
     let audit = auditor::Audit { source, policy, parallel, memory, kept, anchors };
     let mut bar = Bar::new();
     let report = audit.run(|done, of| bar.tell(done, of)).await;
     bar.end();
-    Ok(report?)
+    let report = report?;
+    // What is wrong with the log itself says enough: the books are held against a sound one.
+    let books = match report.findings.is_empty() {
+        true => books::held(&config.books, &in_tiles, &report).await?,
+        false => None,
+    };
+    Ok((report, books))
 }
 
 fn told(report: &AuditReport) -> String {
-    let AuditReport { origin, size, leaves, tiles, checkpoints, anchors, .. } = report;
+    let AuditReport { origin, size, leaves, tiles, checkpoints, anchors, maps, .. } = report;
     let mut text = String::new();
     for finding in &report.findings {
         text.push_str(&format!("Found: {finding}.\n"));
@@ -68,7 +86,8 @@ fn told(report: &AuditReport) -> String {
         };
         text.push_str(&format!(
             "Sound: {origin} has {size} leaves; {leaves} leaves and {tiles} tiles and bundles were read{before}, and \
-             they give the root that it signed; it extends {checkpoints} kept checkpoints and {anchors} anchors.\n"
+             they give the root that it signed; it extends {checkpoints} kept checkpoints and {anchors} anchors; {maps} \
+             account maps are there to their last row.\n"
         ));
     }
     text

@@ -60,6 +60,7 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let (committer, committing) = books.committer().await?;
+    let guard = Some(committer.guard().clone());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let served = Served {
         rpc_urls: config.chain_rpc_url.0.split(',').map(|it| it.trim().to_owned()).collect(),
@@ -70,7 +71,8 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
         fee_ceiling_wei: u128::from(config.bridge_ceiling_gwei) * 1_000_000_000,
     };
     let bridge = assemble(&books, committer, config.tiles.open()?, served).await?;
-    let operations = tokio::spawn(serve_operations(listener, books.pool.clone(), metrics, stop.clone()));
+    let operations =
+        tokio::spawn(serve_operations(listener, books.pool.clone(), guard, metrics, stop.clone()));
     let gap = config.gap.0;
     bridge_until(bridge, Pacing { gap, back_off_max: 60 * gap.max(Duration::from_secs(1)) }, stop.clone())
         .await;

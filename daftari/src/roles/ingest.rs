@@ -16,6 +16,7 @@ pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let (committer, committing) = books.committer().await?;
+    let guard = Some(committer.guard().clone());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let intake = Intake::new(committer, books.pool.clone(), books.program.program_id);
     let consumer = ConsumerConfig {
@@ -23,7 +24,8 @@ pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
         group: config.kafka_group,
         ..ConsumerConfig::new(config.kafka_brokers)
     };
-    let operations = tokio::spawn(serve_operations(listener, books.pool.clone(), metrics, stop.clone()));
+    let operations =
+        tokio::spawn(serve_operations(listener, books.pool.clone(), guard, metrics, stop.clone()));
     ingest::consume(intake, &consumer, stop.clone()).await?;
     stop.cancel();
     operations.await??;

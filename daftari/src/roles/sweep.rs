@@ -19,8 +19,10 @@ pub(crate) async fn run(config: Sweep) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let (committer, committing) = books.committer().await?;
+    let guard = Some(committer.guard().clone());
     let committing = tokio::spawn(watch(committing, stop.clone()));
-    let operations = tokio::spawn(serve_operations(listener, books.pool.clone(), metrics, stop.clone()));
+    let operations =
+        tokio::spawn(serve_operations(listener, books.pool.clone(), guard, metrics, stop.clone()));
     keep_sweeping(books.pool.clone(), committer, config.gap.0, stop.clone()).await;
     stop.cancel();
     operations.await??;

@@ -21,7 +21,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Database, Door, SecretUrl, Up};
+use crate::config::{Database, Door, Outside, SecretText, SecretUrl, Up};
+use crate::roles::log::Mapping;
 use crate::roles::{OpenBooks, anchor, api as api_role, bridge, sweep, verifier as verifier_role, watch};
 use crate::{keys, logging, signals};
 use greeting::Facts;
@@ -33,6 +34,7 @@ const PARTNER: &str = "duka";
 const RULE_SET: &[u8] = br#"{"rates":{"purchase":"0.1","airtime":"0.05"}}"#;
 const USUAL_PORT: u16 = 8080;
 const SWEEP_GAP: Duration = Duration::from_secs(5);
+const MAP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) async fn run(config: Up) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
@@ -87,6 +89,11 @@ async fn serve(
         database_connections: 20,
         wrapping_key_file: home.wrapping_key(),
         program: PROGRAM.to_owned(),
+        outside: Outside {
+            published_log: Some(home.path("log").display().to_string()),
+            log_policy_file: Some(home.path("policy.txt")),
+            guard_rpc_url: Some(SecretText(parts.chain_rpc_url.clone())),
+        },
     };
     provision(&database, home, &key).await?;
     let books = OpenBooks::open(&database).await?;
@@ -102,6 +109,7 @@ async fn serve(
     let proofs = Arc::new(verifier_role::assemble(&books, TileStore::open(&tiles)?, gate.clone(), page)?);
 
     let (committer, committing) = books.committer().await?;
+    let guard = Some(committer.guard().clone());
     let mut roles = JoinSet::new();
     roles.spawn(watch(committing, stop.clone()));
     roles.spawn(watch::parts(parts.embedded(), stop.clone()));
@@ -114,6 +122,18 @@ async fn serve(
     let (pool, sweeper, stopping) = (books.pool.clone(), committer.clone(), stop.clone());
     roles.spawn(async move {
         sweep::keep_sweeping(pool, sweeper, SWEEP_GAP, stopping).await;
+        Ok(())
+    });
+    let mapping = Mapping {
+        pool: books.pool.clone(),
+        keyring: books.keyring()?,
+        log: books.log.clone(),
+        tiles: Arc::new(TileStore::open(&tiles)?),
+        guard: committer.guard().clone(),
+    };
+    let stopping = stop.clone();
+    roles.spawn(async move {
+        mapping.keep_making(MAP_EVERY, stopping).await;
         Ok(())
     });
     let worker = anchor::worker(books.pool.clone(), TileStore::open(&tiles)?, key, vec![place]);
@@ -141,7 +161,7 @@ async fn serve(
         telling.await;
         Ok(())
     });
-    let operations = Operations { pool: books.pool.clone(), metrics, public_url: public_url.clone() };
+    let operations = Operations { pool: books.pool.clone(), guard, metrics, public_url: public_url.clone() };
     let router = api::complete(api::routes(api).merge(verifier::routes(proofs)), operations);
     let stopping = stop.clone();
     roles.spawn(async move { Ok(api::serve(listener, router, stopping).await?) });

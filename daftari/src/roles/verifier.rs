@@ -39,7 +39,7 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let public_url = config.door.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let gate = books.gate(&config.door, &public_url)?;
     let service = Arc::new(assemble(&books, config.tiles.open()?, gate, page)?);
-    let operations = Operations { pool: books.pool, metrics, public_url };
+    let operations = Operations { pool: books.pool, guard: None, metrics, public_url };
     tracing::info!(listen = %listener.local_addr()?, "the proof service answers");
     Ok(api::serve(listener, verifier::router(service, operations), stop).await?)
 }

@@ -92,6 +92,50 @@ proptest! {
     }
 }
 
+/// Rows that ascend, as many as the parts of a map that has more than one need.
+fn many_rows(count: u64) -> Vec<MapRow> {
+    let hash = |number: u64| rule_set_hash(&number.to_be_bytes());
+    let mut rows: Vec<_> = (0..count).map(|it| MapRow { key: hash(it), value: hash(it + count) }).collect();
+    let account = MapAccount { account: [1; 16], unit: 1, log_size: 50 };
+    rows.push(MapRow { key: account.key(), value: [7; 32] });
+    rows.sort_unstable();
+    rows
+}
+
+#[test]
+fn a_map_in_parts_has_the_root_and_the_proofs_of_the_whole() {
+    let part = MAP_PART_ROWS as u64;
+    for count in [0, 5, part - 1, part, 2 * part - 1, 2 * part + 70] {
+        let rows = many_rows(count);
+        let whole = MapTree::new(rows.clone()).unwrap();
+        let mut index = MapIndex::default();
+        let parts: Vec<&[MapRow]> = rows.chunks(MAP_PART_ROWS).collect();
+        for part in &parts {
+            index.push(&MapTree::new(part.to_vec()).unwrap(), part[0].key);
+        }
+        assert_eq!((index.root(), index.accounts()), (whole.root(), whole.accounts()), "{count}");
+        assert_eq!(MapIndex::decode(&index.encode()).unwrap(), index);
+        assert!(MapIndex::decode(&index.encode()[..index.encode().len() - 1]).is_err());
+
+        let account = MapAccount { account: [1; 16], unit: 1, log_size: 50 };
+        let at = index.part_of(&account).unwrap();
+        let proof = index.proof(&account, at, &MapTree::new(parts[at].to_vec()).unwrap());
+        assert_eq!(proof, whole.proof(&account), "{count}");
+        for (at, part) in parts.iter().enumerate() {
+            assert!(index.is_part(at, part), "{count}");
+            assert!(!index.is_part(at, &part[1..]) && !index.is_part(at + 1, part), "{count}");
+            let mut swapped = part.to_vec();
+            swapped.reverse();
+            assert!(part.len() == 1 || !index.is_part(at, &swapped), "{count}");
+            let mut changed = part.to_vec();
+            changed[part.len() / 2].value[3] ^= 1;
+            assert!(!index.is_part(at, &changed), "{count}");
+        }
+    }
+    let empty = MapIndex::default();
+    assert_eq!((empty.root(), MapIndex::decode(&empty.encode()).unwrap()), (empty_root(), empty));
+}
+
 #[test]
 fn a_flipped_byte_of_a_map_proof_is_refused() {
     let (_, proof) = sample();

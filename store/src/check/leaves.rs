@@ -1,16 +1,16 @@
 //! The first pass, leaf by leaf: holes, sums, shapes, times, commitments, and the tree against every checkpoint.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ledger::AccountKind;
-use proof::{Body, Commitments, Frontier, Hash, LeafKind, LotMovement, PostingKind};
+use proof::{Body, Commitments, Frontier, Hash, LeafKind, LotMovement, OpenedLeaf, PostingKind};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::{BooksReport, Progress, Scope, Watch, ensure, reversals, shape};
 use crate::accounts::hash;
 use crate::error::StoreError;
-use crate::{log_head, postings, programs};
+use crate::{declarations, log_head, postings, programs};
 
 /// How many leaves are read at a time.
 const STRIDE: i64 = 10_000;
@@ -61,6 +61,7 @@ struct LeafRow {
     details_commitment: Option<Vec<u8>>,
     body_commitment: Option<Vec<u8>>,
     has_event: bool,
+    is_lost: bool,
     is_repeated: bool,
 }
 
@@ -93,40 +94,60 @@ pub(super) async fn check(
     let mut frontier = Frontier::default();
     let mut entries_seen = 0;
     let mut recorded_at = i64::MIN;
+    // Leaves that were taken back as they were published, until an orphan names them.
+    let mut lost = BTreeMap::new();
     for begin in (0..scope.size).step_by(STRIDE as usize) {
         watch(Progress { what: "leaves", done: begin as u64, total: scope.size as u64 });
         let end = scope.size.min(begin + STRIDE);
         let roots = roots_between(conn, begin, end).await?;
         let leaves = leaves_between(conn, begin, end).await?;
         let entries = entries_between(conn, begin, end).await?;
+        let declarations = declarations::declarations_between(conn, &log, begin, end).await?;
         entries_seen += entries.len() as u64;
+        let mut declarations = declarations.into_iter().peekable();
         let mut entries = entries.into_iter().peekable();
         for (leaf_index, leaf) in (begin..).zip(&leaves) {
             ensure(leaf.leaf_index == leaf_index, || format!("leaf {leaf_index} is missing"))?;
             let own: Vec<EntryRow> =
                 std::iter::from_fn(|| entries.next_if(|it| it.leaf_index == leaf_index)).collect();
             let at = |problem: String| StoreError::Damaged(format!("leaf {leaf_index}: {problem}"));
-            let encoded = rehash(leaf, &own, log.log_id).map_err(at)?;
-            if leaf.posting_id.is_some() {
+            let declaration = declarations.next_if(|(it, _)| *it == leaf_index as u64).map(|it| it.1);
+            let encoded = rehash(leaf, &own, declaration.as_ref(), log.log_id).map_err(at)?;
+            match declaration.as_ref().and_then(|it| it.body.as_ref()?.opened()) {
+                Some(Body::Orphan(bytes)) => {
+                    let named = proof::Leaf::decode(bytes).ok().and_then(|it| lost.remove(&it.leaf_index));
+                    ensure(named.as_ref() == Some(bytes), || {
+                        format!("leaf {leaf_index}: its orphan is no leaf that was lost")
+                    })?;
+                }
+                _ if leaf.is_lost => drop(lost.insert(leaf_index as u64, encoded)),
+                _ => {}
+            }
+            if leaf.is_lost {
+                frontier.push(proof::leaf_hash(&encoded), |_, _| {});
+                check_root(&roots, leaf_index + 1, &frontier)?;
+                continue;
+            }
+            let told_at = declaration.as_ref().and_then(|it| it.header.opened()).map(|it| it.recorded_at_us);
+            let now = told_at.or(leaf.recorded_at).unwrap_or_default();
+            ensure(recorded_at <= now, || {
+                format!("leaf {leaf_index}: it was recorded before the leaf before")
+            })?;
+            recorded_at = now;
+            if declaration.is_none() {
                 check_posting(leaf, &own, scope).map_err(at)?;
-                let now = leaf.recorded_at.unwrap_or_default();
-                ensure(recorded_at <= now, || {
-                    format!("leaf {leaf_index}: it was recorded before the leaf before")
-                })?;
-                recorded_at = now;
                 if !fell_due(leaf, &own) {
                     asked.set(leaf_index);
                 }
             }
             frontier.push(proof::leaf_hash(&encoded), |_, _| {});
-            if let Some(root) = roots.get(&(leaf_index + 1)) {
-                ensure(root[..] == frontier.root(), || {
-                    format!("the checkpoint of size {} was signed over another history", leaf_index + 1)
-                })?;
-            }
+            check_root(&roots, leaf_index + 1, &frontier)?;
         }
         ensure(leaves.len() as i64 == end - begin, || {
             format!("leaf {} is missing", begin + leaves.len() as i64)
+        })?;
+        ensure(declarations.peek().is_none(), || {
+            format!("a declaration between {begin} and {end} belongs to no leaf")
         })?;
         ensure(entries.peek().is_none(), || {
             format!("an entry between {begin} and {end} belongs to no leaf")
@@ -142,7 +163,16 @@ pub(super) async fn check(
             }
         }
     }
+    ensure(lost.is_empty(), || {
+        let first = lost.keys().next().copied().unwrap_or_default();
+        format!("leaf {first} was lost, and no orphan names it")
+    })?;
     Ok((BooksReport { leaves: scope.size as u64, entries: entries_seen, root: frontier.root() }, asked))
+}
+
+fn check_root(roots: &HashMap<i64, Vec<u8>>, size: i64, frontier: &Frontier) -> Result<(), StoreError> {
+    let holds = roots.get(&size).is_none_or(|root| root[..] == frontier.root());
+    ensure(holds, || format!("the checkpoint of size {size} was signed over another history"))
 }
 
 async fn roots_between(
@@ -165,6 +195,7 @@ async fn leaves_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result
              effective_at, rule_set_hash, event_hash, reverses, body, header_commitment, details_commitment,
              body_commitment,
              event.leaf_index is not null as has_event,
+             lost_leaf.leaf_index is not null as is_lost,
              exists (
                  select
                  from posting as earlier
@@ -175,6 +206,7 @@ async fn leaves_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result
          from leaf
          left join posting using (leaf_index)
          left join event using (leaf_index)
+         left join lost_leaf using (leaf_index)
          where leaf_index >= $1
              and leaf_index < $2
          order by leaf_index",
@@ -203,21 +235,40 @@ async fn entries_between(conn: &mut PgConnection, begin: i64, end: i64) -> Resul
     Ok(rows)
 }
 
-/// The leaf's bytes, if its commitment is that of its parts.
-fn rehash(leaf: &LeafRow, entries: &[EntryRow], log_id: Hash) -> Result<[u8; proof::LEAF_BYTES], String> {
+/// The leaf's bytes, if its commitment is that of its parts. A declaration has no secret: what its row says is hashed anew.
+fn rehash(
+    leaf: &LeafRow,
+    entries: &[EntryRow],
+    declaration: Option<&OpenedLeaf>,
+    log_id: Hash,
+) -> Result<[u8; proof::LEAF_BYTES], String> {
     let digest = |bytes: &[u8]| hash(bytes).map_err(|error| error.to_string());
     let kind = u8::try_from(leaf.kind).ok().and_then(LeafKind::from_u8).ok_or("its kind is unknown")?;
     let commitment = digest(&leaf.commitment)?;
-    if [LeafKind::Posting, LeafKind::Withdrawal].contains(&kind) {
-        let (Some(header), Some(details)) = (&leaf.header_commitment, &leaf.details_commitment) else {
-            return Err("it has no posting".to_owned());
+    if leaf.is_lost {
+        let is_bare = declaration.is_none() && leaf.posting_id.is_none() && entries.is_empty();
+        return match is_bare {
+            true => Ok(proof::Leaf { kind, log_id, leaf_index: leaf.leaf_index as u64, commitment }.encode()),
+            false => Err("it was lost, and has a posting, a declaration or entries".to_owned()),
         };
-        let entries = entries.iter().map(|it| digest(&it.commitment)).collect::<Result<_, _>>()?;
-        let body = leaf.body_commitment.as_deref().map(digest).transpose()?;
-        let parts = Commitments { header: digest(header)?, details: digest(details)?, body, entries };
-        if parts.commitment() != commitment {
-            return Err("its commitment is not that of its parts".to_owned());
+    }
+    let parts = match declaration {
+        Some(_) if leaf.posting_id.is_some() || !entries.is_empty() => {
+            return Err("it is a declaration, and has a posting or entries".to_owned());
         }
+        Some(declaration) => declaration.commitments(),
+        None if !kind.is_posting() => return Err("it has no declaration".to_owned()),
+        None => {
+            let (Some(header), Some(details)) = (&leaf.header_commitment, &leaf.details_commitment) else {
+                return Err("it has no posting".to_owned());
+            };
+            let entries = entries.iter().map(|it| digest(&it.commitment)).collect::<Result<_, _>>()?;
+            let body = leaf.body_commitment.as_deref().map(digest).transpose()?;
+            Commitments { header: digest(header)?, details: digest(details)?, body, entries }
+        }
+    };
+    if parts.commitment() != commitment {
+        return Err("its commitment is not that of its parts".to_owned());
     }
     Ok(proof::Leaf { kind, log_id, leaf_index: leaf.leaf_index as u64, commitment }.encode())
 }
@@ -311,7 +362,8 @@ pub(super) async fn check_nothing_beyond(conn: &mut PgConnection) -> Result<(), 
          from log_head
          where size <= greatest(
                  (select max(leaf_index) from leaf), (select max(leaf_index) from posting),
-                 (select max(leaf_index) from entry), (select max(leaf_index) from event)
+                 (select max(leaf_index) from entry), (select max(leaf_index) from event),
+                 (select max(leaf_index) from declaration)
              )
              or size < (select max(size) from checkpoint)",
     )

@@ -3,6 +3,7 @@
 mod check;
 mod history;
 mod log;
+mod maps;
 mod page;
 mod paths;
 mod proofs;
@@ -111,8 +112,12 @@ impl World {
         let gate = Gate::new(pool.clone(), Arc::clone(&keyring), self.program_id, "https://loyalty.test");
         let service = ProofService::new(pool, keyring, log, self.program_id, tiles, gate, page).unwrap();
         let metrics = api::metrics_builder().unwrap().build_recorder().handle();
-        let operations =
-            Operations { pool: self.pool.clone(), metrics, public_url: "https://loyalty.test".into() };
+        let operations = Operations {
+            pool: self.pool.clone(),
+            guard: None,
+            metrics,
+            public_url: "https://loyalty.test".into(),
+        };
         self.router = api::complete(self.api.clone().merge(crate::routes(Arc::new(service))), operations);
     }
 

@@ -1,0 +1,86 @@
+//! The leaves that are no postings: read opened, and account maps to their last row.
+
+use proof::{Body, Leaf, MapIndex, MapRow, OpenedLeaf, Part};
+use tiles::Beside;
+
+use super::Walk;
+use crate::finding::Finding;
+use crate::source::SourceError;
+
+impl Walk<'_> {
+    pub(super) async fn read_declarations(&mut self) -> Result<(), SourceError> {
+        for leaf in std::mem::take(&mut self.declarations) {
+            self.report.declarations += 1;
+            let leaf_index = leaf.leaf_index;
+            match self.read_declaration(&leaf).await {
+                Ok(Body::Map { log_size, .. }) if leaf_index < log_size => {
+                    self.note([map(leaf_index, "it describes leaves that come after it")]);
+                }
+                Ok(Body::Map { accounts, root, .. }) => {
+                    self.report.maps += 1;
+                    let found = self.read_map(leaf_index, accounts, root).await;
+                    self.note(unless_unreachable(found, |problem| map(leaf_index, &problem))?);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let unreadable = |problem| Finding::DeclarationUnreadable { leaf_index, problem };
+                    self.note(unless_unreachable(Err(error), unreadable)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the leaf says, which is public.
+    async fn read_declaration(&self, leaf: &Leaf) -> Result<Body, SourceError> {
+        let beside = Beside::Declaration(leaf.leaf_index);
+        let bytes = self.audit.source.beside(beside).await?;
+        let damaged = |problem: String| SourceError::Damaged { path: beside.path(), problem };
+        let opened =
+            OpenedLeaf::decode(&bytes, leaf.leaf_index).map_err(|error| damaged(error.to_string()))?;
+        if opened.leaf(leaf.leaf_index) != *leaf {
+            return Err(damaged("it opens to another leaf than the log has".to_owned()));
+        }
+        match opened.body {
+            Some(Part::Opened { value, .. }) => Ok(value),
+            _ => Err(damaged("its body is closed".to_owned())),
+        }
+    }
+
+    /// Reads a map part by part, no more of it at a time.
+    async fn read_map(
+        &self,
+        leaf_index: u64,
+        accounts: u64,
+        root: proof::Hash,
+    ) -> Result<Option<Finding>, SourceError> {
+        let index = self.audit.source.beside(Beside::MapIndex(root)).await?;
+        let index = MapIndex::decode(&index).ok();
+        let Some(index) = index.filter(|it| (it.accounts(), it.root()) == (accounts, root)) else {
+            return Ok(Some(map(leaf_index, "its index does not give the root that the leaf commits to")));
+        };
+        for part in 0..index.parts() {
+            let bytes = self.audit.source.beside(Beside::MapPart(root, part as u32)).await?;
+            if !MapRow::decode_all(&bytes).is_ok_and(|rows| index.is_part(part, &rows)) {
+                return Ok(Some(map(leaf_index, &format!("its part {part} was changed"))));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn map(leaf_index: u64, problem: &str) -> Finding {
+    Finding::MapDiffers { leaf_index, problem: problem.to_owned() }
+}
+
+/// That the log does not answer ends the audit; that it answers with something else is a finding.
+fn unless_unreachable(
+    read: Result<Option<Finding>, SourceError>,
+    finding: impl FnOnce(String) -> Finding,
+) -> Result<Option<Finding>, SourceError> {
+    match read {
+        Err(SourceError::Unreachable(problem)) => Err(SourceError::Unreachable(problem)),
+        Err(error) => Ok(Some(finding(error.to_string()))),
+        Ok(found) => Ok(found),
+    }
+}

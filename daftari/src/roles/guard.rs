@@ -1,0 +1,107 @@
+//! What a committer is held against: the published checkpoint, and at the start and after each failover the contracts and
+//! the witnesses.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anchor_worker::Witnesses;
+use anyhow::Context;
+use auditor::Source;
+use chain::{AuditLog, Chain};
+use proof::{Policy, verify_checkpoint};
+use store::{Ask, Guard, LogIdentity, Seen};
+use tiles::TileStore;
+
+use crate::config::Outside;
+
+/// Whoever does not answer within this time does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The guard that the configuration describes; without a published log, one that knows only what the process commits itself.
+pub(crate) fn guard(config: &Outside, log: &LogIdentity) -> anyhow::Result<Guard> {
+    let Some(outside) = Known::open(config, log)? else {
+        tracing::warn!("without --published-log, a database that lost commits is not noticed here");
+        return Ok(Guard::default());
+    };
+    let outside = Arc::new(outside);
+    Ok(Guard::new(Arc::new(move |ask| {
+        let outside = Arc::clone(&outside);
+        Box::pin(async move { outside.seen(ask).await.map_err(|error| crate::told(&error)) })
+    })))
+}
+
+/// What is known there now; nothing where nobody is named to be asked.
+pub(crate) async fn seen(config: &Outside, log: &LogIdentity, ask: Ask) -> anyhow::Result<Vec<Seen>> {
+    match Known::open(config, log)? {
+        Some(known) => known.seen(ask).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+struct Known {
+    place: String,
+    source: Source,
+    policy: Policy,
+    witnesses: Witnesses,
+    rpc_url: Option<String>,
+    log: LogIdentity,
+}
+
+impl Known {
+    fn open(config: &Outside, log: &LogIdentity) -> anyhow::Result<Option<Self>> {
+        let (Some(place), Some(policy)) = (&config.published_log, &config.log_policy_file) else {
+            return Ok(None);
+        };
+        let at = || format!("the policy {} cannot be read", policy.display());
+        let policy = Policy::parse(&std::fs::read_to_string(policy).with_context(at)?).with_context(at)?;
+        let witnesses = Witnesses::new(policy.clone(), PATIENCE)?;
+        let source = match place {
+            it if it.starts_with("http://") || it.starts_with("https://") => Source::at(it)?,
+            folder => {
+                if !Path::new(folder).is_dir() {
+                    tracing::warn!(folder, "there is no log in this folder yet");
+                }
+                Source::Store(Arc::new(TileStore::view(folder)))
+            }
+        };
+        let rpc_url = config.guard_rpc_url.as_ref().map(|it| it.0.clone());
+        Ok(Some(Self { place: place.clone(), source, policy, witnesses, rpc_url, log: log.clone() }))
+    }
+
+    async fn seen(&self, ask: Ask) -> anyhow::Result<Vec<Seen>> {
+        let mut seen = Vec::new();
+        let note = tokio::time::timeout(PATIENCE, self.source.greatest_checkpoint()).await;
+        if let Some(note) = note.context("no answer in time")?? {
+            let verified = verify_checkpoint(&note, &self.policy.of_logs())
+                .with_context(|| format!("the checkpoint at {} is not this log's", self.place))?;
+            let who = format!("the published log at {}", self.place);
+            seen.push(Seen { who, size: verified.checkpoint.size, root: verified.checkpoint.root });
+        }
+        if ask == Ask::Everyone {
+            for (name, it) in self.witnesses.seen(&self.log.origin).await {
+                seen.push(Seen { who: format!("the witness {name}"), size: it.size, root: it.root });
+            }
+            match tokio::time::timeout(PATIENCE, self.contracts()).await {
+                Ok(Ok(heads)) => seen.extend(heads),
+                // Like a witness, a chain that is away keeps nobody from going on.
+                Ok(Err(error)) => tracing::warn!(%error, "the contracts were not asked what they know"),
+                Err(_) => tracing::warn!("the contracts did not say in time what they know"),
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn contracts(&self) -> anyhow::Result<Vec<Seen>> {
+        let Some(url) = &self.rpc_url else { return Ok(Vec::new()) };
+        let chain = Chain::connect(url).await?;
+        let chain_id = chain.id();
+        let mut heads = Vec::new();
+        for place in self.policy.anchors.iter().filter(|it| it.chain_id == chain_id) {
+            let head = AuditLog::new(chain.clone(), *place, &self.log.log_id)?.head().await?;
+            let who = format!("the contract on chain {chain_id}");
+            heads.push(Seen { who, size: head.size, root: head.root });
+        }
+        Ok(heads)
+    }
+}

@@ -1,0 +1,143 @@
+//! What the account map says of each account.
+
+use ledger::AccountKind;
+use proof::{Balances, MapAccount, MapValue};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::accounts::hash;
+use crate::error::StoreError;
+use crate::keyring::{Keyring, Secret};
+
+/// An account as a map of this log size has it.
+pub struct MappedAccount {
+    /// Its number in the books.
+    pub account_id: i64,
+    /// The program that it is of.
+    pub program_id: i16,
+    /// Whose it is.
+    pub kind: AccountKind,
+    /// Where it stands in the map.
+    pub account: MapAccount,
+    /// What the map says of it.
+    pub value: MapValue,
+    /// What its value is salted with; none where the account was erased.
+    pub secret: Option<Secret>,
+}
+
+#[derive(FromRow)]
+struct Row {
+    account_id: i64,
+    program_id: i16,
+    kind: i16,
+    id: Uuid,
+    unit: i16,
+    secret: Vec<u8>,
+    sequence: i64,
+    available_after: i64,
+    held_after: i64,
+    pending_after: i64,
+    leaf_index: i64,
+    commitment: Vec<u8>,
+}
+
+/// The accounts behind this number that have an entry below this log size, in the order of their numbers, at most so many;
+/// and the number up to which that is all of them, `None` where it is the last.
+///
+/// An account that has not moved since is read from its balance, the others from their entries.
+pub async fn mapped_accounts(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    log_size: u64,
+    after: i64,
+    limit: u32,
+) -> Result<(Vec<MappedAccount>, Option<i64>), StoreError> {
+    let last: Option<i64> = sqlx::query_scalar(
+        "select max(account_id)
+         from (select account_id from account where account_id > $1 order by account_id limit $2) as page",
+    )
+    .bind(after)
+    .bind(i64::from(limit))
+    .fetch_one(&mut *conn)
+    .await?;
+    let Some(last) = last else { return Ok((Vec::new(), None)) };
+    Ok((between(conn, keyring, log_size, after, last).await?, Some(last)))
+}
+
+/// What a map of this log size says of one account; `None` where it has no entry below it.
+pub async fn mapped_account(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    log_size: u64,
+    account: Uuid,
+) -> Result<Option<MappedAccount>, StoreError> {
+    let number: Option<i64> = sqlx::query_scalar("select account_id from account where id = $1")
+        .bind(account)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(number) = number else { return Ok(None) };
+    Ok(between(conn, keyring, log_size, number - 1, number).await?.pop())
+}
+
+async fn between(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    log_size: u64,
+    after: i64,
+    last: i64,
+) -> Result<Vec<MappedAccount>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select account.account_id, account.program_id, account.kind, account.id, account.unit, account.secret, stood.*
+         from account
+         join balance using (account_id)
+         cross join lateral (
+             select balance.sequence, balance.available as available_after, balance.held as held_after,
+                 balance.pending as pending_after, balance.last_leaf_index as leaf_index,
+                 balance.last_commitment as commitment
+             where balance.last_leaf_index < $3
+             union all
+             (select entry.sequence, entry.available_after, entry.held_after, entry.pending_after, entry.leaf_index,
+                  entry.commitment
+              from entry
+              where balance.last_leaf_index >= $3
+                  and entry.account_id = account.account_id
+                  and entry.leaf_index < $3
+              order by entry.sequence desc
+              limit 1)
+         ) as stood
+         where account.account_id > $1
+             and account.account_id <= $2
+         order by account.account_id",
+    )
+    .bind(after)
+    .bind(last)
+    .bind(log_size as i64)
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(|it| it.read(keyring, log_size)).collect()
+}
+
+impl Row {
+    fn read(self, keyring: &Keyring, log_size: u64) -> Result<MappedAccount, StoreError> {
+        let account = MapAccount { account: self.id.into_bytes(), unit: self.unit as u16, log_size };
+        let value = MapValue {
+            sequence: self.sequence as u64,
+            balances: Balances {
+                available: self.available_after,
+                held: self.held_after,
+                pending: self.pending_after,
+            },
+            leaf_index: self.leaf_index as u64,
+            commitment: hash(&self.commitment)?,
+        };
+        let secret = match self.secret.is_empty() {
+            true => None,
+            false => Some(keyring.open(self.id, &self.secret)?),
+        };
+        let kind = AccountKind::from_i16(self.kind);
+        let kind =
+            kind.ok_or_else(|| StoreError::Damaged(format!("an account of unknown kind {}", self.kind)))?;
+        let Self { account_id, program_id, .. } = self;
+        Ok(MappedAccount { account_id, program_id, kind, account, value, secret })
+    }
+}
