@@ -68,7 +68,7 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
     let mut path = endpoint.path.to_owned();
     for parameter in endpoint.parameters.iter().filter(|it| it.place == Place::Path) {
         let id = match parameter.name {
-            "userId" => theirs.member,
+            "userId" | "user_id" => theirs.member,
             "transaction_id" => &theirs.redemption,
             "hold_id" => &theirs.hold,
             // Theirs are of a caller, so that the same key is another request's here.
@@ -84,10 +84,12 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
         Some("extend") => json!({"seconds": 60}),
         Some("increase") => json!({"points": 1}),
         Some("reversals") => json!({"reason": "mine"}),
+        Some("status") => json!({"status": "closed", "reason": "mine"}),
+        Some("merge") => json!({"into": MEMBER, "reason": "mine"}),
         _ => json!({}),
     };
     let ask = Ask { method: endpoint.method.clone(), ..Ask::post(path, body.to_string()) };
-    let ask = ask.with("x-idempotency-key", &Uuid::new_v4().to_string());
+    let ask = ask.with("x-idempotency-key", &Uuid::new_v4().to_string()).with("if-match", "*");
     Some(if endpoint.path.ends_with("/balance") { ask.with("x-partner-id", "duka") } else { ask })
 }
 
