@@ -205,10 +205,11 @@ impl Used {
         self.tallies[flow as usize]
     }
 
-    /// The same on another day: what was of a day or month that is over is forgotten.
+    /// The same on a day: what was of a day or month that is over is forgotten. A day that comes again, because the program's time
+    /// zone was changed, is not over: otherwise a limit could be used twice.
     #[must_use]
     pub fn on(mut self, day: Day) -> Self {
-        if self.day != day {
+        if self.day < day {
             let same_month = self.day.month() == day.month();
             for tally in &mut self.tallies {
                 *tally = Tally { day: 0, month: if same_month { tally.month } else { 0 } };

@@ -125,3 +125,13 @@ proptest! {
         prop_assert_eq!(&shown, shop.account("asha"));
     }
 }
+
+#[test]
+fn a_day_that_comes_again_does_not_give_a_limit_twice() {
+    let day = |number| Day::new(number).expect("a day");
+    let mut used = Used::default().on(day(20_000));
+    used.add(Flow::Redeem, 5);
+    // The program moved to a time zone where it is still the day before.
+    assert_eq!(used.on(day(19_999)).of(Flow::Redeem).day, 5);
+    assert_eq!(used.on(day(20_001)).of(Flow::Redeem).day, 0);
+}
