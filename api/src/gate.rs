@@ -242,7 +242,7 @@ impl Gate {
     ) -> Result<Option<Known>, Problem> {
         let Some(vouched) = outside.read(token).await? else { return Ok(None) };
         let mut conn = self.conn().await?;
-        let now_s = store::now_us(&mut conn).await? / 1_000_000;
+        let now_s = store::clock_us(&mut conn).await? / 1_000_000;
         let member_hourly = store::member_hourly(&mut conn, self.inner.program_id).await?;
         let Some(left) = vouched.left(now_s) else { return Ok(None) };
         let identity = Identity {

@@ -4,6 +4,7 @@ use proof::Hash;
 use sqlx::{FromRow, PgConnection};
 
 use crate::error::StoreError;
+use crate::log_head;
 
 /// A signed checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,10 +159,6 @@ pub async fn cosigned_note(conn: &mut PgConnection, size: u64) -> Result<Option<
 
 /// On which timeline PostgreSQL is: another one after a failover or a restore.
 pub async fn timeline(conn: &mut PgConnection) -> Result<u32, StoreError> {
-    let timeline: i32 = sqlx::query_scalar(
-        "select ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int",
-    )
-    .fetch_one(conn)
-    .await?;
+    let (_, timeline) = log_head::clock(conn).await?;
     Ok(timeline as u32)
 }

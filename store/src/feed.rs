@@ -6,6 +6,7 @@ use proof::{Balances, PostingKind};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::amounts::Amounts;
 use crate::error::StoreError;
 use crate::log_head;
 
@@ -101,12 +102,8 @@ struct EntryRow {
     partner_id: Option<String>,
     unit: i16,
     sequence: i64,
-    available_change: i64,
-    held_change: i64,
-    pending_change: i64,
-    available_after: i64,
-    held_after: i64,
-    pending_after: i64,
+    #[sqlx(flatten)]
+    amounts: Amounts,
 }
 
 // Of what goes on from another posting, or undoes it, also who had asked for that one. The limit keeps the planner from
@@ -246,16 +243,8 @@ impl EntryRow {
             partner_id: self.partner_id,
             unit: self.unit as u16,
             version: self.sequence as u64,
-            change: Balances {
-                available: self.available_change,
-                held: self.held_change,
-                pending: self.pending_change,
-            },
-            after: Balances {
-                available: self.available_after,
-                held: self.held_after,
-                pending: self.pending_after,
-            },
+            change: self.amounts.change(),
+            after: self.amounts.after(),
         })
     }
 }

@@ -9,6 +9,7 @@ use proof::{Balances, Hash, LotMovement, PostingKind};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::amounts::Amounts;
 use crate::history::History;
 
 /// An entry, with what its posting says.
@@ -17,12 +18,8 @@ pub(crate) struct EntryRow {
     pub(crate) leaf_index: i64,
     pub(crate) account_id: i64,
     pub(crate) sequence: i64,
-    available_change: i64,
-    held_change: i64,
-    pending_change: i64,
-    available_after: i64,
-    held_after: i64,
-    pending_after: i64,
+    #[sqlx(flatten)]
+    amounts: Amounts,
     lots: Option<Vec<u8>>,
     previous_leaf_index: Option<i64>,
     previous_commitment: Option<Vec<u8>>,
@@ -66,9 +63,9 @@ impl Folded {
         if entry.sequence as u64 != self.account.sequence + 1 {
             return Err("its sequence leaves a hole");
         }
-        let change = entry.change();
+        let change = entry.amounts.change();
         let after = add(self.account.balances, change);
-        if after != Some(entry.after()) {
+        if after != Some(entry.amounts.after()) {
             return Err("its balances do not follow from the entry before");
         }
         if entry.previous_leaf_index != self.last.map(|it| it.0)
@@ -79,7 +76,7 @@ impl Folded {
         if self.last.is_some_and(|it| entry.leaf_index <= it.0) {
             return Err("it stands in the log before the entry before");
         }
-        let after = entry.after();
+        let after = entry.amounts.after();
         let max = self.account.kind.balance_max();
         if after.available.abs() > max || ![after.held, after.pending].iter().all(|it| (0..=max).contains(it))
         {
@@ -97,7 +94,7 @@ impl Folded {
 
     /// What the entry did to lots. They change by as much as the balances do, but that debt is in no lot.
     fn take_lots(&mut self, entry: &EntryRow) -> Result<Vec<(Lot, Balances)>, &'static str> {
-        let (before, after, change) = (self.account.balances, entry.after(), entry.change());
+        let (before, after, change) = (self.account.balances, entry.amounts.after(), entry.amounts.change());
         self.account.balances = after;
         let Some(bytes) = &entry.lots else {
             let still =
@@ -142,7 +139,7 @@ impl Folded {
 
     /// Points that are set aside belong to a reservation: which one, the posting says.
     fn take_reservation(&mut self, entry: &EntryRow, moved: &[(Lot, Balances)]) -> Result<(), &'static str> {
-        let change = entry.change();
+        let change = entry.amounts.change();
         let kind = entry.posting_kind();
         let begins = match kind {
             PostingKind::HOLD => Some(ReservationKind::Hold),
@@ -206,7 +203,7 @@ impl Folded {
     ) -> Result<(), &'static str> {
         let terms = history.terms(entry.program_id, entry.leaf_index).ok_or("its program is not known")?;
         let day = terms.moment(entry.recorded_at).day;
-        let (kind, change) = (entry.posting_kind(), entry.change());
+        let (kind, change) = (entry.posting_kind(), entry.amounts.change());
         let total = change.available + change.held + change.pending;
         let is_member = self.account.kind == AccountKind::Member;
         let account = &mut self.account;
@@ -263,14 +260,6 @@ fn is_in_order(
 impl EntryRow {
     pub(crate) fn posting_kind(&self) -> PostingKind {
         PostingKind(u8::try_from(self.kind).unwrap_or_default())
-    }
-
-    fn change(&self) -> Balances {
-        Balances { available: self.available_change, held: self.held_change, pending: self.pending_change }
-    }
-
-    fn after(&self) -> Balances {
-        Balances { available: self.available_after, held: self.held_after, pending: self.pending_after }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod adopted;
+mod amounts;
 mod anchor_orders;
 mod anchor_stories;
 mod anchors;
@@ -102,7 +103,7 @@ pub use keyring::{Keyring, Pepper, Secret};
 pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, keys, revoke_key, set_auth_mode};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
-pub use log_head::{LogIdentity, bytes_on_disk, ensure_log, log_identity, log_size};
+pub use log_head::{LogIdentity, bytes_on_disk, clock_us, ensure_log, log_identity, log_size};
 pub use mapped::{MappedAccount, mapped_account, mapped_accounts};
 pub use members::{enrol_members, unknown_members};
 pub use outcomes::{Accepted, remembered_outcome};
@@ -128,8 +129,8 @@ pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;
 pub use tokens::{
-    MemberSession, TokenKey, begin_session, credential_of_token, end_session, now_us, refresh_proof,
-    revoke_token, rotate_token_key, token_keys, turn_session,
+    MemberSession, TokenKey, begin_session, credential_of_token, end_session, refresh_proof, revoke_token,
+    rotate_token_key, token_keys, turn_session,
 };
 pub use trail::{AsOf, Order, Standing, TrailEntry, account_number, balance_as_of, history, size_at};
 pub use webhooks::{

@@ -77,7 +77,7 @@ pub(crate) async fn epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {
 }
 
 /// The database's clock, in microseconds since 1970.
-pub(crate) async fn clock_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
+pub async fn clock_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
     let now = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
     Ok(now.fetch_one(conn).await?)
 }

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use ledger::{AccountKind, Event, RuleSet};
 use proof::{
-    Balances, Body, Details, Entry, Hash, Header, LeafKind, NO_LEAF, OpenedLeaf, Part, PostingKind, SaltPart,
-    Text, salt,
+    Body, Details, Entry, Hash, Header, LeafKind, NO_LEAF, OpenedLeaf, Part, PostingKind, SaltPart, Text,
+    salt,
 };
 use rust_decimal::Decimal;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::accounts::hash;
+use crate::amounts::Amounts;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::log_head::LogIdentity;
@@ -60,12 +61,8 @@ struct EntryRow {
     partner_id: Option<String>,
     secret: Vec<u8>,
     sequence: i64,
-    available_change: i64,
-    held_change: i64,
-    pending_change: i64,
-    available_after: i64,
-    held_after: i64,
-    pending_after: i64,
+    #[sqlx(flatten)]
+    amounts: Amounts,
     lots: Option<Vec<u8>>,
     previous_leaf_index: Option<i64>,
     previous_commitment: Option<Vec<u8>>,
@@ -255,12 +252,8 @@ fn entry(row: EntryRow) -> Result<Entry, StoreError> {
         account: row.id.into_bytes(),
         unit: row.unit as u16,
         sequence: row.sequence as u64,
-        change: Balances {
-            available: row.available_change,
-            held: row.held_change,
-            pending: row.pending_change,
-        },
-        after: Balances { available: row.available_after, held: row.held_after, pending: row.pending_after },
+        change: row.amounts.change(),
+        after: row.amounts.after(),
         lots_digest: proof::lots_digest(&row.lots.unwrap_or_default()),
         previous_leaf_index: row.previous_leaf_index.map_or(NO_LEAF, |it| it as u64),
         previous_commitment: optional_hash(row.previous_commitment)?,

@@ -267,9 +267,3 @@ pub async fn end_session(
 pub fn refresh_proof(pepper: &Pepper, session_id: Uuid, turn: i64) -> [u8; 32] {
     pepper.hash("refresh", &[session_id.as_bytes(), &turn.to_be_bytes()[..]].concat())
 }
-
-/// The time by the database's clock, in microseconds.
-pub async fn now_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    let now = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000000)::bigint");
-    Ok(now.fetch_one(conn).await?)
-}

@@ -6,6 +6,7 @@ use proof::{Balances, LotMovement, PostingKind};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::amounts::Amounts;
 use crate::error::StoreError;
 
 /// A point of the log.
@@ -78,12 +79,8 @@ pub(crate) struct Row {
     kind: i16,
     recorded_at: i64,
     effective_at: i64,
-    available_change: i64,
-    held_change: i64,
-    pending_change: i64,
-    available_after: i64,
-    held_after: i64,
-    pending_after: i64,
+    #[sqlx(flatten)]
+    amounts: Amounts,
     lots: Option<Vec<u8>>,
     reverses: Option<Uuid>,
     follows: Option<Uuid>,
@@ -261,16 +258,8 @@ impl Row {
             kind: PostingKind(self.kind as u8),
             recorded_at_us: self.recorded_at,
             effective_at_us: self.effective_at,
-            change: Balances {
-                available: self.available_change,
-                held: self.held_change,
-                pending: self.pending_change,
-            },
-            after: Balances {
-                available: self.available_after,
-                held: self.held_after,
-                pending: self.pending_after,
-            },
+            change: self.amounts.change(),
+            after: self.amounts.after(),
             lots,
             reverses: self.reverses,
             follows: self.follows,

@@ -20,7 +20,7 @@ async fn processes(count: usize) -> (Vec<Limits>, PgPool) {
 async fn within_a_slice(pool: &PgPool) {
     let deadline = Instant::now() + Duration::from_secs(70);
     loop {
-        let now_s = store::now_us(&mut pool.acquire().await.unwrap()).await.unwrap() / 1_000_000;
+        let now_s = store::clock_us(&mut pool.acquire().await.unwrap()).await.unwrap() / 1_000_000;
         if now_s % store::SLICE_S < store::SLICE_S - 20 {
             return;
         }

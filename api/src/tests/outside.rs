@@ -58,7 +58,7 @@ async fn a_member_of_another_issuer_is_who_it_says_and_nobody_else() {
     let us = "https://loyalty.test";
     let gate = Gate::trusting(world.pool.clone(), keyring, world.program_id, us, Some(outside));
     let world = world.with_gate(gate);
-    let now_s = store::now_us(&mut world.pool.acquire().await.unwrap()).await.unwrap() / 1_000_000;
+    let now_s = store::clock_us(&mut world.pool.acquire().await.unwrap()).await.unwrap() / 1_000_000;
     let claims = |fields: Value| {
         let mut claims = json!({"iss": ISSUER, "aud": "loyalty", "sub": MEMBER, "exp": now_s + 60});
         for (name, value) in fields.as_object().unwrap() {

@@ -92,7 +92,7 @@ async fn a_withdrawn_token_or_its_credential_lets_nobody_in() {
     let app = app(&books).await;
     let mut conn = books.pool.acquire().await.unwrap();
     let (one, other) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
-    let later = now_us(&mut conn).await.unwrap() + 3_600_000_000;
+    let later = clock_us(&mut conn).await.unwrap() + 3_600_000_000;
     revoke_token(&mut conn, one, later).await.unwrap();
     assert!(credential_of_token(&mut conn, app, one, None).await.unwrap().is_none());
     assert!(credential_of_token(&mut conn, app, other, None).await.unwrap().is_some());
