@@ -26,6 +26,8 @@ pub const MEMBERS: &[Role] = &[Role::Member];
 pub const PARTNERS: &[Role] = &[Role::Partner];
 /// Operators who change things.
 pub const CHANGING: &[Role] = &[Role::Editor, Role::Approver];
+/// Operators who decide what others have asked for.
+pub(crate) const APPROVING: &[Role] = &[Role::Approver];
 /// Operators, and whoever checks them.
 pub const LOOKING: &[Role] = &[Role::Viewer, Role::Editor, Role::Approver, Role::Auditor];
 /// Who may undo or settle what is theirs, and operators.

@@ -14,9 +14,10 @@ use crate::Api;
 use crate::body::json;
 use crate::code::Code;
 use crate::error::Problem;
-use crate::post::{Done, Transaction, Wish};
+use crate::post::{Done, Transaction, Wish, is_pending};
 use crate::query::Query;
 use crate::refusal;
+use crate::reviews::asked_as;
 use crate::route::Asked;
 use crate::spend::points;
 
@@ -30,7 +31,7 @@ pub(crate) struct Eligibility {
     /// What could be spent afterwards, or what can be now where it would not be allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     available: Option<i64>,
-    /// Why it would not be.
+    /// Why it would not be; of one that would wait as `PENDING`, `FRAUD_REVIEW`.
     reasons: Vec<Reason>,
 }
 
@@ -75,11 +76,13 @@ pub(crate) async fn eligibility(api: Arc<Api>, asked: Asked) -> Result<Response,
         Ok(items) => {
             let item =
                 items.into_iter().next().ok_or_else(|| Problem::internal("a trial came to nothing"))?;
+            // It would be accepted, and wait.
+            let waits = is_pending(PostingKind::REDEEM, &item);
             Eligibility {
                 eligible: true,
                 points: item.points,
                 available: Some(item.after.available),
-                reasons: vec![],
+                reasons: waits.then(|| Reason::of(&ledger::Refusal::ScreenReview)).into_iter().collect(),
             }
         }
         Err(refused) => Eligibility {
@@ -124,7 +127,7 @@ pub(crate) async fn response(api: Arc<Api>, asked: Asked) -> Result<Response, Pr
             let mut transactions = Vec::with_capacity(items.len());
             for accepted in items {
                 let story = store::story(&mut conn, api.program_id, accepted.posting_id).await?;
-                let kind = story.map_or(PostingKind::NONE, |it| it.posting.kind);
+                let kind = story.map_or(PostingKind::NONE, |it| asked_as(&it.posting));
                 transactions.push(api.tell(kind, &Done { accepted, replayed: true }).await?);
             }
             Ok(told("SUCCESS", transactions, None))

@@ -17,6 +17,7 @@ use crate::error::Problem;
 use crate::idempotency;
 use crate::post::{Done, Transaction, Wish};
 use crate::route::Asked;
+use crate::screen::screen;
 use crate::spend::{NewRedemption, NewTransfer, redemption, transferral};
 
 /// How many items of one batch are on their way at once.
@@ -63,7 +64,7 @@ pub(crate) struct BatchTold {
 /// What came of an item.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ItemTold {
-    /// `SUCCESS` or `REFUSED`; `UNKNOWN` where asking again with the same key tells.
+    /// `SUCCESS`, `PENDING` while it is looked at, or `REFUSED`; `UNKNOWN` where asking again with the same key tells.
     status: &'static str,
     /// What was posted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +76,7 @@ pub(crate) struct ItemTold {
 
 impl ItemTold {
     fn posted(transaction: Transaction) -> Self {
-        Self { status: "SUCCESS", transaction: Some(transaction), refusal: None }
+        Self { status: transaction.status, transaction: Some(transaction), refusal: None }
     }
 }
 
@@ -158,8 +159,9 @@ async fn all(
     }
     let whole = whole.ok_or_else(|| Problem::internal("a batch has an item"))?;
     let commands: Vec<_> = items.iter().map(|it| it.command.clone()).collect();
-    let Answer { outcome, replayed, .. } =
-        api.running.submit(&api.committer, Request { items, ..whole }).await?;
+    let screening = screen(api.screen, &asked.caller, &commands);
+    let whole = Request { items, screening, ..whole };
+    let Answer { outcome, replayed, .. } = api.running.submit(&api.committer, whole).await?;
     match outcome {
         Ok(items) => {
             let mut told = Vec::with_capacity(items.len());

@@ -44,6 +44,10 @@ pub enum Code {
     ReasonRequired,
     /// A correction this large needs a second person.
     ApprovalRequired,
+    /// The screening refuses it.
+    FraudDenied,
+    /// Somebody must look at it first.
+    FraudReview,
     /// There is no such partner.
     PartnerNotFound,
     /// A request with this key is being worked on.
@@ -107,6 +111,8 @@ impl Code {
         Self::Unauthorized,
         Self::Forbidden,
         Self::ApprovalRequired,
+        Self::FraudDenied,
+        Self::FraudReview,
         Self::NotFound,
         Self::TransactionNotFound,
         Self::UserNotFound,
@@ -185,6 +191,8 @@ impl Code {
             Self::IdempotencyKeyMissing => (400, "IDEMPOTENCY_KEY_MISSING", "An idempotency key is needed"),
             Self::ReasonRequired => (400, "REASON_REQUIRED", "A correction needs a reason"),
             Self::ApprovalRequired => (403, "APPROVAL_REQUIRED", "Somebody else must approve this"),
+            Self::FraudDenied => (403, "FRAUD_DENIED", "The screening refuses this"),
+            Self::FraudReview => (409, "FRAUD_REVIEW", "Somebody must look at this first"),
             Self::PartnerNotFound => (404, "PARTNER_NOT_FOUND", "There is no such partner"),
             Self::IdempotencyInProgress => {
                 (409, "IDEMPOTENCY_IN_PROGRESS", "A request with this key is being worked on")

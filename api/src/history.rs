@@ -1,15 +1,15 @@
-//! What has happened to an account: its transactions, one of them with its story, and the points that it is made up of.
+//! What has happened to an account: its transactions, page by page.
 
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
 use axum::http::header::LINK;
 use axum::response::Response;
-use ledger::{Day, House, MemberRef, Name};
+use ledger::{House, MemberRef, Name};
 use proof::Balances;
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::{Fed, Order, PgConnection, Role, StoreError, TrailEntry};
+use store::{Order, PgConnection, Role, StoreError, TrailEntry};
 use uuid::Uuid;
 
 use crate::Api;
@@ -20,8 +20,7 @@ use crate::gate;
 use crate::post::{Holdings, LotMoved};
 use crate::query::Query;
 use crate::route::Asked;
-use crate::subject::transaction_not_found;
-use crate::time::{last_second, micros, rfc3339};
+use crate::time::{micros, rfc3339};
 
 /// A page looks at no more entries than this, however few of them are of the wanted kind: an answer in bounded time.
 const LOOKED_AT_MAX: u32 = 1000;
@@ -215,196 +214,4 @@ fn listed(api: &Api, entry: TrailEntry) -> ListedTransaction {
         leaf_index: entry.leaf_index,
         receipt_url: api.receipt_url(entry.posting_id),
     }
-}
-
-/// A transaction with what became of it.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct ToldTransaction {
-    /// The posting.
-    transaction_id: Uuid,
-    /// What it is.
-    kind: &'static str,
-    /// `SUCCESS`; of a hold `HELD`, `CAPTURED`, `VOIDED` or `LAPSED`; `REVERSED` where all of it was undone, else
-    /// `PARTLY_REVERSED`.
-    state: &'static str,
-    /// How many points it moved.
-    points: i64,
-    /// When it was recorded.
-    #[schemars(extend("format" = "date-time"))]
-    recorded_at: String,
-    /// From when it counts.
-    #[schemars(extend("format" = "date-time"))]
-    effective_at: String,
-    /// The caller's side of it; absent for whoever has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    change: Option<Change>,
-    /// What that came to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    balance: Option<Holdings>,
-    /// The transaction that it undoes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reverses: Option<Uuid>,
-    /// The hold or the pending earning that it goes on from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    follows: Option<Uuid>,
-    /// What the merchant calls it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    merchant_reference: Option<String>,
-    /// What it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    /// Why it was done.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// What went on from it or undid it, in order.
-    story: Vec<Chapter>,
-    /// Its place in the log.
-    leaf_index: u64,
-    /// Where its receipt is.
-    receipt_url: String,
-}
-
-/// What went on from a transaction, or undid it.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Chapter {
-    /// The posting.
-    transaction_id: Uuid,
-    /// What it is.
-    kind: &'static str,
-    /// How many points it moved.
-    points: i64,
-    /// When it was recorded.
-    #[schemars(extend("format" = "date-time"))]
-    recorded_at: String,
-    /// Its place in the log.
-    leaf_index: u64,
-}
-
-/// `GET /api/v1/loyalty/transactions/{transaction_id}`
-pub(crate) async fn transaction(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
-    let id = Uuid::try_parse(asked.path("transaction_id")).map_err(|_| transaction_not_found())?;
-    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
-    let side = asked.side(&api, &mut conn).await?;
-    let story = store::story(&mut conn, api.program_id, id).await?;
-    let story = story.filter(|it| side.sees(&it.posting)).ok_or_else(transaction_not_found)?;
-    let (posting, later) = (&story.posting, &story.later);
-    let own = side.entry(posting);
-    let chapter = |it: &Fed| Chapter {
-        transaction_id: it.posting_id,
-        kind: it.kind.name().unwrap_or("unknown"),
-        points: moved(it),
-        recorded_at: rfc3339(it.recorded_at_us),
-        leaf_index: it.leaf_index,
-    };
-    Ok(json(&ToldTransaction {
-        transaction_id: id,
-        kind: posting.kind.name().unwrap_or("unknown"),
-        state: state(posting, later),
-        points: moved(posting),
-        recorded_at: rfc3339(posting.recorded_at_us),
-        effective_at: rfc3339(posting.effective_at_us),
-        change: own.map(|it| it.change.into()),
-        balance: own.map(|it| Holdings::of(&it.after, it.version)),
-        reverses: posting.reverses,
-        follows: posting.follows,
-        merchant_reference: posting.merchant_reference.clone(),
-        description: posting.description.clone(),
-        reason: posting.reason.clone(),
-        story: later.iter().map(chapter).collect(),
-        leaf_index: posting.leaf_index,
-        receipt_url: api.receipt_url(id),
-    }))
-}
-
-/// How many points a posting moved: the most that one of its entries did.
-pub(crate) fn moved(posting: &Fed) -> i64 {
-    let most = |it: Balances| it.available.abs().max(it.held.abs()).max(it.pending.abs());
-    posting.entries.iter().map(|it| most(it.change)).max().unwrap_or(0)
-}
-
-fn state(posting: &Fed, later: &[Fed]) -> &'static str {
-    let has = |name: &str| later.iter().any(|it| it.kind.name() == Some(name));
-    let undone: i64 = later.iter().filter(|it| it.reverses == Some(posting.posting_id)).map(moved).sum();
-    match posting.kind.name() {
-        _ if 0 < undone && moved(posting) <= undone => "REVERSED",
-        _ if 0 < undone => "PARTLY_REVERSED",
-        Some("hold") if has("lapse") => "LAPSED",
-        Some("hold") if has("void") => "VOIDED",
-        Some("hold") if has("capture") => "CAPTURED",
-        Some("hold") => "HELD",
-        _ => "SUCCESS",
-    }
-}
-
-/// Points of a member that were earned on one day and end on one day.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct OpenLot {
-    /// Its name.
-    lot_id: String,
-    /// The day on which they were earned.
-    #[schemars(extend("format" = "date"))]
-    earned_on: String,
-    /// The last day on which they can be spent, in the program's zone; absent where they never end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "date"))]
-    last_day: Option<String>,
-    /// The last second on which they can be spent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "date-time"))]
-    expires_on: Option<String>,
-    /// How many can be spent.
-    available: i64,
-    /// How many are set aside.
-    held: i64,
-    /// How many cannot be spent yet.
-    pending: i64,
-}
-
-/// A page of points by when they end, what ends first standing first.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct LotPage {
-    /// `list`.
-    object: &'static str,
-    /// The points.
-    data: Vec<OpenLot>,
-    /// Whether there are more.
-    has_more: bool,
-    /// The `starting_after` of the next page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-    /// The account's version: pages of one version fit each other.
-    version: u64,
-    /// The path of the list.
-    url: &'static str,
-}
-
-/// `GET /api/v1/loyalty/lots`
-pub(crate) async fn lots(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
-    let query = Query::read(&asked.parts.uri, &["limit", "starting_after"])?;
-    let limit = query.limit()? as usize;
-    let after = query.value("starting_after", "the lot_id of a listed lot", |it| {
-        Uuid::try_parse(it).ok().and_then(|id| ledger::Lot::from_id(&id.into_bytes()))
-    })?;
-    let member = gate::member(&asked.caller, asked.headers())?
-        .ok_or_else(|| Problem::invalid_parameter("X-User-ID", "this header is required"))?;
-    let standing = api.reader.standing(api.program_id, POINTS, &member).await?.ok_or_else(user_not_found)?;
-    let idle_day = standing.terms.last_idle_day(standing.account.active_day);
-    let mut rest = standing.account.lots.iter().filter(|(lot, _)| after.is_none_or(|it| it < **lot));
-    let open = |(lot, it): (&ledger::Lot, &Balances)| {
-        let last_day = Some(lot.last_day.min(idle_day)).filter(|it| *it < Day::NEVER);
-        OpenLot {
-            lot_id: Uuid::from_bytes(lot.id()).to_string(),
-            earned_on: lot.earned_day.to_string(),
-            last_day: last_day.map(|it| it.to_string()),
-            expires_on: last_day.map(|it| last_second(standing.terms.end_of(it))),
-            available: it.available,
-            held: it.held,
-            pending: it.pending,
-        }
-    };
-    let data: Vec<OpenLot> = rest.by_ref().take(limit).map(open).collect();
-    let has_more = rest.next().is_some();
-    let next_cursor = data.last().filter(|_| has_more).map(|it| it.lot_id.clone());
-    let (version, url) = (standing.balance.sequence as u64, "/api/v1/loyalty/lots");
-    Ok(json(&LotPage { object: "list", data, has_more, next_cursor, version, url }))
 }

@@ -20,6 +20,7 @@ mod history;
 mod idempotency;
 mod keys;
 mod limits;
+mod lots;
 mod members;
 mod oauth;
 mod openapi;
@@ -29,12 +30,15 @@ mod post;
 mod query;
 mod redeem;
 mod refusal;
+mod reviews;
 mod route;
 mod routes;
+mod screen;
 mod serve;
 mod shape;
 mod spend;
 mod standings;
+mod story;
 mod stream;
 mod subject;
 mod time;
@@ -90,6 +94,7 @@ pub struct Api {
     /// What one point is worth, as the leaf says it: `<decimal> <currency>`.
     rate: Text,
     running: Running,
+    screen: screen::Rule,
     public_url: String,
 }
 
@@ -122,6 +127,7 @@ impl Api {
             worth: Worth { point_value, currency: program.currency.clone() },
             rate,
             running: Running::default(),
+            screen: screen::allow,
             public_url: public_url.to_owned(),
         })
     }

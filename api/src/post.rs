@@ -12,6 +12,7 @@ use crate::code::Code;
 use crate::error::Problem;
 use crate::refusal;
 use crate::route::Asked;
+use crate::screen::screen;
 use crate::worth::{Amount, Worth};
 
 /// What a caller wishes to be posted.
@@ -41,7 +42,7 @@ pub(crate) struct Transaction {
     /// What the points were worth, where they were spent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<Money>,
-    /// Until when a hold stands, where it stands.
+    /// Until when a hold stands, or a redemption waits, where it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub(crate) expires_at: Option<String>,
@@ -91,6 +92,11 @@ pub(crate) struct Money {
     pub(crate) currency: String,
 }
 
+/// Whether what was posted waits for somebody to look at it: a redemption whose points are set aside.
+pub(crate) fn is_pending(kind: PostingKind, accepted: &Accepted) -> bool {
+    kind == PostingKind::REDEEM && accepted.lots.iter().any(|it| 0 < it.change.held)
+}
+
 /// What came of a wish.
 pub(crate) struct Done {
     pub(crate) accepted: Accepted,
@@ -123,11 +129,13 @@ impl Api {
         let Wish { command, mut details, expected_version } = wish;
         details.actor = Text::new(asked.actor()).ok();
         if matches!(command, Command::Redeem { .. } | Command::Capture { .. }) {
-            details.rate = Some(self.rate.clone());
+            // Of what was under review it is the rate by which it was asked for.
+            details.rate.get_or_insert_with(|| self.rate.clone());
         }
+        let screening = screen(self.screen, &asked.caller, [&command]);
         let item = Item { posting_id: Uuid::now_v7(), command, details };
         let request = ledger::Request::one(self.program_id, Self::source(asked), key, item);
-        ledger::Request { expected_version, ..request }
+        ledger::Request { expected_version, screening, ..request }
     }
 
     /// A hold that is over has lapsed, or somebody has ended it: the caller can do something else about each.
@@ -146,7 +154,9 @@ impl Api {
     /// What is told of a posting.
     pub(crate) async fn tell(&self, kind: PostingKind, done: &Done) -> Result<Transaction, Problem> {
         let Accepted { posting_id, leaf_index, points, after, version, ref lots, .. } = done.accepted;
-        let mut conn = match done.replayed || kind == PostingKind::HOLD {
+        let is_pending = is_pending(kind, &done.accepted);
+        let stands = kind == PostingKind::HOLD || is_pending;
+        let mut conn = match done.replayed || stands {
             true => Some(self.pool.acquire().await.map_err(StoreError::from)?),
             false => None,
         };
@@ -164,13 +174,13 @@ impl Api {
                 .map(|it| it.money(points));
         }
         let due = match &mut conn {
-            Some(conn) if kind == PostingKind::HOLD => store::due_at(conn, posting_id).await?,
+            Some(conn) if stands => store::due_at(conn, posting_id).await?,
             _ => None,
         };
         Ok(Transaction {
             transaction_id: posting_id,
             kind: kind.name().unwrap_or("unknown"),
-            status: "SUCCESS",
+            status: if is_pending { "PENDING" } else { "SUCCESS" },
             points,
             balance: Holdings::of(&after, version),
             lots: lots.iter().map(LotMoved::of).collect(),

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use ledger::{Command, Item, MemberRef, Points, Refusal};
-use proof::{Details, Text};
+use proof::{Details, PostingKind, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -23,8 +23,10 @@ use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
 use crate::idempotency;
+use crate::post::is_pending;
 use crate::refusal;
 use crate::route::Asked;
+use crate::screen::screen;
 use crate::worth::{Value, Worth};
 
 const POINTS_MAX: i64 = 100_000;
@@ -85,14 +87,18 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         key.to_string(),
         Item { posting_id: Uuid::now_v7(), command, details },
     );
+    let screening = screen(api.screen, &caller, [&request.items[0].command]);
+    let request = ledger::Request { screening, ..request };
     let answer = api.running.submit(&api.committer, request).await?;
     match answer.outcome.map(|items| items.into_iter().next()) {
         Ok(None) => Err(Problem::internal("a redemption came to nothing")),
-        Ok(Some(Accepted { posting_id, leaf_index, points, after, .. })) => {
+        Ok(Some(accepted)) => {
+            let is_pending = is_pending(PostingKind::REDEEM, &accepted);
+            let Accepted { posting_id, leaf_index, points, after, .. } = accepted;
             let then = if answer.replayed { Some(worth_then(&api, posting_id).await?) } else { None };
             let mut response = json(&RedemptionResponse {
                 transaction_id: posting_id,
-                status: "SUCCESS",
+                status: if is_pending { "PENDING" } else { "SUCCESS" },
                 points_redeemed: points,
                 new_balance: after.available,
                 value: then.as_ref().unwrap_or(&api.worth).of(points),

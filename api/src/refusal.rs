@@ -13,6 +13,8 @@ pub(crate) fn code(refusal: &Refusal) -> Code {
         Refusal::FundUnknown | Refusal::UnitUnknown => Code::NotFound,
         Refusal::InsufficientBalance { .. } => Code::InsufficientBalance,
         Refusal::LimitExceeded { .. } => Code::LimitExceeded,
+        Refusal::ScreenDenied => Code::FraudDenied,
+        Refusal::ScreenReview => Code::FraudReview,
         Refusal::MemberSuspended => Code::MemberSuspended,
         Refusal::MemberClosed => Code::MemberClosed,
         Refusal::MemberReserved => Code::MemberReserved,

@@ -5,7 +5,9 @@ use ingest::RejectCode;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::access::{CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, SETTLED, TAKING_PART};
+use crate::access::{
+    APPROVING, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, SETTLED, TAKING_PART,
+};
 use crate::ask::{self, Became, Eligibility};
 use crate::balance::{self, AppBalance, PartnerBalance};
 use crate::batch::{self, BatchTold, NewBatch};
@@ -15,12 +17,15 @@ use crate::endpoint::Endpoint;
 use crate::events::{self, EventsBody, EventsTold, RejectedPage};
 use crate::feed::{self, FeedPage};
 use crate::gate::Scope;
-use crate::history::{self, LotPage, ToldTransaction, TransactionPage};
+use crate::history::{self, TransactionPage};
+use crate::lots::{self, LotPage};
 use crate::members::{self, MemberTold, NewMerge, NewStatus};
 use crate::post::Transaction;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
+use crate::reviews::{self, NewVerdict, ReviewPage};
 use crate::route::Route;
 use crate::spend::{self, NewCapture, NewEnd, NewHold, NewIncrease, NewRedemption, NewTransfer, NewVoid};
+use crate::story::{self, ToldTransaction};
 use crate::stream;
 use crate::webhooks::{
     self, Queued, ReplayRequest, SecretChange, WebhookChange, WebhookEndpoint, WebhookList, WebhookMessages,
@@ -78,6 +83,7 @@ fn contract() -> Vec<Route<Api>> {
                 Code::UserNotFound,
                 Code::InsufficientBalance,
                 Code::LimitExceeded,
+                Code::FraudDenied,
                 Code::IdempotencyKeyReused,
             ])
             .guarded(Scope::Redeem, PARTNERS, redeem::redeem),
@@ -102,7 +108,7 @@ fn loyalty() -> Vec<Route<Api>> {
             .query::<String>("starting_after", CURSOR)
             .answers::<LotPage>(200, "A page, what ends first standing first.")
             .refuses(&[Code::UserNotFound])
-            .guarded(Scope::Read, MEMBERS, history::lots),
+            .guarded(Scope::Read, MEMBERS, lots::lots),
         get(
             "/api/v1/loyalty/transactions",
             "listTransactions",
@@ -129,7 +135,7 @@ fn loyalty() -> Vec<Route<Api>> {
         .header::<String>("X-User-ID", USER)
         .answers::<ToldTransaction>(200, "The transaction.")
         .refuses(&[Code::TransactionNotFound])
-        .guarded(Scope::Read, EVERYBODY, history::transaction),
+        .guarded(Scope::Read, EVERYBODY, story::transaction),
         get("/api/v1/loyalty/eligibility", "getEligibility", "Whether a redemption would be allowed now")
             .header::<String>("X-User-ID", USER)
             .header::<String>("X-Partner-ID", PARTNER)
@@ -152,7 +158,7 @@ fn loyalty() -> Vec<Route<Api>> {
             .answers::<BatchTold>(200, "What came of each item.")
             .refuses(SPENDING)
             .refuses(KEYED)
-            .refuses(&[Code::SameMember, Code::ItemCount])
+            .refuses(&[Code::SameMember, Code::ItemCount, Code::FraudReview])
             .guarded(Scope::Redeem, TAKING_PART, batch::batch),
         posted("/api/v1/loyalty/redemptions", "redeem", "Spends points")
             .body::<NewRedemption>()
@@ -161,12 +167,12 @@ fn loyalty() -> Vec<Route<Api>> {
         posted("/api/v1/loyalty/transfers", "transfer", "Gives points to another member")
             .body::<NewTransfer>()
             .refuses(SPENDING)
-            .refuses(&[Code::SameMember])
+            .refuses(&[Code::SameMember, Code::FraudReview])
             .guarded(Scope::Redeem, MEMBERS, spend::transfer),
         posted("/api/v1/loyalty/holds", "hold", "Sets points aside for a while")
             .body::<NewHold>()
             .refuses(SPENDING)
-            .refuses(&[Code::HoldTimeOutOfRange])
+            .refuses(&[Code::HoldTimeOutOfRange, Code::FraudReview])
             .guarded(Scope::Redeem, TAKING_PART, spend::hold),
         of_a_hold(
             "/api/v1/loyalty/holds/{hold_id}/capture",
@@ -174,7 +180,7 @@ fn loyalty() -> Vec<Route<Api>> {
             "Spends what a hold has set aside",
         )
         .body::<NewCapture>()
-        .refuses(&[Code::MoreThanLeft])
+        .refuses(&[Code::MoreThanLeft, Code::FraudReview])
         .guarded(Scope::Redeem, TAKING_PART, spend::capture),
         of_a_hold("/api/v1/loyalty/holds/{hold_id}/void", "voidHold", "Gives a hold up")
             .body::<NewVoid>()
@@ -190,11 +196,13 @@ fn loyalty() -> Vec<Route<Api>> {
             Code::LimitExceeded,
             Code::MemberSuspended,
             Code::AmountOutOfRange,
+            Code::FraudDenied,
+            Code::FraudReview,
         ])
         .guarded(Scope::Redeem, TAKING_PART, spend::increase),
         of_a_hold("/api/v1/loyalty/holds/{hold_id}/extend", "extendHold", "Lets a hold stand longer")
             .body::<NewEnd>()
-            .refuses(&[Code::HoldTimeOutOfRange])
+            .refuses(&[Code::HoldTimeOutOfRange, Code::FraudReview])
             .guarded(Scope::Redeem, TAKING_PART, spend::extend),
         posted(
             "/api/v1/loyalty/transactions/{transaction_id}/reversals",
@@ -243,7 +251,38 @@ const KEYED: &[Code] =
 
 /// What operators do.
 fn operators() -> Vec<Route<Api>> {
+    let of_a_review = |path, name, summary| {
+        post(path, name, summary)
+            .path::<Uuid>("transaction_id", "The redemption.")
+            .required_header::<String>("Idempotency-Key", KEY)
+            .body::<NewVerdict>()
+            .answers::<Transaction>(201, "It is posted.")
+            .refuses(KEYED)
+            .refuses(&[
+                Code::TransactionNotFound,
+                Code::HoldExpired,
+                Code::HoldAlreadySettled,
+                Code::MemberClosed,
+            ])
+    };
     vec![
+        get("/api/v1/reviews", "listReviews", "Redemptions that wait for somebody to look at them")
+            .query::<u32>("limit", LIMIT)
+            .query::<u64>("starting_after", CURSOR)
+            .answers::<ReviewPage>(200, "A page, the oldest first.")
+            .guarded(Scope::Adjust, LOOKING, reviews::list),
+        of_a_review(
+            "/api/v1/reviews/{transaction_id}/approve",
+            "approveReview",
+            "Spends the points of a redemption under review",
+        )
+        .guarded(Scope::Adjust, APPROVING, reviews::approve),
+        of_a_review(
+            "/api/v1/reviews/{transaction_id}/deny",
+            "denyReview",
+            "Gives the points of a redemption under review back",
+        )
+        .guarded(Scope::Adjust, APPROVING, reviews::deny),
         get("/api/v1/members/{user_id}", "getMember", "A member, as an operator sees them")
             .path::<String>("user_id", MEMBER)
             .answers::<MemberTold>(200, "The member; the ETag is what a change must match.")
@@ -292,6 +331,7 @@ const SPENDING: &[Code] = &[
     Code::MemberClosed,
     Code::MemberSuspended,
     Code::AmountOutOfRange,
+    Code::FraudDenied,
 ];
 
 /// A path that posts one thing, once for each key.

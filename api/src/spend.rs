@@ -8,14 +8,17 @@ use ledger::{Command, MemberRef, Points};
 use proof::{Details, PostingKind, Text};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use store::Fed;
 use uuid::Uuid;
 
 use crate::Api;
 use crate::body::json;
+use crate::code::Code;
 use crate::dress::Posted;
 use crate::error::Problem;
 use crate::idempotency;
 use crate::post::Wish;
+use crate::reviews::is_review;
 use crate::route::Asked;
 use crate::subject::transaction_not_found;
 
@@ -225,7 +228,7 @@ pub(crate) async fn hold(api: Arc<Api>, mut asked: Asked) -> Result<Response, Pr
 /// `POST /api/v1/loyalty/holds/{hold_id}/capture`
 pub(crate) async fn capture(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let new: NewCapture = asked.read().await?;
-    let hold = own(&api, &asked, "hold_id").await?;
+    let hold = own_hold(&api, &asked).await?;
     let command =
         Command::Capture { hold, points: new.points.map(points).transpose()?, keep_rest: new.keep_rest };
     let details = words(new.merchant_reference, new.description);
@@ -242,7 +245,7 @@ pub(crate) async fn void(api: Arc<Api>, mut asked: Asked) -> Result<Response, Pr
 /// `POST /api/v1/loyalty/holds/{hold_id}/increase`
 pub(crate) async fn increase(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let new: NewIncrease = asked.read().await?;
-    let hold = own(&api, &asked, "hold_id").await?;
+    let hold = own_hold(&api, &asked).await?;
     let command = Command::Increase { hold, points: points(new.points)? };
     answer(&api, &asked, PostingKind::INCREASE, command, Details::default(), None).await
 }
@@ -250,16 +253,31 @@ pub(crate) async fn increase(api: Arc<Api>, mut asked: Asked) -> Result<Response
 /// `POST /api/v1/loyalty/holds/{hold_id}/extend`
 pub(crate) async fn extend(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let new: NewEnd = asked.read().await?;
-    let hold = own(&api, &asked, "hold_id").await?;
+    let hold = own_hold(&api, &asked).await?;
     let command = Command::Prolong { hold, seconds: new.seconds };
     answer(&api, &asked, PostingKind::EXTEND, command, Details::default(), None).await
 }
 
 /// The posting that the path names, if the caller may go on from it: another's does not exist to them.
 pub(crate) async fn own(api: &Api, asked: &Asked, parameter: &str) -> Result<Uuid, Problem> {
+    owned(api, asked, parameter).await.map(|it| it.posting_id)
+}
+
+/// The hold that the path names. One that stands for a redemption under review is gone on from by whoever looks at it;
+/// its owner can only give it up.
+async fn own_hold(api: &Api, asked: &Asked) -> Result<Uuid, Problem> {
+    let hold = owned(api, asked, "hold_id").await?;
+    match is_review(&hold) {
+        false => Ok(hold.posting_id),
+        true => Err(Problem::new(Code::FraudReview, "The redemption is under review: wait, or give it up.")),
+    }
+}
+
+async fn owned(api: &Api, asked: &Asked, parameter: &str) -> Result<Fed, Problem> {
     let id = Uuid::try_parse(asked.path(parameter)).map_err(|_| transaction_not_found())?;
     let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
     let side = asked.side(api, &mut conn).await?;
     let story = store::story(&mut conn, api.program_id, id).await?;
-    story.filter(|it| side.disposes_of(&it.posting)).map(|_| id).ok_or_else(transaction_not_found)
+    let posting = story.map(|it| it.posting).filter(|it| side.disposes_of(it));
+    posting.ok_or_else(transaction_not_found)
 }

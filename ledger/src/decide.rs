@@ -13,7 +13,7 @@ use crate::points::{HOUSE_LIMIT, MEMBER_LIMIT};
 use crate::policy::{Limit, Terms};
 use crate::posting::{Entry, Posting};
 use crate::refusal::Refusal;
-use crate::request::{Command, House, Item, MemberRef, Name, Request};
+use crate::request::{Command, House, Item, MemberRef, Name, Request, Screening};
 use crate::side::Side;
 
 /// An event's time may be this far ahead of ours, for clocks that are not quite right: five minutes.
@@ -73,6 +73,7 @@ impl<'a> Desk<'a> {
     }
 
     fn decide(&mut self, item: &Item) -> Decided {
+        self.screen(&item.command)?;
         match &item.command {
             Command::Earn { points, event, maturity, fund, .. } => {
                 self.earn(item, *points, event, *maturity, fund)
@@ -111,6 +112,22 @@ impl<'a> Desk<'a> {
             }
             Command::Settle { .. } => Err(Refusal::MemberUnknown),
         }
+    }
+
+    /// Every spend passes here. A redemption that somebody must look at goes on, to be held.
+    fn screen(&self, command: &Command) -> Result<(), Refusal> {
+        match self.request.screening {
+            Screening::Deny if command.is_spend() => Err(Refusal::ScreenDenied),
+            Screening::Review if command.is_spend() && !matches!(command, Command::Redeem { .. }) => {
+                Err(Refusal::ScreenReview)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a redemption is held until somebody has looked at it.
+    pub(crate) fn is_reviewed(&self) -> bool {
+        self.request.screening == Screening::Review
     }
 
     fn check_version(&self, item: &Item) -> Result<(), Refusal> {

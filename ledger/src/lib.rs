@@ -54,7 +54,8 @@ pub use policy::{Expiry, FlowLimits, HoldPolicy, Limit, Policy, PolicyError, Ter
 pub use posting::{Entry, Posting, PostingError};
 pub use refusal::{Refusal, RefusalRow};
 pub use request::{
-    Command, Destination, Differences, Fingerprint, House, Item, Maturity, MemberRef, Name, Request,
+    Command, Destination, Differences, Fingerprint, HELD_FOR_REVIEW, House, Item, Maturity, MemberRef, Name,
+    Request, Screening,
 };
 pub use rules::{Earning, Rounding, RuleError, RuleSet};
 pub use side::due_id;

@@ -47,6 +47,12 @@ pub enum Refusal {
     /// The member is suspended and cannot spend.
     #[error("the member is suspended")]
     MemberSuspended,
+    /// The screening refuses it.
+    #[error("the screening refuses this")]
+    ScreenDenied,
+    /// Somebody would have to look at it first, and only a redemption can wait for that.
+    #[error("somebody must look at this first, and it cannot wait as a redemption can")]
+    ScreenReview,
     /// The member takes part no more.
     #[error("the member's account is closed")]
     MemberClosed,
@@ -196,6 +202,7 @@ impl Refusal {
             }
             Self::LimitExceeded { limit, .. } => limit.remedy(),
             Self::MemberSuspended => "make the member active first",
+            Self::ScreenDenied | Self::ScreenReview => "ask the program's operator",
             Self::MemberClosed => "nothing is posted for them any more: after a merge, name the other member",
             Self::MemberReserved => "capture or void their holds, confirm or cancel what is pending",
             Self::SameMember => "name two members",
@@ -252,6 +259,8 @@ impl Refusal {
             Self::PeriodClosed => row(20, 0, 0),
             Self::VersionMismatch { version } => row(21, version as i64, 0),
             Self::AlreadyClaimed => row(22, 0, 0),
+            Self::ScreenDenied => row(23, 0, 0),
+            Self::ScreenReview => row(24, 0, 0),
             Self::LimitExceeded { limit, left, required } => {
                 let at = Limit::ALL.iter().position(|it| *it == limit).expect("all limits are listed");
                 row(LIMITS + at as i16, left, required)
@@ -292,6 +301,8 @@ impl Refusal {
             20 => Self::PeriodClosed,
             21 => Self::VersionMismatch { version: available as u64 },
             22 => Self::AlreadyClaimed,
+            23 => Self::ScreenDenied,
+            24 => Self::ScreenReview,
             _ => {
                 let limit = *Limit::ALL.get(usize::try_from(code - LIMITS).ok()?)?;
                 Self::LimitExceeded { limit, left: available, required }

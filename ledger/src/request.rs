@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use proof::{Details, Hash};
+use proof::{Details, Hash, PostingKind, Text};
 use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -287,6 +287,17 @@ pub struct Item {
     pub details: Details,
 }
 
+impl Item {
+    /// The words of the posting of this kind that was asked for: a redemption that is held says why.
+    pub fn told(&self, kind: PostingKind) -> Details {
+        let mut details = self.details.clone();
+        if kind == PostingKind::HOLD && matches!(self.command, Command::Redeem { .. }) {
+            details.reason = Text::new(HELD_FOR_REVIEW).ok();
+        }
+        details
+    }
+}
+
 /// A request to the books: one item, or several that are posted all or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -304,7 +315,24 @@ pub struct Request {
     pub expected_version: Option<u64>,
     /// Whether it is only asked what would come of it.
     pub dry_run: bool,
+    /// What the screening says of its spends. The fingerprint does not cover it: asked again, the first answer stands.
+    pub screening: Screening,
 }
+
+/// What is said of a spend before it is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screening {
+    /// Nothing speaks against it.
+    #[default]
+    Allow,
+    /// Somebody must look at it: a redemption is held until then, anything else is refused.
+    Review,
+    /// It is refused.
+    Deny,
+}
+
+/// The reason of a hold that stands for a redemption under review. Callers cannot give a hold a reason.
+pub const HELD_FOR_REVIEW: &str = "screening: held for review";
 
 impl Command {
     /// What an event earns, to be spent at once, from issuance.
@@ -344,6 +372,18 @@ impl Command {
             | Self::Prolong { .. }
             | Self::Settle { .. } => vec![],
         }
+    }
+
+    /// Whether a member's points leave them at their own wish, or are bound to: what is screened.
+    pub fn is_spend(&self) -> bool {
+        matches!(
+            self,
+            Self::Redeem { .. }
+                | Self::Transfer { .. }
+                | Self::Hold { .. }
+                | Self::Increase { .. }
+                | Self::Withdraw { .. }
+        )
     }
 
     /// The posting that it goes on from.
@@ -405,7 +445,16 @@ struct Canonical<'a> {
 impl Request {
     /// A request of one item in the program's points.
     pub fn one(program: i16, source: String, key: String, item: Item) -> Self {
-        Self { program, unit: 1, source, key, items: vec![item], expected_version: None, dry_run: false }
+        Self {
+            program,
+            unit: 1,
+            source,
+            key,
+            items: vec![item],
+            expected_version: None,
+            dry_run: false,
+            screening: Screening::Allow,
+        }
     }
 
     /// The fingerprint of the canonical request, version 2. It covers what the caller wishes and nothing else: not the

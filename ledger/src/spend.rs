@@ -32,6 +32,9 @@ impl Desk<'_> {
         let parts = self.choose(member, points, may)?;
         self.check_limits(Flow::Redeem, points, member, Some(house))?;
         let (account, house) = (member.id, house.id);
+        if self.is_reviewed() {
+            return self.hold_parts(item, account, house, parts, self.terms.policy.holds.seconds_max);
+        }
         let sides = vec![Side::of(member).take(&parts), Side::house(house, points)];
         self.post(PostingKind::REDEEM, item.posting_id, sides)?;
         self.count(Flow::Redeem, points, &[account, house]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use ledger::{
     Command, Day, Destination, Done, Event, Flow, HOUSE_LIMIT, House, Item, Limit, Lot, MEMBER_LIMIT,
-    Maturity, MemberRef, Name, Points, Refusal, Status,
+    Maturity, MemberRef, Name, Points, Refusal, Screening, Status,
 };
 use proof::{ExpiryAmount, PostingKind, Withdrawal};
 use uuid::Uuid;
@@ -21,6 +21,20 @@ type Decided = Result<Done, Refusal>;
 impl Attempt<'_> {
     pub(crate) fn command(&mut self, item: &Item) -> Decided {
         let id = item.posting_id;
+        let spends = matches!(
+            item.command,
+            Command::Redeem { .. }
+                | Command::Transfer { .. }
+                | Command::Withdraw { .. }
+                | Command::Hold { .. }
+                | Command::Increase { .. }
+        );
+        let may_wait = matches!(item.command, Command::Redeem { .. });
+        match self.request.screening {
+            Screening::Deny if spends => return Err(Refusal::ScreenDenied),
+            Screening::Review if spends && !may_wait => return Err(Refusal::ScreenReview),
+            _ => {}
+        }
         match &item.command {
             Command::Earn { points, event, maturity, fund, .. } => {
                 self.earn(id, points.get(), event, *maturity, fund.as_deref())
@@ -175,6 +189,18 @@ impl Attempt<'_> {
         let points = if up_to && 0 < most { points.min(most) } else { points };
         let parts = self.chosen(member, points, &may)?;
         self.limit(Flow::Redeem, points, member, Some(house))?;
+        if self.request.screening == Screening::Review {
+            // It waits as long as a hold may.
+            let end_us = self.now.us + i64::from(self.terms.policy.holds.seconds_max) * SECOND_US;
+            let place = Place::Held(id);
+            self.post(PostingKind::HOLD, Some(id), &[member], |state| {
+                let member = member_of(state, member);
+                member.set_aside.push(SetAside { place, house, due_us: Some(end_us), due_us_max: end_us });
+                reserve(member, place, &parts);
+            })?;
+            self.flow(Flow::Redeem, points, member, Some(house));
+            return self.done(points, member);
+        }
         self.post(PostingKind::REDEEM, Some(id), &[member, house], |state| {
             member_of(state, member).take(Place::Free, &parts);
             house_of(state, house).points += i128::from(points);

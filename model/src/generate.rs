@@ -3,7 +3,7 @@
 use jiff::{Timestamp, ToSpan};
 use ledger::{
     Command, Day, Destination, Event, Expiry, FlowLimits, Fund, HOUSE_LIMIT, HoldPolicy, House, Item,
-    MEMBER_LIMIT, Maturity, MemberRef, Moment, Points, Policy, Request, RuleSet, Status, Stretch,
+    MEMBER_LIMIT, Maturity, MemberRef, Moment, Points, Policy, Request, RuleSet, Screening, Status, Stretch,
 };
 use proof::{Details, Hash, Text};
 use uuid::Uuid;
@@ -182,7 +182,12 @@ impl Generator {
     fn next(&mut self, now: Moment) -> Request {
         let count = if self.random.one_in(8) { self.random.between(2, 5) } else { 1 };
         let count = if self.random.one_in(500) { self.random.of(&[0, 101]) } else { count };
-        let items = (0..count).map(|_| self.item(now)).collect();
+        let screening = match self.random.below(12) {
+            0 => Screening::Review,
+            1 => Screening::Deny,
+            _ => Screening::Allow,
+        };
+        let items = (0..count).map(|_| self.item(now, screening)).collect();
         Request {
             program: PROGRAM,
             unit: 1,
@@ -191,10 +196,11 @@ impl Generator {
             items,
             expected_version: self.random.one_in(20).then(|| self.random.below(12)),
             dry_run: self.random.one_in(15),
+            screening,
         }
     }
 
-    fn item(&mut self, now: Moment) -> Item {
+    fn item(&mut self, now: Moment, screening: Screening) -> Item {
         self.count += 1;
         let posting_id = Uuid::from_u64_pair(self.seed, self.count);
         let command = self.command(now);
@@ -204,6 +210,7 @@ impl Generator {
             | Command::Deposit { .. } => Some(Begun::Earned),
             Command::Earn { .. } => Some(Begun::Pending),
             Command::Hold { .. } => Some(Begun::Held),
+            Command::Redeem { .. } if screening == Screening::Review => Some(Begun::Held),
             Command::Redeem { .. }
             | Command::Capture { .. }
             | Command::Withdraw { .. }

@@ -557,7 +557,7 @@ impl Batch<'_> {
             event_hash,
             reverses: posting.reverses.unwrap_or_default().into_bytes(),
         };
-        let details = item.map(|it| it.details.clone()).unwrap_or_default();
+        let details = item.map(|it| it.told(posting.kind())).unwrap_or_default();
         let body = posting.withdrawal.clone().map(Body::Withdrawal);
         let kind = if body.is_some() { LeafKind::Withdrawal } else { LeafKind::Posting };
         let mut commitments = Commitments {

@@ -1,7 +1,7 @@
 //! The limit of this PostgreSQL: the rows of redemptions, written as a batch writes them, without a decision behind them.
 //! For benchmarks only, on books that nobody needs afterwards.
 
-use ledger::{Account, AccountKind, Day, Fingerprint, Lot, Posting, Request};
+use ledger::{Account, AccountKind, Day, Fingerprint, Lot, Posting, Request, Screening};
 use proof::{Balances, Commitments, Details, Entry, Hash, Header, LeafKind, LotMovement, PostingKind};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -70,6 +70,7 @@ pub async fn write_bare_rows(
             items: vec![],
             expected_version: None,
             dry_run: false,
+            screening: Screening::Allow,
         };
         let id = Uuid::nil();
         let accepted = Accepted {

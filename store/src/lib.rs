@@ -124,7 +124,7 @@ pub use sqlx::{PgConnection, PgPool};
 /// A connection of a pool.
 pub type Pooled = sqlx::pool::PoolConnection<sqlx::Postgres>;
 pub use statements::{Statement, statement};
-pub use story::{Story, due_at, story};
+pub use story::{Story, due_at, holds_because, story};
 pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;

@@ -38,6 +38,44 @@ pub async fn story(
     Ok(Some(Story { posting, later: all }))
 }
 
+/// The program's holds that stand and were placed for this reason, from this leaf on, with the microsecond at which each lapses.
+pub async fn holds_because(
+    conn: &mut PgConnection,
+    program_id: i16,
+    reason: &str,
+    first_leaf_index: u64,
+    limit: u32,
+) -> Result<Vec<(Fed, i64)>, StoreError> {
+    let due: Vec<(i64, i64)> = sqlx::query_as(
+        "select posting.leaf_index, reservation.due_at
+         from reservation
+         join posting using (posting_id)
+         where reservation.kind = 1
+             and reservation.due_at > greatest(
+                 (select recorded_at from log_head),
+                 (extract(epoch from clock_timestamp()) * 1000000)::bigint
+             )
+             and posting.program_id = $1
+             and posting.reason = $2
+             and posting.leaf_index >= $3
+         order by posting.leaf_index
+         limit $4",
+    )
+    .bind(program_id)
+    .bind(reason)
+    .bind(i64::try_from(first_leaf_index).unwrap_or(i64::MAX))
+    .bind(i64::from(limit))
+    .fetch_all(&mut *conn)
+    .await?;
+    let statement = format!("{POSTINGS} where posting.leaf_index = any($1) order by posting.leaf_index");
+    let rows: Vec<PostingRow> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+        .bind(due.iter().map(|it| it.0).collect::<Vec<_>>())
+        .fetch_all(&mut *conn)
+        .await?;
+    let postings = with_entries(conn, rows).await?;
+    Ok(postings.into_iter().zip(due.into_iter().map(|it| it.1)).collect())
+}
+
 /// Until when a hold stands, or when an earning matures, in microseconds; `None` where it is over or has no end.
 pub async fn due_at(conn: &mut PgConnection, posting_id: Uuid) -> Result<Option<i64>, StoreError> {
     let due: Option<Option<i64>> = sqlx::query_scalar("select due_at from reservation where posting_id = $1")

@@ -83,7 +83,7 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
         Some("redeem") => json!({"points": 1, "merchant_reference": "mine"}),
         Some("extend") => json!({"seconds": 60}),
         Some("increase") => json!({"points": 1}),
-        Some("reversals") => json!({"reason": "mine"}),
+        Some("reversals" | "approve" | "deny") => json!({"reason": "mine"}),
         Some("status") => json!({"status": "closed", "reason": "mine"}),
         Some("merge") => json!({"into": MEMBER, "reason": "mine"}),
         _ => json!({}),

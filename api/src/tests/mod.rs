@@ -14,6 +14,7 @@ mod operations;
 mod outside;
 mod properties;
 mod reads;
+mod reviews;
 mod sockets;
 mod spends;
 mod streams;
@@ -145,6 +146,18 @@ impl World {
         ping_gap: Duration,
         hush: &CancellationToken,
     ) -> Router {
+        Self::screened_by(crate::screen::allow, gate, pool, committer, program, ping_gap, hush)
+    }
+
+    fn screened_by(
+        screen: crate::screen::Rule,
+        gate: Gate,
+        pool: &PgPool,
+        committer: &Committer,
+        program: &Program,
+        ping_gap: Duration,
+        hush: &CancellationToken,
+    ) -> Router {
         let program_id = program.program_id;
         let intake = Intake::new(committer.clone(), pool.clone(), program_id);
         let public_url = PUBLIC_URL;
@@ -159,6 +172,7 @@ impl World {
             public_url: public_url.to_owned(),
         };
         api.ping_gap = ping_gap;
+        api.screen = screen;
         tokio::spawn(api.telling(hush.clone()));
         crate::router(Arc::new(api), operations)
     }
@@ -167,6 +181,14 @@ impl World {
     fn with_gate(self, gate: Gate) -> Self {
         let router = Self::behind(gate, &self.pool, &self.committer, &self.program, PING_GAP, &self.hush);
         Self { router, ..self }
+    }
+
+    /// The same books, served by another process whose screening has this rule.
+    fn screening(&self, rule: crate::screen::Rule) -> Self {
+        let (pool, committer, program) = (self.pool.clone(), self.committer.clone(), self.program.clone());
+        let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), program.program_id, PUBLIC_URL);
+        let router = Self::screened_by(rule, gate, &pool, &committer, &program, PING_GAP, &self.hush);
+        Self { pool, router, program_id: self.program_id, hush: self.hush.clone(), committer, program }
     }
 
     /// The same books, served by another process that remembers nothing of what this one was shown.

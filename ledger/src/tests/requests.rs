@@ -65,6 +65,66 @@ fn a_dry_run_says_what_the_real_one_does_and_does_nothing() {
 }
 
 #[test]
+fn what_the_screening_says_of_spends_is_done() {
+    let mut shop = Shop::under(r#"{"holds": {"seconds": 60, "seconds_max": 120}}"#);
+    let earned = shop.does(earn("asha", 100));
+    let held = shop.does(hold("asha", 10, "duka", 100));
+    let spends = [
+        redeem("asha", 40, "duka"),
+        redeem_up_to("asha", 1000),
+        transfer("asha", "juma", 1),
+        hold("asha", 1, "duka", 60),
+        Command::Increase { hold: held, points: pts(1) },
+        withdraw("asha", 1, 0),
+    ];
+    let screened = |shop: &mut Shop, command: &Command, screening| {
+        let request = Request { screening, ..shop.request(vec![command.clone()]) };
+        let decision = shop.decide(&request);
+        decision.result.map(|_| request.items[0].posting_id).map_err(|it| it.refusal)
+    };
+    for spend in &spends {
+        assert!(spend.is_spend());
+        assert_eq!(screened(&mut shop, spend, Screening::Deny), Err(Refusal::ScreenDenied));
+    }
+    for spend in &spends[2..] {
+        assert_eq!(screened(&mut shop, spend, Screening::Review), Err(Refusal::ScreenReview));
+    }
+    assert_eq!(shop.shows("asha"), "asha 90 held 10");
+    let reviewed = screened(&mut shop, &spends[0], Screening::Review).unwrap();
+    assert_eq!((shop.shows("asha"), shop.shows("duka")), ("asha 50 held 50".into(), "duka 0".into()));
+    let rest = screened(&mut shop, &spends[1], Screening::Review).unwrap();
+    assert_eq!(shop.shows("asha"), "asha 0 held 100");
+    check(&mut shop, capture(reviewed, 0, false), "asha 0 held 60, duka 40");
+    check(&mut shop, Command::Void { hold: rest }, "asha 50 held 10");
+    // What gives points back, or only ends what was begun, is not a spend.
+    for other in [earn("asha", 1), capture(held, 0, false), reverse(earned, 1), adjust("juma", 1)] {
+        assert!(!other.is_spend());
+        assert!(screened(&mut shop, &other, Screening::Deny).is_ok(), "{other:?}");
+    }
+}
+
+#[test]
+fn a_redemption_under_review_that_nobody_looks_at_lapses() {
+    let mut shop = Shop::under(r#"{"holds": {"seconds": 60, "seconds_max": 120}}"#);
+    shop.does(earn("asha", 100));
+    let request = Request { screening: Screening::Review, ..shop.request(vec![redeem("asha", 40, "duka")]) };
+    let plain = Request { screening: Screening::Allow, ..request.clone() };
+    assert_eq!(request.fingerprint(), plain.fingerprint(), "asked again, the first answer stands");
+    let reviewed = request.items[0].posting_id;
+    assert_eq!(kinds(&shop.decide(&request)), ["hold"]);
+    let told = request.items[0].told(kind("hold"));
+    assert_eq!(told.reason.unwrap().as_str(), HELD_FOR_REVIEW);
+    assert_eq!(request.items[0].told(kind("redeem")), request.items[0].details);
+    shop.later(119_999_999);
+    shop.does(earn("asha", 1));
+    assert_eq!(shop.shows("asha"), "asha 61 held 40");
+    shop.later(1);
+    refuse(&mut shop, capture(reviewed, 0, false), Refusal::HoldOver);
+    shop.does(earn("asha", 1));
+    assert_eq!(shop.shows("asha"), "asha 102");
+}
+
+#[test]
 fn a_caller_may_demand_a_version() {
     let mut shop = Shop::under(r#"{"expiry": {"after": {"days": 1}}}"#);
     shop.does(earn("asha", 10));

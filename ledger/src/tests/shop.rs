@@ -98,7 +98,16 @@ impl Shop {
         };
         let items: Vec<Item> = commands.into_iter().map(&mut item).collect();
         let (source, key) = ("app".to_owned(), format!("k-{}", items.len()));
-        Request { program: PROGRAM, unit: 1, source, key, items, expected_version: None, dry_run: false }
+        Request {
+            program: PROGRAM,
+            unit: 1,
+            source,
+            key,
+            items,
+            expected_version: None,
+            dry_run: false,
+            screening: Screening::Allow,
+        }
     }
 
     /// Decides a request, and remembers its postings as the store does.

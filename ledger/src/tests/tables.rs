@@ -184,6 +184,8 @@ fn each_refusal_is_given() {
         (plain(adjust("asha", 0)), Refusal::AmountOutOfRange),
         (plain(import("asha", &[])), Refusal::AmountOutOfRange),
         (given("{}", &|_, _, _| vec![]), Refusal::ItemCount),
+        (screened(redeem("asha", 1, "duka"), Screening::Deny), Refusal::ScreenDenied),
+        (screened(transfer("asha", "juma", 1), Screening::Review), Refusal::ScreenReview),
         (unnamed(), Refusal::ReasonRequired),
         (outdated(), Refusal::VersionMismatch { version: 3 }),
     ];
@@ -203,6 +205,12 @@ fn each_refusal_is_given() {
         assert!(is_shown || in_the_store(&refusal), "{refusal:?} has no row");
         assert!(!refusal.to_string().is_empty());
     }
+}
+
+fn screened(command: Command, screening: Screening) -> Refusal {
+    let mut shop = busy("{}").0;
+    let request = Request { screening, ..shop.request(vec![command]) };
+    shop.decide(&request).result.expect_err("it is refused").refusal
 }
 
 fn unnamed() -> Refusal {

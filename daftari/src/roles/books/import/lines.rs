@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ledger::{Command, Day, Item, MemberRef, Points, Request, Terms};
+use ledger::{Command, Day, Item, MemberRef, Points, Request, Screening, Terms};
 use proof::{Details, Text};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -260,6 +260,7 @@ impl<'a> GroupBuilder<'a> {
             items: Vec::new(),
             expected_version: None,
             dry_run: common.dry_run,
+            screening: Screening::Allow,
         };
         let group = Group {
             member: line.member.clone(),
