@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proof::{Checkpoint, Leaf, SignedNote, Text, verify_consistency};
+use signing::SigningError;
 use store::{Lost, PgConnection, RecordedCheckpoint, Seen, StoreError};
 use tiles::{TileError, TileStore};
 
@@ -17,6 +18,9 @@ pub enum AdoptError {
     /// What was published cannot be read.
     #[error(transparent)]
     Tiles(#[from] TileError),
+    /// Whoever holds the log's key does not sign with it.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// It would not be this log's history.
     #[error("{0}")]
     Refused(String),
@@ -82,19 +86,20 @@ pub async fn lost(
     }
     checkpoints.sort_unstable();
     checkpoints.dedup();
+    let mut notes = Vec::new();
+    for (size, root) in checkpoints {
+        // The same bytes as the first time: this signature is a function of key and text.
+        let checkpoint = Checkpoint { origin: key.log().origin, size, root };
+        notes.push((size, root, key.sign(&checkpoint).await?.encode()));
+    }
+    notes.push((size, root, published));
     let mut previous_size = sealed;
-    let mut record = |size: u64, root, note: String| {
+    let mut record = |(size, root, note)| {
         let recorded = RecordedCheckpoint { size, previous_size, root, note };
         previous_size = size;
         recorded
     };
-    let between = checkpoints.into_iter().map(|(size, root)| {
-        // The same bytes as the first time: this signature is a function of key and text.
-        let note = Checkpoint { origin: key.log().origin, size, root }.sign(key.signer()).encode();
-        (size, root, note)
-    });
-    let checkpoints =
-        between.chain([(size, root, published)]).map(|(size, root, note)| record(size, root, note)).collect();
+    let checkpoints = notes.into_iter().map(&mut record).collect();
     let leaves = leaves.into_iter().skip((held - sealed) as usize).collect();
     Ok(Some(Lost { leaves, checkpoints }))
 }

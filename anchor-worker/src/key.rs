@@ -1,11 +1,12 @@
-//! The log's signing key in a file of its own.
+//! The log's signing key: in a file of its own, or behind a program that signs with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use proof::{NoteError, Signer, VerifierKey};
+use proof::{Checkpoint, NoteError, Signature, SignedNote, Signer, VerifierKey};
+use signing::{SigningCommand, SigningError};
 use store::LogIdentity;
 use zeroize::Zeroizing;
 
@@ -37,11 +38,21 @@ pub enum KeyError {
         /// Whose it should be.
         expected: String,
     },
+    /// The program that signs with it does not.
+    #[error("the log's key: {0}")]
+    Signing(#[from] SigningError),
 }
 
 /// The log's first signing key. It has no `Debug` and no way out but its signatures.
 pub struct LogKey {
-    signer: Signer,
+    verifier: VerifierKey,
+    hand: Hand,
+}
+
+/// Who holds the pen.
+enum Hand {
+    Memory(Box<Signer>),
+    Command(SigningCommand),
 }
 
 impl LogKey {
@@ -57,18 +68,38 @@ impl LogKey {
             Err(error) => return Err(at(error)),
             Ok(_) => {}
         }
-        let text = Zeroizing::new(fs::read_to_string(path).map_err(at)?);
-        let signer = Signer::parse(&text).map_err(KeyError::Malformed)?;
-        let found = signer.verifier_key().name().to_owned();
-        if found != origin {
-            return Err(KeyError::OtherOrigin { found, expected: origin.to_owned() });
+        Self::parse(&Zeroizing::new(fs::read_to_string(path).map_err(at)?), origin)
+    }
+
+    /// The key of this origin in its private form, as its file has it.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, KeyError> {
+        let signer = Signer::parse(text).map_err(KeyError::Malformed)?;
+        let verifier = signer.verifier_key();
+        if verifier.name() != origin {
+            return Err(KeyError::OtherOrigin {
+                found: verifier.name().to_owned(),
+                expected: origin.to_owned(),
+            });
         }
-        Ok(Self { signer })
+        Ok(Self { verifier, hand: Hand::Memory(Box::new(signer)) })
+    }
+
+    /// The key of this origin with these public bytes, behind a program that is given each text to sign. It is asked at
+    /// once for a signature over a text that is no checkpoint: a key that is another one's is found before it is used.
+    pub async fn behind(
+        command: SigningCommand,
+        origin: &str,
+        public_key: &[u8; 32],
+    ) -> Result<Self, KeyError> {
+        let verifier = VerifierKey::of_log(origin, public_key).map_err(KeyError::Malformed)?;
+        let key = Self { verifier, hand: Hand::Command(command) };
+        key.sign_text(&format!("daftari: is this the key of {origin}?\n")).await?;
+        Ok(key)
     }
 
     /// The key that verifies what it signs.
     pub fn verifier_key(&self) -> VerifierKey {
-        self.signer.verifier_key()
+        self.verifier.clone()
     }
 
     /// The log that begins with this key.
@@ -77,8 +108,25 @@ impl LogKey {
         LogIdentity { log_id: proof::log_id(key.name(), key.public_key()), origin: key.name().to_owned() }
     }
 
-    pub(crate) fn signer(&self) -> &Signer {
-        &self.signer
+    /// Signs a checkpoint into a note.
+    pub async fn sign(&self, checkpoint: &Checkpoint) -> Result<SignedNote, SigningError> {
+        let text = checkpoint.encode();
+        let signatures = vec![self.sign_text(&text).await?];
+        Ok(SignedNote { text, signatures })
+    }
+
+    // What a program signed is verified before anybody sees it.
+    async fn sign_text(&self, text: &str) -> Result<Signature, SigningError> {
+        match &self.hand {
+            Hand::Memory(signer) => Ok(signer.sign(text)),
+            Hand::Command(command) => {
+                let line = self.verifier.line(command.sign(text.as_bytes()).await?);
+                match self.verifier.verifies(text, &line) {
+                    true => Ok(line),
+                    false => Err(command.wrong_key(&self.verifier.encode())),
+                }
+            }
+        }
     }
 }
 

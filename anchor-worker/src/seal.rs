@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use chain::AuditLog;
 use proof::{Checkpoint, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
+use signing::SigningError;
 use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
     declaration_at, ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size, record_checkpoint,
@@ -46,6 +47,9 @@ pub enum Obstacle {
     /// The object store does not answer.
     #[error(transparent)]
     Tiles(TileError),
+    /// Whoever holds the log's key does not sign with it.
+    #[error(transparent)]
+    Signing(SigningError),
     /// A test ended the worker here.
     #[error("a failpoint: {0:?}, {1:?}")]
     Failpoint(Act, Moment),
@@ -288,7 +292,7 @@ impl Sealer {
         self.write_declarations(conn, &stored).await?;
         let (size, root) = (after.size(), after.root());
         let checkpoint = Checkpoint { origin: self.log.origin.clone(), size, root };
-        let note = checkpoint.sign(self.key.signer()).encode();
+        let note = self.key.sign(&checkpoint).await.map_err(Obstacle::Signing)?.encode();
         let recorded = RecordedCheckpoint { size, previous_size: edge.size(), root, note };
         // From here the log has promised this root: PostgreSQL holds it before anyone sees it. A crash before it is
         // published only leaves that to the next sealer, and one before it is recorded leaves tiles that will be

@@ -1,6 +1,7 @@
 mod adopt;
 mod anchor;
 mod fixture;
+mod key;
 mod map;
 mod schedule;
 mod seal;

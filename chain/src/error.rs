@@ -1,5 +1,7 @@
 //! What can go wrong at a chain, by what to do about it.
 
+use signing::SigningError;
+
 /// A failure at the boundary of a chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
@@ -26,6 +28,9 @@ pub enum ChainError {
     /// There is a contract, and its code is none that this build knows: it may do anything.
     #[error("{0}")]
     UnknownCode(String),
+    /// Whoever holds the sender's key does not sign with it. Nothing was sent.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// What was given is not what it should be.
     #[error("{0}")]
     Malformed(String),

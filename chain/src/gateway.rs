@@ -263,20 +263,20 @@ impl Gateway {
     /// Signs a batch of claims, with how much gas each takes by itself. One that is refused by then is skipped. Nothing is
     /// sent. A node's estimate would be worth nothing here: a claim that runs out of gas is skipped as well, and the
     /// cheapest batch is one that pays nobody.
-    pub fn sign_claims(
+    pub async fn sign_claims(
         &self,
         account: &Account,
         nonce: u64,
         fees: Fees,
         claims: &[(WithdrawalClaim, u64)],
-    ) -> SignedTransaction {
+    ) -> Result<SignedTransaction, ChainError> {
         let call = Bindings::claimBatchCall { claims: claims.iter().map(|it| self.encoded(&it.0)).collect() };
         // A call inside gets 63 of 64 parts of what is left.
         let gas: u64 = claims.iter().map(|it| it.1).sum();
         let gas_max = gas.saturating_mul(5) / 4 + BATCH_GAS;
         let input = Bytes::from(call.abi_encode());
         let (chain_id, to) = (self.chain.id(), Some(self.contract));
-        account.sign(Unsigned { chain_id, nonce, gas_max, fees, to, input })
+        account.sign(Unsigned { chain_id, nonce, gas_max, fees, to, input }).await
     }
 
     fn encoded(&self, claim: &WithdrawalClaim) -> EncodedClaim {

@@ -143,7 +143,7 @@ impl Chain {
     ) -> Result<SignedTransaction, ChainError> {
         let gas_max = self.gas(&account.address(), to, &input).await?.saturating_mul(5) / 4;
         let input = Bytes::from(input);
-        Ok(account.sign(Unsigned { chain_id: self.chain_id, nonce, gas_max, fees, to, input }))
+        account.sign(Unsigned { chain_id: self.chain_id, nonce, gas_max, fees, to, input }).await
     }
 
     /// How much gas a transaction takes now.

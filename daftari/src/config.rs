@@ -4,6 +4,7 @@ mod api_keys;
 mod books;
 mod bridge;
 mod door;
+mod keys_at;
 mod log;
 mod look;
 
@@ -28,6 +29,7 @@ pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
 pub(crate) use books::*;
 pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
 pub(crate) use door::Door;
+pub(crate) use keys_at::{ChainKeyAt, LogKeyAt};
 pub(crate) use log::{Adopt, LogAct, MakeMap, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
@@ -264,9 +266,8 @@ pub(crate) struct Log {
     /// The log's origin: the name that its checkpoints carry.
     #[arg(long, env = "LOG_ORIGIN")]
     pub(crate) origin: String,
-    /// The file with the log's signing key. It is made when it is not there.
-    #[arg(long, env = "LOG_KEY_FILE")]
-    pub(crate) log_key_file: PathBuf,
+    #[command(flatten)]
+    pub(crate) key: LogKeyAt,
 }
 
 /// Run the whole system on this machine.
@@ -376,7 +377,7 @@ pub(crate) struct Anchor {
     pub(crate) places: Option<PathBuf>,
     /// The chain's JSON-RPC, several of them with commas between: more than half must agree on what is final. Without it
     /// the log is sealed and not anchored.
-    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true, requires = "chain_key_file")]
+    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
     pub(crate) chain_rpc_url: Option<SecretText>,
     /// The addresses that `daftari contracts deploy` wrote, instead of --contract and --registrant.
     #[arg(long, env = "CONTRACT_ADDRESSES", conflicts_with_all = ["contract", "registrant"])]
@@ -387,9 +388,8 @@ pub(crate) struct Anchor {
     /// Who registered the log in it.
     #[arg(long, env = "AUDIT_REGISTRANT")]
     pub(crate) registrant: Option<String>,
-    /// The file with the private key that pays for anchors, in hexadecimal.
-    #[arg(long, env = "CHAIN_KEY_FILE")]
-    pub(crate) chain_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) chain_key: ChainKeyAt,
     /// How long to wait between two anchors at least, as in 200ms, 2s, 5m or 1h.
     #[arg(long, env = "ANCHOR_GAP", default_value = "5m")]
     pub(crate) anchor_gap: Span,
@@ -561,9 +561,9 @@ pub(crate) struct ChainSender {
     /// The chain's JSON-RPC.
     #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
     pub(crate) chain_rpc_url: SecretText,
-    /// The file with the private key that pays, in hexadecimal. It is worth nothing afterwards.
-    #[arg(long, env = "CHAIN_KEY_FILE")]
-    pub(crate) chain_key_file: PathBuf,
+    /// What pays. It is worth nothing afterwards.
+    #[command(flatten)]
+    pub(crate) key: ChainKeyAt,
 }
 
 /// Run a benchmark.

@@ -1,13 +1,18 @@
-//! Files that hold secrets: readable by their owner only.
+//! Where secrets come from: files that only their owner may read, the environment, and programs that sign with them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use anchor_worker::LogKey;
 use anyhow::{Context, ensure};
+use chain::Account;
+use signing::SigningCommand;
 use store::Keyring;
 use zeroize::Zeroizing;
+
+use crate::config::{ChainKeyAt, Log, parse_address};
 
 /// Writes a secret into a new file with mode 0600; an existing file is left as it is. The file is whole and durable
 /// before it has its name: a crash at any moment leaves either no secret or all of it.
@@ -49,6 +54,51 @@ pub(crate) fn read_key(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
     hex::decode_to_slice(text.trim_start_matches("0x"), key.as_mut())
         .ok()
         .with_context(|| format!("{} does not hold 32 bytes in hexadecimal", path.display()))?;
+    Ok(key)
+}
+
+/// The log's signing key, wherever it is.
+pub(crate) async fn log_key(log: &Log) -> anyhow::Result<LogKey> {
+    let (at, origin) = (&log.key, &log.origin);
+    let expected = at.log_public_key.as_deref().map(parse_public_key).transpose()?;
+    let key = match (&at.log_key_command, &at.log_key, &at.log_key_file) {
+        (Some(line), _, _) => {
+            let public_key = expected.context("--log-key-command needs --log-public-key")?;
+            LogKey::behind(SigningCommand::parse(line)?, origin, &public_key).await?
+        }
+        (None, Some(text), _) => LogKey::parse(&text.0, origin)?,
+        (None, None, Some(file)) => LogKey::open(file, origin)?,
+        (None, None, None) => anyhow::bail!("the log needs --log-key-file or --log-key-command"),
+    };
+    let is_expected = expected.is_none_or(|it| it == *key.verifier_key().public_key());
+    ensure!(is_expected, "the log's key is another one than --log-public-key says");
+    Ok(key)
+}
+
+/// The account of this key, wherever it is; none where none is configured.
+pub(crate) async fn account(at: &ChainKeyAt) -> anyhow::Result<Option<Account>> {
+    let expected = at.chain_sender.as_deref().map(parse_address).transpose()?;
+    let account = match (&at.chain_key_command, &at.chain_key, &at.chain_key_file) {
+        (Some(line), _, _) => {
+            let address = expected.context("a command that signs needs the address of its key")?;
+            Account::behind(SigningCommand::parse(line)?, &address).await?
+        }
+        (None, Some(text), _) => Account::from_key(&text.0)?,
+        (None, None, Some(file)) => match &at.chain_key_password_file {
+            Some(password) => Account::from_keystore(file, &read_secret(password)?)?,
+            None => Account::from_key(&read_secret(file)?)?,
+        },
+        (None, None, None) => return Ok(None),
+    };
+    let is_expected = expected.is_none_or(|it| it == account.address());
+    ensure!(is_expected, "the chain's key is another account's than the sender that was named");
+    Ok(Some(account))
+}
+
+fn parse_public_key(text: &str) -> anyhow::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut key)
+        .with_context(|| format!("{text:?} is not a public key of 32 bytes in hexadecimal"))?;
     Ok(key)
 }
 

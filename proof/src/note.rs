@@ -132,6 +132,20 @@ impl VerifierKey {
         Ok(verifier)
     }
 
+    /// The key of this log, from its 32 public bytes.
+    pub fn of_log(name: &str, public_key: &[u8; 32]) -> Result<Self, NoteError> {
+        check_name(name)?;
+        let key =
+            VerifyingKey::from_bytes(public_key).map_err(|_| NoteError("the key is not on the curve"))?;
+        let key_id = key_id(name, TYPE_ED25519, public_key);
+        Ok(Self { name: name.to_owned(), key_id, key_type: TYPE_ED25519, key })
+    }
+
+    /// The signature line of this key with a signature that was made elsewhere. Nothing is verified here.
+    pub fn line(&self, signature: Vec<u8>) -> Signature {
+        Signature { name: self.name.clone(), key_id: self.key_id, bytes: signature }
+    }
+
     /// The `vkey` form.
     pub fn encode(&self) -> String {
         let key = STANDARD.encode([&[self.key_type][..], self.key.as_bytes()].concat());
@@ -234,19 +248,14 @@ impl Signer {
 
     /// The key that verifies what it signs.
     pub fn verifier_key(&self) -> VerifierKey {
-        let key = self.key.verifying_key();
-        let key_id = key_id(&self.name, TYPE_ED25519, key.as_bytes());
-        VerifierKey { name: self.name.clone(), key_id, key_type: TYPE_ED25519, key }
+        let public_key = self.key.verifying_key();
+        VerifierKey::of_log(&self.name, public_key.as_bytes())
+            .expect("its name was checked, and a key is on its curve")
     }
 
     /// Signs a text, which ends with a newline.
     pub fn sign(&self, text: &str) -> Signature {
-        let vkey = self.verifier_key();
-        Signature {
-            name: vkey.name,
-            key_id: vkey.key_id,
-            bytes: self.key.sign(text.as_bytes()).to_bytes().to_vec(),
-        }
+        self.verifier_key().line(self.key.sign(text.as_bytes()).to_bytes().to_vec())
     }
 }
 

@@ -33,6 +33,7 @@ async fn an_operator_anchors_to_two_chains_with_two_workers() {
     office.places(1);
     // The second chain is down before the first worker starts, and the first one is anchored to all the same.
     let url = office.chains[1].stop().await;
+    office.signers();
     let mut workers = vec![office.worker("one").await];
     office.grow().await;
     office.is_anchored(0).await;
@@ -47,6 +48,7 @@ async fn an_operator_anchors_to_two_chains_with_two_workers() {
     office.obeys(&last).await;
     office.raises_alarms(&last).await;
     last.process.kill().await;
+    office.no_log_holds_a_key();
     office.system.check_books().await;
     office.system.interrupt().await;
 }
@@ -180,7 +182,46 @@ impl Office {
         answer_of(command).await.expect(0);
     }
 
-    /// The file of places: the second chain answers to another policy.
+    /// Programs that sign: with the log's key, and with the writer's. What they sign with lies where no worker is told.
+    fn signers(&self) {
+        let at = self.folder.display();
+        let rfc5915 = format!("302e0201010420{WRITER_KEY}a00706052b8104000a");
+        let make = format!(
+            "set -e
+             printf {} | basenc --base16 -d > {at}/writer.der
+             (printf 302E020100300506032B657004220420 | basenc --base16 -d
+              cut -d+ -f5- {at}/keys/log.key | base64 -d | tail -c 32) > {at}/log.der",
+            rfc5915.to_uppercase()
+        );
+        assert!(std::process::Command::new("sh").args(["-c", &make]).status().expect("sh runs").success());
+        for (name, how) in [("writer", ""), ("log", "-rawin")] {
+            let text = format!(
+                "set -e; of=$(mktemp -d); trap 'rm -r $of' EXIT; cat > $of/asked
+                 openssl pkeyutl -sign -inkey {at}/{name}.der -keyform DER {how} -in $of/asked -out $of/made
+                 od -An -v -tx1 $of/made"
+            );
+            std::fs::write(self.folder.join(format!("sign-{name}")), text).expect("a file can be written");
+        }
+    }
+
+    fn signer(&self, name: &str) -> String {
+        format!("sh {}/sign-{name}", self.folder.display())
+    }
+
+    /// Neither the keys that were read from files nor those behind programs stand in what the processes have said.
+    fn no_log_holds_a_key(&self) {
+        let text = std::fs::read_to_string(self.folder.join("keys/log.key")).expect("up has made the key");
+        // The last field may hold a `+` of its own.
+        let seed = text.trim().splitn(5, '+').nth(4).expect("a key has five fields");
+        for name in ["up", "worker-one", "worker-two"] {
+            let said =
+                std::fs::read_to_string(self.folder.join(format!("{name}.log"))).expect("it has logged");
+            assert!(said.contains("sealed") || said.contains("anchor"), "{name} has worked");
+            assert!(!said.contains(WRITER_KEY) && !said.contains(seed), "{name}.log holds a key");
+        }
+    }
+
+    /// The file of places: the second chain answers to another policy, and its key is behind a program.
     fn places(&self, gap_s: u64) -> PathBuf {
         let key = self.secret("writer.key", WRITER_KEY);
         let place = |chain: &Chain| {
@@ -188,6 +229,9 @@ impl Office {
                    "gap": format!("{gap_s}s")})
         };
         let mut places = self.chains.each_ref().map(place);
+        places[1].as_object_mut().expect("a place is an object").remove("key_file");
+        places[1]["key_command"] = json!(self.signer("writer"));
+        places[1]["sender"] = json!(WRITER);
         places[1]["ceiling_gwei"] = json!(100);
         places[1]["staleness"] = json!("5s");
         self.secret("places.json", &json!(places).to_string())
@@ -198,7 +242,9 @@ impl Office {
         let origin = self.system.fact("log_key").split('+').next().expect("a key begins with its origin");
         let mut command = daftari();
         command.args(["--log-format", "json", "anchor", "--origin", origin, "--listen", &listen]);
-        command.arg("--log-key-file").arg(self.folder.join("keys/log.key"));
+        let key = proof::VerifierKey::parse(self.system.fact("log_key")).expect("a key");
+        let public_key: String = key.public_key().iter().map(|it| format!("{it:02x}")).collect();
+        command.args(["--log-key-command", &self.signer("log"), "--log-public-key", &public_key]);
         command
             .arg("--tile-dir")
             .arg(self.folder.join("log"))

@@ -101,9 +101,10 @@ impl From<TileError> for AnchorError {
 impl From<ChainError> for AnchorError {
     fn from(error: ChainError) -> Self {
         match error {
-            ChainError::Unreachable(_) | ChainError::Refused(_) | ChainError::Reverted(_) => {
-                Self::Retry(AnchorObstacle::Chain(error))
-            }
+            ChainError::Unreachable(_)
+            | ChainError::Refused(_)
+            | ChainError::Reverted(_)
+            | ChainError::Signing(_) => Self::Retry(AnchorObstacle::Chain(error)),
             _ => Self::Halt(AnchorDoubt::Chain(error)),
         }
     }

@@ -48,6 +48,8 @@ impl Anchorer {
         let signed = match signed {
             Ok(signed) => signed,
             Err(ChainError::Reverted(why)) => return self.refused(conn, plan, why).await,
+            // Not the endpoint's fault.
+            Err(error @ ChainError::Signing(_)) => return Err(error.into()),
             Err(error) => {
                 self.memory.note_failure(plan.endpoint);
                 return Err(error.into());

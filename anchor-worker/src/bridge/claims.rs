@@ -92,8 +92,9 @@ impl Bridge {
             self.settlement(gateway, audit_log, account, nonce, fees, leaf_index).await?
         } else {
             tracing::info!(chain_id = chain.id(), claims = claims.len(), "claims are handed in");
+            let signed = gateway.sign_claims(account, nonce, fees, &claims).await?;
             self.note_tried(claims.iter().map(|it| it.0.leaf_index));
-            Some(gateway.sign_claims(account, nonce, fees, &claims))
+            Some(signed)
         };
         let Some(signed) = signed else { return Ok(0) };
         self.pending = Some(Pending { nonce, fees, sent: Instant::now() });

@@ -28,11 +28,20 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) async fn new() -> Self {
+        let home = TempDir::new().unwrap();
+        let log = LogKey::open(&home.path().join("log.key"), ORIGIN).unwrap().log();
+        Self::at(home, log).await
+    }
+
+    /// The same for a log whose key is elsewhere.
+    pub(super) async fn of(log: LogIdentity) -> Self {
+        Self::at(TempDir::new().unwrap(), log).await
+    }
+
+    async fn at(home: TempDir, log: LogIdentity) -> Self {
         let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
         let url = store::test_database(&server).await.unwrap();
         let pool = store::connect(&url, 8).await.unwrap();
-        let home = TempDir::new().unwrap();
-        let log = LogKey::open(&home.path().join("log.key"), ORIGIN).unwrap().log();
         let mut conn = pool.acquire().await.unwrap();
         store::ensure_log(&mut conn, &log).await.unwrap();
         let spec = ProgramSpec {
@@ -148,7 +157,7 @@ impl Fixture {
             edge = after;
         }
         let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: edge.size(), root: edge.root() };
-        let note = checkpoint.sign(self.key().signer()).encode();
+        let note = self.key().sign(&checkpoint).await.unwrap().encode();
         files.insert(PathBuf::from("checkpoint"), note.into_bytes());
         files
     }

@@ -262,7 +262,7 @@ async fn a_checkpoint_of_another_key_halts_sealing() {
     let it = Fixture::new().await;
     let other = LogKey::open(&it.home.path().join("other.key"), super::fixture::ORIGIN).unwrap();
     let checkpoint = proof::Checkpoint { origin: it.log.origin.clone(), size: 1, root: [0; 32] };
-    it.folder.publish_checkpoint(&checkpoint.sign(other.signer()).encode()).unwrap();
+    it.folder.publish_checkpoint(&other.sign(&checkpoint).await.unwrap().encode()).unwrap();
     let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::ForeignCheckpoint(_))), "{error}");
 }

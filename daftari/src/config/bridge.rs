@@ -82,6 +82,12 @@ pub(crate) struct BridgeRun {
     /// Without it these are left to others.
     #[arg(long, env = "BRIDGE_KEY_FILE")]
     pub(crate) bridge_key_file: Option<PathBuf>,
+    /// A program that signs with it, as `--chain-key-command` of `daftari anchor`.
+    #[arg(long, env = "BRIDGE_KEY_COMMAND", requires = "bridge_sender", conflicts_with = "bridge_key_file")]
+    pub(crate) bridge_key_command: Option<String>,
+    /// The address of its account.
+    #[arg(long, env = "BRIDGE_SENDER")]
+    pub(crate) bridge_sender: Option<String>,
     /// The block in which the gateway was deployed, or an earlier one.
     #[arg(long, env = "BRIDGE_FIRST_BLOCK", default_value_t = 0)]
     pub(crate) first_block: u64,

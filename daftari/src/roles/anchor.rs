@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Anchor;
 use crate::roles::{scrub, serve_operations};
-use crate::{logging, signals};
+use crate::{keys, logging, signals};
 
 /// Seal and anchor hold few connections: they read in order, and write little.
 const CONNECTIONS: u32 = 6;
@@ -23,8 +23,8 @@ const CONNECTIONS: u32 = 6;
 pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
     let metrics = logging::collect_metrics()?;
-    let targets = places::read(&config)?;
-    let key = LogKey::open(&config.log.log_key_file, &config.log.origin)?;
+    let targets = places::read(&config).await?;
+    let key = keys::log_key(&config.log).await?;
     let pool =
         store::connect(&config.database_url.0, CONNECTIONS).await.context("cannot use the database")?;
     let listener = TcpListener::bind(config.listen)

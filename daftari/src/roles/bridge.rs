@@ -14,7 +14,7 @@ use tiles::TileStore;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::config::{Bridge, BridgeAt, BridgeRun};
+use crate::config::{Bridge, BridgeAt, BridgeRun, ChainKeyAt};
 use crate::roles::{OpenBooks, contracts, serve_operations, watch};
 use crate::{keys, logging, signals};
 
@@ -51,10 +51,14 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
     let metrics = logging::collect_metrics()?;
     let (addresses, _) = gateway_at(&config.at)?;
-    let account = match &config.bridge_key_file {
-        Some(file) => Some(Account::from_key(&keys::read_secret(file)?)?),
-        None => None,
-    };
+    let account = keys::account(&ChainKeyAt {
+        chain_key_file: config.bridge_key_file,
+        chain_key_password_file: None,
+        chain_key: None,
+        chain_key_command: config.bridge_key_command,
+        chain_sender: config.bridge_sender,
+    })
+    .await?;
     let books = OpenBooks::open(&config.at.database).await?;
     let listener = TcpListener::bind(config.listen)
         .await

@@ -47,7 +47,8 @@ pub(crate) fn addresses(file: &Path) -> anyhow::Result<Addresses> {
 }
 
 async fn connect(sender: &ChainSender) -> anyhow::Result<(Chain, Account)> {
-    let account = Account::from_key(&keys::read_secret(&sender.chain_key_file)?)?;
+    let account =
+        keys::account(&sender.key).await?.context("a chain needs --chain-key-file or --chain-key-command")?;
     Ok((Chain::connect(&sender.chain_rpc_url.0).await?, account))
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchor_worker::{LogKey, MadeMap};
+use anchor_worker::MadeMap;
 use anyhow::{Context, ensure};
 use proof::{Body, Text, verify_checkpoint};
 use store::{Ask, Guard, Keyring, LogIdentity, PgPool};
@@ -11,6 +11,7 @@ use tiles::TileStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Adopt, LogAct, MakeMap, Succeed};
+use crate::keys;
 use crate::roles::{OpenBooks, guard, trust};
 use crate::signals;
 
@@ -83,7 +84,7 @@ impl Mapping {
 }
 
 async fn adopt(config: Adopt) -> anyhow::Result<()> {
-    let key = LogKey::open(&config.log.log_key_file, &config.log.origin)?;
+    let key = keys::log_key(&config.log).await?;
     let reason = Text::new(config.reason).context("--reason")?;
     let pool = store::connect(&config.database_url.0, 2).await.context("cannot use the database")?;
     let tiles = Arc::new(config.tiles.open()?);

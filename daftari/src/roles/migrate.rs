@@ -1,12 +1,12 @@
 //! `daftari migrate`: the schema of this version, and the log's beginning.
 
-use anchor_worker::LogKey;
 use anyhow::Context;
 
 use crate::config::Migrate;
+use crate::keys;
 
 pub(crate) async fn run(config: Migrate) -> anyhow::Result<()> {
-    let key = LogKey::open(&config.log.log_key_file, &config.log.origin)?;
+    let key = keys::log_key(&config.log).await?;
     let pool = store::connect(&config.database.database_url.0, 2).await.context("cannot use the database")?;
     let has_roles = store::migrate(&pool).await?;
     store::ensure_log(&mut *pool.acquire().await?, &key.log()).await?;

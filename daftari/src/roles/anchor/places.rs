@@ -9,7 +9,7 @@ use proof::AnchorPlace;
 use serde::Deserialize;
 use store::LogIdentity;
 
-use crate::config::{self, Anchor, Span, parse_address};
+use crate::config::{self, Anchor, ChainKeyAt, Span, parse_address};
 use crate::keys;
 use crate::roles::contracts;
 
@@ -39,7 +39,10 @@ struct Terms {
 struct Written {
     rpc_urls: Vec<String>,
     addresses: PathBuf,
-    key_file: PathBuf,
+    key_file: Option<PathBuf>,
+    key_password_file: Option<PathBuf>,
+    key_command: Option<String>,
+    sender: Option<String>,
     gap: Option<Span>,
     staleness: Option<Span>,
     ceiling_gwei: Option<u64>,
@@ -48,12 +51,14 @@ struct Written {
 }
 
 /// The places of the configuration; none is allowed.
-pub(super) fn read(config: &Anchor) -> anyhow::Result<Vec<Target>> {
+pub(super) async fn read(config: &Anchor) -> anyhow::Result<Vec<Target>> {
     if let Some(file) = &config.places {
-        return read_file(file, config);
+        return read_file(file, config).await;
     }
     let Some(rpc_url) = &config.chain_rpc_url else { return Ok(Vec::new()) };
-    let Some(key_file) = &config.chain_key_file else { bail!("a chain needs --chain-key-file") };
+    let Some(account) = keys::account(&config.chain_key).await? else {
+        bail!("a chain needs --chain-key-file or --chain-key-command")
+    };
     let (chain_id, contract, registrant) = match (&config.addresses, &config.contract, &config.registrant) {
         (Some(file), _, _) => {
             let place = contracts::addresses(file)?.place();
@@ -64,25 +69,32 @@ pub(super) fn read(config: &Anchor) -> anyhow::Result<Vec<Target>> {
         }
         _ => bail!("a chain needs --addresses, or --contract and --registrant"),
     };
-    let account = Account::from_key(&keys::read_secret(key_file)?)?;
     let rpc_urls = rpc_url.0.split(',').map(|it| it.trim().to_owned()).collect();
     Ok(vec![Target { rpc_urls, chain_id, contract, registrant, account, terms: Terms::of(config) }])
 }
 
 /// The file holds endpoints' keys, so nobody else may read it.
-fn read_file(file: &Path, config: &Anchor) -> anyhow::Result<Vec<Target>> {
+async fn read_file(file: &Path, config: &Anchor) -> anyhow::Result<Vec<Target>> {
     let at = || format!("the places in {}", file.display());
     let written: Vec<Written> = serde_json::from_str(&keys::read_secret(file)?).with_context(at)?;
     let mut targets = Vec::new();
     for it in written {
         let place = contracts::addresses(&it.addresses)?.place();
         let usual = Terms::of(config);
+        let key = ChainKeyAt {
+            chain_key_file: it.key_file,
+            chain_key_password_file: it.key_password_file,
+            chain_key: None,
+            chain_key_command: it.key_command,
+            chain_sender: it.sender,
+        };
+        let account = keys::account(&key).await.with_context(at)?;
         targets.push(Target {
             rpc_urls: it.rpc_urls,
             chain_id: Some(place.chain_id),
             contract: place.contract,
             registrant: place.registrant,
-            account: Account::from_key(&keys::read_secret(&it.key_file)?)?,
+            account: account.context("a place needs key_file or key_command").with_context(at)?,
             terms: Terms {
                 gap: it.gap.unwrap_or(usual.gap),
                 staleness: it.staleness.or(usual.staleness),
