@@ -58,7 +58,7 @@ pub(crate) enum Role {
     /// Settle what falls due on idle accounts.
     Sweep(Sweep),
     /// Seal the log and anchor it.
-    Anchor(Anchor),
+    Anchor(Box<Anchor>),
     /// Serve checkpoints, tiles, receipts and the verification page.
     Verifier(Verifier),
     /// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.

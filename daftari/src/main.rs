@@ -48,7 +48,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Api(config) => roles::api::run(config).await?,
         Role::Ingest(config) => roles::ingest::run(config).await?,
         Role::Sweep(config) => roles::sweep::run(config).await?,
-        Role::Anchor(config) => roles::anchor::run(config).await?,
+        Role::Anchor(config) => roles::anchor::run(*config).await?,
         Role::Verifier(config) => roles::verifier::run(config).await?,
         Role::Verify(config) => return Ok(roles::verify::run(config).await),
         Role::Audit(config) => return Ok(roles::audit::run(config).await),

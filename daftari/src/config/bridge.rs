@@ -11,7 +11,7 @@ use super::{Database, SecretText, Span, Tiles};
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Bridge {
     /// Read the gateway, credit what was burned there, take back what was never claimed, and hand in claims.
-    Run(BridgeRun),
+    Run(Box<BridgeRun>),
     /// List what is open: withdrawals that are not paid, burns that are not credited and why.
     List {
         #[command(flatten)]

@@ -23,7 +23,7 @@ const LIST_MAX: u32 = 1000;
 
 pub(crate) async fn run(command: Bridge) -> anyhow::Result<ExitCode> {
     match command {
-        Bridge::Run(config) => serve(config).await?,
+        Bridge::Run(config) => serve(*config).await?,
         Bridge::List { at, json } => list(&at, json).await?,
         Bridge::Reference { at, member, actor } => {
             let books = OpenBooks::open(&at.database).await?;
