@@ -7,6 +7,7 @@ mod door;
 mod keys_at;
 mod log;
 mod look;
+mod members;
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -32,6 +33,7 @@ pub(crate) use door::Door;
 pub(crate) use keys_at::{ChainKeyAt, LogKeyAt};
 pub(crate) use log::{Adopt, LogAct, MakeMap, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
+pub(crate) use members::{EraseMember, ExportMember, Members};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use tiles::Tiles;
 pub(crate) use webhook::Webhook;
@@ -74,6 +76,9 @@ pub(crate) enum Role {
     /// Look into the books, and do in them what an operator does.
     #[command(subcommand)]
     Books(Books),
+    /// Erase a member, or give them everything that is held about them.
+    #[command(subcommand)]
+    Members(Members),
     /// Issue, list and withdraw API keys.
     #[command(subcommand)]
     Keys(Keys),

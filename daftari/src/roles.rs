@@ -11,6 +11,7 @@ pub(crate) mod contracts;
 mod guard;
 pub(crate) mod ingest;
 pub(crate) mod log;
+pub(crate) mod members;
 pub(crate) mod migrate;
 pub(crate) mod monitor;
 mod scrub;

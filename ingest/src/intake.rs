@@ -164,13 +164,19 @@ impl Intake {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let known = store::remembered_outcome(&mut conn, self.program, &request.source, &request.key).await?;
         Ok(known
-            .filter(|(fingerprint, outcome)| *fingerprint == request.fingerprint() && outcome.is_ok())
+            .filter(|(fingerprint, outcome)| fingerprint.is_of(&request.fingerprint()) && outcome.is_ok())
             .map(|(_, outcome)| verdict(outcome, true)))
     }
 
     async fn keep(&self, payload: &[u8], origin: &str, code: RejectCode, detail: &str) -> Result<(), Retry> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let payload = &payload[..payload.len().min(EVENT_BYTES_MAX)];
+        // Whom an operator has erased is not to be written down again by an event that comes late or twice.
+        if let Ok(event) = Event::parse(payload)
+            && self.committer.was_erased(&mut conn, self.program, &event.member).await?
+        {
+            return Ok(());
+        }
         store::keep_rejected(&mut conn, self.program, origin, code.as_str(), detail, payload).await?;
         Ok(())
     }

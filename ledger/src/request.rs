@@ -427,6 +427,14 @@ impl fmt::Display for Differences {
 }
 
 impl Fingerprint {
+    /// Of a request whose member was erased. No request has it: its version is 0.
+    pub const ERASED: Self = Self([0; 32]);
+
+    /// Whether it is of this request. One that was erased may be of any: that it was answered is all that is known.
+    pub fn is_of(&self, asked: &Self) -> bool {
+        self == asked || *self == Self::ERASED
+    }
+
     /// The parts in which two requests differ; all of them, where one was taken in another version.
     pub fn differences(&self, other: &Self) -> Differences {
         let part = |it: &Self, at: usize| [it.0[17 + 3 * at], it.0[18 + 3 * at], it.0[19 + 3 * at]];

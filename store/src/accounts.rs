@@ -9,6 +9,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::directory::{Identity, IdentityRow, MemberKey};
+use crate::erasure;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 
@@ -45,6 +46,8 @@ pub(crate) async fn member_accounts(
                  and account.kind = 1
                  and account.unit = wanted.unit
                  and account.fund_id is null
+                 -- Who was erased is nobody: without a secret nothing can be posted.
+                 and account.secret <> ''
              limit 1
          ) as found",
     )
@@ -68,7 +71,7 @@ pub(crate) async fn accounts_by_id(
     ids: &[Uuid],
 ) -> Result<Vec<Arc<Identity>>, StoreError> {
     let rows: Vec<IdentityRow> = sqlx::query_as(
-        "select account_id, id, kind, unit, secret from account where id = any($1) and kind = 1",
+        "select account_id, id, kind, unit, secret from account where id = any($1) and kind = 1 and secret <> ''",
     )
     .bind(ids)
     .fetch_all(conn)
@@ -91,12 +94,17 @@ fn name_of(member: &MemberRef) -> Option<&str> {
 }
 
 /// Enrols members who are not known yet, and opens accounts in units that they have none of. Two committers may try at
-/// once: the rows are made in one order, the second waits for the first, and both read the same member afterwards.
+/// once: the rows are made in one order, the second waits for the first, and both read the same member afterwards. Whoever
+/// was erased is left out.
 pub(crate) async fn enrol(
     conn: &mut PgConnection,
     keyring: &Keyring,
     members: &BTreeSet<MemberKey>,
 ) -> Result<(), StoreError> {
+    let names: Vec<(i16, &MemberRef)> = members.iter().map(|it| (it.0, &it.2)).collect();
+    let erased = erasure::erased_names(conn, &keyring.pepper(), &names).await?;
+    let members: Vec<&MemberKey> =
+        members.iter().enumerate().filter(|it| !erased.contains(&it.0)).map(|it| it.1).collect();
     let account_ids: Vec<Uuid> = members.iter().map(|_| Uuid::new_v4()).collect();
     let secrets: Vec<Vec<u8>> = account_ids.iter().map(|id| keyring.generate(*id)).collect();
     let member_ids: Vec<Uuid> = members.iter().map(|it| id_of(&it.2).unwrap_or_else(Uuid::new_v4)).collect();

@@ -482,7 +482,7 @@ impl Batch<'_> {
         let (outcome, replayed) = match known.get(&key) {
             Some(it) => {
                 let fingerprint = request.fingerprint();
-                if it.fingerprint == fingerprint {
+                if it.fingerprint.is_of(&fingerprint) {
                     (it.outcome.clone(), true)
                 } else {
                     let differs = it.fingerprint.differences(&fingerprint);

@@ -9,6 +9,7 @@
 //! closed by a request of several items.
 
 mod accounts;
+pub(crate) mod erasures;
 mod leaves;
 mod outcomes;
 mod reversals;
@@ -29,6 +30,8 @@ pub struct BooksReport {
     pub leaves: u64,
     /// Entries.
     pub entries: u64,
+    /// Those of them that nobody can open any more, because their member was erased.
+    pub closed: u64,
     /// The root over all leaves.
     pub root: Hash,
 }
@@ -78,10 +81,11 @@ pub async fn check_books_watched(
     // The size first: whatever was settled for a leaf below it is then read with it.
     let size = log_head::log_size(conn).await? as i64;
     let scope = Scope { keyring, size, history: History::read(conn).await? };
-    let (report, asked) = leaves::check(conn, &scope, watch).await?;
+    let (mut report, asked) = leaves::check(conn, &scope, watch).await?;
     leaves::check_nothing_beyond(conn).await?;
     let told = outcomes::check(conn, &scope, asked, watch).await?;
     accounts::check(conn, &scope, told, watch).await?;
+    report.closed = erasures::check(conn, size).await?;
     Ok(report)
 }
 

@@ -7,16 +7,17 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ledger::Request;
+use ledger::{MemberRef, Request};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::batch::{self, Answer, BatchError, Context};
 use crate::directory::Directory;
+use crate::erasure;
 use crate::error::StoreError;
 use crate::guard::Guard;
-use crate::keyring::Keyring;
+use crate::keyring::{Keyring, Pepper};
 use crate::log_head::LogIdentity;
 use crate::tip::LastTip;
 
@@ -62,6 +63,7 @@ struct Job {
 pub struct Committer {
     queue: mpsc::Sender<Job>,
     guard: Guard,
+    pepper: Pepper,
 }
 
 impl Committer {
@@ -107,6 +109,7 @@ impl Committer {
         // In doubt it starts all the same: it says so, and goes on once the doubt is gone.
         guard.check(&mut conn).await?;
         drop(conn);
+        let pepper = keyring.pepper();
         let context = Context {
             log_id: log.log_id,
             keyring,
@@ -117,12 +120,22 @@ impl Committer {
         };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let task = tokio::spawn(Lanes { pool, context, batch_max, turn: Mutex::new(jobs) }.run());
-        Ok((Self { queue, guard }, task))
+        Ok((Self { queue, guard, pepper }, task))
     }
 
     /// What holds the database against the world, and says why nothing is committed.
     pub fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// Whether this name was a member's who was erased.
+    pub async fn was_erased(
+        &self,
+        conn: &mut PgConnection,
+        program_id: i16,
+        member: &MemberRef,
+    ) -> Result<bool, StoreError> {
+        Ok(!erasure::erased_names(conn, &self.pepper, &[(program_id, member)]).await?.is_empty())
     }
 
     /// Hands in a request and awaits what came of it, once the database holds it.

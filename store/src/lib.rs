@@ -19,6 +19,7 @@ mod credentials;
 mod declarations;
 mod deliveries;
 mod directory;
+mod erasure;
 mod error;
 mod feed;
 mod fold;
@@ -76,6 +77,7 @@ pub use batch::Answer;
 pub use bridge_books::{BridgeBooks, bridge_books};
 #[doc(hidden)]
 pub use ceiling::{account_numbers, write_bare_rows};
+pub use check::erasures::{ACCOUNT as ERASED_ACCOUNT, REASON as ERASURE_REASON};
 pub use check::{BooksReport, Progress, Watch, check_books, check_books_opened, check_books_watched};
 pub use checkpoints::{
     RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, cosigned_note, latest_checkpoint,
@@ -89,6 +91,10 @@ pub use declarations::{append_declarations, begin_log, declaration_at, declarati
 pub use deliveries::{
     Attempt, Delivery, Lease, Message, Then, deliveries, forget_messages, lease_endpoint, next_message,
     queue_messages, queue_test, record_attempt, release_endpoint, replay_messages,
+};
+pub use erasure::{
+    AccountToErase, Erased, MemberToErase, erase_member, everything_held, member_to_erase, readmit_members,
+    sealed_of, vacuum_erased,
 };
 pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};

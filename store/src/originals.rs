@@ -56,7 +56,7 @@ pub(crate) async fn originals(
          from unnest($1::smallint[], $2::uuid[]) with ordinality as wanted (program_id, posting_id, ordinal)
          join posting using (program_id, posting_id)
          join entry on entry.leaf_index = posting.leaf_index
-         join account on account.account_id = entry.account_id and account.kind = 1
+         join account on account.account_id = entry.account_id and account.kind = 1 and account.secret <> ''
          order by wanted.ordinal, entry.ordinal",
     )
     .bind(wanted.iter().map(|it| it.0).collect::<Vec<_>>())
@@ -117,7 +117,7 @@ pub(crate) async fn reversed(
          from (select distinct * from unnest($1::smallint[], $2::uuid[])) as wanted (program_id, reverses)
          join posting using (program_id, reverses)
          join entry using (leaf_index)
-         join account on account.account_id = entry.account_id and account.kind = 1
+         join account on account.account_id = entry.account_id and account.kind = 1 and account.secret <> ''
          group by 1, 2",
     )
     .bind(postings.iter().map(|it| it.0).collect::<Vec<_>>())

@@ -47,6 +47,7 @@ struct PostingRow {
     body: Option<Vec<u8>>,
     payload: Option<Vec<u8>>,
     remainder: Option<String>,
+    is_erased: bool,
     program: Uuid,
     program_secret: Vec<u8>,
 }
@@ -95,7 +96,9 @@ pub async fn opened_posting(
     viewer: &Viewer,
 ) -> Result<Option<(u64, OpenedLeaf)>, StoreError> {
     let row: Option<PostingRow> = sqlx::query_as(
-        "select posting.*, null::bytea as payload, null::text as remainder, program.id as program, program.secret as program_secret
+        "select posting.*, null::bytea as payload, null::text as remainder,
+             exists (select from erased_leaf where erased_leaf.leaf_index = posting.leaf_index) as is_erased,
+             program.id as program, program.secret as program_secret
          from posting
          join program using (program_id)
          where posting_id = $1
@@ -153,7 +156,11 @@ async fn open_entries(
     Ok((entries, is_party))
 }
 
+/// The entry, opened, but where its account was erased.
 fn open_entry(keyring: &Keyring, posting: &PostingRow, row: EntryRow) -> Result<Part<Entry>, StoreError> {
+    if row.secret.is_empty() {
+        return Ok(Part::Closed(hash(&row.commitment)?));
+    }
     let secret = keyring.open(row.id, &row.secret)?;
     let salt = salt(&secret, &posting.posting_id.into_bytes(), SaltPart::Entry);
     Ok(Part::Opened { salt, value: entry(row)? })
@@ -170,7 +177,9 @@ pub(crate) async fn check_openings(
     end: i64,
 ) -> Result<(), StoreError> {
     let postings: Vec<PostingRow> = sqlx::query_as(
-        "select posting.*, event.payload, event.remainder, program.id as program, program.secret as program_secret
+        "select posting.*, event.payload, event.remainder,
+             exists (select from erased_leaf where erased_leaf.leaf_index = posting.leaf_index) as is_erased,
+             program.id as program, program.secret as program_secret
          from posting
          join program using (program_id)
          left join event using (leaf_index)
@@ -201,7 +210,9 @@ pub(crate) async fn check_openings(
             }
             entries.push(part);
         }
-        check_event(keyring, &posting).map_err(|_| damaged("event"))?;
+        if !posting.is_erased {
+            check_event(keyring, &posting).map_err(|_| damaged("event"))?;
+        }
         let earning = check_earning(&posting, &entries, rules);
         let opened = open_leaf(keyring, log, posting, entries)?.commitments();
         if opened.header != logged[0] {
@@ -286,12 +297,18 @@ fn open_leaf(
         event_hash: optional_hash(row.event_hash)?,
         reverses: row.reverses.unwrap_or_default().into_bytes(),
     };
-    let details = Details {
-        merchant_reference: text(row.merchant_reference)?,
-        actor: text(row.actor)?,
-        reason: text(row.reason)?,
-        description: text(row.description)?,
-        rate: text(row.rate)?,
+    let details = match row.is_erased {
+        true => Part::Closed(hash(&row.details_commitment)?),
+        false => Part::Opened {
+            salt: salt(&secret, &posting_id, SaltPart::Details),
+            value: Details {
+                merchant_reference: text(row.merchant_reference)?,
+                actor: text(row.actor)?,
+                reason: text(row.reason)?,
+                description: text(row.description)?,
+                rate: text(row.rate)?,
+            },
+        },
     };
     let body = row.body.map(|it| Body::decode(LeafKind::Withdrawal, &it));
     let body = body.transpose().map_err(|error| StoreError::Damaged(error.to_string()))?;
@@ -299,7 +316,7 @@ fn open_leaf(
         kind: if body.is_some() { LeafKind::Withdrawal } else { LeafKind::Posting },
         log_id: log.log_id,
         header: Part::Opened { salt: salt(&secret, &posting_id, SaltPart::Header), value: header },
-        details: Part::Opened { salt: salt(&secret, &posting_id, SaltPart::Details), value: details },
+        details,
         body: body.map(|value| Part::Opened { salt: salt(&secret, &posting_id, SaltPart::Body), value }),
         entries,
         hints: Vec::new(),

@@ -1,6 +1,7 @@
 mod committer;
 mod corruption;
 mod declarations;
+mod erasure;
 mod fixture;
 mod guard;
 mod keys;

@@ -6,12 +6,12 @@ mod books;
 mod bridge;
 mod contracts;
 mod crash;
+mod erasure;
 mod event;
 mod log;
 mod map;
 mod newcomer;
 mod outsiders;
-
 mod receipt;
 mod redemption;
 mod roles;

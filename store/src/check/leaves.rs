@@ -62,6 +62,7 @@ struct LeafRow {
     body_commitment: Option<Vec<u8>>,
     has_event: bool,
     is_lost: bool,
+    is_erased: bool,
     is_repeated: bool,
 }
 
@@ -167,7 +168,10 @@ pub(super) async fn check(
         let first = lost.keys().next().copied().unwrap_or_default();
         format!("leaf {first} was lost, and no orphan names it")
     })?;
-    Ok((BooksReport { leaves: scope.size as u64, entries: entries_seen, root: frontier.root() }, asked))
+    Ok((
+        BooksReport { leaves: scope.size as u64, entries: entries_seen, closed: 0, root: frontier.root() },
+        asked,
+    ))
 }
 
 fn check_root(roots: &HashMap<i64, Vec<u8>>, size: i64, frontier: &Frontier) -> Result<(), StoreError> {
@@ -196,6 +200,7 @@ async fn leaves_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result
              body_commitment,
              event.leaf_index is not null as has_event,
              lost_leaf.leaf_index is not null as is_lost,
+             exists (select from erased_leaf where erased_leaf.leaf_index = leaf.leaf_index) as is_erased,
              exists (
                  select
                  from posting as earlier
@@ -303,7 +308,7 @@ fn check_posting(leaf: &LeafRow, entries: &[EntryRow], scope: &Scope<'_>) -> Res
     )?;
     let is_earning = kind == PostingKind::EARN;
     require(
-        leaf.has_event == is_earning,
+        leaf.has_event == (is_earning && !leaf.is_erased),
         "an earning has an event, and nothing else has: this one is otherwise",
     )?;
     require(

@@ -72,6 +72,7 @@ struct Posted {
     pending_change: i64,
     available_after: i64,
     lots: Option<Vec<u8>>,
+    is_erased: bool,
     /// Of a merge, the account that is closed.
     other: Option<i64>,
 }
@@ -154,6 +155,8 @@ async fn check_page(
         }
     }
     let mut posted = posted(conn, &items).await?;
+    // Whether one of an outcome's items was erased.
+    let mut erased = false;
     for (at, (item, row, place)) in (1_i64..).zip(items) {
         let [leaf_index, account, _] = item;
         let stray =
@@ -168,6 +171,13 @@ async fn check_page(
             )));
         }
         let answer = if place == 0 { Some(row.available) } else { None };
+        erased |= it.is_erased;
+        if place == row.items() - 1 {
+            ensure(erased || row.fingerprint[..] != Fingerprint::ERASED.0, || {
+                format!("the outcome of leaf {leaf_index} does not say what was asked, and nobody was erased")
+            })?;
+            erased = false;
+        }
         ensure(it.tells(item, answer) && it.account_program == row.program_id, || {
             format!("what was answered for leaf {leaf_index} is not what its entry says")
         })?;
@@ -199,6 +209,11 @@ async fn posted(
              coalesce(entry.pending_change, 0) as pending_change,
              coalesce(entry.available_after, 0) as available_after,
              entry.lots,
+             exists (
+                 select from erased_leaf where erased_leaf.leaf_index = item.leaf_index
+                 union all
+                 select from erasure where erasure.leaf_index = item.leaf_index
+             ) as is_erased,
              case when posting.kind = 17 then (
                  select other.account_id
                  from entry as other
@@ -216,6 +231,13 @@ async fn posted(
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(|it| (it.ordinal, it)).collect())
+}
+
+impl Row {
+    /// How many items it tells of.
+    fn items(&self) -> usize {
+        1 + self.rest.as_ref().map_or(0, |it| it.len() / 24)
+    }
 }
 
 impl Posted {
@@ -248,7 +270,7 @@ impl Posted {
     /// where the request had no other item.
     fn status(&self, row: &Row) -> Result<Option<Status>, StoreError> {
         let Some(member_id) = self.member_id else { return Ok(None) };
-        if row.rest.is_some() {
+        if row.rest.is_some() || row.fingerprint[..] == Fingerprint::ERASED.0 {
             return Ok(None);
         }
         let text = |it: &Option<String>| it.clone().and_then(|it| Text::new(it).ok());

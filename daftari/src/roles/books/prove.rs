@@ -20,9 +20,13 @@ pub(super) async fn check(config: Check) -> anyhow::Result<()> {
     bar.0.finish_and_clear();
     let report = report?;
     println!(
-        "The books are right: {} leaves, {} entries, root {}.{}",
+        "The books are right: {} leaves, {} entries{}, root {}.{}",
         report.leaves,
         report.entries,
+        match report.closed {
+            0 => String::new(),
+            closed => format!(", of which {closed} can no longer be opened since their members were erased"),
+        },
         hex::encode(report.root),
         if keyring.is_some() { "" } else { UNOPENED }
     );

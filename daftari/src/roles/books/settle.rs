@@ -97,6 +97,8 @@ pub(crate) async fn enrol(Settle { database, what }: Settle<Enrol>) -> anyhow::R
     let mut conn = books.pool.acquire().await?;
     let members: Vec<MemberRef> = what.members.iter().map(|it| MemberRef::parse(it)).collect();
     let program_id = books.program.program_id;
+    // By name and by hand: so also those who were erased, who begin anew.
+    store::readmit_members(&mut conn, &books.keyring()?, program_id, &members).await?;
     store::enrol_members(&mut conn, &books.keyring()?, program_id, what.unit, &members).await?;
     println!("{} members take part.", members.len());
     Ok(())

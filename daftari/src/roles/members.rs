@@ -1,0 +1,126 @@
+//! `daftari members`: what the law gives a member a right to.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use ledger::{Command, Item, MemberRef, Request, Status};
+use proof::{Details, Text};
+use store::{Accepted, MemberToErase};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::config::{EraseMember, ExportMember, Members};
+use crate::keys;
+use crate::roles::OpenBooks;
+
+/// How often it is looked whether the member's leaves are sealed.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+pub(crate) async fn run(act: Members) -> anyhow::Result<()> {
+    match act {
+        Members::Erase(config) => erase(config).await,
+        Members::Export(config) => export(config).await,
+    }
+}
+
+async fn erase(config: EraseMember) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&config.database).await?;
+    let program = books.program.program_id;
+    let named = MemberRef::parse(&config.member);
+    let conn = &mut *books.pool.acquire().await?;
+    let member = store::member_to_erase(conn, program, &named).await?;
+    let member = member.context("there is no such member: nothing was erased")?;
+    if config.dry_run {
+        println!("{} accounts would be closed and erased:", member.accounts.len());
+        for account in &member.accounts {
+            println!("  account {}, unit {}", account.id, account.unit);
+        }
+        return Ok(());
+    }
+    let acts = close(&books, &member, &config.actor).await?;
+    until_sealed(conn, &member, &acts, config.patience.0).await?;
+    let leaves: Vec<u64> = acts.iter().map(|it| it.leaf_index).collect();
+    let erased = store::erase_member(conn, &books.keyring()?, program, &member, &leaves).await?;
+    store::vacuum_erased(conn)
+        .await
+        .context("the member is erased, but VACUUM did not end: run it by hand")?;
+    println!(
+        "Erased: {} accounts, the words and events of {} leaves, what was asked of {} outcomes, {} rejected events.",
+        erased.accounts, erased.leaves, erased.outcomes, erased.rejected_events
+    );
+    for (account, act) in member.accounts.iter().zip(&acts) {
+        println!(
+            "Account {} keeps its amounts; leaf {} says that it was erased.",
+            account.id, act.leaf_index
+        );
+    }
+    println!("Backups and archived WAL name the member until they end: see docs/runbook.md.");
+    Ok(())
+}
+
+/// Closes each account, which lets what is left in it expire. Asking again is answered the same, so that an erasure that was
+/// cut off goes on.
+async fn close(books: &OpenBooks, member: &MemberToErase, actor: &str) -> anyhow::Result<Vec<Accepted>> {
+    let (committer, committing) = books.committer().await?;
+    let mut acts = Vec::new();
+    for account in &member.accounts {
+        let details = Details {
+            actor: Some(Text::new(actor).context("--actor")?),
+            reason: Some(Text::new(store::ERASURE_REASON)?),
+            description: Some(Text::new(format!("{}{}", store::ERASED_ACCOUNT, account.id))?),
+            ..Details::default()
+        };
+        let command = Command::SetStatus { member: MemberRef::Id(member.member_id), status: Status::Closed };
+        let item = Item { posting_id: Uuid::now_v7(), command, details };
+        let (program, key) = (books.program.program_id, format!("erase:{}", account.id));
+        let mut request = Request::one(program, "erasure".to_owned(), key, item);
+        request.unit = account.unit as u16;
+        match committer.submit(request).await?.outcome {
+            Ok(items) => acts.extend(items),
+            Err(refused) => bail!(
+                "the account {} cannot be closed: {}. What to do: {}",
+                account.id,
+                refused.refusal,
+                refused.refusal.remedy()
+            ),
+        }
+    }
+    drop(committer);
+    committing.await?;
+    Ok(acts)
+}
+
+async fn until_sealed(
+    conn: &mut store::PgConnection,
+    member: &MemberToErase,
+    acts: &[Accepted],
+    patience: Duration,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let (last, sealed) = store::sealed_of(conn, member).await?;
+        let last = acts.iter().map(|it| it.leaf_index).fold(last, u64::max);
+        if last < sealed {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "leaf {last} is not sealed yet, {sealed} are: the accounts are closed and nothing is erased; run it again"
+        );
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+async fn export(config: ExportMember) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&config.database).await?;
+    let conn = &mut *books.pool.acquire().await?;
+    let named = MemberRef::parse(&config.member);
+    let held = store::everything_held(conn, books.program.program_id, &named).await?;
+    let held = held.context("there is no such member")?;
+    match &config.file {
+        Some(path) => keys::write_private(path, &held)?,
+        None => std::io::stdout().write_all(held.as_bytes())?,
+    }
+    Ok(())
+}

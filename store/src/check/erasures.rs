@@ -1,0 +1,78 @@
+//! What was erased is what an act in the log says, and nothing else was.
+
+use sqlx::PgConnection;
+
+use crate::error::StoreError;
+
+/// How an act says it, before the account's id.
+pub const ACCOUNT: &str = "account ";
+/// Why it was done.
+pub const REASON: &str = "erasure";
+
+/// Holds every erased account and leaf against the acts that say so. Gives how many entries nobody can open any more.
+pub(crate) async fn check(conn: &mut PgConnection, size: i64) -> Result<u64, StoreError> {
+    let problem: Option<String> = sqlx::query_scalar(
+        "select coalesce(
+             (
+                 select format('account %s: it was erased, and no act in the log says so', account.account_id)
+                 from account
+                 left join erasure on erasure.account_id = account.account_id
+                 left join posting on posting.leaf_index = erasure.leaf_index
+                 where (account.secret = '' or erasure.account_id is not null)
+                     and not coalesce(
+                         account.kind = 1
+                             and account.secret = ''
+                             and posting.kind = 19
+                             and posting.program_id = account.program_id
+                             and posting.reason = $1
+                             and posting.description = $2 || account.id,
+                         false
+                     )
+                 limit 1
+             ),
+             (
+                 select format('account %s: it was erased, and still names somebody', account.account_id)
+                 from erasure
+                 join account using (account_id)
+                 join member using (program_id, member_id)
+                 where member.external_id is not null
+                 limit 1
+             ),
+             (
+                 select format('leaf %s: it was erased, and its words or its event are there', erased_leaf.leaf_index)
+                 from erased_leaf
+                 join posting on posting.leaf_index = erased_leaf.leaf_index
+                 where coalesce(merchant_reference, actor, reason, description) is not null
+                     or exists (select from event where event.leaf_index = posting.leaf_index)
+                 limit 1
+             ),
+             (
+                 select format('leaf %s: it was erased, and has nothing of an erased account', erased_leaf.leaf_index)
+                 from erased_leaf
+                 join posting on posting.leaf_index = erased_leaf.leaf_index
+                 where not exists (
+                         select from entry where entry.leaf_index = posting.leaf_index and entry.account_id = erased_leaf.account_id
+                     )
+                     and posting.kind <> 19
+                 limit 1
+             )
+         )",
+    )
+    .bind(REASON)
+    .bind(ACCOUNT)
+    .fetch_one(&mut *conn)
+    .await?;
+    if let Some(problem) = problem {
+        return Err(StoreError::Damaged(problem));
+    }
+    let closed: i64 = sqlx::query_scalar(
+        "select coalesce(sum(sequence), 0)::bigint
+         from erasure
+         join balance using (account_id)
+         where last_leaf_index < $1",
+    )
+    .bind(size)
+    .fetch_one(conn)
+    .await?;
+    Ok(closed as u64)
+}

@@ -1,0 +1,565 @@
+//! Erasing a member. What opens their entries, and what names them, goes; amounts and commitments stay, under the random id of
+//! an account that belongs to nobody any more, so every other proof and every sum stays as it is.
+
+use std::collections::BTreeSet;
+
+use ledger::MemberRef;
+use sqlx::{Connection, FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::keyring::{Keyring, Pepper};
+use crate::log_head;
+use crate::outcomes::decode_rest;
+
+/// An account of a member who is to be erased.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct AccountToErase {
+    /// Its number.
+    pub account_id: i64,
+    /// The random id under which it stands in leaves, and will stay.
+    pub id: Uuid,
+    /// Its unit.
+    pub unit: i16,
+}
+
+/// A member who is to be erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberToErase {
+    /// Their id.
+    pub member_id: Uuid,
+    /// What other systems call them.
+    pub external_id: Option<String>,
+    /// Their accounts.
+    pub accounts: Vec<AccountToErase>,
+}
+
+/// What an erasure took away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// Accounts whose secret is gone.
+    pub accounts: u64,
+    /// Leaves that lost their words and their event.
+    pub leaves: u64,
+    /// Outcomes that lost what was asked.
+    pub outcomes: u64,
+    /// Rejected events that named the member.
+    pub rejected_events: u64,
+}
+
+/// An outcome that tells of the member.
+struct Told {
+    source: String,
+    key: String,
+    leaves: Vec<i64>,
+}
+
+/// The member of this name; `None` where there is none.
+pub async fn member_to_erase(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member: &MemberRef,
+) -> Result<Option<MemberToErase>, StoreError> {
+    let (id, name) = match member {
+        MemberRef::Id(id) => (Some(*id), None),
+        MemberRef::External(name) => (None, Some(name)),
+    };
+    let found: Option<(Uuid, Option<String>)> = sqlx::query_as(
+        "select member_id, external_id
+         from member
+         where program_id = $1
+             and (member_id = $2 or external_id = $3)",
+    )
+    .bind(program_id)
+    .bind(id)
+    .bind(name)
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some((member_id, external_id)) = found else { return Ok(None) };
+    // Of a member who was erased already nothing is left to be done.
+    let accounts: Vec<AccountToErase> = sqlx::query_as(
+        "select account_id, id, unit
+         from account
+         where program_id = $1
+             and member_id = $2
+             and secret <> ''
+         order by account_id",
+    )
+    .bind(program_id)
+    .bind(member_id)
+    .fetch_all(conn)
+    .await?;
+    if accounts.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(MemberToErase { member_id, external_id, accounts }))
+}
+
+/// Which of the member's leaves is the last, and how many leaves the newest checkpoint covers.
+pub async fn sealed_of(conn: &mut PgConnection, member: &MemberToErase) -> Result<(u64, u64), StoreError> {
+    let (last, sealed): (i64, i64) = sqlx::query_as(
+        "select coalesce((select max(last_leaf_index) from balance where account_id = any($1)), 0),
+             coalesce((select max(size) from checkpoint), 0)",
+    )
+    .bind(member.numbers())
+    .fetch_one(conn)
+    .await?;
+    Ok((last as u64, sealed as u64))
+}
+
+/// Erases the member, whose accounts are closed. `acts` are the leaves that say so, one for each account; a checkpoint covers
+/// them and all of the member's.
+///
+/// One transaction. Whoever decides learns of it before the next decision, by the epoch.
+pub async fn erase_member(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+    member: &MemberToErase,
+    acts: &[u64],
+) -> Result<Erased, StoreError> {
+    // Outcomes are found by looking at all of them: before anything is locked. Whoever is closed gets no more.
+    let told = outcomes_of(conn, program_id, member).await?;
+    let acts: Vec<i64> = acts.iter().map(|it| *it as i64).collect();
+    let numbers = member.numbers();
+    let mut transaction = conn.begin().await?;
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    sqlx::query(
+        "select account_id from balance where account_id = any($1) order by account_id for no key update",
+    )
+    .bind(&numbers)
+    .execute(&mut *transaction)
+    .await?;
+    log_head::raise_epoch(&mut transaction).await?;
+    demand_quiet(&mut transaction, &numbers, &acts).await?;
+    let mut leaves: BTreeSet<i64> =
+        sqlx::query_scalar("select leaf_index from entry where account_id = any($1)")
+            .bind(&numbers)
+            .fetch_all(&mut *transaction)
+            .await?
+            .into_iter()
+            .collect();
+    leaves.extend(told.iter().flat_map(|it| &it.leaves));
+    leaves.retain(|it| !acts.contains(it));
+    let leaves: Vec<i64> = leaves.into_iter().collect();
+    mark(&mut transaction, &numbers, &acts, &leaves).await?;
+    let outcomes = forget_outcomes(&mut transaction, &keyring.pepper(), program_id, member, &told).await?;
+    let rejected_events = forget_elsewhere(&mut transaction, program_id, member).await?;
+    bury(&mut transaction, &keyring.pepper(), program_id, member).await?;
+    transaction.commit().await?;
+    let (accounts, leaves) = (numbers.len() as u64, leaves.len() as u64);
+    Ok(Erased { accounts, leaves, outcomes, rejected_events })
+}
+
+impl MemberToErase {
+    fn numbers(&self) -> Vec<i64> {
+        self.accounts.iter().map(|it| it.account_id).collect()
+    }
+
+    /// The texts that name the member.
+    fn names(&self) -> Vec<String> {
+        [Some(self.member_id.to_string()), self.external_id.clone()].into_iter().flatten().collect()
+    }
+}
+
+/// The outcomes that tell of the member, each with those of its leaves that do.
+async fn outcomes_of(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member: &MemberToErase,
+) -> Result<Vec<Told>, StoreError> {
+    type Row = (String, String, i64, i64, Option<Vec<u8>>, bool);
+    let rows: Vec<Row> = sqlx::query_as(
+        "select source, key, leaf_index, account_id, rest, theirs.leaf_index is not null
+         from outcome
+         left join (
+             select distinct leaf_index from entry where account_id = any($2)
+         ) as theirs using (leaf_index)
+         where program_id = $1
+             and refusal is null
+             and (theirs.leaf_index is not null or account_id = any($2) or rest is not null)",
+    )
+    .bind(program_id)
+    .bind(member.numbers())
+    .fetch_all(conn)
+    .await?;
+    let numbers = member.numbers();
+    let mut told = Vec::new();
+    for (source, key, leaf_index, account, rest, has_entry) in rows {
+        let rest = rest.as_deref().map_or(Some(vec![]), decode_rest);
+        let rest = rest.ok_or_else(|| StoreError::Damaged(format!("the outcome of the key {key:?}")))?;
+        let named = rest.iter().filter(|it| numbers.contains(&it[1])).map(|it| it[0]);
+        let mut leaves: Vec<i64> = named.collect();
+        if has_entry || numbers.contains(&account) {
+            leaves.push(leaf_index);
+        }
+        if !leaves.is_empty() {
+            told.push(Told { source, key, leaves });
+        }
+    }
+    Ok(told)
+}
+
+/// Nothing more can come of these accounts, and everything that did is sealed.
+async fn demand_quiet(conn: &mut PgConnection, numbers: &[i64], acts: &[i64]) -> Result<(), StoreError> {
+    let problem: Option<String> = sqlx::query_scalar(
+        "select coalesce(
+             (select 'is not closed' from balance where account_id = any($1) and status <> 3 limit 1),
+             (select 'has points set aside' from reservation where account_id = any($1) limit 1),
+             (select 'has leaves that are not sealed yet'
+              from balance
+              where account_id = any($1)
+                  and coalesce((select max(size) from checkpoint), 0)
+                      <= greatest(last_leaf_index, (select max(act) from unnest($2::bigint[]) as act))
+              limit 1),
+             (select 'has a withdrawal that may yet come back'
+              from entry
+              join posting using (leaf_index)
+              where entry.account_id = any($1)
+                  and posting.body is not null
+                  and not exists (
+                      select from gateway_claim where withdrawal_id = substring(posting.body from 49 for 32)
+                  )
+                  and not exists (
+                      select from posting as undone
+                      where undone.reverses = posting.posting_id and undone.program_id = posting.program_id
+                  )
+              limit 1)
+         )",
+    )
+    .bind(numbers)
+    .bind(acts)
+    .fetch_one(conn)
+    .await?;
+    problem.map_or(Ok(()), |it| Err(StoreError::Missing(format!("the member {it}: nothing was erased"))))
+}
+
+/// Marks accounts and leaves as erased, and takes away words, events and secrets.
+async fn mark(
+    conn: &mut PgConnection,
+    numbers: &[i64],
+    acts: &[i64],
+    leaves: &[i64],
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into erasure (account_id, leaf_index)
+         select * from unnest($1::bigint[], $2::bigint[])",
+    )
+    .bind(numbers)
+    .bind(acts)
+    .execute(&mut *conn)
+    .await?;
+    // A leaf without an entry of theirs is an act upon the first of their accounts, or one that it was done with.
+    sqlx::query(
+        "insert into erased_leaf (leaf_index, account_id)
+         select leaf_index,
+             coalesce((
+                 select min(account_id)
+                 from entry
+                 where entry.leaf_index = gone.leaf_index and account_id = any($2)
+             ), $2[1])
+         from unnest($1::bigint[]) as gone (leaf_index)
+         on conflict do nothing",
+    )
+    .bind(leaves)
+    .bind(numbers)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "update posting
+         set merchant_reference = null, actor = null, reason = null, description = null
+         where leaf_index = any($1)",
+    )
+    .bind(leaves)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query("delete from event where leaf_index = any($1)").bind(leaves).execute(&mut *conn).await?;
+    sqlx::query("update account set secret = '' where account_id = any($1)")
+        .bind(numbers)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Takes away what was asked; that something was, and what came of it, stays. A key that names the member is replaced by a
+/// keyed hash of itself.
+async fn forget_outcomes(
+    conn: &mut PgConnection,
+    pepper: &Pepper,
+    program_id: i16,
+    member: &MemberToErase,
+    told: &[Told],
+) -> Result<u64, StoreError> {
+    let names: Vec<String> = member.names().iter().map(|it| it.to_lowercase()).collect();
+    let kept = |it: &Told| {
+        let key = it.key.to_lowercase();
+        match names.iter().any(|name| key.contains(name)) {
+            true => format!("erased:{}", hex(&pepper.hash("outcome-key", it.key.as_bytes()))),
+            false => it.key.clone(),
+        }
+    };
+    let changed = sqlx::query(
+        "update outcome
+         set fingerprint = decode(repeat('00', 32), 'hex'), key = told.kept
+         from unnest($2::text[], $3::text[], $4::text[]) as told (source, key, kept)
+         where outcome.program_id = $1
+             and outcome.source = told.source
+             and outcome.key = told.key",
+    )
+    .bind(program_id)
+    .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
+    .bind(told.iter().map(kept).collect::<Vec<_>>())
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "delete from outcome
+         where program_id = $1
+             and refusal is not null
+             and exists (select from unnest($2::text[]) as name where position(name in lower(key)) > 0)",
+    )
+    .bind(program_id)
+    .bind(names)
+    .execute(conn)
+    .await?;
+    Ok(changed.rows_affected())
+}
+
+/// Rejected events and sessions that name the member. Answers how many events there were.
+async fn forget_elsewhere(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member: &MemberToErase,
+) -> Result<u64, StoreError> {
+    // As JSON has them, in quotes: a short name is not found within a longer one.
+    let rejected = sqlx::query(
+        "delete from rejected_event
+         where program_id = $1
+             and exists (
+                 select from unnest($2::text[]) as name
+                 cross join lateral (select lower(to_jsonb(name)::text) as quoted) as quoted
+                 where position(encode(convert_to(quoted, 'UTF8'), 'escape') in lower(encode(payload, 'escape'))) > 0
+                     or position(lower(name) in lower(detail)) > 0
+             )",
+    )
+    .bind(program_id)
+    .bind(member.names())
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query("delete from member_session where program_id = $1 and member = any($2)")
+        .bind(program_id)
+        .bind(member.names())
+        .execute(conn)
+        .await?;
+    Ok(rejected.rows_affected())
+}
+
+/// Gives the accounts to somebody who is nobody, and remembers that these names were erased.
+async fn bury(
+    conn: &mut PgConnection,
+    pepper: &Pepper,
+    program_id: i16,
+    member: &MemberToErase,
+) -> Result<(), StoreError> {
+    let nobody = Uuid::new_v4();
+    let mut names = vec![MemberRef::Id(member.member_id), MemberRef::Id(nobody)];
+    names.extend(member.external_id.clone().map(MemberRef::External));
+    sqlx::query("insert into member (program_id, member_id) values ($1, $2)")
+        .bind(program_id)
+        .bind(nobody)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("update account set member_id = $3 where program_id = $1 and member_id = $2")
+        .bind(program_id)
+        .bind(member.member_id)
+        .bind(nobody)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query("delete from member where program_id = $1 and member_id = $2")
+        .bind(program_id)
+        .bind(member.member_id)
+        .execute(&mut *conn)
+        .await?;
+    for table in ["delete from credit_reference", "update gateway_burn set member_id = null, actor = null"] {
+        let statement = match table.starts_with("delete") {
+            true => format!("{table} where program_id = $1 and member_id = $2"),
+            false => format!(
+                "{table} from gateway
+                 where gateway.chain_id = gateway_burn.chain_id and gateway.contract = gateway_burn.contract
+                     and gateway.program_id = $1 and gateway_burn.member_id = $2"
+            ),
+        };
+        sqlx::query(sqlx::AssertSqlSafe(statement))
+            .bind(program_id)
+            .bind(member.member_id)
+            .execute(&mut *conn)
+            .await?;
+    }
+    sqlx::query(
+        "insert into tombstone (program_id, name) select $1, * from unnest($2::bytea[]) on conflict do nothing",
+    )
+    .bind(program_id)
+    .bind(names.iter().map(|it| buried(pepper, it)).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A name as a tombstone has it.
+fn buried(pepper: &Pepper, member: &MemberRef) -> Vec<u8> {
+    match member {
+        MemberRef::Id(id) => pepper.hash("tombstone-id", id.as_bytes()).to_vec(),
+        MemberRef::External(name) => pepper.hash("tombstone-name", name.as_bytes()).to_vec(),
+    }
+}
+
+/// Those of these members who were erased, by their places.
+pub(crate) async fn erased_names(
+    conn: &mut PgConnection,
+    pepper: &Pepper,
+    members: &[(i16, &MemberRef)],
+) -> Result<BTreeSet<usize>, StoreError> {
+    let places: Vec<i64> = sqlx::query_scalar(
+        "select wanted.ordinal - 1
+         from unnest($1::smallint[], $2::bytea[]) with ordinality as wanted (program_id, name, ordinal)
+         join tombstone using (program_id, name)",
+    )
+    .bind(members.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(members.iter().map(|it| buried(pepper, it.1)).collect::<Vec<_>>())
+    .fetch_all(conn)
+    .await?;
+    Ok(places.into_iter().map(|it| it as usize).collect())
+}
+
+/// Lets these people take part again, who begin anew: only an operator does that, never an event.
+pub async fn readmit_members(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+    members: &[MemberRef],
+) -> Result<u64, StoreError> {
+    let gone = sqlx::query("delete from tombstone where program_id = $1 and name = any($2)")
+        .bind(program_id)
+        .bind(members.iter().map(|it| buried(&keyring.pepper(), it)).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
+    Ok(gone.rows_affected())
+}
+
+/// Takes what was erased out of the tables' pages, so that it is not written to the WAL again with them. It runs beside the
+/// service, and takes as long as these tables are large.
+pub async fn vacuum_erased(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("set statement_timeout = 0").execute(&mut *conn).await?;
+    for table in [
+        "member",
+        "account",
+        "posting",
+        "event",
+        "outcome",
+        "rejected_event",
+        "member_session",
+        "credit_reference",
+    ] {
+        let vacuum = format!("vacuum (index_cleanup on) {table}");
+        sqlx::query(sqlx::AssertSqlSafe(vacuum)).execute(&mut *conn).await?;
+    }
+    sqlx::query("reset statement_timeout").execute(conn).await?;
+    Ok(())
+}
+
+/// Everything that is held about a member, as a JSON text; `None` where there is no such member. Secrets are left out: they
+/// are ours, and say nothing of the member.
+pub async fn everything_held(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member: &MemberRef,
+) -> Result<Option<String>, StoreError> {
+    let Some(member) = member_to_erase(conn, program_id, member).await? else { return Ok(None) };
+    let told = outcomes_of(conn, program_id, &member).await?;
+    let held = sqlx::query_scalar(HELD)
+        .bind(program_id)
+        .bind(member.member_id)
+        .bind(member.numbers())
+        .bind(member.names())
+        .bind(told.iter().flat_map(|it| it.leaves.clone()).collect::<Vec<_>>())
+        .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
+        .bind(told.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
+        .fetch_one(conn)
+        .await?;
+    Ok(Some(held))
+}
+
+/// A section for each table. Bytes are hexadecimal but for events, which are text.
+const HELD: &str = "
+select jsonb_pretty(jsonb_build_object(
+    'member', (
+        select to_jsonb(member) - 'program_id' from member where program_id = $1 and member_id = $2
+    ),
+    'accounts', (
+        select jsonb_agg(to_jsonb(it) - 'program_id' order by it.unit)
+        from (
+            select account.id, account.unit, balance.*
+            from account
+            join balance using (account_id)
+            where account_id = any($3)
+        ) as it
+    ),
+    'lots', (select coalesce(jsonb_agg(to_jsonb(lot)), '[]') from lot where account_id = any($3)),
+    'reservations', (
+        select coalesce(jsonb_agg(to_jsonb(reservation)), '[]') from reservation where account_id = any($3)
+    ),
+    'postings', (
+        select coalesce(jsonb_agg(
+            to_jsonb(posting) - 'program_id' || jsonb_build_object(
+                'entries', (
+                    select coalesce(jsonb_agg(to_jsonb(entry)), '[]')
+                    from entry
+                    where entry.leaf_index = posting.leaf_index and entry.account_id = any($3)
+                ),
+                'event', (
+                    select encode(event.payload, 'escape') from event where event.leaf_index = posting.leaf_index
+                )
+            )
+            order by posting.leaf_index
+        ), '[]')
+        from posting
+        where leaf_index in (select leaf_index from entry where account_id = any($3))
+            or leaf_index = any($5)
+    ),
+    'requests', (
+        select coalesce(jsonb_agg(to_jsonb(outcome) - 'program_id' order by outcome.recorded_at), '[]')
+        from outcome
+        join unnest($6::text[], $7::text[]) as told (source, key) using (source, key)
+        where program_id = $1
+    ),
+    'rejected_events', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+            'origin', origin, 'reason', reason, 'detail', detail, 'payload', encode(payload, 'escape'),
+            'first_seen_at', first_seen_at
+        )), '[]')
+        from rejected_event
+        where program_id = $1
+            and exists (
+                select from unnest($4::text[]) as name
+                where position(
+                    encode(convert_to(lower(to_jsonb(name)::text), 'UTF8'), 'escape') in lower(encode(payload, 'escape'))
+                ) > 0
+            )
+    ),
+    'sessions', (
+        select coalesce(jsonb_agg(jsonb_build_object('began_at', began_at, 'expires_at', expires_at, 'scopes', scopes)), '[]')
+        from member_session
+        where program_id = $1
+            and member = any($4)
+    ),
+    'chain_references', (
+        select coalesce(jsonb_agg(to_jsonb(credit_reference) - 'program_id'), '[]')
+        from credit_reference
+        where program_id = $1
+            and member_id = $2
+    )
+))";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}

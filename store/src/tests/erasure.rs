@@ -1,0 +1,316 @@
+use ledger::{Command, Item, MemberRef, Refusal, Status};
+use proof::{Details, Text};
+use sqlx::{AssertSqlSafe, Executor};
+use uuid::Uuid;
+
+use super::fixture::{Fixture, keyring};
+use super::world::points;
+use crate::*;
+
+/// Every row of every table, as text.
+async fn dump(conn: &mut PgConnection) -> Vec<String> {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select quote_ident(table_schema) || '.' || quote_ident(table_name)
+         from information_schema.tables
+         where table_schema in ('public', 'reporting')",
+    )
+    .fetch_all(&mut *conn)
+    .await
+    .unwrap();
+    let mut rows = Vec::new();
+    for table in tables {
+        let statement = format!("select '{table}: ' || it::text from {table} as it");
+        let found: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(statement)).fetch_all(&mut *conn).await.unwrap();
+        rows.extend(found);
+    }
+    rows
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+/// The forms in which a text may stand in a dump: as itself, or as bytes.
+fn traces<'a>(dump: &'a [String], texts: &[String]) -> Vec<&'a String> {
+    let bytes: Vec<String> = texts.iter().map(|it| hex(it.as_bytes())).collect();
+    let uuids = texts.iter().filter_map(|it| Uuid::parse_str(it).ok()).map(|it| hex(it.as_bytes()));
+    let forms: Vec<String> = texts.iter().cloned().chain(bytes).chain(uuids).collect();
+    dump.iter().filter(|row| forms.iter().any(|form| row.to_lowercase().contains(form))).collect()
+}
+
+/// What of the server's WAL is on disk, in which these bytes are looked for.
+async fn wal_holds(conn: &mut PgConnection, bytes: &[u8]) -> bool {
+    let files: Vec<Vec<u8>> =
+        sqlx::query_scalar("select pg_read_binary_file('pg_wal/' || name) from pg_ls_waldir()")
+            .fetch_all(conn)
+            .await
+            .unwrap();
+    files.iter().any(|file| file.windows(bytes.len()).any(|it| it == bytes))
+}
+
+/// A checkpoint over all leaves that there are.
+async fn seal(books: &Fixture) {
+    let BooksReport { leaves, root, .. } = books.check_books().await;
+    sqlx::query(
+        "insert into checkpoint (size, previous_size, root, note)
+         values ($1, coalesce((select max(size) from checkpoint), 0), $2, '')",
+    )
+    .bind(leaves as i64)
+    .bind(&root[..])
+    .execute(&books.pool)
+    .await
+    .unwrap();
+}
+
+struct Erasing {
+    books: Fixture,
+    name: String,
+    member: Uuid,
+}
+
+impl Erasing {
+    /// A member with a history of every sort that names them, beside one who stays.
+    async fn new() -> Self {
+        let books = Fixture::new().await;
+        let name = format!("amina-{}", Uuid::new_v4());
+        let member = books.member_with(&name, 500).await;
+        books.member_with("baraka", 100).await;
+        let mut it = Self { books, name, member };
+        let (from, to) = (MemberRef::Id(member), MemberRef::External("baraka".to_owned()));
+        it.ask("give", Command::Transfer { from: from.clone(), to, points: points(70) }).await;
+        it.ask(
+            &format!("order of {}", it.name),
+            Command::Redeem { member: from.clone(), points: points(30), partner: None, up_to: false },
+        )
+        .await;
+        for status in [Status::Suspended, Status::Active] {
+            it.ask(&format!("{status:?}"), Command::SetStatus { member: from.clone(), status }).await;
+        }
+        let payload = format!(r#"{{"user_id":"{}","type":"unknown"}}"#, it.name);
+        let conn = &mut *it.books.pool.acquire().await.unwrap();
+        let program = it.books.program.program_id;
+        keep_rejected(conn, program, "http", "no_rate", "none", payload.as_bytes()).await.unwrap();
+        it
+    }
+
+    async fn ask(&mut self, key: &str, command: Command) -> Uuid {
+        let word = |word: &str| Some(Text::new(format!("{word} of {}", self.name)).unwrap());
+        let details = Details {
+            actor: word("actor"),
+            reason: word("reason"),
+            description: word("description"),
+            merchant_reference: word("order"),
+            rate: None,
+        };
+        let mut request = self.books.request("operator", key, command);
+        request.items[0].details = details;
+        let answer = self.books.committer.submit(request).await.unwrap();
+        answer.outcome.expect("it is done")[0].posting_id
+    }
+
+    async fn found(&self) -> Option<MemberToErase> {
+        let conn = &mut *self.books.pool.acquire().await.unwrap();
+        member_to_erase(conn, self.books.program.program_id, &MemberRef::parse(&self.name)).await.unwrap()
+    }
+
+    /// Closes the account, and gives the leaf of the act.
+    async fn close(&self) -> u64 {
+        let found = self.found().await.unwrap();
+        let command = Command::SetStatus { member: MemberRef::Id(self.member), status: Status::Closed };
+        let details = Details {
+            actor: Text::new("dpo").ok(),
+            reason: Text::new("erasure").ok(),
+            description: Text::new(format!("account {}", found.accounts[0].id)).ok(),
+            ..Details::default()
+        };
+        let item = Item { posting_id: Uuid::now_v7(), command, details };
+        let mut request = self.books.request("operator", "", item.command.clone());
+        (request.key, request.items) = (format!("erase:{}", found.accounts[0].id), vec![item]);
+        let answer = self.books.committer.submit(request).await.unwrap();
+        answer.outcome.expect("it is closed")[0].leaf_index
+    }
+
+    async fn erase(&self, act: u64) -> Result<Erased, StoreError> {
+        let found = self.found().await.unwrap();
+        let conn = &mut *self.books.pool.acquire().await.unwrap();
+        erase_member(conn, &keyring(), self.books.program.program_id, &found, &[act]).await
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
+    let it = Erasing::new().await;
+    let (books, names) = (&it.books, [it.name.clone(), it.member.to_string()]);
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    let account = it.found().await.unwrap().accounts[0].clone();
+    let wrapped: Vec<u8> = sqlx::query_scalar("select secret from account where id = $1")
+        .bind(account.id)
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    let secret = keyring().open(account.id, &wrapped).unwrap();
+    let before = dump(conn).await;
+    for table in ["member", "account", "posting", "event", "outcome", "rejected_event"] {
+        let told = traces(&before, &names).iter().any(|it| it.starts_with(&format!("public.{table}: ")));
+        assert!(told, "what is looked for is in {table} before");
+    }
+    assert!(wal_holds(conn, it.name.as_bytes()).await);
+
+    let refused = it.erase(0).await.unwrap_err().to_string();
+    assert!(refused.contains("is not closed"), "{refused}");
+    let act = it.close().await;
+    let refused = it.erase(act).await.unwrap_err().to_string();
+    assert!(refused.contains("not sealed yet"), "{refused}");
+    seal(books).await;
+    let before = books.check_books().await;
+    let erased = it.erase(act).await.unwrap();
+    assert_eq!((erased.accounts, erased.rejected_events), (1, 1));
+
+    let after = books.check_books().await;
+    assert_eq!(after.root, before.root, "the log is as it was");
+    // Earning, transfer, redemption, and what was left when the account was closed.
+    assert_eq!((before.closed, after.closed), (0, 4));
+    vacuum_erased(conn).await.unwrap();
+    let rows = dump(conn).await;
+    assert_eq!(traces(&rows, &names), Vec::<&String>::new());
+    assert!(!rows.iter().any(|row| row.contains(&hex(&wrapped)) || row.contains(&hex(secret.as_ref()))));
+    assert!(rows.iter().any(|row| row.contains(&account.id.to_string())), "the amounts' account is there");
+
+    // The server's journal goes with its segments.
+    for statement in [
+        "alter system set wal_recycle = off",
+        "select pg_reload_conf()",
+        "checkpoint",
+        "select pg_switch_wal()",
+        "checkpoint",
+    ] {
+        conn.execute(statement).await.unwrap();
+    }
+    assert!(!wal_holds(conn, it.name.as_bytes()).await, "the name is in no segment");
+    assert!(!wal_holds(conn, it.member.as_bytes()).await, "nor is the id");
+    assert!(!wal_holds(conn, secret.as_ref()).await, "and the secret never was");
+}
+
+#[tokio::test]
+async fn after_an_erasure_others_proofs_stand_and_the_name_is_nobodys() {
+    let mut it = Erasing::new().await;
+    let hold =
+        Command::Hold { member: MemberRef::Id(it.member), points: points(5), partner: None, seconds: None };
+    let hold = it.ask("hold", hold).await;
+    it.ask("void", Command::Void { hold }).await;
+    let gift = it.ask(
+        "gift",
+        Command::Transfer {
+            from: MemberRef::Id(it.member),
+            to: MemberRef::External("baraka".to_owned()),
+            points: points(1),
+        },
+    );
+    let gift = gift.await;
+    let act = it.close().await;
+    seal(&it.books).await;
+    it.erase(act).await.unwrap();
+    let (books, program) = (&it.books, it.books.program.program_id);
+    let conn = &mut *books.pool.acquire().await.unwrap();
+
+    // The other side's receipt is of the very leaf, with what it shares of the erased member closed.
+    let baraka = books.balance("baraka").await.unwrap();
+    assert_eq!(baraka.available, 171);
+    let viewer = Viewer::Member(baraka.member_id);
+    let (index, leaf) =
+        opened_posting(conn, &keyring(), &books.log, program, gift, &viewer).await.unwrap().unwrap();
+    let logged: Vec<u8> = sqlx::query_scalar("select commitment from leaf where leaf_index = $1")
+        .bind(index as i64)
+        .fetch_one(&mut *conn)
+        .await
+        .unwrap();
+    assert_eq!(leaf.leaf(index).commitment[..], logged[..]);
+    assert_eq!(
+        (leaf.details.opened(), leaf.entries.iter().filter(|it| it.opened().is_some()).count()),
+        (None, 1)
+    );
+
+    // Nobody is called so any more, in this process and in one that begins now.
+    assert_eq!((books.balance(&it.name).await, it.found().await), (None, None));
+    for committer in [books.committer.clone(), Fixture::committer_on(&books.pool, &books.log).await] {
+        let again = committer.submit(books.earn(&format!("fund-{}", it.name), &it.name, 500)).await.unwrap();
+        assert_eq!(again.outcome.unwrap_err().refusal, Refusal::MemberUnknown, "its key named the member");
+        let other = committer.submit(books.earn(&Uuid::new_v4().to_string(), &it.name, 5)).await.unwrap();
+        assert_eq!(
+            other.outcome.unwrap_err().refusal,
+            Refusal::MemberUnknown,
+            "an event enrols nobody again"
+        );
+        let back = committer.submit(books.request(
+            "operator",
+            &Uuid::new_v4().to_string(),
+            Command::Reverse { posting: gift, points: None },
+        ));
+        assert!(back.await.unwrap().outcome.is_err(), "what touched the account stays");
+    }
+    assert!(books.committer.was_erased(conn, program, &MemberRef::parse(&it.name)).await.unwrap());
+    // What was answered under a key that names nobody is answered again.
+    let mut twice = books.request("operator", "give", Command::Void { hold });
+    twice.dry_run = false;
+    assert!(books.committer.submit(twice).await.unwrap().replayed);
+    // An operator takes the person in anew, with nothing of before.
+    let names = [MemberRef::parse(&it.name)];
+    assert_eq!(enrol_members(conn, &keyring(), program, 1, &names).await.unwrap(), 1);
+    assert_eq!(books.balance(&it.name).await, None, "a list that is read in again enrols nobody");
+    assert_eq!(readmit_members(conn, &keyring(), program, &names).await.unwrap(), 1);
+    enrol_members(conn, &keyring(), program, 1, &names).await.unwrap();
+    let anew = books.balance(&it.name).await.unwrap();
+    assert_eq!((anew.available, anew.sequence), (0, 0));
+    assert_ne!(anew.member_id, it.member);
+    books.check_books().await;
+}
+
+#[tokio::test]
+async fn an_erasure_without_an_act_is_named() {
+    let it = Erasing::new().await;
+    let conn = &mut *it.books.pool.acquire().await.unwrap();
+    for statement in [
+        "update posting set reason = null, actor = null, description = null, merchant_reference = null",
+        "update outcome set fingerprint = decode(repeat('00', 32), 'hex')",
+        "delete from credit_reference; insert into credit_reference values (sha256(''), 1, 1, gen_random_uuid(), 'x');
+         update credit_reference set actor = 'y'",
+    ] {
+        let error = conn.execute(statement).await.unwrap_err().to_string();
+        assert!(error.contains("is append-only"), "{statement}: {error}");
+    }
+    let act = it.close().await;
+    seal(&it.books).await;
+    it.erase(act).await.unwrap();
+    it.books.check_books().await;
+    for (statement, named) in [
+        ("update account set secret = '' where kind = 1 and secret <> ''", "no act in the log says so"),
+        ("insert into erasure values (2, 0)", "no act in the log says so"),
+        ("insert into erased_leaf select leaf_index, account_id from erasure", "it was erased"),
+        ("update member set external_id = 'amina' where external_id is null", "still names somebody"),
+        ("insert into event select min(leaf_index), 'x' from erased_leaf", "its event are there"),
+    ] {
+        conn.execute("begin").await.unwrap();
+        conn.execute(statement).await.unwrap();
+        let error = crate::check::erasures::check(conn, i64::MAX).await.expect_err(statement).to_string();
+        assert!(error.contains(named), "{statement}: {error}");
+        conn.execute("rollback").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_export_has_everything_that_a_dump_has_of_a_member() {
+    let it = Erasing::new().await;
+    let conn = &mut *it.books.pool.acquire().await.unwrap();
+    let program = it.books.program.program_id;
+    let held = everything_held(conn, program, &MemberRef::parse(&it.name)).await.unwrap().unwrap();
+    let held: serde_json::Value = serde_json::from_str(&held).unwrap();
+    assert_eq!(held["member"]["external_id"], it.name);
+    assert_eq!(held["accounts"][0]["available"], 400);
+    assert_eq!(held["postings"].as_array().unwrap().len(), 5, "an earning, two spendings, two acts");
+    assert_eq!(held["requests"].as_array().unwrap().len(), 5);
+    assert_eq!(held["rejected_events"].as_array().unwrap().len(), 1);
+    assert!(held["postings"][0]["event"].as_str().unwrap().contains(&it.name));
+    assert!(!held.to_string().contains("baraka"), "and nothing of another");
+    assert_eq!(everything_held(conn, program, &MemberRef::parse("nobody")).await.unwrap(), None);
+}
