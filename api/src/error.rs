@@ -46,6 +46,11 @@ struct Inner {
 }
 
 impl Problem {
+    /// What went wrong, for whoever runs this process: more than a caller is told.
+    pub fn told(&self) -> &str {
+        self.0.cause.as_deref().unwrap_or(&self.0.detail)
+    }
+
     /// A failure in the caller's own terms.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self(Box::new(Inner {

@@ -4,6 +4,7 @@ mod api_keys;
 mod books;
 mod bridge;
 mod door;
+mod export;
 mod keys_at;
 mod log;
 mod look;
@@ -30,6 +31,7 @@ pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
 pub(crate) use books::*;
 pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
 pub(crate) use door::Door;
+pub(crate) use export::Export;
 pub(crate) use keys_at::{ChainKeyAt, LogKeyAt};
 pub(crate) use log::{Adopt, LogAct, MakeMap, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
@@ -76,6 +78,8 @@ pub(crate) enum Role {
     /// Look into the books, and do in them what an operator does.
     #[command(subcommand)]
     Books(Books),
+    /// Write what an account went through in a period, with the proofs, into one archive that `daftari verify` checks offline.
+    Export(Export),
     /// Erase a member, or give them everything that is held about them.
     #[command(subcommand)]
     Members(Members),
@@ -497,7 +501,8 @@ pub(crate) struct Verifier {
 /// Check a receipt: exits with 0 valid, 1 refused, 2 could not check.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Verify {
-    /// The receipt: a file, `-` for standard input, an http(s) URL; or a folder of receipts, held against each other.
+    /// The receipt: a file, `-` for standard input, an http(s) URL; or a folder of receipts or an archive of
+    /// `daftari export`, held against each other.
     pub(crate) receipt: String,
     #[command(flatten)]
     pub(crate) trust: Trust,

@@ -30,9 +30,9 @@ pub(crate) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
 }
 
 /// Writes a file that only its owner may read, replacing what it held.
-pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes()))
+    file.and_then(|mut file| file.write_all(bytes))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

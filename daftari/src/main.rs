@@ -56,6 +56,7 @@ async fn run(config: Config) -> anyhow::Result<ExitCode> {
         Role::Witness(config) => roles::witness::run(config).await?,
         Role::Migrate(config) => roles::migrate::run(config).await?,
         Role::Books(command) => roles::books::run(command).await?,
+        Role::Export(config) => roles::export::run(config).await?,
         Role::Members(act) => roles::members::run(act).await?,
         Role::Keys(command) => roles::api_keys::run(command).await?,
         Role::Log(act) => roles::log::run(act).await?,

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod books;
 pub(crate) mod bridge;
 pub(crate) mod contracts;
+pub(crate) mod export;
 mod guard;
 pub(crate) mod ingest;
 pub(crate) mod log;

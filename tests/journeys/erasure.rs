@@ -41,6 +41,8 @@ async fn a_member_is_exported_and_erased_and_every_other_proof_stands() {
     let before = folder.path().join("before.tlog-proof");
     std::fs::write(&before, receipt().await).expect("it can be kept");
 
+    let archive = the_export_stands(&system, folder.path(), &books, &name).await;
+
     let erase = ["members", "erase", &name, "--actor", "dpo"];
     System::run(&[&erase[..], &books, &["--dry-run"]].concat()).await.expect(0);
     assert_eq!(api.balance(&id.to_string()).await, Some(360), "a dry run changes nothing");
@@ -60,6 +62,9 @@ async fn a_member_is_exported_and_erased_and_every_other_proof_stands() {
         assert!(verified.expect(0).stdout.contains("100"), "the partner's own entry is opened");
     }
 
+    // What the member took away before is theirs: it verifies on another machine for ever.
+    System::verify(&[&[archive.as_str()], &policy[..]].concat()).await.expect(0);
+
     // The event comes again, from a producer who knows nothing of it: nobody is enrolled, and nobody writes it down.
     let again = api.event(&purchase(&format!("first of {name}"), &name, 5000)).await;
     assert_eq!(again.status, 422, "{}", again.text);
@@ -73,6 +78,49 @@ async fn a_member_is_exported_and_erased_and_every_other_proof_stands() {
 
     the_logs_and_the_tiles_name_nobody(&system.process, folder.path(), &[&name, &id.to_string()]);
     system.interrupt().await;
+}
+
+/// The member's archive verifies offline, line by line; and not if a line of its statement is changed or left out.
+async fn the_export_stands(system: &System, home: &Path, books: &[&str], name: &str) -> String {
+    let tiles = home.join("log");
+    let mapped = [&["log", "map"], books, &["--tile-dir", text(&tiles)]].concat();
+    System::run(&mapped).await.expect(0);
+    let archive = text(&home.join("amina.tar")).to_owned();
+    let policy = ["--policy", system.fact("policy")];
+    let exported = async || {
+        let words =
+            ["export", "--member", name, "--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"];
+        let place = ["--tile-dir", text(&tiles), "--policy-file", system.fact("policy"), &archive];
+        let done = System::run(&[&words[..], books, &place].concat()).await;
+        (done.code == Some(0)).then_some(())
+    };
+    eventually("the archive", exported).await;
+    let complete = eventually("an archive up to the map", async || {
+        exported().await?;
+        let told = System::verify(&[&[archive.as_str()], &policy[..]].concat()).await.expect(0).stdout;
+        told.contains("nothing more was recorded up to leaf").then_some(told)
+    })
+    .await;
+    assert!(
+        complete.contains("the statement of 3 lines from 0 to 360 available is what they say"),
+        "{complete}"
+    );
+    let bytes = std::fs::read(&archive).expect("the archive is there");
+    let forged = home.join("forged.tar");
+    for (line, other) in [("\"available\": 360", "\"available\": 361"), ("\"from_us\"", "\"frem_us\"")] {
+        let at =
+            bytes.windows(line.len()).position(|it| it == line.as_bytes()).expect("the statement says so");
+        let mut changed = bytes.clone();
+        changed[at..at + line.len()].copy_from_slice(other.as_bytes());
+        std::fs::write(&forged, changed).expect("it can be written");
+        let told = System::verify(&[&[text(&forged)], &policy[..]].concat()).await.expect(1).stdout;
+        assert!(told.contains("statement.json"), "{told}");
+    }
+    archive
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path is text")
 }
 
 /// Neither a line of a log nor a published file has the member's names.

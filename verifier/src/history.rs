@@ -5,6 +5,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::check::{Report, check};
+use crate::statement::{STATEMENT, Statement};
 
 /// A verdict on a folder, for people and for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,6 +23,9 @@ pub struct FolderReport {
     pub receipts: usize,
     /// How many map proofs.
     pub maps: usize,
+    /// What a statement beside them says, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
     /// What the receipts prove together.
     pub accounts: Vec<ProvesHistory>,
 }
@@ -44,13 +48,15 @@ pub struct ProvesHistory {
     pub complete_to: Option<u64>,
 }
 
-/// Checks files by their endings: receipts (`.tlog-proof`) and map proofs (`.map-proof`). Others are not looked at.
+/// Checks files by their names: receipts (`.tlog-proof`), map proofs (`.map-proof`) and a statement ([`STATEMENT`]). Others
+/// are not looked at.
 pub async fn check_folder(
     files: &[(String, Vec<u8>)],
     policy: &Policy,
     rpc_url: Option<&str>,
 ) -> FolderReport {
     let (mut receipts, mut maps) = (Vec::<Verified>::new(), Vec::new());
+    let mut statement = None;
     for (name, bytes) in files {
         if name.ends_with(".tlog-proof") {
             let report = check(bytes, policy, rpc_url).await;
@@ -63,6 +69,11 @@ pub async fn check_folder(
             match proof {
                 Ok(proof) => maps.push((proof.account, proof.value)),
                 Err(refusal) => return refused(Some(name), format!("Refused: {name}: {refusal}.")),
+            }
+        } else if name == STATEMENT {
+            match serde_json::from_slice::<Statement>(bytes) {
+                Ok(it) => statement = Some(it),
+                Err(error) => return refused(Some(name), format!("Refused: {name}: {error}.")),
             }
         }
     }
@@ -80,10 +91,24 @@ pub async fn check_folder(
                     complete_to: it.complete_to,
                 })
                 .collect();
+            let statement = match statement.map(|it| it.check(&receipts, &accounts)).transpose() {
+                Ok(statement) => statement,
+                Err(problem) => return refused(Some(STATEMENT), format!("Refused: {STATEMENT}: {problem}.")),
+            };
             let (receipts, maps) = (receipts.len(), maps.len());
-            let told: Vec<String> = accounts.iter().map(told).collect();
+            let mut told: Vec<String> = accounts.iter().map(told).collect();
+            told.extend(statement.clone());
             let sentence = format!("Valid: {receipts} receipts: {}.", told.join("; "));
-            FolderReport { verdict: "valid", exit_status: 0, file: None, sentence, receipts, maps, accounts }
+            FolderReport {
+                verdict: "valid",
+                exit_status: 0,
+                file: None,
+                sentence,
+                receipts,
+                maps,
+                statement,
+                accounts,
+            }
         }
     }
 }
@@ -111,6 +136,7 @@ fn refused(file: Option<&str>, sentence: String) -> FolderReport {
         sentence,
         receipts: 0,
         maps: 0,
+        statement: None,
         accounts: Vec::new(),
     }
 }

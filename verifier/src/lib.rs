@@ -2,12 +2,14 @@
 //! behind `daftari verify`.
 
 mod check;
+mod export;
 mod history;
 mod log;
 mod maps;
 mod page;
 mod proofs;
 mod receipts;
+mod statement;
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,9 @@ use tiles::TileStore;
 use uuid::Uuid;
 
 pub use check::{ChainFinding, Proves, ProvesAnchor, ProvesEntry, Report, check, could_not_check, judge};
+pub use export::{Export, ExportError};
 pub use history::{FolderReport, ProvesHistory, check_folder};
+pub use statement::{Holds, Line, STATEMENT, Statement};
 
 /// What the proof service serves from.
 pub struct ProofService {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use api::{Asked, Code, Problem};
 use axum::response::Response;
-use proof::{Body, Entry, Hash, LeafKind, MapAccount, MapIndex, MapProof, MapRow, MapTree, OpenedLeaf, Part};
-use store::StoreError;
+use proof::{
+    Body, Entry, Hash, LeafKind, MapAccount, MapIndex, MapProof, MapRow, MapTree, OpenedLeaf, Part, Policy,
+};
+use store::{Keyring, LogIdentity, PgConnection, StoreError};
 use tiles::{Beside, TileStore};
 use uuid::Uuid;
 
@@ -22,36 +24,65 @@ pub(crate) async fn map_proof(service: Arc<ProofService>, asked: Asked) -> Resul
     let entry = entry.ok_or_else(|| Problem::internal("a viewed posting has no opened entry"))?;
 
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
-    let maps = store::declarations_of(&mut conn, &service.log, LeafKind::Map).await?;
-    let mut sealed = None;
-    for (map_index, map) in maps.into_iter().rev() {
-        if let Some(covering) = covering(&service, &mut conn, map_index).await? {
-            sealed = Some((map_index, map, covering));
-            break;
+    let place = MapPlace {
+        tiles: &service.tiles,
+        policy: &service.policy,
+        keyring: &service.keyring,
+        log: &service.log,
+    };
+    match place.proof(&mut conn, entry, leaf_index).await? {
+        Some(proof) => Ok(attached(&format!("{}.map-proof", id.hyphenated()), proof.encode())),
+        None => {
+            let detail = "No account map describes this transaction yet: the next one will.";
+            Err(Problem::new(Code::NotFound, detail))
         }
     }
-    let sealed =
-        sealed.and_then(|(at, map, covering)| Some((at, described(&map, leaf_index)?, map, covering)));
-    let Some((map_index, (log_size, root), map, covering)) = sealed else {
-        let detail = "No account map describes this transaction yet: the next one will.";
-        return Err(Problem::new(Code::NotFound, detail));
-    };
-    let account = MapAccount { account: entry.account, unit: entry.unit, log_size };
-    let mapped =
-        store::mapped_account(&mut conn, &service.keyring, log_size, Uuid::from_bytes(entry.account)).await?;
-    drop(conn);
-    let mapped = mapped.and_then(|it| Some((it.value, it.secret?)));
-    let (value, secret) = mapped.ok_or_else(|| missing(entry, log_size))?;
-    let salt = account.salt(&secret);
-    let row = account.row(&salt, &value);
-    let found = read(&service.tiles, move |it| Ok(find(it, root, &account, row)));
-    let (index, path) = found.await?.map_err(Problem::internal)?.ok_or_else(|| missing(entry, log_size))?;
+}
 
-    let receipt = assemble(&service, map, map_index, covering).await?;
-    let proof = MapProof { account, salt, value, index, path, receipt };
-    // A proof that would be refused is ours to find, not its holder's.
-    proof.verify(&service.policy).map_err(Problem::internal)?;
-    Ok(attached(&format!("{}.map-proof", id.hyphenated()), proof.encode()))
+/// Where maps are, and what opens them.
+pub(crate) struct MapPlace<'a> {
+    pub(crate) tiles: &'a Arc<TileStore>,
+    pub(crate) policy: &'a Policy,
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) log: &'a LogIdentity,
+}
+
+impl MapPlace<'_> {
+    /// The place of the entry's account in the newest sealed map, if that describes this leaf.
+    pub(crate) async fn proof(
+        &self,
+        conn: &mut PgConnection,
+        entry: &Entry,
+        leaf_index: u64,
+    ) -> Result<Option<MapProof>, Problem> {
+        let maps = store::declarations_of(conn, self.log, LeafKind::Map).await?;
+        let mut sealed = None;
+        for (map_index, map) in maps.into_iter().rev() {
+            if let Some(covering) = covering(self.tiles, self.policy, conn, map_index).await? {
+                sealed = Some((map_index, map, covering));
+                break;
+            }
+        }
+        let sealed =
+            sealed.and_then(|(at, map, covering)| Some((at, described(&map, leaf_index)?, map, covering)));
+        let Some((map_index, (log_size, root), map, covering)) = sealed else { return Ok(None) };
+        let account = MapAccount { account: entry.account, unit: entry.unit, log_size };
+        let id = Uuid::from_bytes(entry.account);
+        let mapped = store::mapped_account(conn, self.keyring, log_size, id).await?;
+        let mapped = mapped.and_then(|it| Some((it.value, it.secret?)));
+        let (value, secret) = mapped.ok_or_else(|| missing(entry, log_size))?;
+        let salt = account.salt(&secret);
+        let row = account.row(&salt, &value);
+        let found = read(self.tiles, move |it| Ok(find(it, root, &account, row)));
+        let (index, path) =
+            found.await?.map_err(Problem::internal)?.ok_or_else(|| missing(entry, log_size))?;
+
+        let receipt = assemble(self.tiles, map, map_index, covering).await?;
+        let proof = MapProof { account, salt, value, index, path, receipt };
+        // A proof that would be refused is ours to find, not its holder's.
+        proof.verify(self.policy).map_err(Problem::internal)?;
+        Ok(Some(proof))
+    }
 }
 
 /// Size and root of a map that describes this leaf.

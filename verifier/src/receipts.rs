@@ -16,6 +16,7 @@ use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Policy, Receipt, SignedNot
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Anchor, PgConnection, StoreError, Viewer};
+use tiles::TileStore;
 use uuid::Uuid;
 
 use crate::ProofService;
@@ -61,13 +62,13 @@ pub(crate) async fn receipt(service: Arc<ProofService>, asked: Asked) -> Result<
     let (caller, headers) = (&asked.caller, asked.headers());
     let (id, leaf_index, leaf) = viewed(&service, caller, headers, asked.path("transaction_id")).await?;
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
-    let Some(covering) = covering(&service, &mut conn, leaf_index).await? else {
+    let Some(covering) = covering(&service.tiles, &service.policy, &mut conn, leaf_index).await? else {
         return Ok(not_sealed(id, leaf_index));
     };
     drop(conn);
 
     let state = covering.state(&service.policy);
-    let text = assemble(&service, leaf, leaf_index, covering).await?;
+    let text = assemble(&service.tiles, leaf, leaf_index, covering).await?;
     let mut response = attached(&format!("{}.tlog-proof", id.hyphenated()), text);
     response.headers_mut().insert(RECEIPT_STATE, HeaderValue::from_static(state));
     Ok(response)
@@ -144,13 +145,14 @@ impl Covering {
 
 /// The smallest anchored checkpoint that covers the leaf; else the newest published one, if it does.
 pub(crate) async fn covering(
-    service: &ProofService,
+    tiles: &Arc<TileStore>,
+    policy: &Policy,
     conn: &mut PgConnection,
     leaf_index: u64,
 ) -> Result<Option<Covering>, Problem> {
     let mut anchors = store::anchors_covering(conn, leaf_index).await?;
     // Whoever trusts our policy looks nowhere else.
-    anchors.retain(|it| service.policy.anchors.contains(&it.place));
+    anchors.retain(|it| policy.anchors.contains(&it.place));
     if let Some(size) = anchors.iter().map(|it| it.size).min() {
         anchors.retain(|it| it.size == size);
         let note = store::cosigned_note(conn, size).await?;
@@ -158,19 +160,19 @@ pub(crate) async fn covering(
             note.ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
         return Ok(Some(Covering { note, anchors }));
     }
-    let Some(note) = read(&service.tiles, |it| it.checkpoint()).await? else { return Ok(None) };
+    let Some(note) = read(tiles, |it| it.checkpoint()).await? else { return Ok(None) };
     let is_covered = leaf_index < parse(&note)?.size;
     Ok(is_covered.then_some(Covering { note, anchors }))
 }
 
 pub(crate) async fn assemble(
-    service: &ProofService,
+    tiles: &Arc<TileStore>,
     mut leaf: OpenedLeaf,
     leaf_index: u64,
     covering: Covering,
 ) -> Result<String, Problem> {
     let Checkpoint { size, root, .. } = parse(&covering.note)?;
-    let path = read(&service.tiles, move |it| it.inclusion_proof(leaf_index, size)).await?;
+    let path = read(tiles, move |it| it.inclusion_proof(leaf_index, size)).await?;
     check_included(&leaf, leaf_index, size, &path, &root)?;
     leaf.hints = covering.anchors.iter().take(8).map(hint).collect();
     Ok(Receipt { leaf, leaf_index, path, checkpoint: covering.note }.encode())

@@ -119,7 +119,7 @@ async fn export(config: ExportMember) -> anyhow::Result<()> {
     let held = store::everything_held(conn, books.program.program_id, &named).await?;
     let held = held.context("there is no such member")?;
     match &config.file {
-        Some(path) => keys::write_private(path, &held)?,
+        Some(path) => keys::write_private(path, held.as_bytes())?,
         None => std::io::stdout().write_all(held.as_bytes())?,
     }
     Ok(())

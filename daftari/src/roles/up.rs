@@ -180,7 +180,7 @@ async fn serve(
         token: home.token()?,
         partner: PARTNER,
     };
-    keys::write_private(&home.path("up.json"), &serde_json::to_string_pretty(&facts)?)?;
+    keys::write_private(&home.path("up.json"), &serde_json::to_vec_pretty(&facts)?)?;
     print!("{}", facts.greeting());
 
     // The first role to end, for whatever reason, ends the others: half a system would only look like one.

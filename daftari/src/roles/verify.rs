@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use chain::Chain;
 use proof::{AnchorPlace, Policy, RECEIPT_BYTES_MAX};
-use verifier::Report;
+use verifier::{Report, STATEMENT};
 
 use crate::config::{Verify, parse_address};
 use crate::roles::trust;
@@ -19,7 +19,7 @@ use crate::roles::trust;
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(config: Verify) -> ExitCode {
-    if Path::new(&config.receipt).is_dir() {
+    if Path::new(&config.receipt).is_dir() || config.receipt.ends_with(".tar") {
         return run_folder(&config).await;
     }
     let (report, by_hand) = match judge(&config).await {
@@ -34,21 +34,12 @@ pub(crate) async fn run(config: Verify) -> ExitCode {
     ExitCode::from(report.exit_status)
 }
 
-/// The verdict on all receipts of a folder, and on whether they are all.
+/// The verdict on all receipts of a folder or an archive, and on whether they are all.
 async fn run_folder(config: &Verify) -> ExitCode {
     let judged = async {
         let policy = policy(config).await?;
-        let mut files = Vec::new();
-        let folder = std::fs::read_dir(&config.receipt).context("the folder cannot be read")?;
-        for file in folder.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|it| it.path().is_file()) {
-            let name = file.file_name().to_string_lossy().into_owned();
-            if name.ends_with(".tlog-proof") || name.ends_with(".map-proof") {
-                let mut bytes = Vec::new();
-                let opened = std::fs::File::open(file.path());
-                opened.and_then(|it| it.take(RECEIPT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))?;
-                files.push((name, bytes));
-            }
-        }
+        let path = Path::new(&config.receipt);
+        let mut files = if path.is_dir() { in_folder(path)? } else { in_archive(path)? };
         files.sort();
         let rpc = config.rpc.as_ref().map(|it| it.0.as_str());
         anyhow::Ok(verifier::check_folder(&files, &policy, rpc).await)
@@ -67,6 +58,51 @@ async fn run_folder(config: &Verify) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// How long a statement may be: a line is about 300 bytes.
+const STATEMENT_BYTES_MAX: u64 = 1 << 28;
+
+/// How much is read of a file of this name; nothing of others.
+fn bytes_max(name: &str) -> Option<u64> {
+    match name {
+        STATEMENT => Some(STATEMENT_BYTES_MAX),
+        name if name.ends_with(".tlog-proof") || name.ends_with(".map-proof") => {
+            Some(RECEIPT_BYTES_MAX as u64 + 1)
+        }
+        _ => None,
+    }
+}
+
+fn in_folder(folder: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    let folder = std::fs::read_dir(folder).context("the folder cannot be read")?;
+    for file in folder.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|it| it.path().is_file()) {
+        let name = file.file_name().to_string_lossy().into_owned();
+        if let Some(max) = bytes_max(&name) {
+            let mut bytes = Vec::new();
+            std::fs::File::open(file.path())?.take(max).read_to_end(&mut bytes)?;
+            files.push((name, bytes));
+        }
+    }
+    Ok(files)
+}
+
+/// Nothing of the archive is written anywhere: its names are only names.
+fn in_archive(path: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
+    let at = || format!("the archive {} cannot be read", path.display());
+    let mut archive = tar::Archive::new(std::fs::File::open(path).with_context(at)?);
+    let mut files = Vec::new();
+    for entry in archive.entries().with_context(at)? {
+        let entry = entry.with_context(at)?;
+        let name = entry.path().with_context(at)?.to_string_lossy().into_owned();
+        if let Some(max) = bytes_max(&name) {
+            let mut bytes = Vec::new();
+            entry.take(max).read_to_end(&mut bytes).with_context(at)?;
+            files.push((name, bytes));
+        }
+    }
+    Ok(files)
 }
 
 /// The verdict, and the commands that check it by hand where they were asked for.
