@@ -32,9 +32,12 @@ pub(crate) struct Context {
     pub(crate) keyring: Keyring,
     pub(crate) directory: Directory,
     pub(crate) tip: LastTip,
-    /// Whoever holds it may lock the log's head, write and commit. It comes before the head's lock, or one lane could hold the
-    /// one and wait for the other.
-    pub(crate) writing: Mutex<()>,
+    /// Whoever holds it may insert rows. One batch at a time: two could wait for each other's, if the one ahead of the other
+    /// was decided anew.
+    pub(crate) inserting: Mutex<()>,
+    /// Whoever holds it may lock the log's head and commit. It comes after the right to insert, which is then free for the
+    /// next batch, and before the head's lock, or one lane could hold the one and wait for the other.
+    pub(crate) committing: Mutex<()>,
     pub(crate) guard: Guard,
 }
 
@@ -75,7 +78,9 @@ const COMMIT: &str = "set local statement_timeout = 0; commit";
 
 /// A batch that is decided, under its locks, and the next to be written.
 pub(crate) struct Decided<'a> {
-    _writing: MutexGuard<'a, ()>,
+    inserting: MutexGuard<'a, ()>,
+    /// Where it was decided under the head's lock.
+    committing: Option<MutexGuard<'a, ()>>,
     rows: Rows,
     answers: Vec<Answer>,
     /// The log's head as it was decided from.
@@ -103,8 +108,19 @@ pub(crate) async fn finish(
     context: &Context,
     decided: Decided<'_>,
 ) -> Result<Vec<Answer>, BatchError> {
-    let Decided { _writing, rows, answers, head, now_us, log_size } = decided;
-    rows.write(conn, &context.log_id, &head, now_us).await.map_err(BatchError::RolledBack)?;
+    let Decided { inserting, committing, rows, answers, head, now_us, log_size } = decided;
+    let is_ahead = committing.is_none();
+    let guarded = rows.insert(conn).await.map_err(|error| {
+        // Its leaves are another's already.
+        let error = if is_ahead && error.is_duplicate() { StoreError::Overtaken } else { error };
+        BatchError::RolledBack(error)
+    })?;
+    let _committing = match committing {
+        Some(committing) => committing,
+        None => context.committing.lock().await,
+    };
+    drop(inserting);
+    guarded.append(conn, &context.log_id, &head, now_us).await.map_err(BatchError::RolledBack)?;
     // From here to the answer, only the database knows whether the postings stand.
     sqlx::raw_sql(COMMIT).execute(conn).await.map_err(|error| {
         let error = StoreError::from(error);
@@ -150,14 +166,14 @@ async fn decide<'a>(
     let houses = scene.houses(&programs, requests)?;
     let (turns, tip) = if is_next { context.tip.lend() } else { (0, None) };
     let ahead = tip.map(|it| it.ahead(programs.epoch, houses.values().map(|it| it.id)));
-    let (mut tip, clock_us, writing) = match ahead {
+    let (mut tip, clock_us, under_lock) = match ahead {
         Some(Ok(tip)) => {
             let (clock_us, timeline) = log_head::clock(conn).await?;
             context.guard.admit(timeline, &tip.head)?;
             (tip, clock_us, None)
         }
         behind => {
-            let writing = context.writing.lock().await;
+            let under_lock = (context.inserting.lock().await, context.committing.lock().await);
             let (head, clock_us, timeline) = log_head::lock(conn, &context.log_id).await?;
             context.guard.admit(timeline, &head)?;
             if head.epoch != programs.epoch {
@@ -166,7 +182,7 @@ async fn decide<'a>(
             let mut tip = Tip::found(behind.and_then(Result::err), head);
             let read = accounts::read_balances(conn, &houses).await?;
             tip.houses.extend(read.into_iter().map(|it| (it.account.id, it)));
-            (tip, clock_us, Some(writing))
+            (tip, clock_us, Some(under_lock))
         }
     };
     let head = tip.head;
@@ -197,11 +213,11 @@ async fn decide<'a>(
         }
         context.tip.take_back(turns, tip);
     }
-    let _writing = match writing {
-        Some(writing) => writing,
-        None => context.writing.lock().await,
+    let (inserting, committing) = match under_lock {
+        Some((inserting, committing)) => (inserting, Some(committing)),
+        None => (context.inserting.lock().await, None),
     };
-    Ok(Decided { _writing, rows, answers, head, now_us, log_size: next_leaf })
+    Ok(Decided { inserting, committing, rows, answers, head, now_us, log_size: next_leaf })
 }
 
 fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {

@@ -87,7 +87,7 @@ pub async fn write_bare_rows(
         rows.balance(*account, &state, Some(&(leaf_index, [8; 32])));
         rows.lots.push(*account, &never, Some(&left));
     }
-    rows.write(conn, log_id, &head, now_us).await?;
+    rows.insert(conn).await?.append(conn, log_id, &head, now_us).await?;
     sqlx::raw_sql("commit").execute(conn).await?;
     Ok(())
 }

@@ -116,7 +116,8 @@ impl Committer {
             directory,
             guard: guard.clone(),
             tip: LastTip::default(),
-            writing: Mutex::default(),
+            inserting: Mutex::default(),
+            committing: Mutex::default(),
         };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
         let task = tokio::spawn(Lanes { pool, context, batch_max, turn: Mutex::new(jobs) }.run());
@@ -165,7 +166,7 @@ struct Lanes {
 const OVERLAP_MIN: usize = 32;
 
 /// Lets whoever was just answered ask again, for as long as somebody does: no time passes where nobody runs.
-async fn gather(jobs: &mpsc::Receiver<Job>) {
+pub(crate) async fn gather<T>(jobs: &mpsc::Receiver<T>) {
     let mut waiting = 0;
     while waiting < jobs.len() {
         waiting = jobs.len();
@@ -195,8 +196,9 @@ impl Lanes {
     async fn work(&self) {
         loop {
             let mut turn = self.turn.lock().await;
-            if turn.len() < OVERLAP_MIN {
-                drop(self.context.writing.lock().await);
+            if turn.len() < OVERLAP_MIN || !self.context.tip.is_alone() {
+                drop(self.context.inserting.lock().await);
+                drop(self.context.committing.lock().await);
             }
             gather(&turn).await;
             let mut jobs = Vec::new();

@@ -66,6 +66,11 @@ impl StoreError {
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
     }
 
+    /// Whether a row is there already.
+    pub(crate) fn is_duplicate(&self) -> bool {
+        self.code().as_deref() == Some("23505")
+    }
+
     /// Whether the database went away, was stopped, or had no room or time just now, which says nothing of the request
     /// itself: the same may go through later, and trying it in halves would only wait longer. A commit that ends so may
     /// stand all the same.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use ledger::{Account, Fingerprint, Posting, Refused, Request, Reservation};
+use ledger::{Account, AccountKind, Fingerprint, Posting, Refused, Request, Reservation};
 use proof::{Body, Commitments, Details, Entry, Hash, Header, LeafKind, NO_LEAF};
 use rust_decimal::Decimal;
-use sqlx::PgConnection;
+use sqlx::{Encode, PgConnection, Postgres, QueryBuilder, Type};
 use uuid::Uuid;
 
 use crate::accounts::BalanceRow;
@@ -20,7 +20,8 @@ pub(crate) struct Rows {
     leaves: Vec<LeafRow>,
     postings: Vec<PostingRow>,
     entries: Vec<EntryRow>,
-    balances: Vec<BalanceRow>,
+    members: Vec<BalanceRow>,
+    houses: Vec<BalanceRow>,
     events: Vec<EventRow>,
     outcomes: Vec<OutcomeRow>,
     pub(crate) lots: LotRows,
@@ -106,6 +107,29 @@ struct OutcomeRow {
     item: i16,
 }
 
+/// Every row is there: it is found by its key, and no join can be planned the wrong way round.
+macro_rules! balance_changes {
+    () => {
+        "
+         on conflict (account_id) do update
+         set sequence = excluded.sequence,
+             available = excluded.available,
+             held = excluded.held,
+             pending = excluded.pending,
+             last_leaf_index = excluded.last_leaf_index,
+             last_commitment = excluded.last_commitment,
+             status = excluded.status,
+             active_day = excluded.active_day,
+             used_day = excluded.used_day,
+             earned_day = excluded.earned_day,
+             earned_month = excluded.earned_month,
+             redeemed_day = excluded.redeemed_day,
+             redeemed_month = excluded.redeemed_month,
+             transferred_day = excluded.transferred_day,
+             transferred_month = excluded.transferred_month"
+    };
+}
+
 fn unless_zeros(hash: &Hash) -> Option<Hash> {
     (*hash != Hash::default()).then_some(*hash)
 }
@@ -182,7 +206,9 @@ impl Rows {
 
     /// An account's state as it stands after the batch.
     pub(crate) fn balance(&mut self, account_id: i64, account: &Account, last: Option<&(u64, Hash)>) {
-        self.balances.push(BalanceRow::of(account_id, account, last));
+        let of_its_kind =
+            if account.kind == AccountKind::Member { &mut self.members } else { &mut self.houses };
+        of_its_kind.push(BalanceRow::of(account_id, account, last));
     }
 
     pub(crate) fn event(&mut self, leaf_index: u64, payload: &[u8], remainder: &Decimal) {
@@ -230,115 +256,139 @@ impl Rows {
         self.outcomes.is_empty() && self.leaves.is_empty()
     }
 
-    /// Writes all rows, if the log's head is still as it was when they were decided. The caller commits.
-    pub(crate) async fn write(
+    /// Writes all rows but those that the log's head guards. They may be written before the batch before is committed: what
+    /// others could see of them or wait for is guarded by the members' locks, or belongs to leaves that nobody else has.
+    pub(crate) async fn insert(self, conn: &mut PgConnection) -> Result<Guarded, StoreError> {
+        let guarded =
+            Guarded { is_empty: self.is_empty(), posted: self.leaves.len() as i64, houses: self.houses };
+        if guarded.is_empty {
+            return Ok(guarded);
+        }
+        let (reservations, over) = lots::reservation_rows(self.reservations);
+        let mut insert = Insert::default();
+        insert.rows("leaf", self.leaves, "");
+        insert.rows("posting", self.postings, "");
+        insert.rows("entry", self.entries, "");
+        insert.rows("event", self.events, "");
+        insert.rows("balance", self.members, balance_changes!());
+        insert.rows("lot", self.lots.open, LOT_CHANGES);
+        insert.part(LOTS_GONE, self.lots.gone);
+        insert.rows("reservation", reservations, RESERVATION_CHANGES);
+        insert.part(RESERVATIONS_OVER, over);
+        insert.rows("outcome", self.outcomes, "");
+        insert.query.push(" select").build().execute(conn).await?;
+        Ok(guarded)
+    }
+}
+
+/// One statement for all tables, because PostgreSQL's cost is per statement, not per row; and only for those that get rows, since
+/// each table costs something by itself. The order is the same for all who insert, so that no two wait for each other. Whole
+/// rows, because each column that is unnested by itself is stored and read again by itself.
+#[derive(Default)]
+struct Insert {
+    query: QueryBuilder<Postgres>,
+    parts: u32,
+}
+
+impl Insert {
+    fn rows<T>(&mut self, table: &'static str, rows: Vec<T>, changes: &'static str)
+    where
+        Vec<T>: for<'t> Encode<'t, Postgres> + Type<Postgres>,
+    {
+        let before = format!("insert into {table} select * from unnest(");
+        self.part((&before, &format!("::{table}[]) {changes}")), rows);
+    }
+
+    /// Something that is done with these rows, if there are any.
+    fn part<T>(&mut self, (before, after): (&str, &str), rows: Vec<T>)
+    where
+        Vec<T>: for<'t> Encode<'t, Postgres> + Type<Postgres>,
+    {
+        if rows.is_empty() {
+            return;
+        }
+        let joint = if self.parts == 0 { "with" } else { "," };
+        self.query.push(format_args!("{joint} part_{} as ({before}", self.parts));
+        self.query.push_bind(rows).push(after).push(")");
+        self.parts += 1;
+    }
+}
+
+const LOT_CHANGES: &str = "
+on conflict (account_id, last_day, earned_day, fund_id) do update
+set available = excluded.available,
+    held = excluded.held,
+    pending = excluded.pending
+";
+
+const LOTS_GONE: (&str, &str) = (
+    "delete from lot using unnest(",
+    "::lot[]) as gone
+     where lot.account_id = gone.account_id
+         and lot.last_day = gone.last_day
+         and lot.earned_day = gone.earned_day
+         and lot.fund_id = gone.fund_id",
+);
+
+const RESERVATION_CHANGES: &str = "
+on conflict (posting_id) do update
+set due_at = excluded.due_at,
+    parts = excluded.parts
+";
+
+const RESERVATIONS_OVER: (&str, &str) = ("delete from reservation where posting_id = any(", ")");
+
+/// What is written under the lock of the log's head.
+pub(crate) struct Guarded {
+    is_empty: bool,
+    posted: i64,
+    houses: Vec<BalanceRow>,
+}
+
+/// The head's lock comes first, and nothing is written where somebody else has appended since the batch was decided: its
+/// indexes would be another's, and what it knows of the house accounts no longer true. Nor is the lock waited for. Whoever
+/// decided under it has it, and to who did not it says that somebody else is about to append, perhaps waiting for rows that
+/// this batch has inserted.
+const APPEND: &str = concat!(
+    "with head as (
+         select size = $3 and epoch = $4 and recorded_at = $5 as is_ours
+         from log_head
+         where log_id = $2
+         for no key update skip locked
+     ), houses as (
+         insert into balance
+         select * from unnest($1::balance[]) where (select is_ours from head)",
+    balance_changes!(),
+    ")
+     update log_head
+     set size = size + $6, recorded_at = $7
+     where log_id = $2 and (select is_ours from head)"
+);
+
+impl Guarded {
+    /// Appends, if the log's head is still as it was when the batch was decided. The caller commits.
+    pub(crate) async fn append(
         self,
         conn: &mut PgConnection,
         log_id: &Hash,
         head: &LogHead,
         now_us: i64,
     ) -> Result<(), StoreError> {
-        if self.is_empty() {
+        if self.is_empty {
             // What is answered without a trace must have been true too.
             let (found, ..) = log_head::lock(conn, log_id).await?;
             return if found == *head { Ok(()) } else { Err(StoreError::Overtaken) };
         }
-        let (reservations, over) = lots::reservation_rows(self.reservations);
-        let posted = self.leaves.len() as i64;
-        let written = sqlx::query(WRITE)
-            .bind(self.leaves)
-            .bind(self.postings)
-            .bind(self.entries)
-            .bind(self.events)
-            .bind(self.balances)
-            .bind(self.lots.open)
-            .bind(self.lots.gone)
-            .bind(reservations)
-            .bind(over)
-            .bind(self.outcomes)
+        let appended = sqlx::query(APPEND)
+            .bind(self.houses)
             .bind(&log_id[..])
-            .bind(posted)
-            .bind(now_us)
             .bind(head.size)
             .bind(head.epoch)
             .bind(head.recorded_at)
+            .bind(self.posted)
+            .bind(now_us)
             .execute(conn)
             .await?;
-        if written.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Overtaken) }
+        if appended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Overtaken) }
     }
 }
-
-/// One statement for the whole batch, because PostgreSQL's cost is per statement, not per row. Whole rows, because each
-/// column that is unnested by itself is stored and read again by itself.
-///
-/// The head's lock comes first, and nothing is written where somebody else has appended since the batch was decided: its
-/// indexes would be another's, and what it knows of the house accounts no longer true.
-const WRITE: &str = "
-with head as (
-    select size = $14 and epoch = $15 and recorded_at = $16 as is_ours
-    from log_head
-    where log_id = $11
-    for no key update
-), leaves as (
-    insert into leaf
-    select * from unnest($1::leaf[]) where (select is_ours from head)
-), postings as (
-    insert into posting
-    select * from unnest($2::posting[]) where (select is_ours from head)
-), entries as (
-    insert into entry
-    select * from unnest($3::entry[]) where (select is_ours from head)
-), events as (
-    insert into event
-    select * from unnest($4::event[]) where (select is_ours from head)
-), balances as (
-    -- Every row is there: it is found by its key, and no join can be planned the wrong way round.
-    insert into balance
-    select * from unnest($5::balance[]) where (select is_ours from head)
-    on conflict (account_id) do update
-    set sequence = excluded.sequence,
-        available = excluded.available,
-        held = excluded.held,
-        pending = excluded.pending,
-        last_leaf_index = excluded.last_leaf_index,
-        last_commitment = excluded.last_commitment,
-        status = excluded.status,
-        active_day = excluded.active_day,
-        used_day = excluded.used_day,
-        earned_day = excluded.earned_day,
-        earned_month = excluded.earned_month,
-        redeemed_day = excluded.redeemed_day,
-        redeemed_month = excluded.redeemed_month,
-        transferred_day = excluded.transferred_day,
-        transferred_month = excluded.transferred_month
-), lots as (
-    insert into lot
-    select * from unnest($6::lot[]) where (select is_ours from head)
-    on conflict (account_id, last_day, earned_day, fund_id) do update
-    set available = excluded.available,
-        held = excluded.held,
-        pending = excluded.pending
-), gone as (
-    delete from lot
-    using unnest($7::lot[]) as gone
-    where (select is_ours from head)
-        and lot.account_id = gone.account_id
-        and lot.last_day = gone.last_day
-        and lot.earned_day = gone.earned_day
-        and lot.fund_id = gone.fund_id
-), reservations as (
-    insert into reservation
-    select * from unnest($8::reservation[]) where (select is_ours from head)
-    on conflict (posting_id) do update
-    set due_at = excluded.due_at,
-        parts = excluded.parts
-), over as (
-    delete from reservation where posting_id = any($9) and (select is_ours from head)
-), outcomes as (
-    insert into outcome
-    select * from unnest($10::outcome[]) where (select is_ours from head)
-)
-update log_head
-set size = size + $12, recorded_at = $13
-where log_id = $11 and (select is_ours from head)
-";

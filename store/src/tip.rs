@@ -49,6 +49,11 @@ impl LastTip {
         *kept = Kept { turns: kept.turns + 1, tip: None };
     }
 
+    /// Whether the next batch may be decided ahead, as far as can be told before it is known what it is about.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.lock().tip.as_ref().is_some_and(|it| it.is_alone)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

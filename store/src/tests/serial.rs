@@ -1,6 +1,8 @@
 //! Committers run at READ COMMITTED, and what they come to is what one after the other would have: the order of the log is
 //! a serial order (docs/adr, "Read committed, with these locks, is serializable").
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use ledger::{Command, Request};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -140,17 +142,7 @@ async fn a_collision_is_tried_again_and_counted() {
     let mut holder = PgConnection::connect(&books.url).await.unwrap();
     sqlx::raw_sql("begin; select * from log_head for update").execute(&mut holder).await.unwrap();
     let both_stand = async {
-        let mut waiting = 0_i64;
-        while waiting < 2 {
-            waiting = sqlx::query_scalar(
-                "select count(*)
-                 from pg_stat_activity
-                 where datname = current_database() and wait_event_type = 'Lock'",
-            )
-            .fetch_one(&mut holder)
-            .await
-            .unwrap();
-        }
+        wait_for_waiting(&mut holder, 2).await;
         sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
     };
     let (first, other, ()) = tokio::join!(
@@ -163,4 +155,64 @@ async fn a_collision_is_tried_again_and_counted() {
     let counted = metrics.render();
     assert!(counted.lines().any(|it| it == "daftari_commit_collisions_total 1"), "{counted}");
     books.check_books().await;
+}
+
+/// One has inserted its rows ahead and is made to wait. Another one takes the head, and comes upon those rows: the first one
+/// gives way at once, instead of each waiting for the other until PostgreSQL finds out.
+#[tokio::test]
+async fn rows_that_were_inserted_ahead_give_way() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let books = Fixture::new().await;
+    let [one, two] = [books.member_with("one", 10).await, books.member_with("two", 10).await];
+    // By now it knows itself alone, and the house accounts of a redemption.
+    books.committer.submit(books.redeem("first", one, 1)).await.unwrap();
+    let second = Fixture::committer_on(&books.pool, &books.log).await;
+    let mut holder = PgConnection::connect(&books.url).await.unwrap();
+    sqlx::raw_sql(
+        "begin;
+         create temporary table twin on commit drop as select * from posting where leaf_index = 2;
+         update twin set leaf_index = 3, posting_id = gen_random_uuid();
+         insert into posting select * from twin",
+    )
+    .execute(&mut holder)
+    .await
+    .unwrap();
+    let (goes, waits) = tokio::sync::oneshot::channel();
+    let one_after_the_other = async {
+        wait_for_waiting(&mut holder, 1).await;
+        goes.send(()).unwrap();
+        wait_for_waiting(&mut holder, 2).await;
+        sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+    };
+    let another = async {
+        waits.await.unwrap();
+        second.submit(books.redeem("other", two, 1)).await
+    };
+    let (first, other, ()) =
+        tokio::join!(books.committer.submit(books.redeem("ahead", one, 1)), another, one_after_the_other);
+    assert!(first.as_ref().unwrap().outcome.is_ok(), "{first:?}");
+    assert_eq!(first.unwrap().log_size, 4, "it was decided again, after the other");
+    assert_eq!(other.unwrap().log_size, 3);
+    let counted = metrics.render();
+    assert!(counted.lines().any(|it| it == "daftari_commit_overtaken_total 1"), "{counted}");
+    assert!(!counted.contains("daftari_commit_collisions_total"), "{counted}");
+    books.check_books().await;
+}
+
+/// Until so many wait for a lock.
+async fn wait_for_waiting(conn: &mut PgConnection, wanted: i64) {
+    let all_wait = async {
+        let mut waiting = 0_i64;
+        while waiting < wanted {
+            let count = sqlx::query_scalar(
+                "select count(*)
+                 from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock'",
+            );
+            waiting = count.fetch_one(&mut *conn).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_wait).await.expect("somebody does not wait");
 }
