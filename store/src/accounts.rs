@@ -79,14 +79,14 @@ pub(crate) async fn accounts_by_id(
     rows.into_iter().map(|row| row.open(keyring).map(Arc::new)).collect()
 }
 
-fn id_of(member: &MemberRef) -> Option<Uuid> {
+pub(crate) fn id_of(member: &MemberRef) -> Option<Uuid> {
     match member {
         MemberRef::Id(id) => Some(*id),
         MemberRef::External(_) => None,
     }
 }
 
-fn name_of(member: &MemberRef) -> Option<&str> {
+pub(crate) fn name_of(member: &MemberRef) -> Option<&str> {
     match member {
         MemberRef::Id(_) => None,
         MemberRef::External(name) => Some(name),

@@ -7,10 +7,11 @@ use ledger::{Account, AccountKind, Day, MemberRef, Moment, Status, Terms};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::accounts::BalanceRow;
+use crate::accounts::{self, BalanceRow};
 use crate::directory::{Identity, MemberKey};
 use crate::error::StoreError;
 use crate::keyring::Secret;
+use crate::readers::Readers;
 use crate::{lots, programs};
 
 /// A member's balance, as of one instant.
@@ -55,30 +56,23 @@ type KnownTerms = HashMap<i16, (i64, Arc<Terms>)>;
 /// Whoever holds one of the locks below only looks up or inserts.
 const UNBROKEN: &str = "no reader panics with the lock";
 
-/// How many accounts are remembered by name: about 200 bytes each.
-const ACCOUNTS_MAX: usize = 250_000;
-
-/// Reads balances. Clones share what is known of the programs' terms, and whose account is which.
+/// Reads balances. Clones share what is known of the programs' terms, and read together.
 #[derive(Clone)]
 pub struct Reader {
     pool: PgPool,
+    readers: Readers,
     terms: Arc<Mutex<KnownTerms>>,
-    accounts: Arc<Mutex<HashMap<MemberKey, Found>>>,
 }
 
-/// Which account it is: what never changes of it, but under another epoch.
-#[derive(Clone, Copy, FromRow)]
-struct Found {
+/// A member's account, and what tells whether anything is due on it.
+#[derive(FromRow)]
+pub(crate) struct Row {
+    ordinal: i64,
     member_id: Uuid,
-    account_id: i64,
     id: Uuid,
+    unit: i16,
     /// When the member was enrolled.
     since_us: i64,
-    epoch: i64,
-}
-
-#[derive(FromRow)]
-struct State {
     recorded_at: Option<i64>,
     now_us: i64,
     epoch: i64,
@@ -89,49 +83,75 @@ struct State {
     balance: BalanceRow,
 }
 
-struct Row {
-    found: Found,
-    unit: u16,
-    state: State,
-}
-
-/// One member's account, found by id or by external id.
-const FIND: &str = "
-select member.member_id,
-    account.account_id,
-    account.id,
-    (extract(epoch from member.created_at) * 1000000)::bigint as since_us,
-    log_head.epoch
-from member
-join account on account.program_id = member.program_id
-    and account.member_id = member.member_id
-    and account.partner_id is null
-    and account.kind = 1
-    and account.unit = $4
-    and account.fund_id is null
-cross join log_head
-where member.program_id = $1
-    and (member.member_id = $2 or member.external_id = $3)
-";
-
-/// How it stands, with what tells whether anything is due on it.
+/// One statement for all who are asked about. The limits keep the planner from joining the other way round, all accounts with
+/// each name.
 const READ: &str = "
-select balance.*,
-    posting.recorded_at,
-    greatest(log_head.recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us,
-    log_head.epoch,
-    (select min(last_day) from lot where lot.account_id = balance.account_id) as first_day,
-    (select min(due_at) from reservation where reservation.account_id = balance.account_id) as first_due
-from balance
-cross join log_head
-left join posting on posting.leaf_index = balance.last_leaf_index
-where balance.account_id = $1
+with clock as materialized (
+    select epoch, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
+    from log_head
+)
+select asked.ordinal, asked.unit, member.member_id, member.since_us, account.id, state.*, clock.*
+from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[])
+    with ordinality as asked (program_id, unit, member_id, external_id, ordinal)
+cross join clock
+cross join lateral (
+    select member_id, (extract(epoch from created_at) * 1000000)::bigint as since_us
+    from member
+    where member.program_id = asked.program_id
+        and member.member_id = coalesce(
+            asked.member_id,
+            (select named.member_id
+             from member as named
+             where named.program_id = asked.program_id and named.external_id = asked.external_id)
+        )
+    limit 1
+) as member
+cross join lateral (
+    select account_id, id
+    from account
+    where account.program_id = asked.program_id
+        and account.member_id = member.member_id
+        and account.partner_id is null
+        and account.kind = 1
+        and account.unit = asked.unit
+        and account.fund_id is null
+    limit 1
+) as account
+cross join lateral (
+    select balance.*,
+        (select recorded_at from posting where posting.leaf_index = balance.last_leaf_index),
+        (select min(last_day) from lot where lot.account_id = balance.account_id) as first_day,
+        (select min(due_at) from reservation where reservation.account_id = balance.account_id) as first_due
+    from balance
+    where balance.account_id = account.account_id
+    limit 1
+) as state
 ";
+
+/// How these members' accounts stand, in their order; `None` where there is no such member.
+pub(crate) async fn read(
+    conn: &mut PgConnection,
+    members: &[MemberKey],
+) -> Result<Vec<Option<Row>>, StoreError> {
+    let rows: Vec<Row> = sqlx::query_as(READ)
+        .bind(members.iter().map(|it| it.0).collect::<Vec<_>>())
+        .bind(members.iter().map(|it| it.1 as i16).collect::<Vec<_>>())
+        .bind(members.iter().map(|it| accounts::id_of(&it.2)).collect::<Vec<_>>())
+        .bind(members.iter().map(|it| accounts::name_of(&it.2)).collect::<Vec<_>>())
+        .fetch_all(conn)
+        .await?;
+    let mut found: Vec<Option<Row>> = members.iter().map(|_| None).collect();
+    for row in rows {
+        let at = row.ordinal as usize - 1;
+        found[at] = Some(row);
+    }
+    Ok(found)
+}
 
 impl Reader {
     /// A reader of this database.
     pub fn new(pool: PgPool) -> Self {
-        Self { pool, terms: Arc::default(), accounts: Arc::default() }
+        Self { readers: Readers::start(pool.clone()), pool, terms: Arc::default() }
     }
 
     /// The member's balance in this unit; `None` where there is no such member.
@@ -141,13 +161,16 @@ impl Reader {
         unit: u16,
         member: &MemberRef,
     ) -> Result<Option<MemberBalance>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        let Some(row) = self.read(&mut conn, program_id, unit, member).await? else { return Ok(None) };
-        let terms = self.terms(&mut conn, program_id, row.state.epoch).await?;
-        if !row.may_be_due(&terms, terms.moment(row.state.now_us)) {
+        let Some(row) = self.readers.read((program_id, unit, member.clone())).await? else { return Ok(None) };
+        let known = self.known_terms(program_id, row.epoch);
+        if let Some(terms) = &known
+            && !row.may_be_due(terms, terms.moment(row.now_us))
+        {
             let account = row.account()?;
-            return Ok(Some(row.show(&account, &terms)));
+            return Ok(Some(row.show(&account, terms)));
         }
+        let mut conn = self.pool.acquire().await?;
+        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
         let settled = self.settled(&mut conn, program_id, unit, member).await?;
         Ok(settled.map(|(row, account)| row.show_settled(&account, &terms)))
     }
@@ -164,7 +187,7 @@ impl Reader {
         let Some((row, account)) = self.settled(&mut conn, program_id, unit, member).await? else {
             return Ok(None);
         };
-        let terms = self.terms(&mut conn, program_id, row.state.epoch).await?;
+        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
         Ok(Some(MemberStanding { balance: row.show_settled(&account, &terms), account, terms }))
     }
 
@@ -188,17 +211,18 @@ impl Reader {
     ) -> Result<Option<(Row, Account)>, StoreError> {
         // One snapshot for the account and all that makes it up.
         let mut transaction = conn.begin_with("begin isolation level repeatable read read only").await?;
-        let Some(row) = self.read(&mut transaction, program_id, unit, member).await? else { return Ok(None) };
-        let number = [row.found.account_id];
+        let found = read(&mut transaction, &[(program_id, unit, member.clone())]).await?;
+        let Some(row) = found.into_iter().next().flatten() else { return Ok(None) };
+        let number = [row.balance.account_id];
         let mut account = row.account()?;
         account.lots =
             lots::open_lots(&mut transaction, &number).await?.into_iter().map(|it| (it.1, it.2)).collect();
         // Which house a reservation is for does not matter to a reader.
         let reservations = lots::open_reservations(&mut transaction, &number, |_| Some(Uuid::nil())).await?;
         account.reservations = reservations.into_iter().map(|it| (it.1, it.2)).collect();
-        let terms = self.terms(&mut transaction, program_id, row.state.epoch).await?;
+        let terms = self.terms(&mut transaction, program_id, row.epoch).await?;
         transaction.commit().await?;
-        let now = terms.moment(row.state.now_us);
+        let now = terms.moment(row.now_us);
         Ok(Some((row, account.when_due(&terms, now))))
     }
 
@@ -208,57 +232,17 @@ impl Reader {
         program_id: i16,
         epoch: i64,
     ) -> Result<Arc<Terms>, StoreError> {
+        if let Some(terms) = self.known_terms(program_id, epoch) {
+            return Ok(terms);
+        }
+        let terms = Arc::new(programs::terms(conn, program_id).await?);
+        self.terms.lock().expect(UNBROKEN).insert(program_id, (epoch, terms.clone()));
+        Ok(terms)
+    }
+
+    fn known_terms(&self, program_id: i16, epoch: i64) -> Option<Arc<Terms>> {
         let known = self.terms.lock().expect(UNBROKEN).get(&program_id).cloned();
-        match known {
-            Some((read, terms)) if read == epoch => Ok(terms),
-            _ => {
-                let terms = Arc::new(programs::terms(conn, program_id).await?);
-                let mut all = self.terms.lock().expect(UNBROKEN);
-                all.insert(program_id, (epoch, terms.clone()));
-                Ok(terms)
-            }
-        }
-    }
-
-    async fn read(
-        &self,
-        conn: &mut PgConnection,
-        program_id: i16,
-        unit: u16,
-        member: &MemberRef,
-    ) -> Result<Option<Row>, StoreError> {
-        let key = (program_id, unit, member.clone());
-        let known = self.accounts.lock().expect(UNBROKEN).get(&key).copied();
-        if let Some(found) = known {
-            let state = sqlx::query_as(READ).bind(found.account_id).fetch_optional(&mut *conn);
-            let state: Option<State> = state.await?;
-            // Under another epoch the name may have been taken from this account.
-            if let Some(state) = state.filter(|it| it.epoch == found.epoch) {
-                return Ok(Some(Row { found, unit, state }));
-            }
-        }
-        let (id, name) = match member {
-            MemberRef::Id(id) => (Some(*id), None),
-            MemberRef::External(name) => (None, Some(name.as_str())),
-        };
-        let found = sqlx::query_as(FIND).bind(program_id).bind(id).bind(name).bind(unit as i16);
-        let found: Option<Found> = found.fetch_optional(&mut *conn).await?;
-        self.keep(key, found);
-        let Some(found) = found else { return Ok(None) };
-        let state = sqlx::query_as(READ).bind(found.account_id).fetch_one(conn).await?;
-        Ok(Some(Row { found, unit, state }))
-    }
-
-    fn keep(&self, key: MemberKey, found: Option<Found>) {
-        let mut accounts = self.accounts.lock().expect(UNBROKEN);
-        if ACCOUNTS_MAX <= accounts.len() {
-            // Beginning anew costs one look-up each, for those who are still about.
-            accounts.clear();
-        }
-        match found {
-            Some(found) => accounts.insert(key, found),
-            None => accounts.remove(&key),
-        };
+        known.filter(|it| it.0 == epoch).map(|it| it.1)
     }
 }
 
@@ -279,34 +263,34 @@ pub async fn member_id(
 impl Row {
     /// Whether something could have fallen due: looked at closely only then.
     fn may_be_due(&self, terms: &Terms, now: Moment) -> bool {
-        let ended = self.state.first_day.is_some_and(|it| it < now.day.number());
-        let over = self.state.first_due.is_some_and(|it| it <= now.us);
-        let idle = ledger::Day::new(self.state.balance.active_day)
-            .is_some_and(|it| terms.last_idle_day(it) < now.day);
+        let ended = self.first_day.is_some_and(|it| it < now.day.number());
+        let over = self.first_due.is_some_and(|it| it <= now.us);
+        let idle =
+            ledger::Day::new(self.balance.active_day).is_some_and(|it| terms.last_idle_day(it) < now.day);
         ended || over || idle
     }
 
     fn account(&self) -> Result<Account, StoreError> {
         let identity = Identity {
-            account_id: self.found.account_id,
-            id: self.found.id,
+            account_id: self.balance.account_id,
+            id: self.id,
             kind: AccountKind::Member,
-            unit: self.unit,
+            unit: self.unit as u16,
             partner: None,
             fund: None,
             // A reader opens nothing.
             secret: Secret::default(),
         };
-        self.state.balance.account(&identity)
+        self.balance.account(&identity)
     }
 
     /// What the row says, where nothing is due.
     fn show(&self, account: &Account, terms: &Terms) -> MemberBalance {
-        let first_day = self.state.first_day.and_then(Day::new).filter(|it| *it < Day::NEVER);
-        let idle_day = Day::new(self.state.balance.active_day).map(|it| terms.last_idle_day(it));
+        let first_day = self.first_day.and_then(Day::new).filter(|it| *it < Day::NEVER);
+        let idle_day = Day::new(self.balance.active_day).map(|it| terms.last_idle_day(it));
         let first_day = first_day.into_iter().chain(idle_day.filter(|it| *it < Day::NEVER)).min();
-        let has_points = self.state.first_day.is_some();
-        self.tell(account, terms, first_day.filter(|_| has_points), self.state.first_due)
+        let has_points = self.first_day.is_some();
+        self.tell(account, terms, first_day.filter(|_| has_points), self.first_due)
     }
 
     /// What the account says once what is due is done.
@@ -329,13 +313,13 @@ impl Row {
             first_day,
             first_end_us,
             next_change_us: first_end_us.into_iter().chain(first_due).min(),
-            member_id: self.found.member_id,
+            member_id: self.member_id,
             status: account.status,
             available: account.balances.available,
             held: account.balances.held,
             pending: account.balances.pending,
             sequence: account.sequence as i64,
-            updated_at_us: self.state.recorded_at.unwrap_or(self.found.since_us),
+            updated_at_us: self.recorded_at.unwrap_or(self.since_us),
         }
     }
 }

@@ -41,6 +41,7 @@ mod pool;
 mod postings;
 mod programs;
 mod quotas;
+mod readers;
 mod rejects;
 mod replay;
 mod roles;

@@ -22,7 +22,7 @@ const ACCOUNTS: i64 = 1_000;
 const ENTRIES: i64 = 10_000;
 
 /// One snapshot, in which rows are found by their keys: a page is short however long the tables are.
-const BEGIN: &str = "
+pub(crate) const PAGE: &str = "
 begin isolation level repeatable read read only;
 set local plan_cache_mode = force_custom_plan;
 set local enable_seqscan = off;
@@ -81,7 +81,7 @@ impl Walk {
         &mut self,
         conn: &mut PgConnection,
     ) -> Result<Option<Vec<(Folded, Stored)>>, StoreError> {
-        let mut snapshot = conn.begin_with(BEGIN).await?;
+        let mut snapshot = conn.begin_with(PAGE).await?;
         let page = self.page(&mut snapshot).await;
         snapshot.rollback().await?;
         page

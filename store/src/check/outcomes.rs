@@ -5,13 +5,14 @@ use std::collections::HashMap;
 
 use ledger::{Command, Fingerprint, Item, MemberRef, Refusal, RefusalRow, Request, Status};
 use proof::{Details, LotMovement, PostingKind, Text};
-use sqlx::{FromRow, PgConnection};
+use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::leaves::Asked;
 use super::{Progress, Scope, Watch, ensure};
 use crate::error::StoreError;
 use crate::outcomes::{ItemRow, decode_rest};
+use crate::walk::PAGE;
 
 /// How many outcomes are read at a time.
 const STRIDE: i64 = 5_000;
@@ -87,10 +88,12 @@ pub(super) async fn check(
     let mut done = 0;
     let mut after = (i16::MIN, String::new(), String::new());
     loop {
-        let rows = outcomes_after(conn, &after).await?;
+        let mut page = conn.begin_with(PAGE).await?;
+        let rows = outcomes_after(&mut page, &after).await?;
         let Some(last) = rows.last() else { break };
         after = (last.program_id, last.source.clone(), last.key.clone());
-        check_page(conn, scope, &rows, &mut asked, &mut told).await?;
+        check_page(&mut page, scope, &rows, &mut asked, &mut told).await?;
+        page.commit().await?;
         done += rows.len() as u64;
         watch(Progress { what: "outcomes", done, total: done.max(scope.size as u64) });
     }

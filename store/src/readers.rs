@@ -1,0 +1,90 @@
+//! Reads that arrive together are one statement: PostgreSQL's cost is per statement, not per row.
+//!
+//! As with commits there is no timer. Who asks while nobody else does is answered by a statement of its own, at once; what comes
+//! in meanwhile is the next one's.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use crate::balances::{self, Row};
+use crate::committer::gather;
+use crate::directory::MemberKey;
+use crate::error::StoreError;
+
+/// How many are read together at most, and how many may wait to be.
+const GROUP_MAX: usize = 256;
+const WAITING_MAX: usize = 16 * GROUP_MAX;
+
+struct Question {
+    member: MemberKey,
+    answer: oneshot::Sender<Option<Row>>,
+}
+
+/// Two tasks that read for everyone: while PostgreSQL answers one, the other one asks. They end with the last clone.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    pool: PgPool,
+    queue: mpsc::Sender<Question>,
+}
+
+impl Readers {
+    pub(crate) fn start(pool: PgPool) -> Self {
+        let (queue, questions) = mpsc::channel(WAITING_MAX);
+        let turn = Arc::new(Mutex::new(questions));
+        for _ in 0..2 {
+            tokio::spawn(work(pool.clone(), turn.clone()));
+        }
+        Self { pool, queue }
+    }
+
+    /// How a member's account stands, as of an instant after the question; `None` where there is no such member.
+    pub(crate) async fn read(&self, member: MemberKey) -> Result<Option<Row>, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        if self.queue.send(Question { member: member.clone(), answer }).await.is_ok()
+            && let Ok(row) = answered.await
+        {
+            return Ok(row);
+        }
+        // Together it went wrong: each hears what is wrong with its own question.
+        let mut conn = self.pool.acquire().await?;
+        Ok(balances::read(&mut conn, &[member]).await?.pop().flatten())
+    }
+}
+
+async fn work(pool: PgPool, turn: Arc<Mutex<mpsc::Receiver<Question>>>) {
+    loop {
+        let mut questions = Vec::new();
+        let mut waiting = turn.lock().await;
+        if waiting.recv_many(&mut questions, GROUP_MAX).await == 0 {
+            return;
+        }
+        gather(&waiting).await;
+        while questions.len() < GROUP_MAX
+            && let Ok(question) = waiting.try_recv()
+        {
+            questions.push(question);
+        }
+        drop(waiting);
+        let (members, answers): (Vec<_>, Vec<_>) =
+            questions.into_iter().map(|it| (it.member, it.answer)).unzip();
+        if let Err(error) = answer_all(&pool, &members, answers).await {
+            tracing::debug!(%error, readers = members.len(), "a read for many failed: each reads alone");
+        }
+    }
+}
+
+/// Without an answer where it fails.
+async fn answer_all(
+    pool: &PgPool,
+    members: &[MemberKey],
+    answers: Vec<oneshot::Sender<Option<Row>>>,
+) -> Result<(), StoreError> {
+    let mut conn = pool.acquire().await?;
+    for (answer, row) in answers.into_iter().zip(balances::read(&mut conn, members).await?) {
+        // Whoever has gone needs no answer.
+        let _ = answer.send(row);
+    }
+    Ok(())
+}
