@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use store::{Accepted, Committer, PgPool, StoreError, SubmitError};
 use uuid::Uuid;
 
-use crate::rules::NewestRules;
+use crate::rules::KnownRules;
 
 /// The longest event that is read: 64 KiB, where a usual one has two hundred bytes.
 pub const EVENT_BYTES_MAX: usize = 1 << 16;
@@ -97,7 +97,7 @@ pub struct Intake {
     committer: Committer,
     pool: PgPool,
     program: i16,
-    rules: Arc<NewestRules>,
+    rules: Arc<KnownRules>,
 }
 
 impl Intake {

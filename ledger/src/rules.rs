@@ -19,6 +19,10 @@ pub struct RuleSet {
     rounding: Rounding,
 }
 
+/// A program's rule sets, each from an instant on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleSets(Vec<(i64, RuleSet)>);
+
 /// What becomes of the part of an earning below the smallest unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,6 +126,31 @@ impl RuleSet {
             }
             None => Err(RuleError::TooMuch),
         }
+    }
+}
+
+impl RuleSets {
+    /// The rule sets in the order in which they were settled, each with the instant from which it counts, in microseconds since
+    /// 1970: of two that count from the same one, the later. `None` where there are none.
+    pub fn new(mut settled: Vec<(i64, RuleSet)>) -> Option<Self> {
+        settled.sort_by_key(|it| it.0);
+        (!settled.is_empty()).then_some(Self(settled))
+    }
+
+    /// The rule set that counts at an instant. Before the first one counts, it is the first one all the same.
+    pub fn at(&self, effective_at_us: i64) -> &RuleSet {
+        let begun = self.0.partition_point(|it| it.0 <= effective_at_us);
+        &self.0[begun.saturating_sub(1)].1
+    }
+
+    /// What the event earns by the rules of its own time.
+    pub fn earn(&self, event: &Event) -> Result<Earning, RuleError> {
+        self.at(event.timestamp_us).earn(event)
+    }
+
+    /// The instants from which each counts, with the hashes by which postings name them.
+    pub fn versions(&self) -> impl Iterator<Item = (i64, &Hash)> {
+        self.0.iter().map(|it| (it.0, it.1.hash()))
     }
 }
 

@@ -117,8 +117,8 @@ pub use outcomes::{Accepted, remembered_outcome};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};
 pub use programs::{
-    FundSpec, Program, ProgramSpec, add_policy, close_period, ensure_fund, ensure_partner, ensure_program,
-    ensure_sandbox, ensure_unit, program_named, program_number, rule_set, terms,
+    FundSpec, Program, ProgramSpec, add_policy, add_rule_set, close_period, ensure_fund, ensure_partner,
+    ensure_program, ensure_sandbox, ensure_unit, program_named, program_number, rule_sets, terms,
 };
 pub use quotas::{
     Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ledger::{AccountKind, Policy, RuleSet, Terms};
+use ledger::{AccountKind, Policy, RuleSet, RuleSets, Terms};
 use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
@@ -148,24 +148,60 @@ fn open(row: Row, keyring: &Keyring) -> Result<Program, StoreError> {
 }
 
 /// The rule sets that postings of this database may name, by their hashes.
-pub(crate) async fn rule_sets(conn: &mut PgConnection) -> Result<HashMap<Hash, RuleSet>, StoreError> {
+pub(crate) async fn all_rule_sets(conn: &mut PgConnection) -> Result<HashMap<Hash, RuleSet>, StoreError> {
     let documents: Vec<Vec<u8>> = sqlx::query_scalar("select document from rule_set").fetch_all(conn).await?;
-    let parse = |document: Vec<u8>| {
-        let rules = RuleSet::parse(&document).map_err(|error| StoreError::Damaged(error.to_string()))?;
-        Ok((*rules.hash(), rules))
-    };
-    documents.into_iter().map(parse).collect()
+    documents.iter().map(|it| rule_set(it).map(|rules| (*rules.hash(), rules))).collect()
 }
 
-/// The program's newest rule set.
-pub async fn rule_set(conn: &mut PgConnection, program_id: i16) -> Result<RuleSet, StoreError> {
-    let document: Vec<u8> = sqlx::query_scalar(
-        "select document from rule_set where program_id = $1 order by version desc limit 1",
+/// The program's rule sets.
+pub async fn rule_sets(conn: &mut PgConnection, program_id: i16) -> Result<RuleSets, StoreError> {
+    let documents: Vec<(i64, Vec<u8>)> =
+        sqlx::query_as("select effective_at, document from rule_set where program_id = $1 order by version")
+            .bind(program_id)
+            .fetch_all(conn)
+            .await?;
+    let settled: Result<Vec<_>, StoreError> =
+        documents.iter().map(|(from, document)| Ok((*from, rule_set(document)?))).collect();
+    RuleSets::new(settled?).ok_or_else(|| StoreError::Damaged("a program without rules".to_owned()))
+}
+
+fn rule_set(document: &[u8]) -> Result<RuleSet, StoreError> {
+    RuleSet::parse(document).map_err(|error| StoreError::Damaged(error.to_string()))
+}
+
+/// Settles by which rules events earn that happen from an instant on, in microseconds since 1970. What was posted stays as it
+/// was posted.
+pub async fn add_rule_set(
+    conn: &mut PgConnection,
+    program_id: i16,
+    document: &[u8],
+    effective_at_us: i64,
+) -> Result<(), StoreError> {
+    let rules = RuleSet::parse(document).map_err(|error| StoreError::Missing(error.to_string()))?;
+    let mut transaction = conn.begin().await?;
+    // Two operators at once settle one after the other.
+    sqlx::query("select from program where program_id = $1 for update")
+        .bind(program_id)
+        .execute(&mut *transaction)
+        .await?;
+    if rule_sets(&mut transaction, program_id).await?.at(effective_at_us).counting() != rules.counting() {
+        return Err(StoreError::Missing(
+            "points are counted as they were: scale and rounding stay the same through all of a program's rules".to_owned(),
+        ));
+    }
+    sqlx::query(
+        "insert into rule_set (program_id, version, hash, document, effective_at)
+         select $1, max(version) + 1, sha256($2), $2, $3
+         from rule_set
+         where program_id = $1",
     )
     .bind(program_id)
-    .fetch_one(conn)
+    .bind(document)
+    .bind(effective_at_us)
+    .execute(&mut *transaction)
     .await?;
-    RuleSet::parse(&document).map_err(|error| StoreError::Damaged(error.to_string()))
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// The partner of this id with its settlement account, made now if there is none.

@@ -32,6 +32,8 @@ pub(crate) enum Books {
     Sweep(SweepBooks),
     /// Print the program's policy, or settle a new version of it.
     Policy(Policy),
+    /// Print from when on which rules say what events earn, or settle new ones.
+    Rules(Rules),
     /// Close the program's periods up to an instant: nothing that takes effect before it is posted any more.
     ClosePeriod(Settle<ClosePeriod>),
     /// Make a program, unless it is there.
@@ -285,5 +287,32 @@ pub(crate) enum PolicyAct {
         database: Database,
         /// The file, or `-` for standard input.
         file: PathBuf,
+    },
+}
+
+/// Print from when on which rules say what events earn, or settle new ones.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Rules {
+    #[command(subcommand)]
+    pub(crate) act: RulesAct,
+}
+
+/// What is done with rules.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum RulesAct {
+    /// Print the instant from which each rule set counts, and the hash by which postings name it.
+    Show {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Let a JSON file say what events earn that happen from an instant on, however late they come. What was posted stays.
+    Set {
+        #[command(flatten)]
+        database: Database,
+        /// The file, or `-` for standard input.
+        file: PathBuf,
+        /// The instant, as in 2026-01-31T00:00:00Z; without it, now.
+        #[arg(long)]
+        from: Option<Instant>,
     },
 }

@@ -27,6 +27,7 @@ pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
         Books::Import(config) => import::run(config).await,
         Books::Sweep(config) => sweep::run(config).await,
         Books::Policy(config) => settle::policy(config.act).await,
+        Books::Rules(config) => settle::rules(config.act).await,
         Books::ClosePeriod(config) => settle::close_period(config).await,
         Books::Program(config) => settle::program(config).await,
         Books::Partner(config) => settle::partner(config).await,

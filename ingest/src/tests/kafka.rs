@@ -56,7 +56,7 @@ fn keyed(user: &str, id: &str, amount: u64) -> (String, Vec<u8>) {
     (user.to_owned(), purchase(user, id, amount).into_bytes())
 }
 
-async fn balances(world: &World, users: &[String]) -> BTreeMap<String, i64> {
+pub(super) async fn balances(world: &World, users: &[String]) -> BTreeMap<String, i64> {
     let reader = store::Reader::new(world.pool.clone());
     let mut balances = BTreeMap::new();
     for user in users {

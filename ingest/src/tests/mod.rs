@@ -5,6 +5,7 @@ mod kafka;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use store::{Committer, Keyring, LogIdentity, PgPool, ProgramSpec, RejectedEvent};
 
 use crate::{Intake, RejectCode, Verdict};
@@ -61,12 +62,12 @@ impl World {
     }
 
     async fn new_rules(&self, rules: &str) {
-        let statement = format!(
-            "insert into rule_set (program_id, version, hash, document)
-             select program_id, 2, sha256(document), document
-             from (select program_id, '{rules}'::text::bytea as document from program) as newer"
-        );
-        store::tamper(&mut self.pool.acquire().await.unwrap(), &statement).await.unwrap();
+        self.rules_from(0, rules).await;
+    }
+
+    async fn rules_from(&self, from_us: i64, rules: &str) {
+        let mut conn = self.pool.acquire().await.unwrap();
+        store::add_rule_set(&mut conn, self.program_id, rules.as_bytes(), from_us).await.unwrap();
     }
 
     async fn leaves(&self) -> u64 {
@@ -159,6 +160,34 @@ async fn new_rules_are_seen_without_a_restart() {
     })
     .await;
     world.check_books().await;
+}
+
+/// However late and in whatever order they come, events come to the same, each by the rules of its own time, which its posting
+/// names.
+#[tokio::test]
+async fn any_order_of_arrival_comes_to_the_same() {
+    let day = |day: u32, id: String, amount: u32| {
+        json!({"user_id": "amina", "type": "purchase", "amount": amount, "timestamp": format!("2025-07-{day:02}T12:00:00Z"), "event_id": id})
+            .to_string()
+    };
+    let events: Vec<String> = (1..=30).map(|it| day(it, format!("e-{it}"), 7 + it)).collect();
+    // Ten days at one point, ten at two, ten at three; settled before anything has come.
+    let expected = (1..=30).map(|it| (7 + it) * (1 + (it - 1) / 10)).sum::<u32>();
+    let (july_11_us, day_us) = (1_752_192_000_000_000, 86_400_000_000);
+    for seed in 0..6_u64 {
+        let world = World::new().await;
+        world.rules_from(july_11_us + 10 * day_us, r#"{"rates":{"purchase":"3"}}"#).await;
+        world.rules_from(july_11_us, r#"{"rates":{"purchase":"2"}}"#).await;
+        let mut shuffled = events.clone();
+        shuffled.sort_by_key(|it| Sha256::digest([&seed.to_be_bytes(), it.as_bytes()].concat()));
+        let arriving = shuffled.iter().map(|it| world.intake.accept(it.as_bytes(), "http"));
+        for verdict in futures::future::join_all(arriving).await {
+            assert!(matches!(verdict.unwrap(), Verdict::Posted { replayed: false, .. }), "seed {seed}");
+        }
+        let balances = kafka::balances(&world, &["amina".to_owned()]).await;
+        assert_eq!(balances["amina"], i64::from(expected), "seed {seed}");
+        world.check_books().await;
+    }
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ pub(super) async fn check(
     watch: &mut Watch<'_>,
 ) -> Result<(BooksReport, Asked), StoreError> {
     let log = log_head::log_identity(conn).await?;
-    let rules = programs::rule_sets(conn).await?;
+    let rules = programs::all_rule_sets(conn).await?;
     let mut asked = Asked::new(scope.size);
     let mut frontier = Frontier::default();
     let mut entries_seen = 0;

@@ -357,7 +357,7 @@ async fn a_program_is_made_whole_or_not_at_all() {
     tamper(&mut conn, "drop trigger no_accounts on account").await.unwrap();
     let second = ensure_program(&mut conn, &keyring(), &spec).await.unwrap();
     ensure_partner(&mut conn, &keyring(), second.program_id, "late").await.unwrap();
-    rule_set(&mut conn, second.program_id).await.unwrap();
+    rule_sets(&mut conn, second.program_id).await.unwrap();
     let accounts: i64 = sqlx::query_scalar("select count(*) from account where program_id = $1")
         .bind(second.program_id)
         .fetch_one(&mut *conn)

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
-use ledger::{Command, Day, Destination, Event, Maturity, MemberRef, Points, RuleSet, Status};
+use ledger::{Command, Day, Destination, Event, Maturity, MemberRef, Points, RuleSets, Status};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -292,7 +292,7 @@ read_from_json_text!(Instant, Date, Lot);
 
 impl Ask {
     /// The same, as the books are asked. `key` names the event, where it is one; what an event earns, the rules say.
-    pub(crate) fn command(self, rules: &RuleSet, key: &str) -> anyhow::Result<Command> {
+    pub(crate) fn command(self, rules: &RuleSets, key: &str) -> anyhow::Result<Command> {
         let member = |name: &str| MemberRef::parse(name);
         Ok(match self {
             Self::Earn { member, event_type, amount, at, fund, matures_at, on_confirmation } => {

@@ -115,7 +115,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use clap::FromArgMatches;
-    use ledger::{Command as LedgerCommand, Limit, RuleSet};
+    use ledger::{Command as LedgerCommand, Limit, RuleSet, RuleSets};
     use strum::VariantNames;
 
     use super::*;
@@ -175,6 +175,7 @@ mod tests {
     #[test]
     fn every_command_of_the_books_can_be_asked_in_both_forms() {
         let rules = RuleSet::parse(br#"{"rates":{"purchase":"0.1"}}"#).unwrap();
+        let rules = RuleSets::new(vec![(0, rules)]).unwrap();
         let mut names = BTreeSet::new();
         for (words, json) in EXAMPLES {
             let ask = asked(words);
@@ -206,6 +207,7 @@ mod tests {
             "as in 2026-12-31",
         );
         let rules = RuleSet::parse(br#"{"rates":{"purchase":"0.1"}}"#).unwrap();
+        let rules = RuleSets::new(vec![(0, rules)]).unwrap();
         for (words, problem) in [
             ("redeem 456 0", "an amount of points is from 1 to"),
             ("deposit 456 5@never/2026-01-01", "leave the second day out"),

@@ -40,7 +40,7 @@ pub(crate) async fn run(Post { database, words, what }: Post) -> anyhow::Result<
     let actor = words.actor.clone().context("say who asks: --actor NAME")?;
     let key = words.key.clone().or(file.key).unwrap_or_else(|| Uuid::now_v7().to_string());
     let books = OpenBooks::open(&database).await?;
-    let rules = store::rule_set(&mut *books.pool.acquire().await?, books.program.program_id).await?;
+    let rules = store::rule_sets(&mut *books.pool.acquire().await?, books.program.program_id).await?;
     let details = Details {
         merchant_reference: text("merchant_reference", words.merchant_reference.or(file.merchant_reference))?,
         actor: text("actor", Some(actor))?,

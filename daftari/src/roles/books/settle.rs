@@ -7,7 +7,7 @@ use store::{AuthMode, FundSpec, ProgramSpec};
 use super::post::contents;
 use crate::config::{
     ClosePeriod, Database, Enrol, MakeFund, MakePartner, MakeProgram, MakeUnit, PartnerAuth, PolicyAct,
-    Settle,
+    RulesAct, Settle,
 };
 use crate::keys;
 use crate::roles::OpenBooks;
@@ -134,6 +134,25 @@ async fn show_policy(database: &Database) -> anyhow::Result<()> {
     let books = OpenBooks::open(database).await?;
     let terms = store::terms(&mut *books.pool.acquire().await?, books.program.program_id).await?;
     println!("{}", serde_json::to_string_pretty(&terms.policy)?);
+    Ok(())
+}
+
+pub(crate) async fn rules(act: RulesAct) -> anyhow::Result<()> {
+    let (RulesAct::Show { database } | RulesAct::Set { database, .. }) = &act;
+    let books = OpenBooks::open(database).await?;
+    let mut conn = books.pool.acquire().await?;
+    let program_id = books.program.program_id;
+    if let RulesAct::Set { file, from, .. } = &act {
+        let from_us = match from {
+            Some(instant) => instant.0,
+            None => store::clock_us(&mut conn).await?,
+        };
+        let set = store::add_rule_set(&mut conn, program_id, &contents(file)?, from_us).await;
+        set.with_context(|| file.display().to_string())?;
+    }
+    for (from_us, hash) in store::rule_sets(&mut conn, program_id).await?.versions() {
+        println!("{} {}", Instant(from_us), hex::encode(hash));
+    }
     Ok(())
 }
 
