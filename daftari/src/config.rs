@@ -596,6 +596,12 @@ pub(crate) struct Bench {
     /// How many members take part in `redeem`.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) members: u32,
+    /// How large the log of `log` is.
+    #[arg(long, default_value_t = 10_000_000)]
+    pub(crate) leaves: u64,
+    /// How many accounts are in the map of `log`.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) accounts: u64,
     /// How many times `crash` kills something.
     #[arg(long, default_value_t = 1000)]
     pub(crate) kills: u64,

@@ -1,26 +1,29 @@
 //! A large log on disk: made from memory, audited, weighed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use auditor::{Audit, Source};
-use proof::{Checkpoint, LEAF_BYTES, Leaf, LeafKind, Policy, Signer};
+use proof::{Checkpoint, LEAF_BYTES, Leaf, LeafKind, Policy, Signer, TileId};
 use tiles::{Edge, TileStore, stored_form};
 
-use super::{LEAVES, ORIGIN};
+use super::ORIGIN;
 use crate::bench::report::Report;
 
 /// As many leaves as a seal takes at once.
 const BATCH: u64 = 16 * 1024;
 
 /// Makes the log; only hashing, bundling and compressing count as sealing from memory.
-pub(super) fn write(report: &mut Report, signer: &Signer, folder: &Path) -> anyhow::Result<()> {
+pub(super) fn write(report: &mut Report, signer: &Signer, folder: &Path, size: u64) -> anyhow::Result<()> {
     let log_id = proof::log_id(ORIGIN, signer.verifier_key().public_key());
     let (mut edge, mut sealing) = (Edge::default(), Duration::ZERO);
-    while edge.size() < LEAVES {
-        let leaves: Vec<[u8; LEAF_BYTES]> = (edge.size()..(edge.size() + BATCH).min(LEAVES))
+    // Only the last partial tile of each place belongs to a log of this size.
+    let mut partial = BTreeMap::new();
+    while edge.size() < size {
+        let leaves: Vec<[u8; LEAF_BYTES]> = (edge.size()..(edge.size() + BATCH).min(size))
             .map(|leaf_index| {
                 let commitment = proof::leaf_hash(&leaf_index.to_be_bytes());
                 Leaf { kind: LeafKind::Posting, log_id, leaf_index, commitment }.encode()
@@ -31,15 +34,22 @@ pub(super) fn write(report: &mut Report, signer: &Signer, folder: &Path) -> anyh
         let files: Vec<_> = tiles.iter().map(|(tile, bytes)| (tile, stored_form(*tile, bytes))).collect();
         sealing += begun.elapsed();
         edge = after;
-        for (tile, bytes) in files.iter().filter(|(tile, _)| !tile.is_partial() || edge.size() == LEAVES) {
-            let path = folder.join(tile.path());
-            std::fs::create_dir_all(path.parent().expect("a tile lies in a folder"))?;
-            std::fs::write(path, bytes)?;
+        for (tile, bytes) in files {
+            let place = (tile.level, tile.index);
+            if tile.is_partial() {
+                partial.insert(place, (*tile, bytes));
+            } else {
+                partial.remove(&place);
+                put(folder, tile, &bytes)?;
+            }
         }
     }
-    let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: LEAVES, root: edge.root() };
+    for (tile, bytes) in partial.values() {
+        put(folder, tile, bytes)?;
+    }
+    let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size, root: edge.root() };
     std::fs::write(folder.join("checkpoint"), checkpoint.sign(signer).encode())?;
-    let rate = LEAVES as f64 / sealing.as_secs_f64();
+    let rate = size as f64 / sealing.as_secs_f64();
     report.figure_at_least(
         "seal_memory_per_s",
         rate,
@@ -48,23 +58,34 @@ pub(super) fn write(report: &mut Report, signer: &Signer, folder: &Path) -> anyh
     );
     report.figure_at_most(
         "bytes_per_leaf",
-        bytes_below(folder)? as f64 / LEAVES as f64,
+        bytes_below(folder)? as f64 / size as f64,
         "bytes a leaf on disk",
         120.0,
     );
     Ok(())
 }
 
+fn put(folder: &Path, tile: &TileId, bytes: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(tile.path());
+    std::fs::create_dir_all(path.parent().expect("a tile lies in a folder"))?;
+    Ok(std::fs::write(path, bytes)?)
+}
+
 /// An audit of all of it, from the folder, in a process of its own: its memory is its own too.
-pub(super) async fn audit(report: &mut Report, signer: &Signer, folder: &Path) -> anyhow::Result<()> {
+pub(super) async fn audit(
+    report: &mut Report,
+    signer: &Signer,
+    folder: &Path,
+    size: u64,
+) -> anyhow::Result<()> {
     let source = Source::Store(Arc::new(TileStore::view(folder)));
     let policy = Policy::of_log(signer.verifier_key());
     let audit = Audit { source, policy, parallel: 16, memory: None, kept: Vec::new(), anchors: Vec::new() };
     let begun = Instant::now();
     let found = audit.run(|_, _| {}).await?;
     let seconds = begun.elapsed().as_secs_f64();
-    ensure!(found.findings.is_empty() && found.leaves == LEAVES, "the audit found {:?}", found.findings);
-    report.figure_at_least("audit_leaves_per_s", LEAVES as f64 / seconds, "leaves/s, from a folder", 1e6);
+    ensure!(found.findings.is_empty() && found.leaves == size, "the audit found {:?}", found.findings);
+    report.figure_at_least("audit_leaves_per_s", size as f64 / seconds, "leaves/s, from a folder", 1e6);
     let key = signer.verifier_key().encode();
     let process = tokio::process::Command::new(std::env::current_exe()?)
         .args(["--log-level", "warn", "audit", "--json", "--key", &key])

@@ -9,7 +9,6 @@ use anyhow::ensure;
 use proof::{Signer, TileId};
 use tokio::process::{Child, Command};
 
-use super::LEAVES;
 use super::books::Books;
 use crate::bench::report::Report;
 use crate::bench::role::{answers, own_program};
@@ -27,20 +26,25 @@ pub(super) async fn measure(
     home: &Path,
 ) -> anyhow::Result<()> {
     let server = Server::start(books, signer, log, home).await?;
-    let random_leaf = |random: &mut Random| random.next() % LEAVES;
+    let leaves = config.leaves;
+    let random_leaf = move |random: &mut Random| random.next() % leaves;
     let (rate, p99_ms) = load(config, server.address, move |random| {
-        format!("/v1/proofs/inclusion?index={}&size={LEAVES}", random_leaf(random))
+        format!("/v1/proofs/inclusion?index={}&size={leaves}", random_leaf(random))
     })
     .await?;
     report.figure_at_least("proofs_per_s", rate, "inclusion proofs/s over HTTP, 64 connections", 20_000.0);
     report.figure_at_most("proof_p99_ms", p99_ms, "ms", 5.0);
-    let (rate, p99_ms) = load(config, server.address, move |random| {
-        let tile = TileId { level: Some(0), index: random.next() % (LEAVES / 256), width: 256 };
+    let tile = move |random: &mut Random| {
+        let tile = TileId { level: Some(0), index: random.next() % (leaves / 256), width: 256 };
         format!("/{}", tile.path())
-    })
-    .await?;
+    };
+    let (rate, p99_ms) = load(config, server.address, tile).await?;
     report.figure("tile_reads_per_s", rate, "tiles/s over HTTP, 64 connections");
     report.figure("tile_read_p99_ms", p99_ms, "ms");
+    drop(server);
+    let (plain, _) = load(config, serve_folder(log).await?, tile).await?;
+    report.figure("static_reads_per_s", plain, "the same tiles from a plain static file server");
+    report.figure_at_least("tile_reads_vs_static", rate / plain, "× the static file server", 0.7);
     Ok(())
 }
 
@@ -76,6 +80,19 @@ async fn load(
     let rate = latencies_us.len() as f64 / begun.elapsed().as_secs_f64();
     latencies_us.sort_unstable();
     Ok((rate, latencies_us[(latencies_us.len() - 1) * 99 / 100] as f64 / 1000.0))
+}
+
+/// `tower-http`'s files, over axum, in this process until it ends: what anybody would put in front of the folder.
+async fn serve_folder(folder: &Path) -> anyhow::Result<SocketAddr> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let router = axum::Router::new().fallback_service(tower_http::services::ServeDir::new(folder));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the static file server ended");
+        }
+    });
+    Ok(address)
 }
 
 /// `daftari verifier` over this log.
