@@ -50,6 +50,8 @@ pub enum Code {
     FraudReview,
     /// There is no such partner.
     PartnerNotFound,
+    /// The partner has not shown yet what it must before it goes live.
+    PartnerNotReady,
     /// A request with this key is being worked on.
     IdempotencyInProgress,
     /// The account has changed, or is not yet as new as was asked.
@@ -123,6 +125,7 @@ impl Code {
         Self::IdempotencyInProgress,
         Self::VersionConflict,
         Self::WebhookNotVerified,
+        Self::PartnerNotReady,
         Self::HoldExpired,
         Self::HoldAlreadySettled,
         Self::EarningAlreadySettled,
@@ -193,6 +196,7 @@ impl Code {
             Self::ApprovalRequired => (403, "APPROVAL_REQUIRED", "Somebody else must approve this"),
             Self::FraudDenied => (403, "FRAUD_DENIED", "The screening refuses this"),
             Self::FraudReview => (409, "FRAUD_REVIEW", "Somebody must look at this first"),
+            Self::PartnerNotReady => (409, "PARTNER_NOT_READY", "The partner is not ready to go live"),
             Self::PartnerNotFound => (404, "PARTNER_NOT_FOUND", "There is no such partner"),
             Self::IdempotencyInProgress => {
                 (409, "IDEMPOTENCY_IN_PROGRESS", "A request with this key is being worked on")

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::header::{CACHE_CONTROL, ETAG, LOCATION};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
@@ -10,25 +10,22 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Credential, KeyFacts, KeyRefusal, NewKey, Role};
 
+use crate::Api;
 use crate::access::{CHANGING, LOOKING};
+use crate::acts::deed;
 use crate::body::{json, not_json};
 use crate::code::Code;
 use crate::endpoint::Endpoint;
 use crate::error::{Invalid, Problem};
-use crate::gate::{Gate, Scope};
+use crate::gate::Scope;
 use crate::limits::Kind;
-use crate::route::{Asked, Guarded, Route};
+use crate::precondition::{must_match, tag};
+use crate::route::{Asked, Route};
 use crate::time::rfc3339;
 
 const OWNER_CHARS_MAX: usize = 100;
 /// Ten years: what is to be good for longer, has no end.
 const LIFETIME_S_MAX: i64 = 10 * 366 * 86_400;
-
-impl Guarded for Gate {
-    fn gate(&self) -> &Gate {
-        self
-    }
-}
 
 /// Whom a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -73,7 +70,7 @@ struct KeyMade {
 }
 
 /// A key as operators see it.
-#[derive(Serialize, JsonSchema)]
+#[derive(Clone, Serialize, JsonSchema)]
 struct KeyShown {
     /// What it is called: its first sixteen letters.
     key_id: String,
@@ -115,8 +112,9 @@ struct KeysShown {
 }
 
 /// The paths of keys.
-pub(crate) fn table() -> Vec<Route<Gate>> {
+pub(crate) fn table() -> Vec<Route<Api>> {
     const KEYS: &str = "/api/v1/keys";
+    const KEY_ID: &str = "What the key is called: its first sixteen letters.";
     vec![
         Endpoint::new(Method::GET, KEYS, "listKeys", "The program's API keys")
             .answers::<KeysShown>(200, "The keys.")
@@ -126,18 +124,44 @@ pub(crate) fn table() -> Vec<Route<Gate>> {
             .answers::<KeyMade>(201, "The key.")
             .refuses(&[Code::Conflict])
             .guarded(Scope::Admin, CHANGING, create),
-        Endpoint::new(Method::DELETE, "/api/v1/keys/{key_id}", "revokeKey", "Withdraws an API key")
-            .path::<String>("key_id", "What the key is called: its first sixteen letters.")
-            .answers_empty(204, "It is withdrawn, and shut out within two seconds.")
+        Endpoint::new(Method::GET, "/api/v1/keys/{key_id}", "getKey", "An API key")
+            .path::<String>("key_id", KEY_ID)
+            .answers::<KeyShown>(200, "The key; the ETag is what its withdrawal must match.")
             .refuses(&[Code::NotFound])
+            .guarded(Scope::Admin, LOOKING, get),
+        Endpoint::new(Method::DELETE, "/api/v1/keys/{key_id}", "revokeKey", "Withdraws an API key")
+            .path::<String>("key_id", KEY_ID)
+            .required_header::<String>("If-Match", "The ETag of the key that the operator has seen.")
+            .answers_empty(204, "It is withdrawn, and shut out within two seconds.")
+            .refuses(&[Code::NotFound, Code::PreconditionFailed, Code::PreconditionRequired])
             .guarded(Scope::Admin, CHANGING, revoke),
     ]
 }
 
-async fn list(gate: Arc<Gate>, _: Asked) -> Result<Response, Problem> {
-    let keys = store::keys(&mut *gate.conn().await?, gate.program_id()).await?;
+async fn list(api: Arc<Api>, _: Asked) -> Result<Response, Problem> {
+    let keys = store::keys(&mut *api.gate.conn().await?, api.program_id).await?;
     let data = keys.into_iter().map(shown).collect();
     Ok(json(&KeysShown { object: "list", data, has_more: false }))
+}
+
+async fn get(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let found = store::key_facts(&mut *api.gate.conn().await?, api.program_id, asked.path("key_id")).await?;
+    let key = found.map(shown).ok_or_else(not_found)?;
+    let mut response = json(&key);
+    let tag = HeaderValue::from_str(&key.tag()).expect("hexadecimal digits are a header's value");
+    response.headers_mut().insert(ETAG, tag);
+    Ok(response)
+}
+
+fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "There is no such key.")
+}
+
+impl KeyShown {
+    /// Its use changes nothing that an operator has settled.
+    fn tag(&self) -> String {
+        tag(&Self { last_used_at: None, ..self.clone() })
+    }
 }
 
 fn shown(key: KeyFacts) -> KeyShown {
@@ -158,17 +182,21 @@ fn shown(key: KeyFacts) -> KeyShown {
     }
 }
 
-async fn create(gate: Arc<Gate>, mut asked: Asked) -> Result<Response, Problem> {
+async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let body = asked.json().await?;
     let wish: KeyWish = serde_json::from_slice(&body).map_err(|error| not_json(&error))?;
-    let new = read(wish, gate.program_id())?;
-    gate.count_one(Kind::Keys, &asked.caller.credential.owner).await?;
-    let made = store::issue_key(&mut *gate.conn().await?, gate.keyring(), &new).await;
+    let new = read(wish, api.program_id)?;
+    api.gate.count_one(Kind::Keys, &asked.caller.credential.owner).await?;
+    let mut acting = api.acting().await?;
+    let made = store::issue_key(acting.conn(), api.gate.keyring(), &new).await;
     let key = made.map_err(|refusal| match refusal {
         KeyRefusal::Store(error) => error.into(),
         refusal => Problem::new(Code::Conflict, format!("{refusal}.")),
     })?;
     let key_id = key[..16].to_owned();
+    let after = store::key_facts(acting.conn(), api.program_id, &key_id).await?.map(shown);
+    let deed = deed("key.created", &key_id, None::<&KeyShown>, after.as_ref());
+    api.done(acting, &asked, None, deed).await?;
     let at =
         HeaderValue::from_str(&format!("/api/v1/keys/{key_id}")).expect("a key's name is a header's value");
     let headers = [(LOCATION, at), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
@@ -217,11 +245,16 @@ fn read(wish: KeyWish, program_id: i16) -> Result<NewKey, Problem> {
     })
 }
 
-async fn revoke(gate: Arc<Gate>, asked: Asked) -> Result<Response, Problem> {
-    let is_known =
-        store::revoke_key(&mut *gate.conn().await?, gate.program_id(), asked.path("key_id")).await?;
-    match is_known {
-        true => Ok(StatusCode::NO_CONTENT.into_response()),
-        false => Err(Problem::new(Code::NotFound, "There is no such key.")),
-    }
+async fn revoke(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let (mut acting, key_id) = (api.acting().await?, asked.path("key_id"));
+    // Of two who withdraw it at once, one is told that it has changed.
+    store::lock_program(acting.conn(), api.program_id).await?;
+    let before = store::key_facts(acting.conn(), api.program_id, key_id).await?.map(shown);
+    let before = before.ok_or_else(not_found)?;
+    must_match(asked.headers(), &before.tag())?;
+    store::revoke_key(acting.conn(), api.program_id, key_id).await?;
+    let after = store::key_facts(acting.conn(), api.program_id, key_id).await?.map(shown);
+    let deed = deed("key.revoked", key_id, Some(&before), after.as_ref());
+    api.done(acting, &asked, None, deed).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

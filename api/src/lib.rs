@@ -2,6 +2,7 @@
 //! failures into statuses; `redeem` is the hot path; `gate` says who may ask, and the proof service asks it too.
 
 mod access;
+mod acts;
 mod ask;
 mod balance;
 mod batch;
@@ -26,7 +27,10 @@ mod oauth;
 mod openapi;
 mod operations;
 mod outside;
+mod partners;
+mod policy;
 mod post;
+mod precondition;
 mod query;
 mod redeem;
 mod refusal;
@@ -90,6 +94,7 @@ pub struct Api {
     post: Arc<Post>,
     ping_gap: Duration,
     program_id: i16,
+    program: Program,
     worth: Worth,
     /// What one point is worth, as the leaf says it: `<decimal> <currency>`.
     rate: Text,
@@ -124,6 +129,7 @@ impl Api {
             intake,
             gate,
             program_id: program.program_id,
+            program: program.clone(),
             worth: Worth { point_value, currency: program.currency.clone() },
             rate,
             running: Running::default(),
@@ -160,14 +166,13 @@ pub fn routes(api: Arc<Api>) -> Routes {
 
 /// Where callers come by what the gate asks for.
 fn own(gate: Arc<Gate>) -> Routes {
-    Routes::new(oauth::table(), Arc::clone(&gate)).merge(Routes::new(keys::table(), gate))
+    Routes::new(oauth::table(), gate)
 }
 
 /// All endpoints of the API and of the operator, as they are documented.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut all = endpoints_of(routes::table());
     all.extend(endpoints_of(oauth::table()));
-    all.extend(endpoints_of(keys::table()));
     all.extend(endpoints_of(operations::table()));
     all
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderValue;
-use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::header::ETAG;
 use axum::response::Response;
 use ledger::{Command, MemberRef, Status};
 use proof::{Details, PostingKind, Text};
@@ -15,9 +15,9 @@ use uuid::Uuid;
 use crate::Api;
 use crate::balance::{POINTS, status, user_not_found};
 use crate::body::json;
-use crate::code::Code;
 use crate::error::Problem;
 use crate::post::Holdings;
+use crate::precondition::must_match;
 use crate::route::Asked;
 use crate::spend::answer;
 use crate::time::rfc3339;
@@ -107,15 +107,7 @@ pub(crate) async fn member(api: Arc<Api>, asked: Asked) -> Result<Response, Prob
 /// The member of the path, if they are still what the operator has seen.
 async fn seen(api: &Api, asked: &Asked) -> Result<(MemberRef, u64), Problem> {
     let (member, found) = find(api, asked).await?;
-    let shown = asked.headers().get(IF_MATCH).ok_or_else(|| {
-        Problem::new(Code::PreconditionRequired, "Look at the member first, and send the ETag in If-Match.")
-    })?;
-    let own = tag(&found);
-    let mut tags = shown.to_str().unwrap_or_default().split(',').map(str::trim);
-    if !tags.any(|it| it == "*" || it == own) {
-        let words = "The member has changed since: look again, and decide anew.";
-        return Err(Problem::new(Code::PreconditionFailed, words));
-    }
+    must_match(asked.headers(), &tag(&found))?;
     Ok((member, found.sequence as u64))
 }
 

@@ -8,6 +8,7 @@ use crate::Api;
 use crate::access::{
     APPROVING, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, SETTLED, TAKING_PART,
 };
+use crate::acts::{self, ActPage};
 use crate::ask::{self, Became, Eligibility};
 use crate::balance::{self, AppBalance, PartnerBalance};
 use crate::batch::{self, BatchTold, NewBatch};
@@ -18,8 +19,11 @@ use crate::events::{self, EventsBody, EventsTold, RejectedPage};
 use crate::feed::{self, FeedPage};
 use crate::gate::Scope;
 use crate::history::{self, TransactionPage};
+use crate::keys;
 use crate::lots::{self, LotPage};
 use crate::members::{self, MemberTold, NewMerge, NewStatus};
+use crate::partners::{self, Because, NewPartner, PartnerChange, PartnerPage, PartnerTold, ReadinessTold};
+use crate::policy::{self, NewPolicy, PolicyTold, ProgramList};
 use crate::post::Transaction;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::reviews::{self, NewVerdict, ReviewPage};
@@ -41,6 +45,8 @@ pub(crate) fn table() -> Vec<Route<Api>> {
     table.extend(loyalty());
     table.extend(happenings());
     table.extend(operators());
+    table.extend(administration());
+    table.extend(keys::table());
     table.extend(telling());
     table.extend(webhooks());
     table
@@ -303,6 +309,77 @@ fn operators() -> Vec<Route<Api>> {
 }
 
 const MEMBER: &str = "The member, by UUID or external id.";
+
+/// What operators settle. Each change is an act of its own in the log.
+fn administration() -> Vec<Route<Api>> {
+    const PARTNER_ID: &str = "The partner's name.";
+    const SEEN: &str = "The ETag of what the operator has seen.";
+    let of_a_partner = |method, path, name, summary| {
+        Endpoint::new(method, path, name, summary)
+            .path::<String>("partner_id", PARTNER_ID)
+            .answers::<PartnerTold>(200, "The partner; its ETag is what a change must match.")
+            .refuses(&[Code::PartnerNotFound])
+    };
+    let changed = &[Code::PreconditionFailed, Code::PreconditionRequired];
+    vec![
+        get("/api/v1/programs", "listPrograms", "The program of the credential")
+            .answers::<ProgramList>(200, "The program.")
+            .guarded(Scope::Admin, LOOKING, policy::programs),
+        get("/api/v1/limits", "getLimits", "What is settled for the program: limits, expiry, holds, debt")
+            .answers::<PolicyTold>(200, "The policy; its ETag is what a change must match.")
+            .guarded(Scope::Admin, LOOKING, policy::limits),
+        Endpoint::new(Method::PUT, "/api/v1/limits", "setLimits", "Settles limits, expiry, holds, debt anew")
+            .required_header::<String>("If-Match", SEEN)
+            .body::<NewPolicy>()
+            .answers::<PolicyTold>(200, "The policy as it is now.")
+            .refuses(changed)
+            .guarded(Scope::Admin, APPROVING, policy::set_limits),
+        get("/api/v1/partners", "listPartners", "The program's partners")
+            .query::<u32>("limit", LIMIT)
+            .query::<String>("starting_after", CURSOR)
+            .answers::<PartnerPage>(200, "A page, by name.")
+            .guarded(Scope::Admin, LOOKING, partners::list),
+        post("/api/v1/partners", "createPartner", "Makes a partner, to be onboarded")
+            .body::<NewPartner>()
+            .answers::<PartnerTold>(201, "The partner.")
+            .refuses(&[Code::Conflict])
+            .guarded(Scope::Admin, CHANGING, partners::create),
+        get(
+            "/api/v1/partners/me/readiness",
+            "getReadiness",
+            "What the calling partner lacks before it can go live",
+        )
+        .header::<String>("X-Partner-ID", PARTNER)
+        .answers::<ReadinessTold>(200, "What is done, and what is not.")
+        .guarded(Scope::Read, PARTNERS, partners::readiness),
+        of_a_partner(Method::GET, "/api/v1/partners/{partner_id}", "getPartner", "A partner").guarded(
+            Scope::Admin,
+            LOOKING,
+            partners::get,
+        ),
+        of_a_partner(Method::PATCH, "/api/v1/partners/{partner_id}", "changePartner", "Changes a partner")
+            .required_header::<String>("If-Match", SEEN)
+            .body::<PartnerChange>()
+            .refuses(changed)
+            .guarded(Scope::Admin, CHANGING, partners::change),
+        of_a_partner(
+            Method::POST,
+            "/api/v1/partners/{partner_id}/live",
+            "takePartnerLive",
+            "Lets a partner that is ready take part in the live books",
+        )
+        .required_header::<String>("If-Match", SEEN)
+        .body::<Because>()
+        .refuses(changed)
+        .refuses(&[Code::PartnerNotReady])
+        .guarded(Scope::Admin, APPROVING, partners::go_live),
+        get("/api/v1/audit", "listActs", "What operators have done, newest first")
+            .query::<u32>("limit", LIMIT)
+            .query::<u64>("starting_after", CURSOR)
+            .answers::<ActPage>(200, "A page.")
+            .guarded(Scope::Audit, LOOKING, acts::list),
+    ]
+}
 
 fn of_a_member(path: &'static str, name: &'static str, summary: &'static str) -> Endpoint {
     post(path, name, summary)

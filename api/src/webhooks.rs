@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::http::header::{ETAG, IF_MATCH, LOCATION};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ETAG, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use notices::types;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use crate::Api;
 use crate::body::json;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
+use crate::precondition::must_match;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::time::{micros, rfc3339};
@@ -236,7 +237,7 @@ pub(crate) async fn change(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     check(&api, wish.url.as_deref(), wish.types.as_deref(), wish.description.as_deref())?;
     let mut conn = connection(&api).await?;
     let known = found(&api, &mut conn, id, partner_id.clone()).await?;
-    if_match(&asked.parts.headers, &known)?;
+    must_match(&asked.parts.headers, &etag(&known))?;
     let change = EndpointChange {
         url: wish.url,
         types: wish.types,
@@ -419,18 +420,6 @@ fn instant(field: &'static str, pointer: &'static str, text: &str) -> Result<i64
 
 fn etag(endpoint: &Endpoint) -> String {
     format!("\"{}\"", endpoint.version)
-}
-
-/// A change names the version that it is made to: of two at once, one is told.
-fn if_match(headers: &HeaderMap, endpoint: &Endpoint) -> Result<(), Problem> {
-    let Some(wanted) = headers.get(IF_MATCH) else {
-        let words = "Send the ETag of what you change in If-Match.";
-        return Err(Problem::new(Code::PreconditionRequired, words));
-    };
-    let etag = etag(endpoint);
-    let is_match =
-        wanted.to_str().is_ok_and(|it| it.split(',').any(|it| it.trim() == "*" || it.trim() == etag));
-    if is_match { Ok(()) } else { Err(changed_meanwhile()) }
 }
 
 fn changed_meanwhile() -> Problem {

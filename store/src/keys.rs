@@ -6,6 +6,7 @@ use crate::api_key::{self, Environment};
 use crate::credentials::{Credential, CredentialKind, Role, hash};
 use crate::error::StoreError;
 use crate::keyring::Keyring;
+use crate::partners::{self, PartnerStage};
 
 /// As many keys of one owner are good at once: the one in use, and the one that takes its place.
 const ACTIVE_MAX: i64 = 2;
@@ -61,6 +62,9 @@ pub enum KeyRefusal {
     /// The program has no such partner.
     #[error("the program has no partner {0}")]
     PartnerUnknown(String),
+    /// The partner is being onboarded, and this is no sandbox.
+    #[error("the partner {0} is not live yet: it has keys in the sandbox")]
+    PartnerNotLive(String),
     /// The owner's other key speaks for somebody else.
     #[error("{0} is the owner of a key in another role, or for another partner")]
     OwnerIsAnother(String),
@@ -110,6 +114,12 @@ pub async fn issue_key(
     }
     if ACTIVE_MAX <= active {
         return Err(KeyRefusal::TwoAreActive(credential.owner.clone()));
+    }
+    if let (Some(partner), false) = (&credential.partner_id, is_sandbox) {
+        let found = partners::partner(&mut transaction, credential.program_id, partner).await?;
+        if found.is_some_and(|it| it.stage != PartnerStage::Live as i16) {
+            return Err(KeyRefusal::PartnerNotLive(partner.clone()));
+        }
     }
     let environment = if is_sandbox { Environment::Test } else { Environment::Live };
     let key = environment.generate();
@@ -161,6 +171,16 @@ pub async fn keys(conn: &mut PgConnection, program_id: i16) -> Result<Vec<KeyFac
     .fetch_all(conn)
     .await?;
     Ok(keys)
+}
+
+/// A key of the program, by what it is called.
+pub async fn key_facts(
+    conn: &mut PgConnection,
+    program_id: i16,
+    key_id: &str,
+) -> Result<Option<KeyFacts>, StoreError> {
+    // An owner has few keys, a program has some hundred: this is asked by operators only.
+    Ok(keys(conn, program_id).await?.into_iter().find(|it| it.key_id == key_id))
 }
 
 /// Withdraws a key of a program, for ever; answers whether there is such a key. Safe to do twice.

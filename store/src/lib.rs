@@ -2,6 +2,7 @@
 //! transaction. PostgreSQL is tested against as it is: there is no second implementation and no trait for one.
 
 mod accounts;
+mod acts;
 mod adopted;
 mod amounts;
 mod anchor_orders;
@@ -37,6 +38,7 @@ mod mapped;
 mod members;
 mod originals;
 mod outcomes;
+mod partners;
 mod pool;
 mod postings;
 mod programs;
@@ -61,6 +63,7 @@ mod withdrawals;
 #[cfg(test)]
 mod tests;
 
+pub use acts::{Act, Acting, By, Deed, acts};
 pub use adopted::{Lost, adopt_lost};
 pub use anchor_orders::{
     AnchorOrder, PlaceFacts, anchor_order, force_anchor, halt_anchoring, hold_lease, leaf_time_ms,
@@ -107,18 +110,20 @@ pub use gateways::{
 };
 pub use guard::{Ask, Guard, Outside, Seen};
 pub use keyring::{Keyring, Pepper, Secret};
-pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, keys, revoke_key, set_auth_mode};
+pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, key_facts, keys, revoke_key, set_auth_mode};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, clock_us, ensure_log, log_identity, log_size};
 pub use mapped::{MappedAccount, mapped_account, mapped_accounts};
 pub use members::{enrol_members, unknown_members};
 pub use outcomes::{Accepted, remembered_outcome};
+pub use partners::{PartnerFacts, PartnerStage, Readiness, partner, partners, readiness, set_partner};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting, rate_of};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, add_rule_set, close_period, ensure_fund, ensure_partner,
-    ensure_program, ensure_sandbox, ensure_unit, program_named, program_number, rule_sets, terms,
+    ensure_program, ensure_sandbox, ensure_unit, lock_program, name_sandbox, program_named, program_number,
+    rule_sets, terms,
 };
 pub use quotas::{
     Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,

@@ -177,12 +177,13 @@ pub(crate) async fn check_openings(
     end: i64,
 ) -> Result<(), StoreError> {
     let postings: Vec<PostingRow> = sqlx::query_as(
-        "select posting.*, event.payload, event.remainder,
+        "select posting.*, coalesce(event.payload, act.document) as payload, event.remainder,
              exists (select from erased_leaf where erased_leaf.leaf_index = posting.leaf_index) as is_erased,
              program.id as program, program.secret as program_secret
          from posting
          join program using (program_id)
          left join event using (leaf_index)
+         left join act using (leaf_index)
          where leaf_index >= $1
              and leaf_index < $2
          order by leaf_index",
@@ -237,6 +238,9 @@ fn check_earning(
 ) -> Result<(), StoreError> {
     let wrong = || StoreError::Damaged(String::new());
     let Some(payload) = &posting.payload else { return Ok(()) };
+    if posting.kind == i16::from(PostingKind::ACT.0) {
+        return Ok(());
+    }
     let event = Event::parse(payload).map_err(|_| wrong())?;
     let rule_set = rules.get(&optional_hash(posting.rule_set_hash.clone())?).ok_or_else(wrong)?;
     let earning = rule_set.earn(&event).map_err(|_| wrong())?;

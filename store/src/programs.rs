@@ -119,6 +119,26 @@ async fn ensure(
         .ok_or(StoreError::Missing("the program has vanished".to_owned()))
 }
 
+/// Says which program a sandbox is for, once and for all; answers whether that is so now.
+pub async fn name_sandbox(
+    conn: &mut PgConnection,
+    sandbox_id: i16,
+    program_id: i16,
+) -> Result<bool, StoreError> {
+    let named = sqlx::query(
+        "update program
+         set sandbox_of = $2
+         where program_id = $1
+             and is_sandbox
+             and coalesce(sandbox_of, $2) = $2",
+    )
+    .bind(sandbox_id)
+    .bind(program_id)
+    .execute(conn)
+    .await?;
+    Ok(named.rows_affected() == 1)
+}
+
 /// The program of this name.
 pub async fn program_named(
     conn: &mut PgConnection,
@@ -212,7 +232,7 @@ pub async fn ensure_partner(
     partner_id: &str,
 ) -> Result<(), StoreError> {
     let mut transaction = conn.begin().await?;
-    lock(&mut transaction, program_id).await?;
+    lock_program(&mut transaction, program_id).await?;
     let made =
         sqlx::query("insert into partner (program_id, partner_id) values ($1, $2) on conflict do nothing")
             .bind(program_id)
@@ -235,7 +255,7 @@ pub async fn ensure_unit(
     unit: i16,
 ) -> Result<(), StoreError> {
     let mut transaction = conn.begin().await?;
-    lock(&mut transaction, program_id).await?;
+    lock_program(&mut transaction, program_id).await?;
     if !units(&mut transaction, program_id).await?.contains(&unit) {
         open_unit(&mut transaction, keyring, program_id, unit).await?;
         let partners: Vec<String> =
@@ -254,7 +274,7 @@ pub async fn ensure_unit(
 }
 
 /// One at a time: two would open the same accounts, or one would miss what the other has just opened accounts for.
-async fn lock(conn: &mut PgConnection, program_id: i16) -> Result<(), StoreError> {
+pub async fn lock_program(conn: &mut PgConnection, program_id: i16) -> Result<(), StoreError> {
     sqlx::query("select from program where program_id = $1 for no key update")
         .bind(program_id)
         .execute(conn)
@@ -316,7 +336,7 @@ pub async fn ensure_fund(
     spec: &FundSpec,
 ) -> Result<(), StoreError> {
     let mut transaction = conn.begin().await?;
-    lock(&mut transaction, program_id).await?;
+    lock_program(&mut transaction, program_id).await?;
     let number: Option<i32> = sqlx::query_scalar(
         "insert into fund (program_id, fund_id, name, funder, merchant, budgeted)
          select $1, coalesce(max(fund_id), 0) + 1, $2, $3, $4, $5

@@ -1,3 +1,4 @@
+mod acts;
 mod committer;
 mod corruption;
 mod declarations;

@@ -33,11 +33,25 @@ async fn operators_make_list_and_withdraw_keys() {
 
     let path = format!("/api/v1/keys/{}", &key[..16]);
     let withdraw = Ask { method: Method::DELETE, ..Ask::get(path) }.with("x-api-key", &editor);
+    world.send(withdraw.clone()).await.check_problem(428, "PRECONDITION_REQUIRED");
+    let seen = world.send(Ask::get(withdraw.path.clone()).with("x-api-key", &viewer)).await;
+    assert_eq!(seen.json(), *first);
+    let withdraw = withdraw.with("if-match", seen.header("etag"));
     assert_eq!(world.send(withdraw.clone()).await.status, 204);
-    assert_eq!(world.send(withdraw.clone()).await.status, 204);
+    world.send(withdraw.clone()).await.check_problem(412, "PRECONDITION_FAILED");
     world.until_shut_out(ask).await;
     let other = Ask { path: "/api/v1/keys/lk_live_ABCDEFGH".into(), ..withdraw };
     world.send(other).await.check_problem(404, "NOT_FOUND");
+
+    let auditor = world.key_as("au", Role::Auditor, None, &["audit:read"], &[]).await;
+    let acts = world.send(Ask::get("/api/v1/audit").with("x-api-key", &auditor)).await;
+    assert!(!acts.text().contains(&key[16..]), "no act tells a key");
+    let acts = acts.json()["data"].take();
+    let told: Vec<&Value> = acts.as_array().unwrap().iter().map(|it| &it["action"]).collect();
+    assert_eq!(told, ["key.revoked", "key.created"]);
+    assert_eq!((&acts[0]["before"]["active"], &acts[0]["after"]["active"]), (&json!(true), &json!(false)));
+    assert_eq!((&acts[1]["actor"], &acts[1]["subject"]), (&json!("editor:ed"), &json!(key[..16])));
+    world.check_books().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The API against a real PostgreSQL, asked as its callers ask. After each journey the books are checked.
 
+mod administration;
 mod contract;
 mod documents;
 mod doors;

@@ -300,8 +300,17 @@ fn no_body_is_described_by_a_word_that_is_not_checked() {
                 "items" => walk(inner, place),
                 "oneOf" | "anyOf" => inner.as_array().unwrap().iter().for_each(|it| walk(it, place)),
                 "format" => {
-                    let formats =
-                        ["uuid", "date", "date-time", "decimal", "double", "int64", "uint64", "uint32"];
+                    let formats = [
+                        "uuid",
+                        "date",
+                        "date-time",
+                        "decimal",
+                        "double",
+                        "int64",
+                        "uint64",
+                        "uint32",
+                        "uint16",
+                    ];
                     assert!(formats.contains(&inner.as_str().unwrap()), "{place}: {inner}");
                 }
                 _ => {}

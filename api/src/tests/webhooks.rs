@@ -15,13 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Says challenges again and keeps what it gets.
 #[derive(Default)]
-struct Receiver {
+pub(super) struct Receiver {
     got: Mutex<Vec<(HeaderMap, Bytes)>>,
     more: Notify,
 }
 
 impl Receiver {
-    async fn start() -> (Arc<Self>, String) {
+    pub(super) async fn start() -> (Arc<Self>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let own = Arc::new(Self::default());

@@ -193,6 +193,9 @@ pub(crate) struct MakeProgram {
     /// A sandbox: its points are worth nothing, and its keys open nothing else.
     #[arg(long)]
     pub(crate) sandbox: bool,
+    /// The program that this sandbox is for: what a partner shows here counts before it goes live there.
+    #[arg(long, requires = "sandbox")]
+    pub(crate) sandbox_of: Option<String>,
 }
 
 /// Make a partner with its settlement account, unless it is there.

@@ -61,6 +61,7 @@ struct LeafRow {
     details_commitment: Option<Vec<u8>>,
     body_commitment: Option<Vec<u8>>,
     has_event: bool,
+    has_act: bool,
     is_lost: bool,
     is_erased: bool,
     is_repeated: bool,
@@ -137,7 +138,8 @@ pub(super) async fn check(
             recorded_at = now;
             if declaration.is_none() {
                 check_posting(leaf, &own, scope).map_err(at)?;
-                if !fell_due(leaf, &own) {
+                // What an operator did to the program itself, nobody asked for under a key.
+                if !fell_due(leaf, &own) && !leaf.has_act {
                     asked.set(leaf_index);
                 }
             }
@@ -195,10 +197,11 @@ async fn roots_between(
 
 async fn leaves_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result<Vec<LeafRow>, StoreError> {
     let rows = sqlx::query_as(
-        "select leaf_index, leaf.kind, leaf.commitment, posting_id, program_id, posting.kind as posting_kind, recorded_at,
+        "select leaf_index, leaf.kind, leaf.commitment, posting_id, posting.program_id, posting.kind as posting_kind, recorded_at,
              effective_at, rule_set_hash, event_hash, reverses, body, header_commitment, details_commitment,
              body_commitment,
              event.leaf_index is not null as has_event,
+             act.leaf_index is not null as has_act,
              lost_leaf.leaf_index is not null as is_lost,
              exists (select from erased_leaf where erased_leaf.leaf_index = leaf.leaf_index) as is_erased,
              exists (
@@ -211,6 +214,7 @@ async fn leaves_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result
          from leaf
          left join posting using (leaf_index)
          left join event using (leaf_index)
+         left join act using (leaf_index)
          left join lost_leaf using (leaf_index)
          where leaf_index >= $1
              and leaf_index < $2
@@ -312,8 +316,13 @@ fn check_posting(leaf: &LeafRow, entries: &[EntryRow], scope: &Scope<'_>) -> Res
         "an earning has an event, and nothing else has: this one is otherwise",
     )?;
     require(
-        leaf.event_hash.is_some() == is_earning && leaf.rule_set_hash.is_some() == is_earning,
-        "an earning names its event and its rules, and nothing else does: this one is otherwise",
+        !leaf.has_act || kind == PostingKind::ACT,
+        "only an administrative act has a document of what was done",
+    )?;
+    require(
+        leaf.event_hash.is_some() == (is_earning || leaf.has_act)
+            && leaf.rule_set_hash.is_some() == is_earning,
+        "an earning names its event and its rules, an act its document, and nothing else does: this one is otherwise",
     )?;
     let reverses = [PostingKind::REVERSE, PostingKind::CANCEL].contains(&kind);
     require(leaf.reverses.is_some() == reverses, "it undoes nothing, or is not what undoes")?;
@@ -368,7 +377,7 @@ pub(super) async fn check_nothing_beyond(conn: &mut PgConnection) -> Result<(), 
          where size <= greatest(
                  (select max(leaf_index) from leaf), (select max(leaf_index) from posting),
                  (select max(leaf_index) from entry), (select max(leaf_index) from event),
-                 (select max(leaf_index) from declaration)
+                 (select max(leaf_index) from declaration), (select max(leaf_index) from act)
              )
              or size < (select max(size) from checkpoint)",
     )

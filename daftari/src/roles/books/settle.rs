@@ -20,7 +20,7 @@ pub(crate) async fn program(Settle { database, what }: Settle<MakeProgram>) -> a
     let mut conn = pool.acquire().await?;
     store::log_identity(&mut conn).await?;
     let keyring = keys::keyring(&database.wrapping_key_file)?;
-    let MakeProgram { point_value, currency, enrols, sandbox, .. } = what;
+    let MakeProgram { point_value, currency, enrols, sandbox, sandbox_of, .. } = what;
     let spec = ProgramSpec { name: database.program, enrols, point_value, currency, rule_set };
     let was_there = store::program_named(&mut conn, &keyring, &spec.name).await?.is_some();
     let program = match sandbox {
@@ -36,6 +36,12 @@ pub(crate) async fn program(Settle { database, what }: Settle<MakeProgram>) -> a
         program.point_value,
         program.currency
     );
+    if let Some(name) = sandbox_of {
+        let live = store::program_number(&mut conn, &name).await?;
+        let live = live.with_context(|| format!("there is no program {name}"))?;
+        let named = store::name_sandbox(&mut conn, program.program_id, live).await?;
+        ensure!(named, "the program {} is another program's sandbox already", program.name);
+    }
     tell(&format!("program {}", program.name), was_there);
     Ok(())
 }
