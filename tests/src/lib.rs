@@ -11,5 +11,5 @@ pub use api::{Api, Reply};
 pub use ask::{Answered, answer_of, bash, node};
 pub use chain::JsonRpc;
 pub use machine::{kill_all, lasting_port, processes_of, root};
-pub use process::{Process, daftari, eventually, part};
+pub use process::{Process, daftari, daftari_path, eventually, part};
 pub use system::{System, check_books};

@@ -15,11 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much of a log a failing journey shows.
 const TAIL_LINES: usize = 30;
 
-/// The built executable, beside the test binary that runs now. It ends with the test that started it, however that ends.
-pub fn daftari() -> Command {
+/// Where the built executable is: beside the test binary that runs now.
+pub fn daftari_path() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own file");
     let program = own.parent().and_then(|it| it.parent()).expect("tests are in deps/").join("daftari");
     assert!(program.exists(), "{} is not built: run cargo build --workspace first", program.display());
+    program
+}
+
+/// The built executable. It ends with the test that started it, however that ends.
+pub fn daftari() -> Command {
+    let program = daftari_path();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program).current_dir(root()).env_clear();
     for name in ["PATH", "HOME", "TMPDIR", "JAVA_HOME", "LANG"] {
