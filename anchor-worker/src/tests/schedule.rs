@@ -29,11 +29,7 @@ fn noise(rng: &mut Rng) -> f64 {
 #[test]
 fn a_wave_over_the_day_is_learnt_and_a_calm_price_costs_nothing_more() {
     let mut rng = Rng::new(7);
-    let mut wave = |slot: usize| {
-        let turn = slot as f64 / 24.0 * std::f64::consts::TAU;
-        300e9 * (0.35 * turn.sin()).exp() * (1.0 + 0.3 * noise(&mut rng))
-    };
-    let prices: Vec<f64> = (0..24 * 60).map(&mut wave).collect();
+    let prices: Vec<f64> = (0..24 * 60).map(|slot| wave(slot, &mut rng)).collect();
     let ratio = vs_fixed(&prices, 24, 24);
     assert!(ratio < 0.85, "{ratio}");
     let mut rng = Rng::new(8);
@@ -42,17 +38,36 @@ fn a_wave_over_the_day_is_learnt_and_a_calm_price_costs_nothing_more() {
     assert!(ratio < 1.005, "{ratio}");
 }
 
+/// A price of an hour, with a wave over the day.
+fn wave(slot: usize, rng: &mut Rng) -> f64 {
+    let turn = slot as f64 / 24.0 * std::f64::consts::TAU;
+    300e9 * (0.35 * turn.sin()).exp() * (1.0 + 0.3 * noise(rng))
+}
+
+#[test]
+fn what_would_have_saved_nothing_on_paper_is_not_followed() {
+    let mut rng = Rng::new(11);
+    let prices: Vec<f64> = (0..24 * 60).map(|_| 414e9 * (1.0 + 0.3 * noise(&mut rng))).collect();
+    let mut timer = PriceTimer::new(24, 0);
+    for price in &prices {
+        timer.observe(*price);
+        assert!(timer.is_fixed(), "there is nothing to learn");
+    }
+    let ratio = vs_fixed(&prices, 24, 0);
+    assert!(ratio <= 1.0 + 1e-9, "{ratio}");
+}
+
 #[test]
 fn after_losing_two_posts_it_keeps_to_fixed_intervals_for_a_while() {
-    let mut timer = PriceTimer::new(6, 0);
+    let mut timer = PriceTimer::new(24, 24);
     let mut rng = Rng::new(9);
-    (0..60).for_each(|_| timer.observe(300e9 * (1.0 + 0.2 * noise(&mut rng))));
-    assert!(!timer.is_fixed(), "it has learnt enough");
+    (0..24 * 40).for_each(|slot| timer.observe(wave(slot, &mut rng)));
+    assert!(!timer.is_fixed(), "it has learnt enough, and saved enough on paper");
     (0..20).for_each(|_| timer.taken());
-    timer.observe(300e9);
+    timer.observe(wave(24 * 40, &mut rng));
     assert!(timer.is_fixed());
     assert!(!timer.takes(1) && timer.takes(0));
-    (0..6 * 12).for_each(|_| timer.observe(300e9 * (1.0 + 0.2 * noise(&mut rng))));
+    (1..=24 * 12).for_each(|slot| timer.observe(wave(24 * 40 + slot, &mut rng)));
     assert!(!timer.is_fixed(), "and then it tries again");
 }
 

@@ -88,7 +88,7 @@ impl Track {
 }
 
 /// The cheapest posts with no gap beyond the window: a shortest path, with the least of the last so many kept in a queue.
-fn optimum(prices: &[f64], window: usize) -> f64 {
+pub(super) fn optimum(prices: &[f64], window: usize) -> f64 {
     let mut least: VecDeque<(usize, f64)> = VecDeque::new();
     let mut best = f64::INFINITY;
     for (slot, price) in prices.iter().enumerate() {

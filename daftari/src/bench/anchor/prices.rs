@@ -25,7 +25,10 @@ pub(super) struct Random(u64);
 
 impl Random {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+        // Far apart: the stream of one number is that of its neighbour, one step later.
+        let mut near = Self(seed);
+        let far = (near.below_one() * (1_u64 << 53) as f64) as u64;
+        Self(far.wrapping_mul(0xD134_2543_DE82_EF95) ^ seed)
     }
 
     pub(super) fn below_one(&mut self) -> f64 {
@@ -59,7 +62,10 @@ pub(super) fn recorded(folder: &Path) -> anyhow::Result<(Vec<Series>, Tips)> {
     Ok((all, tips))
 }
 
-/// The regimes, each long enough for 150 windows. All stay within a factor of ten.
+/// How many slots the regimes have: enough for 150 windows of a day.
+pub(super) const SLOTS: usize = 150 * 24;
+
+/// The regimes, each of so many slots. All stay within a factor of ten.
 ///
 /// * `calm`: falls back to 414 gwei by a fiftieth a slot, with a coefficient of variation of about 0.05.
 /// * `volatile`: a walk in the logarithm with steps of up to 12 %, drawn back by a tenth.
@@ -67,12 +73,12 @@ pub(super) fn recorded(folder: &Path) -> anyhow::Result<(Vec<Series>, Tips)> {
 /// * `wave`: a daily wave of 24 slots by a factor of two, with noise of 15 %.
 /// * `polygon`: `base(t+1) = base(t) × (1 + (u − 0.65) / 0.65 / 64)`, at most 5 % a block, where `u` follows a mean that
 ///   jumps now and then: Polygon's walk, seen every 75 blocks.
-pub(super) fn generated(seed: u64) -> Vec<Series> {
+pub(super) fn generated(seed: u64, slots: usize) -> Vec<Series> {
     let windows = [("6", 6), ("12", 12), ("24", 24)];
     let make = |name: &str, day, is_polygon, next: &mut dyn FnMut(usize, f64, &mut Random) -> f64| {
         let mut random = Random::new(seed ^ name.len() as u64);
         let mut price = 300e9;
-        let prices = (0..150 * 24)
+        let prices = (0..slots)
             .map(|slot| {
                 price = next(slot, price, &mut random).clamp(30e9, 3_000e9);
                 price
