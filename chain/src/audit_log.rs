@@ -66,6 +66,7 @@ pub struct AuditLog {
     chain: Chain,
     at: AnchorPlace,
     contract: Address,
+    log_id: B256,
     place: B256,
 }
 
@@ -76,7 +77,7 @@ impl AuditLog {
             return Err(ChainError::OtherChain { found: chain.id(), expected: at.chain_id });
         }
         let place = place_of(log_id, &at.registrant);
-        Ok(Self { chain, contract: Address::from(at.contract), at, place })
+        Ok(Self { chain, contract: Address::from(at.contract), at, log_id: log_id.into(), place })
     }
 
     /// The chain.
@@ -235,7 +236,8 @@ impl AuditLog {
     pub async fn includes(&self, size: u64, leaf: &[u8], path: &[Hash]) -> Result<bool, ChainError> {
         let proof = path.iter().map(B256::from).collect();
         self.call(Bindings::includesCall {
-            place: self.place,
+            log: self.log_id,
+            registrant: self.at.registrant.into(),
             size,
             leaf: Bytes::copy_from_slice(leaf),
             proof,

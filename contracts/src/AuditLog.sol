@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import { IAuditLog, Role } from "./IAuditLog.sol";
-import { Commitments, Leaf, LeafFormat } from "./Leaf.sol";
+import { Commitments, LeafFormat } from "./Leaf.sol";
 import { Details, Entry, Header, PartFormat } from "./Parts.sol";
 import { Rfc9162 } from "./Rfc9162.sol";
 import { Tip, Tips } from "./Tip.sol";
@@ -244,17 +244,16 @@ contract AuditLog is IAuditLog {
     }
 
     /// @inheritdoc IAuditLog
-    function includes(bytes32 place, uint64 size, bytes calldata leaf, bytes32[] calldata proof)
+    function includes(bytes32 log, address registrant, uint64 size, bytes calldata leaf, bytes32[] calldata proof)
         external
         view
         returns (bool included)
     {
-        Leaf memory read = LeafFormat.decode(leaf);
-        bytes32 log = _charters[place].log;
-        require(log != 0, UnknownPlace(place));
-        require(read.log == log, OtherLog(log, read.log));
-        require(read.leafIndex < size, IndexBeyondSize(read.leafIndex, size));
-        return Rfc9162.includes(size, _requireRoot(place, size), read.leafIndex, Rfc9162.leafHash(leaf), proof);
+        (, bytes32 named, uint64 leafIndex,) = LeafFormat.decode(leaf);
+        require(named == log, OtherLog(log, named));
+        require(leafIndex < size, IndexBeyondSize(leafIndex, size));
+        bytes32 root = _requireRoot(placeOf(log, registrant), size);
+        return Rfc9162.includes(size, root, leafIndex, Rfc9162.leafHash(leaf), proof);
     }
 
     /// @inheritdoc IAuditLog
@@ -277,9 +276,9 @@ contract AuditLog is IAuditLog {
         pure
         returns (Header memory header)
     {
-        Leaf memory read = LeafFormat.decodeWithParts(leaf, parts);
+        (uint8 kind,) = LeafFormat.decodeWithParts(leaf, parts);
         LeafFormat.requireOpens(parts.header, LeafFormat.T_HEADER, salt, part);
-        return PartFormat.decodeHeader(read.kind, part);
+        return PartFormat.decodeHeader(kind, part);
     }
 
     /// @inheritdoc IAuditLog
@@ -299,7 +298,7 @@ contract AuditLog is IAuditLog {
         pure
         returns (uint8 kind)
     {
-        kind = LeafFormat.decodeWithParts(leaf, parts).kind;
+        (kind,) = LeafFormat.decodeWithParts(leaf, parts);
         LeafFormat.requireOpens(parts.body, LeafFormat.T_BODY, salt, part);
         require(LeafFormat.isPosting(kind) || salt == 0, LeafFormat.PublicBodySalted(kind, salt));
     }
@@ -312,20 +311,28 @@ contract AuditLog is IAuditLog {
         bytes32 salt,
         bytes calldata part
     ) external pure returns (Entry memory entry) {
-        Leaf memory read = LeafFormat.decodeWithParts(leaf, parts);
+        (, uint64 leafIndex) = LeafFormat.decodeWithParts(leaf, parts);
         LeafFormat.requireOpens(LeafFormat.entryAt(parts, position), LeafFormat.T_ENTRY, salt, part);
-        return PartFormat.decodeEntry(read.leafIndex, part);
+        return PartFormat.decodeEntry(leafIndex, part);
     }
 
     /// @inheritdoc IAuditLog
     function placeOf(bytes32 log, address registrant) public pure returns (bytes32 place) {
-        return keccak256(abi.encode(log, registrant));
+        // keccak256(abi.encode(log, registrant)), without a copy in fresh memory.
+        assembly ("memory-safe") {
+            mstore(0x00, log)
+            mstore(0x20, shr(96, shl(96, registrant)))
+            place := keccak256(0x00, 0x40)
+        }
     }
 
     /// @inheritdoc IAuditLog
     function rootAt(bytes32 place, uint64 size) public view returns (bytes32 root) {
+        // A pin first: it is one slot, and a head that is pinned is the same.
+        root = _pins[place][size];
+        if (root != 0) return root;
         Head storage current = _heads[place];
-        return current.tip.size() == size ? current.root : _pins[place][size];
+        return current.tip.size() == size ? current.root : bytes32(0);
     }
 
     function _requireRoot(bytes32 place, uint64 size) private view returns (bytes32 root) {

@@ -211,12 +211,14 @@ interface IAuditLog {
     /// @notice The root of the head or of a pinned head at a size; zeros where neither has it.
     function rootAt(bytes32 place, uint64 size) external view returns (bytes32 root);
 
-    /// @notice Whether the log of a size, the head's or a pinned one, contains a leaf. The contract reads log and index from the
-    /// leaf's own bytes and hashes them itself.
+    /// @notice Whether a log of a size, the head's or a pinned one, contains a leaf. The contract reads log and index from the
+    /// leaf's own bytes and hashes them itself. Contract, log and registrant are what a verifier trusts: it asks by them, not by a place.
+    /// @param log The log's id; a leaf that names another is refused.
+    /// @param registrant Who registered it here.
     /// @param size The size that the proof is for.
     /// @param leaf The leaf's 74 bytes.
     /// @param proof The inclusion proof, the leaf's sibling first.
-    function includes(bytes32 place, uint64 size, bytes calldata leaf, bytes32[] calldata proof)
+    function includes(bytes32 log, address registrant, uint64 size, bytes calldata leaf, bytes32[] calldata proof)
         external
         view
         returns (bool included);

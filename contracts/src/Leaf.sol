@@ -1,18 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-/// @notice One entry of the log, 74 bytes: which log, which place in it, and a commitment to everything else.
-/// @param kind 1 posting, 2 withdrawal, 3 map, 4 key, 5 incident, 6 orphan, 7 succession.
-/// @param log The id of the log that it belongs to.
-/// @param leafIndex Its place in that log, counted from 0.
-/// @param commitment The hash over its parts' commitments.
-struct Leaf {
-    uint8 kind;
-    bytes32 log;
-    uint64 leafIndex;
-    bytes32 commitment;
-}
-
 /// @notice The commitments of a leaf's parts. Together they give the leaf's own, and each opens alone.
 /// @param header Of the header.
 /// @param details Of the details.
@@ -63,14 +51,18 @@ library LeafFormat {
     /// The leaf has no entry at this position, counted from 0.
     error NoSuchEntry(uint256 position, uint256 count);
 
-    /// @notice Reads a leaf.
-    function decode(bytes calldata encoded) internal pure returns (Leaf memory leaf) {
+    /// @notice Reads a leaf, 74 bytes: which log, which place in it, and a commitment to everything else.
+    /// @return kind 1 posting, 2 withdrawal, 3 map, 4 key, 5 incident, 6 orphan, 7 succession.
+    /// @return log The id of the log that it belongs to.
+    /// @return leafIndex Its place in that log, counted from 0.
+    /// @return committed The hash over its parts' commitments.
+    function decode(bytes calldata encoded)
+        internal
+        pure
+        returns (uint8 kind, bytes32 log, uint64 leafIndex, bytes32 committed)
+    {
         require(encoded.length == LEAF_BYTES, LeafLength(encoded.length));
         uint8 version;
-        uint8 kind;
-        bytes32 log;
-        uint64 leafIndex;
-        bytes32 committed;
         assembly ("memory-safe") {
             let first := calldataload(encoded.offset)
             version := byte(0, first)
@@ -81,20 +73,20 @@ library LeafFormat {
         }
         require(version == VERSION, LeafVersion(version));
         require(0 < kind && kind <= KIND_LAST, LeafKind(kind));
-        return Leaf({ kind: kind, log: log, leafIndex: leafIndex, commitment: committed });
     }
 
     /// @notice Reads a leaf and makes sure that these are its parts.
     function decodeWithParts(bytes calldata encoded, Commitments calldata parts)
         internal
         pure
-        returns (Leaf memory leaf)
+        returns (uint8 kind, uint64 leafIndex)
     {
-        leaf = decode(encoded);
-        require(isPosting(leaf.kind) || parts.entries.length == 0, EntriesMisplaced(leaf.kind, parts.entries.length));
-        require((leaf.kind == KIND_POSTING) == (parts.body == 0), BodyMisplaced(leaf.kind, parts.body));
+        bytes32 committed;
+        (kind,, leafIndex, committed) = decode(encoded);
+        require(isPosting(kind) || parts.entries.length == 0, EntriesMisplaced(kind, parts.entries.length));
+        require((kind == KIND_POSTING) == (parts.body == 0), BodyMisplaced(kind, parts.body));
         bytes32 computed = commitment(parts);
-        require(leaf.commitment == computed, CommitmentDiffers(leaf.commitment, computed));
+        require(committed == computed, CommitmentDiffers(committed, computed));
     }
 
     /// @notice Whether a leaf of this kind is a posting, with entries.

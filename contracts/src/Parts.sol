@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import { Leaf, LeafFormat } from "./Leaf.sol";
+import { LeafFormat } from "./Leaf.sol";
 
 /// @notice What a posting is, apart from whose it is and how much.
 /// @param postingId The posting's id, a UUID.

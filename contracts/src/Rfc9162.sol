@@ -7,12 +7,12 @@ pragma solidity 0.8.37;
 /// @dev A proof has exactly the nodes that index and sizes call for, so it is consumed to its end and its length is bounded: below
 /// size 2^63 an inclusion proof has at most 63 nodes, a consistency proof 64.
 ///
-/// The two verifiers hash within the first 128 bytes of memory, where no address has to be computed, and put back what Solidity
-/// keeps there. With 0x01 in the word at 0x00, the 65 bytes from 0x1f are a node: 0x01, left at 0x20, right at 0x40.
+/// A node is hashed as it lies in memory: with 0x01 in the byte before two words, the 65 bytes from there are 0x01, left, right. The
+/// verifiers use the words at 0x20 and 0x40 so, which no address has to be computed for, and put back what Solidity keeps there.
 ///
 /// SHA-256 is the precompile at address 2. It fails only when it runs out of gas, and then at most one gas is left to the caller,
-/// who runs out as well. The verifiers do not rest on that: `mload(shl(6, staticcall(…, 0x40, 0x20)))` reads the hash at 0x40
-/// after a success, and after a failure the word at 0x00, which is 1 and leads to no root.
+/// who runs out as well. The verifiers do not rest on that: whether a call succeeded is written over the byte 0x01 that the next node
+/// begins with, and looked at after the last.
 library Rfc9162 {
     /// The SHA-256 precompile failed: the call ran out of gas.
     error HashFailed();
@@ -27,29 +27,32 @@ library Rfc9162 {
         if (index >= size) return false;
         assembly ("memory-safe") {
             let free := mload(0x40)
-            mstore(0x00, 1)
+            mstore(0x20, 1)
             let node := proof.offset
-            let position := index
-            // While it is not zero, our node has a sibling at its level: to its left when its position is odd.
+            // Where our node belongs: left, at 0x40, or right, at 0x60, when its position is odd. Its sibling belongs at the other.
+            let position := shl(5, index)
+            let own := or(0x40, and(position, 0x20))
+            mstore(own, hash)
+            // While it is not zero, our node has a sibling at its level.
             for { let apart := xor(index, sub(size, 1)) } apart { apart := shr(1, apart) } {
-                let side := shl(5, and(position, 1))
-                mstore(add(0x20, side), hash)
-                mstore(sub(0x40, side), calldataload(node))
-                hash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                mstore(xor(own, 0x20), calldataload(node))
                 node := add(node, 0x20)
                 position := shr(1, position)
+                own := or(0x40, and(position, 0x20))
+                mstore8(0x3f, staticcall(gas(), 2, 0x3f, 0x41, own, 0x20))
             }
             // From here our node is the last of its level. Where its position is even it has no sibling and rises as it is, so
             // that each bit that is set stands for one sibling to the left.
-            for { } position { position := and(position, sub(position, 1)) } {
-                mstore(0x20, calldataload(node))
-                mstore(0x40, hash)
-                hash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+            mstore(0x60, mload(own))
+            for { position := shr(5, position) } position { position := and(position, sub(position, 1)) } {
+                mstore(0x40, calldataload(node))
                 node := add(node, 0x20)
+                mstore8(0x3f, staticcall(gas(), 2, 0x3f, 0x41, 0x60, 0x20))
             }
             // Reading past the proof did no harm: a node count that does not come out exactly is refused here.
-            included := and(eq(node, add(proof.offset, shl(5, proof.length))), eq(hash, root))
+            included := and(mload(0x20), and(eq(node, add(proof.offset, shl(5, proof.length))), eq(mload(0x60), root)))
             mstore(0x40, free)
+            mstore(0x60, 0)
         }
     }
 
@@ -77,8 +80,13 @@ library Rfc9162 {
         bytes32[] calldata proof
     ) internal view returns (bool extended) {
         assembly ("memory-safe") {
+            // The old tree's node is always a right one: it stays at 0x40. The new tree's lies in free memory, at `right`.
             let free := mload(0x40)
+            let first := add(free, 0x1f)
+            let left := add(free, 0x20)
+            let right := add(free, 0x40)
             mstore(0x00, 1)
+            mstore(free, 1)
             let node := proof.offset
             let position := sub(oldSize, 1)
             // Its highest bit is the level at which the way up from the old tree's last leaf meets the new tree's right border.
@@ -88,43 +96,46 @@ library Rfc9162 {
                 apart := shr(1, apart)
             }
             // It comes first in the proof, unless it is the whole old tree.
-            let newHash := oldRoot
+            let start := oldRoot
             if position {
-                newHash := calldataload(node)
+                start := calldataload(node)
                 node := add(node, 0x20)
             }
-            let oldHash := newHash
+            mstore(0x40, start)
+            mstore(right, start)
             for { } apart { apart := shr(1, apart) } {
-                if and(position, 1) {
-                    // A sibling to the left belongs to both trees.
-                    mstore(0x20, calldataload(node))
-                    mstore(0x40, oldHash)
-                    oldHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
-                    mstore(0x40, newHash)
-                    newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
-                    node := add(node, 0x20)
-                    position := shr(1, position)
-                    continue
-                }
-                // A sibling to the right belongs to the new tree alone.
-                mstore(0x20, newHash)
-                mstore(0x40, calldataload(node))
-                newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                let sibling := calldataload(node)
                 node := add(node, 0x20)
+                switch and(position, 1)
+                case 0 {
+                    // A sibling to the right belongs to the new tree alone.
+                    mstore(left, mload(right))
+                    mstore(right, sibling)
+                }
+                default {
+                    // A sibling to the left belongs to both trees.
+                    mstore(left, sibling)
+                    mstore(0x20, sibling)
+                    mstore8(0x1f, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20))
+                }
+                mstore8(first, staticcall(gas(), 2, first, 0x41, right, 0x20))
                 position := shr(1, position)
             }
             // Both climbs go on along the right border: what is left are siblings to the left, one for each bit that is set.
             for { } position { position := and(position, sub(position, 1)) } {
-                mstore(0x20, calldataload(node))
-                mstore(0x40, oldHash)
-                oldHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
-                mstore(0x40, newHash)
-                newHash := mload(shl(6, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20)))
+                let sibling := calldataload(node)
                 node := add(node, 0x20)
+                mstore(0x20, sibling)
+                mstore8(0x1f, staticcall(gas(), 2, 0x1f, 0x41, 0x40, 0x20))
+                mstore(left, sibling)
+                mstore8(first, staticcall(gas(), 2, first, 0x41, right, 0x20))
             }
             extended := and(
-                eq(node, add(proof.offset, shl(5, proof.length))),
-                and(eq(oldHash, oldRoot), eq(newHash, newRoot))
+                and(mload(0x00), mload(free)),
+                and(
+                    eq(node, add(proof.offset, shl(5, proof.length))),
+                    and(eq(mload(0x40), oldRoot), eq(mload(right), newRoot))
+                )
             )
             mstore(0x40, free)
         }

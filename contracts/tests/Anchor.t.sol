@@ -298,11 +298,11 @@ contract AnchorTest is Base {
         audit.pin(place);
         index = uint64(bound(index, 0, size - 1));
         bytes32[] memory path = pathIn(size, index);
-        assertTrue(audit.includes(place, size, leafAt(index), path));
+        assertTrue(audit.includes(LOG, registrant, size, leafAt(index), path));
         uint64 newSize = size + uint64(bound(more, 1, 60));
         anchorAt(newSize);
-        assertTrue(audit.includes(place, size, leafAt(index), path), "pinned");
-        assertTrue(audit.includes(place, newSize, leafAt(index), pathIn(newSize, index)), "head");
+        assertTrue(audit.includes(LOG, registrant, size, leafAt(index), path), "pinned");
+        assertTrue(audit.includes(LOG, registrant, newSize, leafAt(index), pathIn(newSize, index)), "head");
     }
 
     function testFuzz_includes_isFalseForAnotherLeaf(uint8 steps, uint64 index, uint8 kind, bytes32 commitment) public {
@@ -310,14 +310,14 @@ contract AnchorTest is Base {
         anchorAt(size);
         index = uint64(bound(index, 0, size - 1));
         bytes memory other = encode(uint8(bound(kind, 1, 7)), LOG, index, commitment);
-        assertFalse(audit.includes(place, size, other, pathIn(size, index)));
+        assertFalse(audit.includes(LOG, registrant, size, other, pathIn(size, index)));
     }
 
     function testFuzz_includes_isFalseForAnotherProof(uint8 steps, uint64 index, bytes32[] memory path) public {
         uint64 size = uint64(bound(steps, 2, 60));
         anchorAt(size);
         index = uint64(bound(index, 0, size - 1));
-        assertFalse(audit.includes(place, size, leafAt(index), path));
+        assertFalse(audit.includes(LOG, registrant, size, leafAt(index), path));
     }
 
     /// A leaf stands at one index only: another index in its bytes is another leaf.
@@ -328,8 +328,8 @@ contract AnchorTest is Base {
         other = uint64(bound(other, 0, size - 1));
         vm.assume(index != other);
         bytes memory moved = encode(1, LOG, other, keccak256(abi.encode("commitment", index)));
-        assertFalse(audit.includes(place, size, moved, pathIn(size, index)));
-        assertFalse(audit.includes(place, size, moved, pathIn(size, other)));
+        assertFalse(audit.includes(LOG, registrant, size, moved, pathIn(size, index)));
+        assertFalse(audit.includes(LOG, registrant, size, moved, pathIn(size, other)));
     }
 
     function testFuzz_includes_refusesTheLeafOfAnotherLog(bytes32 log) public {
@@ -340,14 +340,14 @@ contract AnchorTest is Base {
         vm.prank(writer);
         audit.anchor(place, 1, root, none());
         vm.expectRevert(abi.encodeWithSelector(IAuditLog.OtherLog.selector, LOG, log));
-        audit.includes(place, 1, leaf, none());
+        audit.includes(LOG, registrant, 1, leaf, none());
     }
 
     function testFuzz_includes_refusesAnIndexBeyondTheSize(uint64 index) public {
         anchorAt(5);
         index = uint64(bound(index, 5, type(uint64).max));
         vm.expectRevert(abi.encodeWithSelector(IAuditLog.IndexBeyondSize.selector, index, 5));
-        audit.includes(place, 5, leafAt(index), none());
+        audit.includes(LOG, registrant, 5, leafAt(index), none());
     }
 
     function testFuzz_includes_refusesUnknownSizes(uint64 size) public {
@@ -356,31 +356,37 @@ contract AnchorTest is Base {
         anchorAt(9);
         vm.assume(size != 5 && size != 9 && size != 0);
         vm.expectRevert(abi.encodeWithSelector(IAuditLog.SizeUnknown.selector, place, size));
-        audit.includes(place, size, leafAt(0), none());
+        audit.includes(LOG, registrant, size, leafAt(0), none());
     }
 
-    function testFuzz_includes_refusesUnknownPlaces(bytes32 elsewhere) public {
-        vm.assume(elsewhere != place);
-        vm.expectRevert(abi.encodeWithSelector(IAuditLog.UnknownPlace.selector, elsewhere));
-        audit.includes(elsewhere, 1, leafAt(0), none());
+    function testFuzz_includes_refusesOtherRegistrants(address elsewhere) public {
+        anchorAt(1);
+        vm.assume(elsewhere != registrant);
+        bytes32 theirs = audit.placeOf(LOG, elsewhere);
+        vm.expectRevert(abi.encodeWithSelector(IAuditLog.SizeUnknown.selector, theirs, 1));
+        audit.includes(LOG, elsewhere, 1, leafAt(0), none());
+    }
+
+    function testFuzz_placeOf_isTheHashOfBoth(bytes32 log, address who) public view {
+        assertEq(audit.placeOf(log, who), keccak256(abi.encode(log, who)));
     }
 
     function testFuzz_includes_refusesOtherLengths(bytes memory leaf) public {
         vm.assume(leaf.length != 74);
         vm.expectRevert(abi.encodeWithSelector(LeafFormat.LeafLength.selector, leaf.length));
-        audit.includes(place, 1, leaf, none());
+        audit.includes(LOG, registrant, 1, leaf, none());
     }
 
     function testFuzz_includes_refusesOneByteMoreOrLess(uint64 index, bytes1 extra) public {
         bytes memory longer = bytes.concat(leafAt(index), extra);
         vm.expectRevert(abi.encodeWithSelector(LeafFormat.LeafLength.selector, 75));
-        audit.includes(place, 1, longer, none());
+        audit.includes(LOG, registrant, 1, longer, none());
         bytes memory shorter = leafAt(index);
         assembly {
             mstore(shorter, 73)
         }
         vm.expectRevert(abi.encodeWithSelector(LeafFormat.LeafLength.selector, 73));
-        audit.includes(place, 1, shorter, none());
+        audit.includes(LOG, registrant, 1, shorter, none());
     }
 
     function testFuzz_includes_refusesOtherVersions(uint8 version) public {
@@ -388,7 +394,7 @@ contract AnchorTest is Base {
         bytes memory leaf = leafAt(0);
         leaf[0] = bytes1(version);
         vm.expectRevert(abi.encodeWithSelector(LeafFormat.LeafVersion.selector, version));
-        audit.includes(place, 1, leaf, none());
+        audit.includes(LOG, registrant, 1, leaf, none());
     }
 
     function testFuzz_includes_refusesOtherKinds(uint8 kind) public {
@@ -396,7 +402,7 @@ contract AnchorTest is Base {
         if (kind == 7) kind = 0;
         bytes memory leaf = encode(kind, LOG, 0, keccak256("commitment"));
         vm.expectRevert(abi.encodeWithSelector(LeafFormat.LeafKind.selector, kind));
-        audit.includes(place, 1, leaf, none());
+        audit.includes(LOG, registrant, 1, leaf, none());
     }
 
     // --- consistent

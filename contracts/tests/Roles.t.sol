@@ -286,7 +286,7 @@ contract RolesTest is Base {
         assertEq(proposed, 0);
         assertEq(ready, 0);
         // What was in the log can still be shown.
-        assertTrue(audit.includes(place, 5, leafAt(2), pathIn(5, 2)));
+        assertTrue(audit.includes(LOG, registrant, 5, leafAt(2), pathIn(5, 2)));
     }
 
     function test_succeed_worksOnAHaltedLog() public {

@@ -199,7 +199,7 @@ contract ReceiptVectorsTest is Vectors {
 
         if (is_(it.verdict, "wrong_log")) vm.expectPartialRevert(IAuditLog.OtherLog.selector);
         if (is_(it.verdict, "index_beyond_size")) vm.expectPartialRevert(IAuditLog.IndexBeyondSize.selector);
-        bool included = audit.includes(place, receipt.size, receipt.leaf, receipt.path);
+        bool included = audit.includes(logId, address(this), receipt.size, receipt.leaf, receipt.path);
         assertEq(included, is_(it.verdict, "valid"), it.name);
     }
 

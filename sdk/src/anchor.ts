@@ -46,7 +46,7 @@ export const SELECTORS = {
   "placeOf(bytes32,address)": "0x0c51328f",
   "head(bytes32)": "0xf339e3b2",
   "pinnedRoot(bytes32,uint64)": "0x011e2a65",
-  "includes(bytes32,uint64,bytes,bytes32[])": "0xc2146351",
+  "includes(bytes32,address,uint64,bytes,bytes32[])": "0xf8788555",
 } as const;
 
 /** keccak256 of `Anchored(bytes32,uint64,bytes32,uint64)`. */
@@ -106,7 +106,7 @@ async function askContract(verified: Verified, anchor: Anchor, rpc: Rpc): Promis
   }
   const [event, contractConfirmsLeaf] = await Promise.all([
     findEvent(rpc, anchor, place, verified, known),
-    known && contractConfirms(verified, anchor, place, rpc),
+    known && contractConfirms(verified, anchor, rpc),
   ]);
   if (event !== null) demandSame(event.root, root, size);
   if (!known && event === null) return { verdict: "not_anchored", reason: "passed_over", contract: anchor.contract, headSize: numberOf(headSize) };
@@ -132,12 +132,13 @@ function demandSame(known: Uint8Array, root: Uint8Array, size: bigint): void {
 }
 
 /** Whether the contract, asked for this leaf and path, says yes. Its head may have moved on meanwhile; then it cannot say. */
-async function contractConfirms(verified: Verified, anchor: Anchor, place: Bytes, rpc: Rpc): Promise<boolean> {
+async function contractConfirms(verified: Verified, anchor: Anchor, rpc: Rpc): Promise<boolean> {
   const leaf = bytesOfHex(verified.leaf);
   const leafPadded = concat(leaf, new Uint8Array((32 - (leaf.length % 32)) % 32));
-  const head = 4 * 32;
-  const answer = await ask(rpc, anchor, "includes(bytes32,uint64,bytes,bytes32[])", [
-    place,
+  const head = 5 * 32;
+  const answer = await ask(rpc, anchor, "includes(bytes32,address,uint64,bytes,bytes32[])", [
+    bytesOfHex(verified.logId),
+    leftPadded(bytesOfHex(anchor.registrant)),
     word(verified.size),
     word(BigInt(head)),
     word(BigInt(head + 32 + leafPadded.length)),

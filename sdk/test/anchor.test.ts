@@ -132,7 +132,7 @@ test("the chain's state counts where its events are not to be had, and an event 
   const byHead = (await scripted({ broken })).verdict;
   assert.ok(byHead.verdict === "anchored" && byHead.proof.mined === null && byHead.proof.contractConfirmsLeaf);
   check((await scripted({ broken, headSize: 12n })).verdict, "could_not_check", /eth_getLogs/);
-  const unconfirmed = (await scripted({ broken: new Set(["0xc2146351"]) })).verdict;
+  const unconfirmed = (await scripted({ broken: new Set(["0xf8788555"]) })).verdict;
   assert.ok(unconfirmed.verdict === "anchored" && !unconfirmed.proof.contractConfirmsLeaf);
   check((await scripted({ includes: false })).verdict, "could_not_check", /contradicts itself/);
   check((await scripted({ events: [{ size: 11n, root: hash(1), block: 42n }] })).verdict, "refused");

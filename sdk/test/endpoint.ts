@@ -80,7 +80,7 @@ function call(chain: ScriptedChain, { to, data }: { readonly to: string; readonl
       return `0x${word(chain.headSize)}${plain(chain.headRoot)}${word(1n)}${word(chain.halted ? 1n : 0n)}`;
     case "0x011e2a65":
       return `0x${plain(chain.pins.get(BigInt(`0x${args.slice(64, 128)}`)) ?? hash(0))}`;
-    case "0xc2146351":
+    case "0xf8788555":
       return `0x${word(chain.includes ? 1n : 0n)}`;
     default:
       throw new Error(`no function ${selector}`);

@@ -149,11 +149,12 @@ async fn the_contract_judges(system: &System, receipt: &str) {
     assert_eq!(root, Ok(hex(&checkpoint.root)), "the contract has this very root");
 
     let includes = async |leaf: &[u8]| {
-        // The two fixed arguments, where the two others begin, the leaf's 74 bytes in three words, and the path.
-        let mut arguments = format!("{place}{:064x}{:064x}{:064x}", checkpoint.size, 4 * 32, 8 * 32);
+        // The three fixed arguments, where the two others begin, the leaf's 74 bytes in three words, and the path.
+        let mut arguments = format!("{}{registrant:0>64}{:064x}", hex(&log_id), checkpoint.size);
+        arguments += &format!("{:064x}{:064x}", 5 * 32, 9 * 32);
         arguments += &format!("{:064x}{:0<192}{:064x}", leaf.len(), hex(leaf), receipt.path.len());
         arguments.extend(receipt.path.iter().map(|it| hex(it)));
-        chain.view(contract, "includes(bytes32,uint64,bytes,bytes32[])", &arguments).await
+        chain.view(contract, "includes(bytes32,address,uint64,bytes,bytes32[])", &arguments).await
     };
     let [no, yes] = [0, 1].map(|it| format!("{it:064x}"));
     assert_eq!(includes(&leaf).await, Ok(yes), "the contract finds the leaf");

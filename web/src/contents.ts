@@ -111,8 +111,8 @@ function bytesOf(verified: Verified, anchor: AnchorProof | null): readonly HTMLE
     ["Checkpoint root", verified.root],
   ];
   if (anchor !== null) {
-    const { place, contract, mined } = anchor;
-    rows.push(["Contract", contract], ["Place in the contract", place], ["Transaction", mined?.transaction ?? null]);
+    const { place, contract, registrant, mined } = anchor;
+    rows.push(["Contract", contract], ["Registrant", registrant], ["Place in the contract", place], ["Transaction", mined?.transaction ?? null]);
   }
   rows.push(["Inclusion path", verified.path.length === 0 ? "empty" : `[${verified.path.join(",")}]`]);
   return [
@@ -120,7 +120,7 @@ function bytesOf(verified: Verified, anchor: AnchorProof | null): readonly HTMLE
       "details",
       { class: "part" },
       el("summary", {}, "The bytes, to check elsewhere"),
-      el("p", { class: "note" }, "In a block explorer, the contract's read function “includes” takes the place, the size, the leaf and the path, and answers for itself."),
+      el("p", { class: "note" }, "In a block explorer, the contract's read function “includes” takes the log id, the registrant, the size, the leaf and the path, and answers for itself."),
       list(rows),
     ),
   ];

@@ -55,7 +55,7 @@ async function measureInclusion() {
   const proof = Array.from({ length: levels }, draw);
   const root = climb(index, levels, sha256(Buffer.from([0]), leaf), proof);
   await send(anchor(place, 2 ** levels, root, []));
-  const ask = { to: audit, data: call("includes(bytes32,uint64,bytes,bytes32[])", place, 2 ** levels, leaf, proof) };
+  const ask = { to: audit, data: call("includes(bytes32,address,uint64,bytes,bytes32[])", log, operator, 2 ** levels, leaf, proof) };
   const included = await rpc("eth_call", ask, "latest");
   if (BigInt(included) !== 1n) throw new Error("the leaf is not included");
   const head = await measure(ask);

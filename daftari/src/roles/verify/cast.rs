@@ -43,7 +43,7 @@ fn write_place(text: &mut String, place: &AnchorPlace, verified: &Verified) -> s
          cast call $CONTRACT 'rootAt(bytes32,uint64)(bytes32)' $PLACE $SIZE\n\
          cast logs --from-block 0 --address $CONTRACT 'Anchored(bytes32 indexed,uint64 indexed,bytes32,uint64)' $PLACE $SIZE\n\
          # While the contract holds ROOT it looks the leaf up itself; else it reverts with SizeUnknown.\n\
-         cast call $CONTRACT 'includes(bytes32,uint64,bytes,bytes32[])(bool)' $PLACE $SIZE $LEAF $PROOF\n\
+         cast call $CONTRACT 'includes(bytes32,address,uint64,bytes,bytes32[])(bool)' $LOG $REGISTRANT $SIZE $LEAF $PROOF\n\
          # What the leaf says of the opened entry.\n\
          cast call $CONTRACT 'openEntry(bytes,(bytes32,bytes32,bytes32,bytes32[]),uint256,bytes32,bytes)((bytes16,uint16,\
          uint64,(int64,int64,int64),(int64,int64,int64),bytes32,uint64,bytes32))' $LEAF $PARTS $POSITION $SALT $ENTRY\n",
