@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use journeys::{Answered, JsonRpc, Reply, System, answer_of, lasting_port, node, root};
+use journeys::{Answered, JsonRpc, Reply, System, lasting_port, node, root};
 use proof::{Checkpoint, Entry, Part, Receipt, SignedNote, Signer, VerifierKey};
 use reqwest::Method;
 use serde_json::json;
-use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::purchase;
@@ -59,11 +58,7 @@ async fn anyone_judges_by_hand(system: &System, file: &Path, redeemed: &Reply) {
     let printed =
         System::verify(&[text(file), "--policy", system.fact("policy"), "--cast"]).await.expect(0).stdout;
     let (_, commands) = printed.split_once('\n').expect("the commands follow the verdict");
-    let mut bash = Command::new("bash");
-    bash.args(["-euc", commands]).env("ETH_RPC_URL", system.fact("chain_rpc_url"));
-    let tools = root().join("contracts/node_modules/.tools");
-    bash.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", tools.display()));
-    let told = answer_of(bash).await.expect(0).stdout;
+    let told = journeys::cast(commands, system.fact("chain_rpc_url")).await.expect(0).stdout;
     let root =
         printed.split_once("ROOT=").and_then(|(_, rest)| rest.lines().next()).expect("the root is printed");
     assert_eq!(told.lines().next(), Some(root), "rootAt: {told}");
@@ -72,6 +67,22 @@ async fn anyone_judges_by_hand(system: &System, file: &Path, redeemed: &Reply) {
     let posting = redeemed.body["transaction_id"].as_str().expect("a redemption has an id").replace('-', "");
     assert!(told.contains(&format!("(0x{posting}, 2, ")), "openHeader: {told}");
     assert!(told.contains(&format!("(\"order-{POINTS}\", ")), "openDetails: {told}");
+
+    // And all that ever happened to the log's place, as the contract's own page says.
+    let head = printed.split_once("PLACE=").expect("the place is computed").0;
+    let set = head.lines().filter(|it| it.starts_with("CONTRACT=") || it.starts_with("LOG="));
+    let set: Vec<&str> = set.flat_map(|it| it.split(' ')).collect();
+    let place = "PLACE=$(cast call $CONTRACT 'placeOf(bytes32,address)(bytes32)' $LOG $REGISTRANT)";
+    let history = journeys::commands_of("contracts/README.md", "The whole history by hand");
+    let line = format!("set -euo pipefail; export {} FROM=0\n{place}\n{history}", set.join(" "));
+    let told = journeys::cast(&line, system.fact("chain_rpc_url")).await.expect(0).stdout;
+    let told_of = |from: &str, to: &str| {
+        let part = told.split_once(from).and_then(|(_, rest)| rest.split_once(to)).expect("in this order").0;
+        part.matches("transactionHash").count()
+    };
+    assert_eq!(told_of("Registered(", "Anchored("), 1, "{told}");
+    assert!(1 <= told_of("Anchored(", "Pinned("), "{told}");
+    assert_eq!(told_of("Halted(", "Proposed("), 0, "{told}");
 }
 
 async fn the_command_judges(system: &System, file: &Path, flipped: &Path, redeemed: &Reply) {

@@ -54,6 +54,22 @@ pub async fn bash(line: &str) -> Answered {
     answer_of(shell).await
 }
 
+/// Runs lines of a shell that speak to a chain with Foundry's `cast`.
+pub async fn cast(lines: &str, rpc_url: &str) -> Answered {
+    let tools = root().join("contracts/node_modules/.tools");
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", lines]).env("ETH_RPC_URL", rpc_url);
+    shell.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", tools.display()));
+    answer_of(shell).await
+}
+
+/// The commands that a document shows under a heading.
+pub fn commands_of(document: &str, heading: &str) -> String {
+    let text = std::fs::read_to_string(root().join(document)).expect("the document is there");
+    let (_, rest) = text.split_once(&format!("## {heading}\n")).expect("the document has the heading");
+    rest.split("```").nth(1).expect("it shows commands").to_owned()
+}
+
 /// Runs one of the checkout's scripts for Node.
 pub async fn node(script: &Path, words: &[&str]) -> Answered {
     let mut node = Command::new("node");

@@ -8,7 +8,7 @@ mod process;
 mod system;
 
 pub use api::{Api, Reply};
-pub use ask::{Answered, answer_of, bash, node};
+pub use ask::{Answered, answer_of, bash, cast, commands_of, node};
 pub use chain::JsonRpc;
 pub use machine::{kill_all, lasting_port, processes_of, root};
 pub use process::{Process, daftari, daftari_path, eventually, part};
