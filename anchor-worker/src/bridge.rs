@@ -1,5 +1,5 @@
 //! The bridge: points between the books and a chain. It reads what a gateway shows, once it is final, has the books credit
-//! what was burned there and take back what was never claimed, and hands in claims, which anybody may.
+//! what was burned there, take back what was never claimed and post what expired there, and hands in claims, which anybody may.
 //!
 //! Nothing is remembered here. What the books have done stands under the key of the burn or of the withdrawal, and
 //! what the chain has done, the gateway says: so a round that was cut off anywhere is begun again, and two bridges at
@@ -92,6 +92,8 @@ pub struct Bridged {
     pub credited: u64,
     /// How many withdrawals were taken back.
     pub taken_back: u64,
+    /// How many points were posted to breakage.
+    pub expired: u64,
     /// How many transactions were handed over.
     pub sent: u64,
 }
@@ -115,14 +117,15 @@ impl Bridge {
         }
     }
 
-    /// One round: reads, credits, takes back, claims.
+    /// One round: reads, credits, takes back, posts what expired, claims.
     pub async fn step(&mut self) -> Result<Bridged, BridgeError> {
         let blocks = self.watch().await?;
         let credited = self.credit().await?;
         let (open, taken_back) = self.take_back().await?;
+        let expired = self.expire().await?;
         let sent = self.claim(&open).await?;
         self.tell().await?;
-        Ok(Bridged { blocks, credited, taken_back, sent })
+        Ok(Bridged { blocks, credited, taken_back, expired, sent })
     }
 
     async fn tell(&self) -> Result<(), BridgeError> {
@@ -167,7 +170,7 @@ pub async fn bridge_until(mut bridge: Bridge, pacing: Pacing, stop: Cancellation
             }
             Ok(done) => {
                 failures = 0;
-                if done.credited + done.taken_back + done.sent != 0 {
+                if done.credited + done.taken_back + done.expired + done.sent != 0 {
                     tracing::info!(chain_id, ?done, "bridged");
                 }
             }

@@ -10,7 +10,7 @@ pub(crate) fn code(refusal: &Refusal) -> Code {
     match refusal {
         Refusal::MemberUnknown => Code::UserNotFound,
         Refusal::PartnerUnknown => Code::PartnerNotFound,
-        Refusal::FundUnknown | Refusal::UnitUnknown => Code::NotFound,
+        Refusal::FundUnknown | Refusal::UnitUnknown | Refusal::GatewayUnknown => Code::NotFound,
         Refusal::InsufficientBalance { .. } => Code::InsufficientBalance,
         Refusal::LimitExceeded { .. } => Code::LimitExceeded,
         Refusal::ScreenDenied => Code::FraudDenied,

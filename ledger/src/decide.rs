@@ -13,7 +13,7 @@ use crate::points::{HOUSE_LIMIT, MEMBER_LIMIT};
 use crate::policy::{Limit, Terms};
 use crate::posting::{Entry, Posting};
 use crate::refusal::Refusal;
-use crate::request::{Command, House, Item, MemberRef, Name, Request, Screening};
+use crate::request::{Command, Destination, House, Item, MemberRef, Name, Request, Screening};
 use crate::side::Side;
 
 /// An event's time may be this far ahead of ours, for clocks that are not quite right: five minutes.
@@ -84,6 +84,7 @@ impl<'a> Desk<'a> {
                 self.import(item, member, lots, *effective_at_us)
             }
             Command::Deposit { member, amounts } => self.deposit(item, member, amounts),
+            Command::ExpireOnChain { points } => self.expire_on_chain(item, *points),
             Command::Redeem { member, points, partner, up_to } => {
                 self.redeem(item, member, *points, partner.as_deref(), *up_to)
             }
@@ -196,6 +197,12 @@ impl<'a> Desk<'a> {
         }
         let account = self.books.account(original.member);
         account.reservations.get(&id).map(|it| (account, it)).ok_or(over)
+    }
+
+    /// Checks that a withdrawal goes through a gateway of the request's program and unit.
+    pub(crate) fn check_gateway(&self, destination: &Destination) -> Result<(), Refusal> {
+        let unit = self.terms.gateways.get(&(destination.chain_id, destination.gateway));
+        if unit == Some(&self.request.unit) { Ok(()) } else { Err(Refusal::GatewayUnknown) }
     }
 
     /// Checks an amount against the limits of its flow. The merchant's day counts where there is a merchant.

@@ -10,7 +10,7 @@
 //! | what goes from a member | `Redeem` (exactly or up to), `Transfer`, `Withdraw` | `spend.rs` |
 //! | what is set aside | `Hold`, `Capture`, `Void`, `Increase`, `Prolong` | `hold.rs` |
 //! | what is undone | `Reverse` | `reverse.rs` |
-//! | what an operator does | `Adjust`, `Extend`, `Merge`, `SetStatus`, `Budget` | `operate.rs` |
+//! | what an operator does | `Adjust`, `Extend`, `Merge`, `SetStatus`, `Budget`, `ExpireOnChain` | `operate.rs` |
 //!
 //! Three things hold for every one of them, in one place each:
 //!

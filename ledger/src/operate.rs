@@ -1,10 +1,11 @@
-//! What an operator does: corrections, later ends, members joined, suspended and closed, budgets.
+//! What an operator does: corrections, later ends, members joined, suspended and closed, budgets, what expired on a chain.
 
 use proof::PostingKind;
 
 use crate::account::{Lot, Parts, Status};
 use crate::day::Day;
 use crate::decide::{Decided, Desk, change_in_range};
+use crate::points::Points;
 use crate::policy::Limit;
 use crate::refusal::Refusal;
 use crate::request::{House, Item, MemberRef};
@@ -97,6 +98,14 @@ impl Desk<'_> {
         self.post(PostingKind::ACT, item.posting_id, vec![])?;
         self.books.change(account).status = status;
         Ok(self.done(0, account))
+    }
+
+    pub(crate) fn expire_on_chain(&mut self, item: &Item, points: Points) -> Decided {
+        let points = points.get();
+        let (bridge, breakage) = (self.house(House::Bridge)?.id, self.house(House::Breakage)?.id);
+        let sides = vec![Side::house(bridge, -points), Side::house(breakage, points)];
+        self.post(PostingKind::EXPIRE, item.posting_id, sides)?;
+        Ok(self.done(points, bridge))
     }
 
     pub(crate) fn budget(&mut self, item: &Item, fund: &str, change: i64) -> Decided {

@@ -168,6 +168,8 @@ pub struct Terms {
     pub closed_before_us: i64,
     /// The funds whose points can be spent with one merchant only, by number.
     pub merchants: HashMap<u32, String>,
+    /// The gateways that mint the program's points, by chain and contract, with the unit of which.
+    pub gateways: HashMap<(u64, [u8; 20]), u16>,
     zone: Zone,
 }
 
@@ -222,7 +224,13 @@ impl Terms {
         if policy.holds.seconds == 0 || policy.holds.seconds_max < policy.holds.seconds {
             return bad("holds: seconds is above 0 and at most seconds_max".to_owned());
         }
-        Ok(Self { policy, closed_before_us: i64::MIN, merchants: HashMap::new(), zone })
+        Ok(Self {
+            policy,
+            closed_before_us: i64::MIN,
+            merchants: HashMap::new(),
+            gateways: HashMap::new(),
+            zone,
+        })
     }
 
     /// Whether points of this lot can be spent with this partner; with none, points for one merchant cannot.

@@ -102,6 +102,9 @@ pub enum Refusal {
     /// A withdrawal was paid on the chain: it comes back by being burned there.
     #[error("the withdrawal was claimed on the chain")]
     AlreadyClaimed,
+    /// A withdrawal goes through a gateway of its program and unit.
+    #[error("the contract is no gateway of this program and unit")]
+    GatewayUnknown,
     /// No points end so soon, or they end later already.
     #[error("there are no points whose end this would put off")]
     NothingToExtend,
@@ -217,6 +220,9 @@ impl Refusal {
                 "wait until then, and until `daftari bridge run` has read a final block after it"
             }
             Self::AlreadyClaimed => "nothing: its holder burns the points to bring them back",
+            Self::GatewayUnknown => {
+                "check the chain and the address: `daftari bridge run` makes a gateway known"
+            }
             Self::NothingToExtend => "name a day that is to come, and through which some points end",
             Self::TooManyDays => "withdraw less at a time",
             Self::PeriodClosed => "let it take effect after the close, and say in the reason what it is for",
@@ -261,6 +267,7 @@ impl Refusal {
             Self::AlreadyClaimed => row(22, 0, 0),
             Self::ScreenDenied => row(23, 0, 0),
             Self::ScreenReview => row(24, 0, 0),
+            Self::GatewayUnknown => row(25, 0, 0),
             Self::LimitExceeded { limit, left, required } => {
                 let at = Limit::ALL.iter().position(|it| *it == limit).expect("all limits are listed");
                 row(LIMITS + at as i16, left, required)
@@ -303,6 +310,7 @@ impl Refusal {
             22 => Self::AlreadyClaimed,
             23 => Self::ScreenDenied,
             24 => Self::ScreenReview,
+            25 => Self::GatewayUnknown,
             _ => {
                 let limit = *Limit::ALL.get(usize::try_from(code - LIMITS).ok()?)?;
                 Self::LimitExceeded { limit, left: available, required }

@@ -238,6 +238,11 @@ pub enum Command {
         /// How much, by the last day on which it can be spent.
         amounts: Vec<(Day, Points)>,
     },
+    /// Points that are on a chain have expired there: they go from the bridge to breakage.
+    ExpireOnChain {
+        /// How much.
+        points: Points,
+    },
     /// Points that another system kept before.
     Import {
         /// Whose.
@@ -360,6 +365,7 @@ impl Command {
             Self::Withdraw { member: who, .. } | Self::Deposit { member: who, .. } => {
                 vec![member(who), Name::House(House::Bridge)]
             }
+            Self::ExpireOnChain { .. } => vec![Name::House(House::Bridge), Name::House(House::Breakage)],
             Self::Budget { fund, .. } => {
                 vec![Name::House(House::Fund(fund.clone())), Name::House(House::Issuance)]
             }
@@ -519,6 +525,7 @@ impl Command {
             Self::SetStatus { .. } => "set_status",
             Self::Withdraw { .. } => "withdraw",
             Self::Deposit { .. } => "deposit",
+            Self::ExpireOnChain { .. } => "expire_on_chain",
             Self::Import { .. } => "import",
             Self::Budget { .. } => "budget",
             Self::Settle { .. } => "settle",
@@ -570,6 +577,7 @@ impl Command {
                 let each = amounts.iter().flat_map(|it| [day(&it.0).to_vec(), points(&it.1)].concat());
                 (member.bytes(), each.collect(), vec![])
             }
+            Self::ExpireOnChain { points: it } => (vec![], points(it), vec![]),
             Self::Import { member, lots, effective_at_us } => {
                 let each = lots
                     .iter()

@@ -72,6 +72,8 @@ impl Desk<'_> {
         destination: &Destination,
     ) -> Decided {
         let points = points.get();
+        // What is sent to a contract that nobody reads is never seen again, and another program's would mint it as its own.
+        self.check_gateway(destination)?;
         let (member, house) = (self.spender(member)?, self.house(House::Bridge)?);
         // On the chain nothing would keep them with their merchant.
         let parts = self.choose(member, points, |lot| self.terms.may_be_spent(lot, None))?;

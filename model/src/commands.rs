@@ -56,6 +56,15 @@ impl Attempt<'_> {
                 let lots = amounts.iter().map(lot).collect();
                 self.bring(PostingKind::DEPOSIT, id, member, lots, House::Bridge)
             }
+            Command::ExpireOnChain { points } => {
+                let (bridge, breakage) = (self.house(House::Bridge)?, self.house(House::Breakage)?);
+                let amount = i128::from(points.get());
+                self.post(PostingKind::EXPIRE, Some(id), &[bridge, breakage], |state| {
+                    house_of(state, bridge).points -= amount;
+                    house_of(state, breakage).points += amount;
+                })?;
+                self.done(points.get(), bridge)
+            }
             Command::Redeem { member, points, partner, up_to } => {
                 self.redeem(id, member, points.get(), partner.as_deref(), *up_to)
             }
@@ -227,6 +236,10 @@ impl Attempt<'_> {
     }
 
     fn withdraw(&mut self, id: Uuid, member: &MemberRef, points: i64, to: &Destination) -> Decided {
+        let gateway = self.terms.gateways.get(&(to.chain_id, to.gateway));
+        if gateway.is_none_or(|unit| *unit != self.request.unit) {
+            return Err(Refusal::GatewayUnknown);
+        }
         let (member, house) = (self.spending(member)?, self.house(House::Bridge)?);
         let parts = self.chosen(member, points, &|lot| self.may_go_to(lot, None))?;
         self.limit(Flow::Redeem, points, member, None)?;

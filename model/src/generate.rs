@@ -38,6 +38,13 @@ pub fn houses() -> Vec<(House, Option<Fund>, Option<&'static str>)> {
     houses
 }
 
+/// The gateway of a seed's program, on chain 137. Requests name another one too, which is nobody's.
+pub fn gateway(seed: u64) -> [u8; 20] {
+    let mut gateway = [1; 20];
+    gateway[..8].copy_from_slice(&seed.to_be_bytes());
+    gateway
+}
+
 /// Numbers that follow from a seed: SplitMix64.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -280,6 +287,7 @@ impl Generator {
                 through: self.day(now, 0, 60),
                 last_day: self.day(now, -3, 90),
             },
+            97 if self.random.one_in(4) => Command::ExpireOnChain { points },
             97 => Command::Budget { fund: self.fund().to_owned(), change: self.change() },
             98 => {
                 let statuses = [Status::Active, Status::Active, Status::Suspended];
@@ -334,7 +342,8 @@ impl Generator {
         let claim_before = u64::try_from(now.us / 1_000_000 + seconds).unwrap_or(0);
         let claim_before = if self.random.one_in(10) { u64::MAX } else { claim_before };
         let withdrawal_id = if self.random.one_in(4) { PAID } else { [3; 32] };
-        Destination { chain_id: 137, gateway: [1; 20], holder: [2; 20], withdrawal_id, claim_before }
+        let gateway = if self.random.one_in(12) { [2; 20] } else { gateway(self.seed) };
+        Destination { chain_id: 137, gateway, holder: [2; 20], withdrawal_id, claim_before }
     }
 
     /// One in three times the first member; seldom one that there is not.

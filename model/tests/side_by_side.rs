@@ -8,7 +8,9 @@ use ledger::{
     Account, AccountKind, Books, Claim, Command, Decision, Flow, House, Item, MemberRef, Moment, Name,
     Original, Policy, Posting, Refusal, Request, Terms,
 };
-use model::{Chains, Effect, Generator, Model, PAID, PROGRAM, Random, houses, member, random_policy, shrink};
+use model::{
+    Chains, Effect, Generator, Model, PAID, PROGRAM, Random, gateway, houses, member, random_policy, shrink,
+};
 use proof::{Details, PostingKind};
 use uuid::Uuid;
 
@@ -39,8 +41,9 @@ fn id(number: u64) -> Uuid {
 }
 
 impl Both {
-    fn open(policy: Policy) -> Self {
-        let terms = Terms::new(policy).expect("a random policy is within its bounds");
+    fn open(policy: Policy, seed: u64) -> Self {
+        let mut terms = Terms::new(policy).expect("a random policy is within its bounds");
+        terms.gateways.insert((137, gateway(seed)), 1);
         let mut both = Self { books: Books::default(), model: Model::default(), terms, accounts: vec![] };
         // Some withdrawals are over by then, and some are not.
         let known_until = (BEGIN_US / 1_000_000) as u64 + 12 * 3600;
@@ -212,7 +215,7 @@ fn check_posting(posting: &Posting) {
 fn program(seed: u64) -> (Policy, Vec<Step>) {
     let mut random = Random::new(seed);
     let policy = random_policy(&mut random);
-    let Both { mut model, mut terms, .. } = Both::open(policy.clone());
+    let Both { mut model, mut terms, .. } = Both::open(policy.clone(), seed);
     let mut generator = Generator::new(seed, MEMBERS);
     let (mut now_us, mut steps) = (BEGIN_US, vec![]);
     for _ in 0..STEPS {
@@ -237,20 +240,20 @@ fn program(seed: u64) -> (Policy, Vec<Step>) {
     (policy, steps)
 }
 
-fn run(policy: &Policy, steps: &[Step]) -> Vec<Decision> {
-    let mut both = Both::open(policy.clone());
+fn run(seed: u64, policy: &Policy, steps: &[Step]) -> Vec<Decision> {
+    let mut both = Both::open(policy.clone(), seed);
     steps.iter().map(|it| both.step(it)).collect()
 }
 
 /// Runs a seed's program. Where it fails, a short program that fails too is printed.
 fn check(seed: u64) -> Vec<Decision> {
     let (policy, steps) = program(seed);
-    catch_unwind(|| run(&policy, &steps)).unwrap_or_else(|_| {
-        let fails = |steps: &[Step]| catch_unwind(AssertUnwindSafe(|| run(&policy, steps))).is_err();
+    catch_unwind(|| run(seed, &policy, &steps)).unwrap_or_else(|_| {
+        let fails = |steps: &[Step]| catch_unwind(AssertUnwindSafe(|| run(seed, &policy, steps))).is_err();
         let short = shrink(steps, fails);
         let shown: Vec<String> = short.iter().map(|it| format!("{it:?}")).collect();
         eprintln!("seed {seed} fails under {policy:?} with\n{}", shown.join("\n"));
-        run(&policy, &short);
+        run(seed, &policy, &short);
         panic!("seed {seed} fails as a whole only");
     })
 }

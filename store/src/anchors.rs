@@ -192,9 +192,7 @@ impl AttemptState {
 }
 
 pub(crate) fn fixed<const N: usize>(bytes: Vec<u8>) -> Result<[u8; N], StoreError> {
-    bytes
-        .try_into()
-        .map_err(|_| StoreError::Damaged(format!("an anchor holds a value that is not {N} bytes")))
+    bytes.try_into().map_err(|_| StoreError::Damaged(format!("a row holds a value that is not {N} bytes")))
 }
 
 /// Stores a signed transaction, if the lease of this token still holds. Only once this is committed may it be sent.

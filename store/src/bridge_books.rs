@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::anchors::fixed;
 use crate::error::StoreError;
 use crate::gateways::{
-    BRIDGE_SOURCE, GatewayAt, GatewayState, burn_key, burns, decode_minted, gateway_state,
+    BRIDGE_SOURCE, GatewayAt, GatewayState, burn_key, burned_by_epoch, burns, decode_minted, expired_key,
+    gateway_state, minted_by_epoch,
 };
 
 /// What the books say of a gateway, all of it as of one moment.
@@ -27,6 +28,8 @@ pub struct BridgeBooks {
     pub uncredited: i64,
     /// What had expired when it was claimed.
     pub lapsed: i64,
+    /// What was posted to breakage because it had expired.
+    pub expired: i64,
     /// By epoch, what claims minted.
     pub minted: BTreeMap<u64, u64>,
     /// By epoch, what was burned for credit.
@@ -79,11 +82,14 @@ async fn read(conn: &mut PgConnection, at: &GatewayAt) -> Result<BridgeBooks, St
         unclaimed: 0,
         uncredited: 0,
         lapsed: 0,
-        minted: BTreeMap::new(),
-        burned: BTreeMap::new(),
+        expired: 0,
+        minted: minted_by_epoch(conn, at).await?,
+        burned: burned_by_epoch(conn, at).await?,
         problems: Vec::new(),
     };
-    let mut sent = books.add_up(at, &entries, &credited);
+    let expired = expired(conn, at, books.state.program_id).await?;
+    let mut sent = books.add_up(at, &entries, &credited, &expired);
+    books.hold_expired(&entries, &expired);
     books.hold_claims(conn, at, &mut sent).await?;
     books.hold_burns(conn, at, &entries, &credited).await?;
     books.unclaimed = sent.values().filter(|it| !it.is_paid).map(|it| it.points - it.taken_back).sum();
@@ -128,12 +134,49 @@ async fn credited(
     Ok(rows.iter().filter_map(|(key, leaf)| Some((*leaf, number(key)?))).collect())
 }
 
+/// The leaves that posted what had expired, each with what it was.
+async fn expired(
+    conn: &mut PgConnection,
+    at: &GatewayAt,
+    program_id: i16,
+) -> Result<HashMap<i64, String>, StoreError> {
+    let prefix = expired_key(at, "");
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "select key, leaf_index
+         from outcome
+         where program_id = $1 and source = $2 and key like $3 and leaf_index is not null",
+    )
+    .bind(program_id)
+    .bind(BRIDGE_SOURCE)
+    .bind(format!("{prefix}%"))
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|(key, leaf)| (leaf, key[prefix.len()..].to_owned())).collect())
+}
+
 impl BridgeBooks {
+    /// Of each epoch that is posted, as much is posted as came there and did not come back.
+    fn hold_expired(&mut self, entries: &[EntryRow], expired: &HashMap<i64, String>) {
+        for it in entries {
+            let epoch =
+                expired.get(&it.leaf_index).and_then(|what| what.strip_prefix("epoch:")?.parse().ok());
+            let Some(epoch) = epoch else { continue };
+            let of = |it: &BTreeMap<u64, u64>| it.get(&epoch).map_or(0, |it| i128::from(*it));
+            let (left, posted) = (of(&self.minted) - of(&self.burned), -i128::from(it.change));
+            if left != posted {
+                self.problems.push(format!(
+                    "epoch {epoch} expired with {left} points, and {posted} were posted to breakage"
+                ));
+            }
+        }
+    }
+
     fn add_up(
         &mut self,
         at: &GatewayAt,
         entries: &[EntryRow],
         credited: &HashMap<i64, u64>,
+        expired: &HashMap<i64, String>,
     ) -> HashMap<Uuid, Sent> {
         let mut sent = HashMap::<Uuid, Sent>::new();
         for it in entries {
@@ -150,6 +193,7 @@ impl BridgeBooks {
                 _ => match undone.and_then(|it| sent.get_mut(&it)) {
                     Some(withdrawn) => withdrawn.taken_back -= it.change,
                     None if credited.contains_key(&it.leaf_index) => {}
+                    None if expired.contains_key(&it.leaf_index) => self.expired -= it.change,
                     None => self.elsewhere += it.change,
                 },
             }
@@ -176,9 +220,6 @@ impl BridgeBooks {
         for (id, minted, lapsed) in rows {
             let id: Hash = fixed(id)?;
             let minted = decode_minted(&minted);
-            for (epoch, amount) in &minted {
-                *self.minted.entry(*epoch).or_default() += amount;
-            }
             self.lapsed += lapsed;
             let paid: u64 = minted.iter().map(|it| it.1).sum::<u64>() + lapsed.unsigned_abs();
             let Some(withdrawal) = by_id.get_mut(&id) else {
@@ -212,11 +253,7 @@ impl BridgeBooks {
             entries.iter().filter_map(|it| Some((*credited.get(&it.leaf_index)?, -it.change))).collect();
         for story in burns(conn, at, false, u32::MAX >> 1).await? {
             let burn = &story.burn;
-            let mut points = 0;
-            for it in &burn.amounts {
-                *self.burned.entry(it.epoch).or_default() += it.amount;
-                points += it.amount as i64;
-            }
+            let points = burn.amounts.iter().map(|it| it.amount as i64).sum::<i64>();
             match given.remove(&burn.burn_id) {
                 None => self.uncredited += points,
                 Some(given) if given != points => {

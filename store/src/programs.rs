@@ -7,6 +7,7 @@ use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::anchors::fixed;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Secret};
 use crate::log_head;
@@ -375,6 +376,14 @@ pub async fn terms(conn: &mut PgConnection, program_id: i16) -> Result<Terms, St
             .fetch_all(&mut *conn)
             .await?;
     terms.merchants = merchants.into_iter().map(|(number, merchant)| (number as u32, merchant)).collect();
+    let gateways: Vec<(i64, Vec<u8>, i16)> =
+        sqlx::query_as("select chain_id, contract, unit from gateway where program_id = $1")
+            .bind(program_id)
+            .fetch_all(&mut *conn)
+            .await?;
+    for (chain_id, contract, unit) in gateways {
+        terms.gateways.insert((chain_id as u64, fixed(contract)?), unit as u16);
+    }
     let closed: Option<i64> =
         sqlx::query_scalar("select max(closed_before) from period_close where program_id = $1")
             .bind(program_id)

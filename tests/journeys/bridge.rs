@@ -38,6 +38,9 @@ async fn points_go_to_the_chain_and_come_back() {
     for (name, points) in expected.as_object().expect("an object") {
         assert_eq!(&told[name], points, "{name}: {told}");
     }
+    crossing.what_is_wrong_is_found().await;
+    crossing.a_broken_finality_halts().await;
+    crossing.expires_there().await;
     crossing.system.check_books().await;
     crossing.system.interrupt().await;
     part(move || anvil.stop()).await;
@@ -79,8 +82,8 @@ impl Crossing {
     async fn is_sold_and_burned_through_a_crash(&mut self) {
         self.send(HOLDER, "points", "transfer(address,uint256)", &[BUYER, "50"]).await;
         let reference = self.bridge(&["reference", FRIEND]).await.expect(0).stdout.trim().to_owned();
-        self.send(BUYER, "points", "approve(address,uint256)", &[&self.gateway(), "50"]).await;
-        self.burn(30, &reference).await;
+        self.burns_by_hand(30, &reference).await;
+        self.send(BUYER, "points", "approve(address,uint256)", &[&self.gateway(), "20"]).await;
         self.kill_and_start_again().await;
         self.mine(10).await;
         self.is_credited(FRIEND, 10 + 30).await;
@@ -91,6 +94,22 @@ impl Crossing {
         self.is_credited(FRIEND, 10 + 35).await;
         let told = self.check(0).await;
         assert_eq!((&told["unexpired"], &told["uncredited"]), (&json!(85), &json!(0)), "{told}");
+    }
+
+    /// As a document says, with nothing of ours.
+    async fn burns_by_hand(&self, points: u64, reference: &str) {
+        let set = format!(
+            "GATEWAY={} POINTS={} HOLDER={BUYER} AMOUNT={points} REFERENCE={reference}",
+            self.gateway(),
+            self.contract("loyalty_points")
+        );
+        let commands = journeys::commands_of("contracts/POINTS.md", "By hand");
+        let lines = format!("export {set} WALLET='--unlocked --from {BUYER}'\n{commands}");
+        let told = journeys::cast(&lines, self.system.fact("chain_rpc_url")).await.expect(0).stdout;
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(&lines[..2], ["120", "50"], "supply and balance: {told}");
+        assert_eq!(told.matches("(success)").count(), 2, "{told}");
+        assert_eq!(lines.last(), Some(&"1"), "the first burn: {told}");
     }
 
     /// Whoever burns for a reference that nobody gave out is named, until an operator says whose it is.
@@ -119,8 +138,8 @@ impl Crossing {
         let stray = ["--chain-id", "31337", "--gateway", HOLDER, "--holder", HOLDER];
         let stray =
             [&["withdraw", MEMBER, "1", "--claim-before", "2040-01-01T00:00:00Z"], &stray[..]].concat();
-        let refused = self.post(&stray).await.expect(1);
-        assert!(refused.stderr.contains("is no gateway of this program"), "{refused:#?}");
+        let refused = self.post(&stray).await.expect(1).json();
+        assert_eq!(refused["refused"], "gateway_unknown", "{refused}");
         let before = self.points(MEMBER).await;
         let withdrawn = self.withdraw(40, 30).await;
         assert_eq!(self.points(MEMBER).await, before - 40);
@@ -130,6 +149,92 @@ impl Crossing {
         self.mine(10).await;
         eventually("it comes back", async || (self.points(MEMBER).await == before).then_some(())).await;
         self.refuses(&withdrawn, "more_than_left").await;
+    }
+
+    /// Each lie about what the chain showed is named, as long as it stands.
+    async fn what_is_wrong_is_found(&self) {
+        let paid = "update gateway_claim set withdrawal_id";
+        let body = "from posting where posting.body is not null and posting.leaf_index";
+        let id = "substring(posting.body from 49 for 32)";
+        // It is noted as posted at once: the bridge goes on meanwhile, and would post it.
+        let late = "update gateway_claim set lapsed = 1; insert into gateway_expired
+            select chain_id, contract, 'claim:' || encode(withdrawal_id, 'hex'), 1, 0 from gateway_claim";
+        let never_late = "update gateway_claim set lapsed = 0; delete from gateway_expired";
+        for (change, undo, problem) in [
+            (
+                format!("{paid} = sha256(withdrawal_id)"),
+                format!("{paid} = {id} {body} = (select min(leaf_index) {body} >= 0)"),
+                "was paid, and is no withdrawal of these books",
+            ),
+            (late.to_owned(), never_late.to_owned(), "120 points, and 121 were paid"),
+            (late.to_owned(), never_late.to_owned(), "78 are accounted for"),
+            (
+                "insert into gateway_claim select chain_id, contract, ID, holder, set_byte(minted, 15, 40), 0, block,
+                 transaction_hash from gateway_claim, posting where leaf_index = (select max(leaf_index) BODY >= 0)"
+                    .replace("ID", id)
+                    .replace("BODY", body),
+                "delete from gateway_claim where get_byte(minted, 15) = 40".to_owned(),
+                "was paid, and 40 points were taken back",
+            ),
+            (
+                "update gateway_claim set minted = set_byte(minted, 15, 60)".to_owned(),
+                "update gateway_claim set minted = set_byte(minted, 15, 120)".to_owned(),
+                "holders have 77 points, and only 17 came to the chain",
+            ),
+            (add_byte("gateway_claim", "minted", 7, 1), add_byte("gateway_claim", "minted", 7, -1), "holds 77 points, and only -43 came to it"),
+            (add("gateway_burn", "burn_id", 100), add("gateway_burn", "burn_id", -100), "burn 1 was never seen, and 30 points were credited"),
+            (add_byte("gateway_burn", "amounts", 19, 1), add_byte("gateway_burn", "amounts", 19, -1), "burn 1 was of 31 points, and 30 were credited"),
+        ] {
+            self.tamper(&change).await;
+            let told = self.check(1).await;
+            assert!(told["problems"].to_string().contains(problem), "{change}: {told}");
+            self.tamper(&undo).await;
+            self.check(0).await;
+        }
+    }
+
+    /// Where the last block that was read is another one now, nothing can be said, and the bridge stands still.
+    async fn a_broken_finality_halts(&self) {
+        let other = add_byte("gateway", "block_hash", 0, -1).replace("- 1", "# 1");
+        self.tamper(&other).await;
+        let rpc = self.system.fact("chain_rpc_url");
+        self.bridge(&["check", "--chain-rpc-url", rpc]).await.expect(2);
+        self.mine(10).await;
+        eventually("it halts", async || {
+            let told = self.system.logged("the bridge halts");
+            told.iter().any(|it| it.to_string().contains("was final and is another one now")).then_some(())
+        })
+        .await;
+        self.tamper(&other).await;
+    }
+
+    /// Points that nobody burned in time go to breakage, once a final block is known that is later.
+    async fn expires_there(&self) {
+        self.later(14 * 30 * 24 * 3600).await;
+        assert_eq!(self.balance(BUYER).await + self.balance(HOLDER).await, 0, "all of it has expired");
+        self.mine(10).await;
+        let told = eventually("it is posted", async || {
+            let told = self.check(0).await;
+            (told["bridge"] == 0).then_some(told)
+        })
+        .await;
+        assert_eq!((&told["gone"], &told["unexpired"]), (&json!(0), &json!(0)), "{told}");
+        self.tamper("update gateway_claim set minted = set_byte(minted, 15, 121)").await;
+        let told = self.check(1).await;
+        assert!(
+            told["problems"].to_string().contains("expired with 78 points, and 77 were posted"),
+            "{told}"
+        );
+        self.tamper("update gateway_claim set minted = set_byte(minted, 15, 120)").await;
+    }
+
+    async fn tamper(&self, statement: &str) {
+        let pool = store::connect(self.system.fact("database_url"), 1).await.expect("the database answers");
+        let statement = format!("set session_replication_role = replica; {statement}");
+        store::tamper(&mut pool.acquire().await.expect("a connection"), &statement)
+            .await
+            .expect("it is done");
+        pool.close().await;
     }
 
     async fn withdraw(&self, points: u64, seconds: u64) -> Value {
@@ -260,6 +365,17 @@ impl Crossing {
         .await;
         assert_eq!(receipt["status"], "0x1", "{signature}: {receipt}");
     }
+}
+
+/// A number of every row is so much more.
+fn add(table: &str, column: &str, change: i64) -> String {
+    format!("update {table} set {column} = {column} + {change}")
+}
+
+/// A byte of a value of every row is so much more.
+fn add_byte(table: &str, column: &str, at: usize, change: i64) -> String {
+    let sign = if change < 0 { "- 1" } else { "+ 1" };
+    format!("update {table} set {column} = set_byte({column}, {at}, get_byte({column}, {at}) {sign})")
 }
 
 /// A Unix time as RFC 3339 has it.

@@ -66,8 +66,11 @@ pub async fn audit_bridge(
     if on_chain < i128::from(unexpired) {
         problems.push(format!("holders have {unexpired} points, and only {on_chain} came to the chain"));
     }
-    let gone =
-        i64::try_from(on_chain - i128::from(unexpired)).unwrap_or(i64::MAX).saturating_add(books.lapsed);
+    let gone = on_chain - i128::from(unexpired) + i128::from(books.lapsed) - i128::from(books.expired);
+    let gone = i64::try_from(gone).unwrap_or(i64::MAX);
+    if gone < 0 {
+        problems.push(format!("{} points more were posted as expired than have", -i128::from(gone)));
+    }
     let audit = BridgeAudit {
         block: state.block,
         bridge: books.bridge,

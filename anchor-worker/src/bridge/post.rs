@@ -39,6 +39,42 @@ impl Bridge {
         Ok(credited)
     }
 
+    /// Posts to breakage what has expired on the chain. Gives how much was.
+    pub(super) async fn expire(&mut self) -> Result<u64, BridgeError> {
+        let mut posted = 0;
+        for expired in store::expired_on_chain(&mut *self.connection().await?, &self.at).await? {
+            let mut leaf_index = None;
+            if expired.points != 0 {
+                let points = i64::try_from(expired.points).ok().and_then(|it| Points::new(it).ok());
+                let Some(points) = points else {
+                    tracing::warn!(
+                        what = expired.what,
+                        points = expired.points,
+                        "more expired than one posting carries"
+                    );
+                    continue;
+                };
+                let what = format!("{} on chain {} has expired", expired.what, self.at.chain_id);
+                let key = store::expired_key(&self.at, &expired.what);
+                match self.post(&key, Command::ExpireOnChain { points }, &what).await? {
+                    Ok(leaf) => leaf_index = Some(leaf),
+                    Err(problem) => {
+                        tracing::warn!(
+                            what = expired.what,
+                            problem,
+                            "what expired on the chain is not posted"
+                        );
+                        continue;
+                    }
+                }
+            }
+            posted += expired.points;
+            let conn = &mut *self.connection().await?;
+            store::note_expired(conn, &self.at, &expired, leaf_index).await?;
+        }
+        Ok(posted)
+    }
+
     /// Takes back what can be claimed no more and was not. Gives what is still open then, and how many were taken back.
     pub(super) async fn take_back(&mut self) -> Result<(Vec<OpenWithdrawal>, u64), BridgeError> {
         let mut conn = self.connection().await?;

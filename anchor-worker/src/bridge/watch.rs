@@ -19,7 +19,7 @@ struct Shown {
     /// The block that was read last, as it is now.
     before: Option<Hash>,
     seen: GatewaySeen,
-    /// When the epochs of the burns expire.
+    /// When the epochs of the claims and burns expire.
     expiries: BTreeMap<u64, u64>,
 }
 
@@ -42,7 +42,7 @@ impl Bridge {
         }
         let blocks = end - state.block;
         self.expiries.extend(&shown.expiries);
-        let events = self.events(shown.seen);
+        let events = self.events(shown);
         let (claims, burns) = (events.claims.len(), events.burns.len());
         let mut conn = self.connection().await?;
         if store::record_gateway_events(&mut conn, &self.at, state.block, &events).await?
@@ -93,7 +93,8 @@ impl Bridge {
             };
             let seen = it.seen(begin, end).await?;
             let mut expiries = BTreeMap::new();
-            for (epoch, _) in seen.burns.iter().flat_map(|it| &it.amounts) {
+            let minted = seen.claims.iter().flat_map(|it| &it.minted);
+            for (epoch, _) in seen.burns.iter().flat_map(|it| &it.amounts).chain(minted) {
                 let expires_at = match known.get(epoch) {
                     Some(known) => *known,
                     None => it.expires_at(&points, *epoch).await?,
@@ -134,7 +135,8 @@ impl Bridge {
         }
     }
 
-    fn events(&self, seen: GatewaySeen) -> GatewayEvents {
+    fn events(&self, shown: Shown) -> GatewayEvents {
+        let Shown { seen, expiries, .. } = shown;
         let claim = |it: chain::ClaimSeen| PaidClaim {
             withdrawal_id: it.withdrawal_id,
             holder: it.holder,
@@ -164,6 +166,7 @@ impl Bridge {
             claims: seen.claims.into_iter().map(claim).collect(),
             burns: seen.burns.into_iter().map(burn).collect(),
             settled: seen.settled,
+            expiries: expiries.into_iter().collect(),
         }
     }
 }

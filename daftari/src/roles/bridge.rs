@@ -261,7 +261,7 @@ fn told(audit: &BridgeAudit, is_json: bool) -> String {
     text += &format!(
         "The account bridge has {bridge} points as of block {block}:\n{unexpired:>20} with holders on the chain\n\
          {unclaimed:>20} withdrawn and not claimed\n{uncredited:>20} burned and not credited\n\
-         {gone:>20} expired there or burned for nobody\n{elsewhere:>20} not by this gateway\n"
+         {gone:>20} expired there or burned for nobody, and not posted\n{elsewhere:>20} not by this gateway\n"
     );
     text
 }

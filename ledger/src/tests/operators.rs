@@ -103,6 +103,14 @@ fn a_member_joins_another_with_points_or_with_debt() {
 }
 
 #[test]
+fn what_expired_on_a_chain_goes_from_the_bridge_to_breakage() {
+    let mut shop = Shop::under("{}");
+    shop.does(earn("asha", 100));
+    shop.does(withdraw("asha", 40, 0));
+    check(&mut shop, expire_on_chain(15), "asha 60, bridge 25, breakage 15");
+}
+
+#[test]
 fn what_a_closed_member_has_expires_after_what_was_asked() {
     let mut shop = Shop::under("{}");
     shop.does(earn("asha", 40));

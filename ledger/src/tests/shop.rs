@@ -44,6 +44,7 @@ impl Shop {
     pub(super) fn under(policy: &str) -> Self {
         let mut terms = Terms::parse(policy.as_bytes()).expect("it is a policy");
         terms.merchants.insert(1, "duka".to_owned());
+        terms.gateways.insert((137, [1; 20]), 1);
         let mut books = Books::default();
         for (name, kind) in NAMES {
             let mut account = Account::new(id(name), kind, 1);
@@ -299,6 +300,10 @@ pub(super) fn deposit(member: &str, amounts: &[(&str, i64)]) -> Command {
 pub(super) fn import(member: &str, lots: &[(&str, i64)]) -> Command {
     let lots = lots.iter().map(|it| (day(it.0), day("2026-01-01"), pts(it.1))).collect();
     Command::Import { member: who(member), lots, effective_at_us: None }
+}
+
+pub(super) fn expire_on_chain(points: i64) -> Command {
+    Command::ExpireOnChain { points: pts(points) }
 }
 
 pub(super) fn budget(fund: &str, change: i64) -> Command {

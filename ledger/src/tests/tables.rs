@@ -36,7 +36,8 @@ fn place(command: &Command) -> usize {
         Command::Deposit { .. } => 17,
         Command::Import { .. } => 18,
         Command::Budget { .. } => 19,
-        Command::Settle { .. } => 20,
+        Command::ExpireOnChain { .. } => 20,
+        Command::Settle { .. } => 21,
     }
 }
 
@@ -64,6 +65,7 @@ fn each_command_posts_its_kind() {
         (deposit("asha", &[("never", 1)]), "deposit", "asha 91 held 10 pending 10"),
         (import("asha", &[("never", 1)]), "import", "asha 91 held 10 pending 10"),
         (budget("prize", -1), "adjust", "asha 90 held 10 pending 10"),
+        (expire_on_chain(1), "expire", "asha 90 held 10 pending 10"),
         (Command::Settle { account: id("asha") }, "", "asha 90 held 10 pending 10"),
     ];
     for (at, (command, kind, shows)) in rows.into_iter().enumerate() {
@@ -176,6 +178,8 @@ fn each_refusal_is_given() {
             }),
             Refusal::AlreadyClaimed,
         ),
+        (plain(stray_withdrawal(136, [1; 20])), Refusal::GatewayUnknown),
+        (plain(stray_withdrawal(137, [2; 20])), Refusal::GatewayUnknown),
         (plain(extend("asha", "never", "never")), Refusal::NothingToExtend),
         (given("{}", &|_, _, _| vec![on_many_days.clone(), withdraw("juma", 65, 0)]), Refusal::TooManyDays),
         (plain(late_correction(-1)), Refusal::PeriodClosed),
@@ -205,6 +209,12 @@ fn each_refusal_is_given() {
         assert!(is_shown || in_the_store(&refusal), "{refusal:?} has no row");
         assert!(!refusal.to_string().is_empty());
     }
+}
+
+/// One through a contract that is no gateway of the program.
+fn stray_withdrawal(chain_id: u64, gateway: [u8; 20]) -> Command {
+    let Command::Withdraw { member, points, destination } = withdraw("asha", 1, 0) else { unreachable!() };
+    Command::Withdraw { member, points, destination: Destination { chain_id, gateway, ..destination } }
 }
 
 fn screened(command: Command, screening: Screening) -> Refusal {

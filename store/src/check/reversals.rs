@@ -1,4 +1,5 @@
-//! What undoes a posting undoes one that is there, of the same member, and all of them together at most the whole of it.
+//! What undoes a posting undoes one that is there, of the same member, all of them together at most the whole of it, and
+//! no withdrawal that is known to be claimed.
 
 use sqlx::PgConnection;
 
@@ -20,6 +21,12 @@ pub(super) async fn check(conn: &mut PgConnection, begin: i64, end: i64) -> Resu
          ), looked_at as (
              select reversal.leaf_index, reversal.points,
                  original.leaf_index as original_leaf,
+                 exists (
+                     select from gateway_claim as claim
+                     where claim.withdrawal_id = substring(original.body from 49 for 32)
+                         and claim.contract = substring(original.body from 9 for 20)
+                         and claim.chain_id = ('x' || encode(substring(original.body from 1 for 8), 'hex'))::bit(64)::bigint
+                 ) as claimed,
                  (
                      select entry.available_change + entry.held_change + entry.pending_change
                      from entry
@@ -44,11 +51,13 @@ pub(super) async fn check(conn: &mut PgConnection, begin: i64, end: i64) -> Resu
              case
                  when original_leaf is null then 'it undoes a posting that is not there'
                  when whole is null then 'it undoes a posting of another member'
+                 when claimed then 'it takes back a withdrawal that was claimed on its chain'
                  when sign(points) = sign(whole) then 'it does the same again instead of undoing it'
                  else 'more is undone than there was'
              end
          from looked_at
          where whole is null
+             or claimed
              or sign(points) = sign(whole)
              or abs(undone) > abs(whole)
          order by leaf_index

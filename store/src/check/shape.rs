@@ -11,7 +11,7 @@ pub(super) fn fits(kind: PostingKind, accounts: &[AccountKind]) -> bool {
         (PostingKind::EARN | PostingKind::CANCEL, [Member, Issuance | Fund]) => true,
         (PostingKind::REDEEM | PostingKind::CAPTURE, [Member, Redemption | Settlement]) => true,
         (PostingKind::TRANSFER | PostingKind::MERGE, [Member, Member]) => true,
-        (PostingKind::EXPIRE, [Member, Breakage]) => true,
+        (PostingKind::EXPIRE, [Member, Breakage] | [Breakage, Bridge]) => true,
         (PostingKind::ADJUST, [Member, Issuance] | [Issuance, Fund]) => true,
         (PostingKind::REVERSE, [Member, Issuance | Redemption | Settlement | Bridge | Fund]) => true,
         (PostingKind::WITHDRAW | PostingKind::DEPOSIT, [Member, Bridge]) => true,

@@ -182,6 +182,12 @@ const ROWS: &[(&str, &str, &str)] = &[
         "update posting set reverses = pg_temp.id(pg_temp.theirs(2, 1, 'amina')) where leaf_index in (pg_temp.leaf(6, 1), pg_temp.leaf(6, 2))",
         "more is undone than there was",
     ),
+    (
+        "what was claimed on a chain is taken back",
+        "insert into gateway_claim values (31337, decode(repeat('01', 20), 'hex'), decode(repeat('05', 32), 'hex'),
+            decode(repeat('02', 20), 'hex'), decode(repeat('00', 15) || '01', 'hex'), 0, 1, decode(repeat('00', 32), 'hex'))",
+        "it takes back a withdrawal that was claimed on its chain",
+    ),
     // Accounts' trails.
     (
         "an amount moves on both sides",

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use ledger::{Command, Flow, House, Item, Name, Policy, Request, Terms};
-use model::{Chains, Generator, PAID, RULES, Random, houses, member, random_policy};
+use model::{Chains, Generator, PAID, RULES, Random, gateway, houses, member, random_policy};
 use proof::Details;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::runtime::Runtime;
@@ -35,6 +35,7 @@ struct Run<'a> {
     program: i16,
     policy: Policy,
     terms: Terms,
+    gateway: GatewayAt,
     accounts: HashMap<i64, std::sync::Arc<Identity>>,
     members: Vec<Uuid>,
     random: Random,
@@ -63,6 +64,7 @@ impl<'a> Run<'a> {
             committers: committers.iter().take(count).collect(),
             program,
             terms: Terms::new(policy.clone()).unwrap(),
+            gateway: GatewayAt { chain_id: 137, contract: gateway(seed) },
             policy,
             accounts: HashMap::new(),
             members: vec![],
@@ -71,6 +73,8 @@ impl<'a> Run<'a> {
             history: History::default(),
             asked: vec![],
         };
+        ensure_gateway(&mut conn, &run.gateway, program, 1, 1).await.unwrap();
+        run.terms.gateways.insert((run.gateway.chain_id, run.gateway.contract), 1);
         run.open_accounts(&mut conn).await;
         run.settle_policy(&mut conn).await;
         run
@@ -134,6 +138,7 @@ impl<'a> Run<'a> {
             self.policy = Policy { time_zone: self.policy.time_zone.clone(), ..policy };
             let before = std::mem::replace(&mut self.terms, Terms::new(self.policy.clone()).unwrap());
             self.terms.merchants = before.merchants;
+            self.terms.gateways = before.gateways;
             self.terms.closed_before_us = before.closed_before_us;
             self.settle_policy(&mut conn).await;
         }
@@ -160,11 +165,8 @@ impl<'a> Run<'a> {
 
     /// The chain shows what was claimed until a day ago.
     async fn show_claims(&mut self, conn: &mut PgConnection, now_us: i64) {
-        let at = GatewayAt { chain_id: 137, contract: [1; 20] };
-        let known = match gateway_state(conn, &at).await.unwrap() {
-            Some(known) => known,
-            None => ensure_gateway(conn, &at, self.program, 1, 1).await.unwrap(),
-        };
+        let at = self.gateway;
+        let known = gateway_state(conn, &at).await.unwrap().expect("it was made known");
         let known_until = (now_us / 1_000_000) as u64 - 24 * 3600;
         let paid = PaidClaim {
             withdrawal_id: PAID,

@@ -38,6 +38,7 @@ impl World {
         world.undo().await;
         world.operate().await;
         world.fall_due().await;
+        world.come_back_from_a_chain().await;
         world
     }
 
@@ -86,6 +87,7 @@ impl World {
             };
             ensure_fund(&mut conn, &keyring(), program, &spec).await.unwrap();
         }
+        ensure_gateway(&mut conn, &GATEWAY, program, 1, 1).await.unwrap();
         let now = log_head::clock_us(&mut conn).await.unwrap();
         close_period(&mut conn, program, now - 86_400_000_000, "ops").await.unwrap();
     }
@@ -217,15 +219,33 @@ impl World {
         assert_eq!(posted, (1..=19).collect::<Vec<i16>>(), "every kind of posting stands in the books");
     }
 
+    /// One withdrawal is never claimed and is undone, and some of what went there expires there.
+    async fn come_back_from_a_chain(&mut self) {
+        let mut conn = self.books.pool.acquire().await.unwrap();
+        let events =
+            GatewayEvents { block: 1, time_s: destination().claim_before, ..GatewayEvents::default() };
+        assert!(record_gateway_events(&mut conn, &GATEWAY, 0, &events).await.unwrap());
+        self.earn("safari", 90).await;
+        let destination = Destination { withdrawal_id: NEVER_CLAIMED, ..destination() };
+        let withdrawn =
+            self.ask(Command::Withdraw { member: named("safari"), points: points(90), destination }).await;
+        self.ask(Command::Reverse { posting: withdrawn, points: None }).await;
+        self.ask(Command::ExpireOnChain { points: points(2) }).await;
+    }
+
     async fn ask_settlement(&mut self, account: Uuid) {
         self.answer(Command::Settle { account }).await.outcome.expect("it is done");
     }
 }
 
+const GATEWAY: GatewayAt = GatewayAt { chain_id: 31337, contract: [1; 20] };
+/// The id of the withdrawal that is undone.
+const NEVER_CLAIMED: [u8; 32] = [5; 32];
+
 fn destination() -> Destination {
     Destination {
-        chain_id: 31337,
-        gateway: [1; 20],
+        chain_id: GATEWAY.chain_id,
+        gateway: GATEWAY.contract,
         holder: [2; 20],
         withdrawal_id: [3; 32],
         claim_before: 4_000_000_000,

@@ -184,6 +184,11 @@ pub(crate) enum Ask {
         #[arg(required = true)]
         amounts: Vec<Lot>,
     },
+    /// Post points to breakage that expired on a chain. The bridge does so by itself.
+    ExpireOnChain {
+        /// How much.
+        points: i64,
+    },
     /// Take in points that another system kept before.
     Import {
         /// Whose.
@@ -367,6 +372,7 @@ impl Ask {
                 let amounts = amounts.into_iter().map(amount).collect::<anyhow::Result<_>>()?;
                 Command::Deposit { member: member(&who), amounts }
             }
+            Self::ExpireOnChain { points: amount } => Command::ExpireOnChain { points: points(amount)? },
             Self::Import { member: who, lots, effective_at } => {
                 let lot = |it: Lot| {
                     let earned_day = it.earned_day.context(

@@ -159,6 +159,7 @@ mod tests {
             "deposit 456 100@2026-12-31 5@never",
             r#"{"kind":"deposit","member":"456","amounts":["100@2026-12-31","5@never"]}"#,
         ),
+        ("expire-on-chain 40", r#"{"kind":"expire_on_chain","points":40}"#),
         (
             "import 456 100@2026-12-31/2025-11-02",
             r#"{"kind":"import","member":"456","lots":["100@2026-12-31/2025-11-02"]}"#,

@@ -3,13 +3,13 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
-use ledger::{Command, Item, Lot, Request, Screening};
+use anyhow::{Context, bail};
+use ledger::{Item, Lot, Request, Screening};
 use proof::{Details, Text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use store::{Accepted, Answer, GatewayAt};
+use store::{Accepted, Answer};
 use uuid::Uuid;
 
 use crate::config::{Post, What};
@@ -54,9 +54,6 @@ pub(crate) async fn run(Post { database, words, what }: Post) -> anyhow::Result<
         let command = ask.command(&rules, &event).with_context(|| format!("item {at}"))?;
         items.push(Item { posting_id: Uuid::now_v7(), command, details: details.clone() });
     }
-    for item in &items {
-        check_gateway(&books, &item.command).await?;
-    }
     let request = Request {
         program: books.program.program_id,
         unit: words.unit.or(file.unit).unwrap_or(1),
@@ -74,21 +71,6 @@ pub(crate) async fn run(Post { database, words, what }: Post) -> anyhow::Result<
     committing.await?;
     let answer = answer.with_context(|| format!("no answer: run it again with --key {key}"))?;
     tell(&answer, &names, &Asked { key: &key, dry_run: words.dry_run, json: words.json })
-}
-
-/// Points that were sent to a gateway which nobody reads would never be seen again, and those sent to another program's would be
-/// minted as its points.
-async fn check_gateway(books: &OpenBooks, command: &Command) -> anyhow::Result<()> {
-    let Command::Withdraw { destination, .. } = command else { return Ok(()) };
-    let at = GatewayAt { chain_id: destination.chain_id, contract: destination.gateway };
-    let known = store::gateway_state(&mut *books.pool.acquire().await?, &at).await?;
-    ensure!(
-        known.is_some_and(|it| it.program_id == books.program.program_id),
-        "0x{} on chain {} is no gateway of this program: daftari bridge run makes it known",
-        hex::encode(at.contract),
-        at.chain_id
-    );
-    Ok(())
 }
 
 /// Reads a file, whose hash is its key where it names none.
