@@ -1,5 +1,8 @@
-//! The Kafka consumer: many events in flight, so that they commit together, and offsets in the order of the topic.
+//! The Kafka consumer: many events in flight, so that they commit together; those of one key one after the other, and offsets in
+//! the order of the topic.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -8,6 +11,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -17,6 +21,8 @@ use crate::intake::Intake;
 /// How long an event that has no verdict waits before it is tried again: at first, and at most.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How many keys are remembered before those are dropped that nothing in flight has.
+const KEYS_MAX: usize = 4096;
 /// The header of a record that names its event in the log.
 const REQUEST_ID: &str = "x-request-id";
 
@@ -66,6 +72,7 @@ pub async fn consume(
     consumer.subscribe(&[&config.topic])?;
     tracing::info!(topic = config.topic, group = config.group, "consuming");
     let mut in_flight = FuturesOrdered::new();
+    let mut turns = Turns::default();
     let all_settled = loop {
         tokio::select! {
             biased;
@@ -75,7 +82,10 @@ pub async fn consume(
                 None => break false,
             },
             received = consumer.recv(), if in_flight.len() < config.in_flight_max => match received {
-                Ok(message) => in_flight.push_back(settle(&intake, message, &stop)),
+                Ok(message) => {
+                    let turn = turns.of(message.key());
+                    in_flight.push_back(settle(&intake, message, turn, &stop));
+                }
                 Err(error) if is_fatal(&error) => return Err(error.into()),
                 // The client mends what it can by itself: brokers that went away, leaders that moved.
                 Err(error) => tracing::warn!(%error, "Kafka"),
@@ -117,10 +127,34 @@ fn client(config: &ConsumerConfig) -> ClientConfig {
 async fn settle<'a>(
     intake: &Intake,
     message: BorrowedMessage<'a>,
+    turn: Option<Turn>,
     stop: &CancellationToken,
 ) -> Option<BorrowedMessage<'a>> {
+    // Whoever asks first for a turn has it first, and those in flight are begun in the order of the topic.
+    let _turn = match &turn {
+        Some(turn) => Some(turn.lock().await),
+        None => None,
+    };
     let span = tracing::info_span!("event", correlation_id = %correlation_id(&message));
     settle_within(intake, message, stop).instrument(span).await
+}
+
+/// Whose event is in flight under a key lets the next one of the key wait: a member's events come into the books in the order
+/// in which they were sent, also when one of them has to be tried again.
+#[derive(Default)]
+struct Turns(HashMap<Vec<u8>, Turn>);
+
+type Turn = Arc<Mutex<()>>;
+
+impl Turns {
+    /// The turn to wait for; none where a record has no key, and so no order.
+    fn of(&mut self, key: Option<&[u8]>) -> Option<Turn> {
+        let key = key?;
+        if KEYS_MAX <= self.0.len() {
+            self.0.retain(|_, turn| 1 < Arc::strong_count(turn));
+        }
+        Some(self.0.entry(key.to_vec()).or_default().clone())
+    }
 }
 
 /// The producer's id for the event where it is a UUID, else a new one: the lines of the log about one event have it in
