@@ -1,10 +1,12 @@
 //! Benchmarks: each runs the built product and says what it measured, beside PostgreSQL's own in the same run.
 
 mod anchor;
+mod asking;
 mod callers;
 mod crash;
 mod gas;
 mod ground;
+mod growth;
 mod import;
 mod kill;
 mod ledger;
@@ -14,6 +16,7 @@ mod pgbench;
 mod redeem;
 mod report;
 mod role;
+mod soak;
 mod stage;
 mod standby;
 mod verdict;
@@ -28,6 +31,8 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "import" => import::run(&config).await?,
         "anchor" => anchor::run(&config)?,
         "ledger" => ledger::run(&config).await?,
+        "soak" => soak::run(&config).await?,
+        "growth" => growth::run(&config).await?,
         "redeem" => redeem::run(&config).await?,
         "log" => log::run(&config).await?,
         "crash" => crash::run(&config).await?,
@@ -36,7 +41,7 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "mutation-contracts" => mutation_contracts::run(&config).await?,
         other => {
             bail!(
-                "there is no benchmark {other:?}: there are anchor, ledger, redeem, log, import, crash, standby, gas and mutation-contracts"
+                "there is no benchmark {other:?}: there are anchor, ledger, soak, growth, redeem, log, import, crash, standby, gas and mutation-contracts"
             )
         }
     };

@@ -579,7 +579,7 @@ pub(crate) struct ChainSender {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `anchor`, `ledger`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
+    /// Which: `anchor`, `ledger`, `soak`, `growth`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
     pub(crate) name: String,
     /// For `anchor`: the folder with recorded base fees.
     #[arg(long)]
@@ -593,7 +593,7 @@ pub(crate) struct Bench {
     /// The seed of everything random.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// How many members take part in `redeem`.
+    /// How many members take part.
     #[arg(long, default_value_t = 10_000)]
     pub(crate) members: u32,
     /// How large the log of `log` is.
@@ -602,6 +602,9 @@ pub(crate) struct Bench {
     /// How many accounts are in the map of `log`.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) accounts: u64,
+    /// How many entries the large books of `growth` have.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub(crate) entries: u64,
     /// How many times `crash` kills something.
     #[arg(long, default_value_t = 1000)]
     pub(crate) kills: u64,

@@ -1,17 +1,24 @@
-//! How fast `daftari books import` takes in members with an opening balance, and `daftari books sweep` expires them.
+//! How fast `daftari books import` takes in members with an opening balance, and `daftari books sweep` expires them while
+//! others redeem.
 
 use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use store::{Committer, Keyring};
 use tokio::process::Command;
 
+use super::asking::Callers;
 use super::ground::WRAPPING_KEY;
 use super::report::Report;
 use super::stage::{self, Stage};
 use crate::config::Bench;
 use crate::load::member;
+
+/// Members who redeem while others' points expire, and how often in a second.
+const REDEEMING: u32 = 1000;
+const REDEEM_RATE: f64 = 1000.0;
 
 pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
@@ -24,14 +31,14 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     );
     report.setting("postgres", "fsync, full_page_writes, synchronous_commit on; shared_buffers 1 GB");
     let url = store::test_database(&stage.postgres.url("postgres")).await?;
-    let (_, pool) = stage::prepare(&url, 0).await?;
+    let (redeeming, pool) = stage::prepare(&url, REDEEMING).await?;
     let key_file = stage.folder.path().join("wrapping.key");
     crate::keys::write_secret(&key_file, &hex::encode(WRAPPING_KEY))?;
     let file = stage.folder.path().join("balances.csv");
     let tomorrow = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().tomorrow()?;
     let mut lines = "member,points,last_day,earned_day\n".to_owned();
     for number in 0..config.members {
-        writeln!(lines, "{},{},{tomorrow},2026-01-01", member(number), 1 + number % 10_000)?;
+        writeln!(lines, "{},{},{tomorrow},2026-01-01", member(REDEEMING + number), 1 + number % 10_000)?;
     }
     std::fs::write(&file, lines)?;
 
@@ -68,10 +75,21 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     let mut conn = pool.acquire().await?;
     // Three days later: recorded time never goes back.
     store::tamper(&mut conn, "update log_head set recorded_at = recorded_at + 3 * 86400000000").await?;
-    let (swept, told) = books(&["sweep"]).await?;
+    drop(conn);
+    let (committer, task) =
+        Committer::start(pool.clone(), &redeeming.log, Keyring::new(&WRAPPING_KEY)).await?;
+    let callers = Callers::new(redeeming, committer, REDEEMING, config.seed);
+    let while_it_takes = Duration::from_secs_f64((f64::from(config.members) / 20_000.0).max(1.0));
+    let alone = callers.open_loop(REDEEM_RATE, while_it_takes).await?.at(0.99);
+    let (meanwhile, (swept, told)) =
+        tokio::try_join!(callers.open_loop(REDEEM_RATE, while_it_takes), books(&["sweep"]))?;
+    drop(callers);
+    task.await?;
     ensure!(told.contains(&format!("{} postings", config.members)), "{told}");
     report.figure_at_least("sweep_lots_per_s", per_second(config.members, swept), "lots/s", 20_000.0);
-    drop(conn);
+    report.figure("redeem_p99_alone_ms", alone, "ms, at 1,000 redeems/s");
+    let ratio = meanwhile.at(0.99) / alone;
+    report.figure_at_most("sweep_redeem_p99_ratio", ratio, "p99 of redeem while sweeping ÷ without", 2.0);
     pool.close().await;
     stage.stop().await?;
     Ok(report)

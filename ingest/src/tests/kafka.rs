@@ -207,7 +207,8 @@ async fn an_event_waits_for_a_database_that_is_away() {
     let consumer = Consumer::start(&world, &config);
     let poison = ("baraka".to_owned(), b"poison".to_vec());
     send(&config, &[keyed("amina", "e-1", 5), poison]).await;
-    until("another member's event behind is kept meanwhile", async || world.rejected().await.len() == 1).await;
+    until("another member's event behind is kept meanwhile", async || world.rejected().await.len() == 1)
+        .await;
     assert_eq!(world.leaves().await, 1);
     store::tamper(&mut holder, "rollback").await.unwrap();
     until("the event is posted", async || world.leaves().await == 2).await;
