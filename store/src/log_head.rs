@@ -63,6 +63,16 @@ pub(crate) async fn lock(
     Ok((LogHead { size, epoch, recorded_at }, clock_us, timeline))
 }
 
+/// The head as the last commit left it.
+pub(crate) async fn committed(conn: &mut PgConnection, log_id: &proof::Hash) -> Result<LogHead, StoreError> {
+    let (size, epoch, recorded_at) =
+        sqlx::query_as("select size, epoch, recorded_at from log_head where log_id = $1")
+            .bind(&log_id[..])
+            .fetch_one(conn)
+            .await?;
+    Ok(LogHead { size, epoch, recorded_at })
+}
+
 /// Says that what an operator settles has changed: whoever decides reads it again first. Answers from which leaf on it has:
 /// until the caller commits, nobody appends.
 pub(crate) async fn raise_epoch(conn: &mut PgConnection) -> Result<i64, StoreError> {

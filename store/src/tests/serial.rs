@@ -11,8 +11,9 @@ use proptest::test_runner::{Config, TestRunner};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use super::fixture::{Fixture, PARTNER};
+use super::fixture::{Fixture, PARTNER, keyring};
 use super::world::{named, points};
+use crate::{Committer, connect};
 
 const MEMBERS: [&str; 3] = ["amina", "baraka", "chema"];
 
@@ -199,6 +200,46 @@ async fn rows_that_were_inserted_ahead_give_way() {
     assert!(counted.lines().any(|it| it == "daftari_commit_overtaken_total 1"), "{counted}");
     assert!(!counted.contains("daftari_commit_collisions_total"), "{counted}");
     books.check_books().await;
+}
+
+/// Many committers in each other's way wait for one another only in one direction.
+#[tokio::test(flavor = "multi_thread")]
+async fn committers_never_wait_for_each_other_in_a_circle() {
+    let books = Fixture::new().await;
+    let mut members = vec![];
+    for it in 0..40 {
+        members.push(books.member_with(&format!("m{it}"), 1000).await);
+    }
+    let pool = connect(&books.url, 40).await.unwrap();
+    let mut committers = vec![];
+    for batch in [1, 1, 1, 1, 1, 1, 4, 4, 1000, 1000] {
+        let started = Committer::start_with_batches_of(batch, pool.clone(), &books.log, keyring()).await;
+        committers.push(started.unwrap().0);
+    }
+    let callers = (0..60_usize).map(|caller| {
+        let (committer, books, members) = (&committers[caller % committers.len()], &books, &members);
+        async move {
+            for it in 0..25_usize {
+                let member = members[(7 * caller + 11 * it) % members.len()];
+                let answer = committer.submit(books.redeem(&format!("k-{caller}-{it}"), member, 1)).await;
+                assert!(answer.unwrap().outcome.is_ok());
+            }
+        }
+    });
+    join_all(callers).await;
+    books.check_books().await;
+    // A backend tells its figures when it ends.
+    drop(committers);
+    tokio::join!(pool.close(), books.pool.close());
+    let mut conn = PgConnection::connect(&books.url).await.unwrap();
+    let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    while 0 < sqlx::query_scalar::<_, i64>(others).fetch_one(&mut conn).await.unwrap() {}
+    let deadlocks: i64 =
+        sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()")
+            .fetch_one(&mut conn)
+            .await
+            .unwrap();
+    assert_eq!(deadlocks, 0);
 }
 
 /// Until so many wait for a lock.
