@@ -133,7 +133,14 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
         refusals.entry(code.status().as_u16()).or_default().push(code);
     }
     for (status, codes) in refusals {
-        let problem = problem(endpoint, status, &codes, generator);
+        let mut problem = problem(endpoint, status, &codes, generator);
+        // A status may have two shapes: OAuth's own, and that of all others.
+        if let Some(own) = responses.get(&status.to_string()) {
+            let (also, its) = (own["content"].as_object(), problem["content"].as_object_mut());
+            its.into_iter().for_each(|it| it.extend(also.cloned().unwrap_or_default()));
+            let words = [&own["description"], &problem["description"]];
+            problem["description"] = words.map(|it| it.as_str().unwrap_or_default()).join(" ").into();
+        }
         responses.insert(status.to_string(), problem);
     }
     responses

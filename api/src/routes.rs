@@ -90,6 +90,7 @@ fn contract() -> Vec<Route<Api>> {
                 Code::InsufficientBalance,
                 Code::LimitExceeded,
                 Code::FraudDenied,
+                Code::IdempotencyInProgress,
                 Code::IdempotencyKeyReused,
             ])
             .guarded(Scope::Redeem, PARTNERS, redeem::redeem),

@@ -4,6 +4,7 @@ use axum::http::Method;
 use serde_json::Value;
 
 use super::{Granted, Introspected, OauthError, introspect, jwks, metadata, revoke, token};
+use crate::code::Code;
 use crate::endpoint::Endpoint;
 use crate::gate::Gate;
 use crate::route::Route;
@@ -17,6 +18,7 @@ pub(crate) fn table() -> Vec<Route<Gate>> {
             .plain_body(FORM)
             .answers::<OauthError>(400, "The form asks for what is not given; `error` says why.")
             .answers::<OauthError>(401, "The client is not known: `invalid_client`.")
+            .refuses(&[Code::RateLimited])
     };
     let get = |path, name, summary| {
         Endpoint::new(Method::GET, path, name, summary).answers::<Value>(200, "The document.")
