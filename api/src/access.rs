@@ -30,5 +30,7 @@ pub const CHANGING: &[Role] = &[Role::Editor, Role::Approver];
 pub(crate) const APPROVING: &[Role] = &[Role::Approver];
 /// Operators, and whoever checks them.
 pub const LOOKING: &[Role] = &[Role::Viewer, Role::Editor, Role::Approver, Role::Auditor];
+/// Whoever checks the program.
+pub const AUDITING: &[Role] = &[Role::Auditor];
 /// Who may undo or settle what is theirs, and operators.
 pub const CORRECTING: &[Role] = &[Role::Partner, Role::Editor, Role::Approver];

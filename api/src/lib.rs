@@ -69,7 +69,9 @@ use uuid::Uuid;
 use idempotency::Running;
 use worth::Worth;
 
-pub use access::{Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, TAKING_PART};
+pub use access::{
+    AUDITING, Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, TAKING_PART,
+};
 pub use caller::{Caller, Identity, member, partner};
 pub use code::Code;
 pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};

@@ -24,6 +24,8 @@ pub enum Viewer {
     Member(Uuid),
     /// A partner sees its settlement entry.
     Partner(String),
+    /// Whoever checks the program sees the house's entries, and never a member's.
+    Auditor,
 }
 
 #[derive(FromRow)]
@@ -138,11 +140,12 @@ async fn open_entries(
     viewer: &Viewer,
 ) -> Result<(Vec<Part<Entry>>, bool), StoreError> {
     let rows = entry_rows(conn, posting.leaf_index, posting.leaf_index + 1).await?;
-    let mut is_party = false;
+    let mut is_party = *viewer == Viewer::Auditor;
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
         let is_theirs = match viewer {
             Viewer::Member(id) => row.member_id == Some(*id),
+            Viewer::Auditor => row.kind != AccountKind::Member as i16,
             Viewer::Partner(id) => {
                 row.kind == AccountKind::Settlement as i16 && row.partner_id.as_deref() == Some(id.as_str())
             }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
-use api::{Code, Endpoint, Gate, Guarded, Operations, Route, Routes, Scope, TAKING_PART};
+use api::{AUDITING, Code, Endpoint, Gate, Guarded, Operations, Route, Routes, Scope, TAKING_PART};
 use axum::Router;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS};
 use axum::http::{HeaderValue, Method};
@@ -110,6 +110,16 @@ fn receipts_and_proofs() -> Vec<Route<ProofService>> {
             .answers::<receipts::NotSealed>(202, "It is posted and not sealed yet.")
             .refuses(&[Code::TransactionNotFound])
             .guarded(Scope::Read, TAKING_PART, receipts::receipt),
+        get(
+            "/v1/audit/receipts/{transaction_id}",
+            "getAuditReceipt",
+            "A receipt for an auditor: what was said, and the house's entries",
+        )
+        .path::<Uuid>("transaction_id", "The posting.")
+        .answers_plain(200, TEXT, "The receipt; the header `Receipt-State` says how far it has come.")
+        .answers::<receipts::NotSealed>(202, "It is posted and not sealed yet.")
+        .refuses(&[Code::TransactionNotFound])
+        .guarded(Scope::Audit, AUDITING, receipts::audit_receipt),
         get(
             "/v1/receipts/{transaction_id}/map",
             "getMapProof",

@@ -61,6 +61,29 @@ pub(crate) struct NotSealed {
 pub(crate) async fn receipt(service: Arc<ProofService>, asked: Asked) -> Result<Response, Problem> {
     let (caller, headers) = (&asked.caller, asked.headers());
     let (id, leaf_index, leaf) = viewed(&service, caller, headers, asked.path("transaction_id")).await?;
+    given(&service, id, leaf_index, leaf).await
+}
+
+/// The same for whoever checks the program: what was said of the posting, and the house's entries.
+pub(crate) async fn audit_receipt(service: Arc<ProofService>, asked: Asked) -> Result<Response, Problem> {
+    let not_found = || Problem::new(Code::TransactionNotFound, "There is no such transaction.");
+    let id = Uuid::try_parse(asked.path("transaction_id")).map_err(|_| not_found())?;
+    let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
+    let (keyring, program) = (&service.keyring, service.program_id);
+    let opened =
+        store::opened_posting(&mut conn, keyring, &service.log, program, id, &Viewer::Auditor).await?;
+    drop(conn);
+    let (leaf_index, leaf) = opened.ok_or_else(not_found)?;
+    given(&service, id, leaf_index, leaf).await
+}
+
+/// The receipt of an opened leaf as it is now, or when there will be one.
+async fn given(
+    service: &ProofService,
+    id: Uuid,
+    leaf_index: u64,
+    leaf: OpenedLeaf,
+) -> Result<Response, Problem> {
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
     let Some(covering) = covering(&service.tiles, &service.policy, &mut conn, leaf_index).await? else {
         return Ok(not_sealed(id, leaf_index));

@@ -51,8 +51,8 @@ async fn erase(config: EraseMember) -> anyhow::Result<()> {
     );
     for (account, act) in member.accounts.iter().zip(&acts) {
         println!(
-            "Account {} keeps its amounts; leaf {} says that it was erased.",
-            account.id, act.leaf_index
+            "Account {} keeps its amounts; leaf {} says that it was erased, transaction {}.",
+            account.id, act.leaf_index, act.posting_id
         );
     }
     println!("Backups and archived WAL name the member until they end: see docs/runbook.md.");

@@ -89,6 +89,36 @@ async fn a_receipt_is_only_for_those_who_took_part() {
 }
 
 #[tokio::test]
+async fn an_auditor_sees_what_was_said_and_no_members_entry() {
+    let mut world = World::new().await;
+    world.earn(MEMBER, 500).await;
+    let redeemed = world.redeem(151).await;
+    world.seal().await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    let scopes = vec!["audit:read".to_owned()];
+    let owner = "auditor".to_owned();
+    let credential =
+        Credential { program_id: world.program_id, owner, scopes, partner_id: None, delegated: false };
+    let new = store::NewKey { credential, role: store::Role::Auditor, addresses: vec![], lifetime_s: None };
+    let key = store::issue_key(&mut conn, &Keyring::new(&[7; 32]), &new).await.unwrap();
+    let ask = async |id: &str, key: &str| {
+        let request = Request::get(format!("/v1/audit/receipts/{id}")).header("x-api-key", key);
+        world.send(request.body(Body::empty()).unwrap()).await
+    };
+    let told = ask(&redeemed.to_string(), &key).await;
+    let report = judge(&told.bytes, &world.policy(&[]), &ChainFinding::NotAsked);
+    assert_eq!((report.exit_status, report.verdict), (0, "valid"), "{}", told.text());
+    let proves = report.proves.unwrap();
+    assert_eq!(proves.merchant_reference.as_deref(), Some("ORDER-7"));
+    let changes: Vec<i64> = proves.entries.iter().map(|it| it.change).collect();
+    assert_eq!(changes, [151], "the partner's side, and the member's stays closed");
+    ask(&Uuid::new_v4().to_string(), &key).await.check_problem(404, "TRANSACTION_NOT_FOUND");
+    ask("none", &key).await.check_problem(404, "TRANSACTION_NOT_FOUND");
+    ask(&redeemed.to_string(), "duka-key").await.check_problem(403, "FORBIDDEN");
+    world.receipt(redeemed, &key, "").await.check_problem(403, "FORBIDDEN");
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_may_ask() {
     let world = World::new().await;
     let request = Request::options(format!("/v1/receipts/{MEMBER}"))
