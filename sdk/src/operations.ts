@@ -2048,6 +2048,16 @@ export interface Operations {
     request: Record<string, never>;
     answer: Anchors;
   };
+  /** A receipt for an auditor: what was said, and the house's entries */
+  getAuditReceipt: {
+    request: {
+      path: {
+        /** The posting. */
+        transaction_id: string;
+      };
+    };
+    answer: string | NotSealed;
+  };
   /** The log's keys */
   getKeys: {
     request: Record<string, never>;
@@ -2177,6 +2187,7 @@ export const OPERATIONS: { readonly [Name in keyof Operations]: readonly [string
   getUserBalance: ["GET", "/loyalty/v1/partner/users/{userId}/balance"],
   redeemPoints: ["POST", "/loyalty/v1/partner/users/{userId}/redeem", "X-Idempotency-Key"],
   getAnchors: ["GET", "/v1/anchors"],
+  getAuditReceipt: ["GET", "/v1/audit/receipts/{transaction_id}"],
   getKeys: ["GET", "/v1/keys"],
   getLeaf: ["GET", "/v1/leaves/{index}"],
   getConsistencyProof: ["GET", "/v1/proofs/consistency"],
