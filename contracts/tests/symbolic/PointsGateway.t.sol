@@ -11,7 +11,8 @@ import { PointsGateway } from "../../src/PointsGateway.sol";
 import { Reference } from "../Reference.sol";
 
 /// Proven by Halmos for every claim of one amount against every head of two leaves: what the gateway pays is in a settled head that
-/// has stood for the delay, means this gateway, is as much as the leaf says, and is paid once.
+/// has stood for the delay, means this gateway, is as much as the leaf says, and is paid once. And for every burn out of two
+/// epochs: it takes as much as it says, oldest first, and nothing but the amount or the reference stops it.
 contract PointsGatewaySymbolic is Test {
     bytes32 private constant LOG = "a log";
     address private constant GUARDIAN = address(0x6a);
@@ -133,5 +134,39 @@ contract PointsGatewaySymbolic is Test {
         gateway.cancel(LOG, 2, root);
         vm.warp(NOW + 1 days);
         assert(!tryClaim(claimOf(it, size, other)));
+    }
+
+    /// Of points of two epochs, whatever they are, a burn for credit takes as much as it says, the earliest first, paused or not;
+    /// and it is refused for no other reason than that there are not as many, that it is too small, or that it names nobody.
+    function check_burn_takesWhatItSays(uint16 early, uint16 late, uint16 amount, bytes32 creditTo, bool paused)
+        external
+    {
+        uint256 epoch = points.currentEpoch();
+        vm.startPrank(address(gateway));
+        points.mint(address(this), epoch - 1, early);
+        // Another day: what was minted today stays one number, and not a sum.
+        vm.warp(NOW + 1 days);
+        points.mint(address(this), epoch, late);
+        vm.stopPrank();
+        points.approve(address(gateway), type(uint256).max);
+        if (paused) {
+            (bool granted,) = address(points)
+                .call(abi.encodeWithSignature("grantRole(bytes32,address)", keccak256("PAUSE_ROLE"), GUARDIAN));
+            assert(granted);
+            vm.prank(GUARDIAN);
+            points.pause();
+        }
+        uint256 before = uint256(early) + late;
+        (bool done,) = address(gateway).call(abi.encodeCall(PointsGateway.burn, (amount, creditTo)));
+        if (!done) {
+            assert(amount == 0 || creditTo == 0 || before < amount);
+            assert(points.totalSupply() == before);
+            return;
+        }
+        assert(amount != 0 && creditTo != 0);
+        assert(points.totalSupply() == before - amount);
+        assert(points.balanceOf(address(this)) == before - amount);
+        assert(points.balanceOfAtEpoch(epoch - 1, address(this)) == (amount < early ? early - amount : 0));
+        assert(gateway.burns() == 1);
     }
 }
