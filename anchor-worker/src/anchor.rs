@@ -2,6 +2,7 @@
 //! it, so every round begins by asking all endpoints, and a restart is no special case: [`crate::machine`] decides.
 
 mod errors;
+mod hurry;
 mod look;
 mod note;
 mod send;
@@ -19,6 +20,7 @@ use crate::machine::{Act, Alarm, AnchorPolicy, Decision, Memory, Owed, World, da
 use crate::schedule::{Schedule, Timing, Verdict};
 
 pub use errors::{AnchorDoubt, AnchorError, AnchorObstacle};
+use hurry::Hurry;
 use look::Looked;
 
 /// For how long a lease holds: two rounds that meet only silent endpoints fit in, and a standby takes over soon.
@@ -71,6 +73,7 @@ pub struct Anchorer {
     schedule: Schedule,
     // What this process has handed over: what another had sent may have gone with the node that took it.
     sent: BTreeMap<i64, u64>,
+    hurry: Hurry,
     alarms: Vec<Alarm>,
     // Endpoints that have shown that the contract there is ours.
     is_known: Vec<bool>,
@@ -109,6 +112,7 @@ impl Anchorer {
             memory: Memory::default(),
             schedule: Schedule::default(),
             sent: BTreeMap::new(),
+            hurry: Hurry::default(),
             alarms: Vec::new(),
             is_known,
             failpoint: crate::nowhere(),

@@ -28,6 +28,7 @@ mod funds;
 mod gateways;
 mod guard;
 mod history;
+mod hurry;
 mod keyring;
 mod keys;
 mod leaves;
@@ -109,6 +110,7 @@ pub use gateways::{
     give_reference, note_burn, note_expired, record_gateway_events, settled_heads, withdrawal_key,
 };
 pub use guard::{Ask, Guard, Outside, Seen};
+pub use hurry::{Hurried, hurried_by_mark, hurried_by_rule, hurry_posting, is_hurried, set_hurry_rule};
 pub use keyring::{Keyring, Pepper, Secret};
 pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, key_facts, keys, revoke_key, set_auth_mode};
 pub use leaves::{StoredLeaf, leaves};

@@ -5,6 +5,7 @@ mod declarations;
 mod erasure;
 mod fixture;
 mod guard;
+mod hurry;
 mod keys;
 mod migrations;
 mod programs;

@@ -205,7 +205,7 @@ pub fn routes(service: Arc<ProofService>) -> Routes {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             headers.insert(
                 ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("ETag, Receipt-State, Retry-After"),
+                HeaderValue::from_static("Anchor-Priority, ETag, Receipt-State, Retry-After"),
             );
             response
         }))

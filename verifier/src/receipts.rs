@@ -24,6 +24,8 @@ use crate::log::read;
 
 /// How far a receipt has come: `sealed`, `witnessed`, `anchored` or `final`. Asking again gives the better one.
 const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
+/// `soon` where the program, or an operator, has marked the posting: its anchor does not wait for a better price.
+const ANCHOR_PRIORITY: HeaderName = HeaderName::from_static("anchor-priority");
 /// A seal follows the last one after 200 ms, or when that one is done: within this time, if nothing is wrong.
 const SEALED_WITHIN_MS: u64 = 1000;
 
@@ -88,12 +90,16 @@ async fn given(
     let Some(covering) = covering(&service.tiles, &service.policy, &mut conn, leaf_index).await? else {
         return Ok(not_sealed(id, leaf_index));
     };
+    let is_hurried = store::is_hurried(&mut conn, leaf_index).await?;
     drop(conn);
 
     let state = covering.state(&service.policy);
     let text = assemble(&service.tiles, leaf, leaf_index, covering).await?;
     let mut response = attached(&format!("{}.tlog-proof", id.hyphenated()), text);
     response.headers_mut().insert(RECEIPT_STATE, HeaderValue::from_static(state));
+    if is_hurried {
+        response.headers_mut().insert(ANCHOR_PRIORITY, HeaderValue::from_static("soon"));
+    }
     Ok(response)
 }
 

@@ -48,6 +48,10 @@ impl Anchorer {
         // Read after the heads: whatever an honest one shows was recorded before it was sent.
         let newest = store::latest_checkpoint(conn).await?;
         let log_size = super::log_size(conn).await?;
+        let lowest = snapshots.iter().flatten().map(|it| it.head.size).min();
+        if let (Some(lowest), Some(newest)) = (lowest, &newest) {
+            self.hurry.look(conn, lowest, newest.size).await?;
+        }
         let mut heads = BTreeMap::new();
         let mut reports = Vec::new();
         for snapshot in &snapshots {
@@ -81,7 +85,8 @@ impl Anchorer {
             Some(newest) if head.size < newest.size => {
                 // A leaf that is no posting has no time of its own: it waits with the next that has.
                 let oldest_ms = store::leaf_time_ms(conn, head.size).await?;
-                Some(Owed { size: newest.size, oldest_ms: oldest_ms.unwrap_or(0), hurried_ms: None })
+                let hurried_ms = self.hurry.beyond(conn, head.size, newest.size).await?;
+                Some(Owed { size: newest.size, oldest_ms: oldest_ms.unwrap_or(0), hurried_ms })
             }
             _ => None,
         };

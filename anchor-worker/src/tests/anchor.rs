@@ -507,6 +507,31 @@ async fn an_operator_pauses_forces_and_resumes_and_each_story_is_told() {
     assert!(stories[0].paid_wei.is_some_and(|it| 0 < it));
 }
 
+#[tokio::test]
+async fn what_a_program_has_marked_is_anchored_soon_whatever_else_may_wait() {
+    let it = Anchored::new().await;
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    let earn = proof::PostingKind::EARN;
+    let patient = AnchorPolicy { staleness_max_ms: 3_600_000, ..policy() };
+    let mut anchorer = it.anchorer_of(account(), patient);
+    assert!(store::set_hurry_rule(conn, "test", earn, Some(1 << 40)).await.unwrap());
+    it.grow(3).await;
+    assert!(rests(anchorer.step().await.unwrap()), "there is an hour, and so much was not earned");
+
+    assert!(store::set_hurry_rule(conn, "test", earn, Some(1)).await.unwrap());
+    it.grow(1).await;
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    it.anchor_until(4).await;
+    let stories = store::attempt_stories(conn, &it.audit_log.place(), Some(4), 10).await.unwrap();
+    assert_eq!(stories[0].steps[0].why, "a posting is in a hurry");
+
+    // A new process, and one that ran all the time, know that the marked ones are covered.
+    assert!(store::set_hurry_rule(conn, "test", earn, None).await.unwrap());
+    it.grow(2).await;
+    assert!(rests(anchorer.step().await.unwrap()));
+    assert!(rests(it.anchorer_of(account(), patient).step().await.unwrap()));
+}
+
 fn rests_or_waits(stepped: Result<Stepped, AnchorError>) -> bool {
     matches!(stepped, Ok(Stepped::Rested(_)) | Err(AnchorError::Retry(_)))
 }

@@ -1,0 +1,49 @@
+use proof::PostingKind;
+use uuid::Uuid;
+
+use super::fixture::Fixture;
+use crate::*;
+
+#[tokio::test]
+async fn kinds_and_amounts_and_single_postings_are_marked() {
+    let it = Fixture::new().await;
+    let asha = it.member_with("asha", 500).await;
+    it.member_with("juma", 40).await;
+    let redeem = it.redeem("1", asha, 7);
+    let id = redeem.items[0].posting_id;
+    assert!(it.committer.submit(redeem).await.unwrap().outcome.is_ok());
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    let times = [0, 1, 2].map(|leaf| leaf as u64);
+    let mut ms = Vec::new();
+    for leaf in times {
+        ms.push(leaf_time_ms(conn, leaf).await.unwrap().unwrap());
+    }
+    assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), None, "nobody has said so");
+
+    assert!(set_hurry_rule(conn, "test", PostingKind::EARN, Some(500)).await.unwrap());
+    let first = Hurried { oldest_ms: ms[0], last_leaf: 0 };
+    assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), Some(first));
+    assert_eq!(hurried_by_rule(conn, 1, 3).await.unwrap(), None, "40 are less, and 7 are no earning");
+    assert!(set_hurry_rule(conn, "test", PostingKind::NONE, Some(40)).await.unwrap());
+    let both = Hurried { oldest_ms: ms[0], last_leaf: 1 };
+    assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), Some(both), "any kind");
+    assert!(!set_hurry_rule(conn, "nowhere", PostingKind::EARN, Some(1)).await.unwrap());
+
+    assert!(!is_hurried(conn, 2).await.unwrap());
+    for _ in 0..2 {
+        assert_eq!(hurry_posting(conn, id).await.unwrap(), Some(2), "twice is once");
+    }
+    assert_eq!(hurried_by_mark(conn, 0, 3).await.unwrap(), Some(Hurried { oldest_ms: ms[2], last_leaf: 2 }));
+    assert_eq!(hurried_by_mark(conn, 0, 2).await.unwrap(), None);
+    assert!(is_hurried(conn, 2).await.unwrap());
+    assert_eq!(hurry_posting(conn, Uuid::nil()).await.unwrap(), None);
+
+    for kind in [PostingKind::EARN, PostingKind::NONE] {
+        assert!(set_hurry_rule(conn, "test", kind, None).await.unwrap());
+        assert!(
+            !set_hurry_rule(conn, "test", kind, None).await.unwrap(),
+            "there is nothing left to take back"
+        );
+    }
+    assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), None);
+}
