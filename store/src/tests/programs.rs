@@ -5,6 +5,7 @@ mod history;
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
+use std::thread;
 use std::time::Instant;
 
 use futures::future::join_all;
@@ -21,7 +22,7 @@ use crate::accounts::{self, State};
 use crate::directory::{Directory, Identity, MemberKey};
 use crate::{log_head, lots, *};
 
-const SEEDS: Range<u64> = 0..40;
+const SEEDS: Range<u64> = 0..200;
 const WAVES: usize = 10;
 const WAVE: usize = 500;
 const MEMBERS: u64 = 12;
@@ -287,44 +288,56 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Which seeds are run: those of `PROGRAM_SEEDS`, such as `0..200`, else the first few.
+/// Which seeds are run: those of `PROGRAM_SEEDS`, such as `0..8`, else enough for a million requests.
 fn seeds() -> Range<u64> {
     #[expect(clippy::disallowed_methods, reason = "a test's own switch, read nowhere else")]
     let given = std::env::var("PROGRAM_SEEDS").ok();
     let Some(given) = given else { return SEEDS };
-    let (first, end) = given.split_once("..").expect("PROGRAM_SEEDS is as 0..200");
+    let (first, end) = given.split_once("..").expect("PROGRAM_SEEDS is as 0..8");
     first.parse().expect("a number")..end.parse().expect("a number")
 }
 
 /// Whatever several committers make of requests that arrive at once, is what the model makes of them one after the other,
-/// in the order of the log.
+/// in the order of the log. Each core plays its share of the seeds on books of its own.
 #[test]
 fn random_programs_run_on_several_committers_as_one_after_the_other() {
-    let runtime = Runtime::new().unwrap();
-    runtime.block_on(async {
-        let books = Fixture::new().await;
-        let mut committers = vec![books.committer.clone()];
-        for batch_max in [40, 1000] {
-            let (pool, log) = (books.pool.clone(), &books.log);
-            let started = Committer::start_with_batches_of(batch_max, pool, log, keyring()).await;
-            committers.push(started.unwrap().0);
-        }
-        let (began, mut seen) = (Instant::now(), history::Seen::default());
-        for seed in seeds() {
-            let mut run = Run::open(&books.pool, &committers, seed).await;
-            for wave in 0..WAVES {
-                run.history.label = format!("seed {seed}, wave {wave} of {:?}", run.policy);
-                run.wave().await;
-            }
-            run.check_accounts().await;
-            seen.add(run.history.seen);
-        }
-        eprintln!("{seen:?} in {:?}", began.elapsed());
-        let report = books.check_books().await;
-        eprintln!("{} leaves checked after {:?}", report.leaves, began.elapsed());
-        // Fewer may not come by everything.
-        if 6 <= seeds().count() {
-            seen.check();
-        }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let shares: Vec<Vec<u64>> = (0..cores).map(|it| seeds().skip(it).step_by(cores).collect()).collect();
+    let played = thread::scope(|scope| {
+        let shares = shares.into_iter().filter(|it| !it.is_empty());
+        let playing: Vec<_> =
+            shares.map(|it| scope.spawn(move || Runtime::new().unwrap().block_on(play(it)))).collect();
+        playing.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
     });
+    let mut seen = history::Seen::default();
+    played.into_iter().for_each(|it| seen.add(it));
+    eprintln!("{seen:?}");
+    // Fewer may not come by everything.
+    if 6 <= seeds().count() {
+        seen.check();
+    }
+}
+
+async fn play(seeds: Vec<u64>) -> history::Seen {
+    let books = Fixture::new().await;
+    let mut committers = vec![books.committer.clone()];
+    for batch_max in [40, 1000] {
+        let (pool, log) = (books.pool.clone(), &books.log);
+        let started = Committer::start_with_batches_of(batch_max, pool, log, keyring()).await;
+        committers.push(started.unwrap().0);
+    }
+    let (began, mut seen) = (Instant::now(), history::Seen::default());
+    for seed in &seeds {
+        let mut run = Run::open(&books.pool, &committers, *seed).await;
+        for wave in 0..WAVES {
+            run.history.label = format!("seed {seed}, wave {wave} of {:?}", run.policy);
+            run.wave().await;
+        }
+        run.check_accounts().await;
+        seen.add(run.history.seen);
+    }
+    eprintln!("{} seeds in {:?}", seeds.len(), began.elapsed());
+    let report = books.check_books().await;
+    eprintln!("{} leaves checked after {:?}", report.leaves, began.elapsed());
+    seen
 }
