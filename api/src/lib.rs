@@ -10,6 +10,7 @@ mod body;
 mod caller;
 mod code;
 mod correct;
+mod cors;
 mod dress;
 mod endpoint;
 mod error;
@@ -46,6 +47,7 @@ mod story;
 mod stream;
 mod subject;
 mod time;
+mod tls;
 mod tokens;
 mod webhooks;
 mod worth;
@@ -74,6 +76,7 @@ pub use access::{
 };
 pub use caller::{Caller, Identity, member, partner};
 pub use code::Code;
+pub use cors::for_origins;
 pub use endpoint::{Answer, Content, Endpoint, Parameter, Place, SchemaOf};
 pub use error::{Invalid, Problem};
 pub use gate::{Gate, Peer, Scope};
@@ -84,6 +87,7 @@ pub use outside::Outside;
 pub use route::{Asked, Guarded, Route, Routes, endpoints as endpoints_of};
 pub use serve::serve;
 pub use store::Role;
+pub use tls::{Tls, TlsError};
 
 /// What the routes of one program need.
 pub struct Api {

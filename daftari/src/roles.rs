@@ -96,7 +96,7 @@ pub(crate) async fn serve_operations(
 ) -> anyhow::Result<()> {
     let public_url = format!("http://{}", listener.local_addr()?);
     let router = ::api::complete(::api::Routes::default(), Operations { pool, guard, metrics, public_url });
-    Ok(::api::serve(listener, router, stop).await?)
+    Ok(::api::serve(listener, router, None, stop).await?)
 }
 
 /// Ends the rest when the committer ends before it was told to: it can only have panicked, and half a process would

@@ -12,7 +12,7 @@ const LONG: Duration = Duration::from_secs(20);
 async fn serve(router: Router, patience: Patience) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(serve_within(patience, listener, router, CancellationToken::new()));
+    tokio::spawn(serve_within(patience, listener, router, None, CancellationToken::new()));
     address
 }
 
@@ -121,7 +121,7 @@ async fn whoever_is_slow_is_cut() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve_within(short, listener, big, stop.clone()));
+    let server = tokio::spawn(serve_within(short, listener, big, None, stop.clone()));
     // A reader who takes the first bytes and no more: a server that is told to stop waits for no longer than the reader may take.
     let mut stream = TcpStream::connect(&address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

@@ -19,6 +19,7 @@ mod reviews;
 mod sockets;
 mod spends;
 mod streams;
+mod tls;
 mod tokens;
 mod webhooks;
 

@@ -36,7 +36,7 @@ impl Issuer {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
         let router = Router::new().route("/keys", get(serve));
-        tokio::spawn(crate::serve(listener, router, CancellationToken::new()));
+        tokio::spawn(crate::serve(listener, router, None, CancellationToken::new()));
         Self { key, public, url, fetched }
     }
 

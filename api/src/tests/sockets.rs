@@ -40,7 +40,7 @@ async fn a_server_that_is_stopped_answers_what_it_has_begun() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let server = tokio::spawn(crate::serve(listener, world.router.clone(), stop.clone()));
+    let server = tokio::spawn(crate::serve(listener, world.router.clone(), None, stop.clone()));
 
     let body = r#"{"points":5,"merchant_reference":"a"}"#;
     let mut kept = TcpStream::connect(address).await.unwrap();

@@ -18,7 +18,7 @@ const STREAM: &str = "/api/v1/loyalty/stream";
 async fn served(world: &World) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(crate::serve(listener, world.router.clone(), world.hush.clone()));
+    tokio::spawn(crate::serve(listener, world.router.clone(), None, world.hush.clone()));
     address
 }
 

@@ -1,5 +1,9 @@
 //! How callers reach a server, and whom it believes.
 
+use std::path::PathBuf;
+
+use api::{Tls, TlsError};
+use axum::http::{HeaderValue, Uri};
 use clap::Args;
 
 /// How callers reach this server, and whom it believes.
@@ -18,4 +22,62 @@ pub(crate) struct Door {
     /// Where its keys are (JWKS).
     #[arg(long, env = "MEMBER_KEYS_URL", requires = "member_issuer")]
     pub(crate) member_keys_url: Option<String>,
+    /// The server's certificate with its chain, in PEM. With it, TLS is spoken and nothing else, in HTTP/1.1 and HTTP/2.
+    #[arg(long, env = "TLS_CERTIFICATE_FILE", requires = "tls_key_file")]
+    pub(crate) tls_certificate_file: Option<PathBuf>,
+    /// The certificate's key, in PEM.
+    #[arg(long, env = "TLS_KEY_FILE", requires = "tls_certificate_file")]
+    pub(crate) tls_key_file: Option<PathBuf>,
+    /// An origin whose pages may ask from a browser, as in https://app.example; several with commas, or given again.
+    #[arg(long = "allow-origin", env = "ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]
+    pub(crate) allowed_origins: Vec<HeaderValue>,
+}
+
+impl Door {
+    /// What callers are shown, where TLS is spoken.
+    pub(crate) fn tls(&self) -> Result<Option<Tls>, TlsError> {
+        match (&self.tls_certificate_file, &self.tls_key_file) {
+            (Some(certificate), Some(key)) => Tls::read(certificate, key).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The address under which callers reach a server that listens here.
+    pub(crate) fn url(&self, listens_at: std::net::SocketAddr) -> String {
+        let scheme = if self.tls_certificate_file.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{listens_at}"))
+    }
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let told = "an origin is a scheme and a host, with a port where it has one, and nothing after: https://app.example";
+    let uri: Uri = text.parse().map_err(|_| told.to_owned())?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(host)) if text == format!("{scheme}://{host}") => {
+            HeaderValue::from_str(text).map_err(|_| told.to_owned())
+        }
+        _ => Err(told.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        for good in ["https://app.example", "http://localhost:3000"] {
+            assert_eq!(origin(good).unwrap(), good);
+        }
+        for bad in [
+            "*",
+            "app.example",
+            "https://app.example/",
+            "https://app.example/shop",
+            "ftp://a.example",
+            "null",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
 }

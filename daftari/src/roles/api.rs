@@ -20,7 +20,7 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
-    let public_url = config.door.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let (public_url, tls) = (config.door.url(address), config.door.tls()?);
     let (committer, committing) = books.committer().await?;
     let guard = Some(committer.guard().clone());
     let committing = tokio::spawn(watch(committing, stop.clone()));
@@ -29,7 +29,8 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let telling = tokio::spawn(api.telling(stop.clone()));
     let operations = Operations { pool: books.pool.clone(), guard, metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
-    api::serve(listener, api::router(api, operations), stop).await?;
+    let router = api::for_origins(api::router(api, operations), &config.door.allowed_origins);
+    api::serve(listener, router, tls, stop).await?;
     telling.await?;
     // The last handle went with the router: what was handed in is committed, then the committer ends.
     committing.await?

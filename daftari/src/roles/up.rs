@@ -164,7 +164,7 @@ async fn serve(
     let operations = Operations { pool: books.pool.clone(), guard, metrics, public_url: public_url.clone() };
     let router = api::complete(api::routes(api).merge(verifier::routes(proofs)), operations);
     let stopping = stop.clone();
-    roles.spawn(async move { Ok(api::serve(listener, router, stopping).await?) });
+    roles.spawn(async move { Ok(api::serve(listener, router, None, stopping).await?) });
 
     let facts = Facts {
         api: public_url,

@@ -36,12 +36,13 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
     let address = listener.local_addr()?;
-    let public_url = config.door.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let (public_url, tls) = (config.door.url(address), config.door.tls()?);
     let gate = books.gate(&config.door, &public_url)?;
     let service = Arc::new(assemble(&books, config.tiles.open()?, gate, page)?);
     let operations = Operations { pool: books.pool, guard: None, metrics, public_url };
     tracing::info!(listen = %listener.local_addr()?, "the proof service answers");
-    Ok(api::serve(listener, verifier::router(service, operations), stop).await?)
+    let router = api::for_origins(verifier::router(service, operations), &config.door.allowed_origins);
+    Ok(api::serve(listener, router, tls, stop).await?)
 }
 
 /// The page of this folder, with what it proposes.
