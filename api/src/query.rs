@@ -5,6 +5,9 @@ use axum::http::Uri;
 
 use crate::error::{Invalid, Problem};
 
+/// No text of the database holds it.
+const NUL: &str = "it holds the character U+0000: leave it out";
+
 /// The parameters of a request.
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -19,6 +22,8 @@ impl Query {
                 faults.push(Invalid::parameter(name.clone(), "UNKNOWN", "there is no such parameter"));
             } else if pairs[..at].iter().any(|it| it.0 == *name) {
                 faults.push(Invalid::parameter(name.clone(), "DUPLICATE", "it is given more than once"));
+            } else if pairs[at].1.contains('\0') {
+                faults.push(Invalid::parameter(name.clone(), "INVALID", NUL));
             }
         }
         if faults.is_empty() { Ok(Self(pairs.0)) } else { Err(Problem::invalid(faults)) }
@@ -30,7 +35,11 @@ impl Query {
         let pairs: Pairs<Vec<(String, String)>> =
             Pairs::try_from_uri(uri).map_err(|_| bad("the query cannot be read"))?;
         let own: Vec<(String, String)> = pairs.0.into_iter().filter(|it| it.0 == name).collect();
-        if 1 < own.len() { Err(bad("it is given more than once")) } else { Ok(Self(own)) }
+        match own.as_slice() {
+            [_, _, ..] => Err(bad("it is given more than once")),
+            [(_, value)] if value.contains('\0') => Err(bad(NUL)),
+            _ => Ok(Self(own)),
+        }
     }
 
     /// A parameter as it stands there.

@@ -49,10 +49,10 @@ impl Asked {
         &self.parts.headers
     }
 
-    /// A parameter of the path; empty where it is not UTF-8.
+    /// A parameter of the path; empty where it is not UTF-8, or holds U+0000, which no name does.
     pub fn path(&self, name: &str) -> &str {
-        let parameters = self.parameters.iter().flatten();
-        parameters.into_iter().find(|(it, _)| *it == name).map_or("", |it| it.1)
+        let mut parameters = self.parameters.iter().flatten();
+        parameters.find(|(it, value)| *it == name && !value.contains('\0')).map_or("", |it| it.1)
     }
 
     /// The body, held against the schema that is documented for it.

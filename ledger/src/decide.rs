@@ -144,8 +144,13 @@ impl<'a> Desk<'a> {
 
     /// A member's account, if they take part.
     pub(crate) fn member(&self, member: &MemberRef) -> Result<&Account, Refusal> {
-        let account = self.books.account(self.named(&Name::Member(member.clone()))?);
+        let account = self.anyone(member)?;
         if account.status == Status::Closed { Err(Refusal::MemberClosed) } else { Ok(account) }
+    }
+
+    /// A member's account, also where they take part no more.
+    pub(crate) fn anyone(&self, member: &MemberRef) -> Result<&Account, Refusal> {
+        Ok(self.books.account(self.named(&Name::Member(member.clone()))?))
     }
 
     /// A member's account, if they may spend.

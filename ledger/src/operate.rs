@@ -89,7 +89,11 @@ impl Desk<'_> {
     }
 
     pub(crate) fn set_status(&mut self, item: &Item, member: &MemberRef, status: Status) -> Decided {
-        let member = self.member(member)?;
+        // Whoever is closed can be closed for another reason: to be erased, say.
+        let member = match status {
+            Status::Closed => self.anyone(member)?,
+            _ => self.member(member)?,
+        };
         let account = member.id;
         // What a closed member has falls due at once, after what was asked.
         if status == Status::Closed && !member.reservations.is_empty() {

@@ -535,7 +535,8 @@ impl Attempt<'_> {
     }
 
     fn set_status(&mut self, id: Uuid, member: &MemberRef, status: Status) -> Decided {
-        let member = self.taking_part(member)?;
+        let member =
+            if status == Status::Closed { self.known_member(member)? } else { self.taking_part(member)? };
         if status == Status::Closed && !self.state.members[&member].set_aside.is_empty() {
             return Err(Refusal::MemberReserved);
         }

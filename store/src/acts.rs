@@ -56,41 +56,50 @@ pub struct Act {
 }
 
 /// An act in the making: what is changed on its connection is kept with the record of it, or not at all.
-pub struct Acting(Transaction<'static, Postgres>);
+pub struct Acting {
+    transaction: Transaction<'static, Postgres>,
+    guard: Guard,
+}
 
 impl Acting {
     /// Begins an act, where the guard lets the log go on.
     pub async fn begin(pool: &PgPool, guard: &Guard) -> Result<Self, StoreError> {
-        let mut transaction = pool.begin().await?;
-        if !guard.check(&mut transaction).await? {
+        let mut conn = pool.acquire().await?;
+        let (_, timeline) = log_head::clock(&mut conn).await?;
+        // Whoever is asked outside may be slow: no transaction waits for it.
+        if guard.halted().is_some() || (!guard.was_held_on(timeline) && !guard.check(&mut conn).await?) {
             return Err(StoreError::Unguarded);
         }
-        Ok(Self(transaction))
+        drop(conn);
+        Ok(Self { transaction: pool.begin().await?, guard: guard.clone() })
     }
 
     /// Where the change is made.
     pub fn conn(&mut self) -> &mut PgConnection {
-        &mut self.0
+        &mut self.transaction
     }
 
     /// Records what was done, and keeps both. Answers the act's leaf.
     pub async fn done(
-        mut self,
+        self,
         keyring: &Keyring,
         program_id: i16,
         by: &By,
         deed: &Deed,
     ) -> Result<u64, StoreError> {
-        let leaf_index = record(&mut self.0, keyring, program_id, by, deed).await?;
+        let Self { mut transaction, guard } = self;
+        let leaf_index = record(&mut transaction, &guard, keyring, program_id, by, deed).await?;
         // A wait for a standby that a time limit ends would be answered as durable where it is not.
-        sqlx::query("set local statement_timeout = 0").execute(&mut *self.0).await?;
-        self.0.commit().await?;
+        sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        guard.saw(leaf_index as i64 + 1);
         Ok(leaf_index)
     }
 }
 
 async fn record(
     conn: &mut PgConnection,
+    guard: &Guard,
     keyring: &Keyring,
     program_id: i16,
     by: &By,
@@ -110,7 +119,8 @@ async fn record(
     let (actor, reason) = (text(&by.actor)?, by.reason.as_deref().map(text).transpose()?);
     let details = Details { actor: Some(actor), reason, ..Details::default() };
 
-    let (head, clock_us, _) = log_head::lock(conn, &log.log_id).await?;
+    let (head, clock_us, timeline) = log_head::lock(conn, &log.log_id).await?;
+    guard.admit(timeline, &head)?;
     let (leaf_index, now_us) = (head.size as u64, clock_us.max(head.recorded_at));
     let header = Header {
         posting_id: act_id.into_bytes(),

@@ -81,6 +81,8 @@ pub(crate) struct Decided<'a> {
     inserting: MutexGuard<'a, ()>,
     /// Where it was decided under the head's lock.
     committing: Option<MutexGuard<'a, ()>>,
+    /// How often the tip had turned out not to be so when it was decided from it.
+    turns: u64,
     rows: Rows,
     answers: Vec<Answer>,
     /// The log's head as it was decided from.
@@ -108,21 +110,28 @@ pub(crate) async fn finish(
     context: &Context,
     decided: Decided<'_>,
 ) -> Result<Vec<Answer>, BatchError> {
-    let Decided { inserting, committing, rows, answers, head, now_us, log_size } = decided;
+    let Decided { inserting, committing, turns, rows, answers, head, now_us, log_size } = decided;
     let is_ahead = committing.is_none();
-    let guarded = rows.insert(conn).await.map_err(|error| {
+    // Whoever is decided ahead of this one learns of a failure before it can go on: what it holds is let go after that.
+    let failed = |error: StoreError| {
+        context.tip.forget();
         // Its leaves are another's already.
         let error = if is_ahead && error.is_duplicate() { StoreError::Overtaken } else { error };
         BatchError::RolledBack(error)
-    })?;
+    };
+    let guarded = rows.insert(conn).await.map_err(failed)?;
     let _committing = match committing {
         Some(committing) => committing,
         None => context.committing.lock().await,
     };
     drop(inserting);
-    guarded.append(conn, &context.log_id, &head, now_us).await.map_err(BatchError::RolledBack)?;
+    if is_ahead && context.tip.turns() != turns {
+        return Err(BatchError::RolledBack(StoreError::Overtaken));
+    }
+    guarded.append(conn, &context.log_id, &head, now_us).await.map_err(failed)?;
     // From here to the answer, only the database knows whether the postings stand.
     sqlx::raw_sql(COMMIT).execute(conn).await.map_err(|error| {
+        context.tip.forget();
         let error = StoreError::from(error);
         if error.is_outage() { BatchError::Unknown(error) } else { BatchError::RolledBack(error) }
     })?;
@@ -163,7 +172,13 @@ async fn decide<'a>(
     scene.read_reversed(conn, requests).await?;
     let mut known = outcomes::remembered(conn, &keys).await?;
 
-    let houses = scene.houses(&programs, requests)?;
+    let houses = match scene.houses(&programs, requests) {
+        // What is reversed or captured may name a house that was opened after the programs were read.
+        Err(StoreError::Damaged(_)) if log_head::epoch(conn).await? != programs.epoch => {
+            return Err(StoreError::Outdated);
+        }
+        houses => houses?,
+    };
     let (turns, tip) = if is_next { context.tip.lend() } else { (0, None) };
     let ahead = tip.map(|it| it.ahead(programs.epoch, houses.values().map(|it| it.id)));
     let (mut tip, clock_us, under_lock) = match ahead {
@@ -217,7 +232,7 @@ async fn decide<'a>(
         Some((inserting, committing)) => (inserting, Some(committing)),
         None => (context.inserting.lock().await, None),
     };
-    Ok(Decided { inserting, committing, rows, answers, head, now_us, log_size: next_leaf })
+    Ok(Decided { inserting, committing, turns, rows, answers, head, now_us, log_size: next_leaf })
 }
 
 fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {

@@ -260,11 +260,15 @@ impl Lanes {
                     return Ok(answers);
                 }
                 Err(BatchError::RolledBack(error)) if !error.is_outage() => {
-                    match sqlx::raw_sql("rollback").execute(&mut *conn).await {
-                        Ok(_) => self.after_rollback(&mut conn, error, &mut tries).await,
-                        // The connection is gone, and with it the transaction: nothing stands either way.
-                        Err(gone) => Some(Failure::Gone(gone.into())),
-                    }
+                    let undone = async {
+                        match sqlx::raw_sql("rollback").execute(&mut *conn).await {
+                            Ok(_) => self.after_rollback(&mut conn, error, &mut tries).await,
+                            // The connection is gone, and with it the transaction: nothing stands either way.
+                            Err(gone) => Some(Failure::Gone(gone.into())),
+                        }
+                    };
+                    let undone = tokio::time::timeout(ATTEMPT_TIME_MAX, undone).await;
+                    undone.unwrap_or_else(|_| Some(Failure::Gone(no_answer())))
                 }
                 Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => Some(Failure::Gone(error)),
             };
@@ -306,7 +310,6 @@ impl Lanes {
         if matches!(error, StoreError::Overtaken) {
             // Each time somebody else has come further, so this ends.
             metrics::counter!("daftari_commit_overtaken_total").increment(1);
-            self.context.tip.forget();
             return None;
         }
         if matches!(error, StoreError::Unguarded) {
@@ -327,7 +330,11 @@ impl Lanes {
 
 /// A server that has not answered in all this time may have done anything.
 fn silent() -> BatchError {
-    BatchError::Unknown(StoreError::Database(sqlx::Error::Io(ErrorKind::TimedOut.into())))
+    BatchError::Unknown(no_answer())
+}
+
+fn no_answer() -> StoreError {
+    StoreError::Database(sqlx::Error::Io(ErrorKind::TimedOut.into()))
 }
 
 enum Failure {

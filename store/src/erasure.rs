@@ -130,7 +130,6 @@ pub async fn erase_member(
     .bind(&numbers)
     .execute(&mut *transaction)
     .await?;
-    log_head::raise_epoch(&mut transaction).await?;
     demand_quiet(&mut transaction, &numbers, &acts).await?;
     let mut leaves: BTreeSet<i64> =
         sqlx::query_scalar("select leaf_index from entry where account_id = any($1)")
@@ -146,6 +145,8 @@ pub async fn erase_member(
     let outcomes = forget_outcomes(&mut transaction, &keyring.pepper(), program_id, member, &told).await?;
     let rejected_events = forget_elsewhere(&mut transaction, program_id, member).await?;
     bury(&mut transaction, &keyring.pepper(), program_id, member).await?;
+    // Last, since from here until the commit nobody appends.
+    log_head::raise_epoch(&mut transaction).await?;
     transaction.commit().await?;
     let (accounts, leaves) = (numbers.len() as u64, leaves.len() as u64);
     Ok(Erased { accounts, leaves, outcomes, rejected_events })
@@ -281,8 +282,8 @@ async fn mark(
     Ok(())
 }
 
-/// Takes away what was asked; that something was, and what came of it, stays. A key that names the member is replaced by a
-/// keyed hash of itself.
+/// Takes away what was asked; that something was, and what came of it, stays. A key or a
+/// source that names the member is replaced by a keyed hash of itself.
 async fn forget_outcomes(
     conn: &mut PgConnection,
     pepper: &Pepper,
@@ -291,17 +292,17 @@ async fn forget_outcomes(
     told: &[Told],
 ) -> Result<u64, StoreError> {
     let names: Vec<String> = member.names().iter().map(|it| it.to_lowercase()).collect();
-    let kept = |it: &Told| {
-        let key = it.key.to_lowercase();
-        match names.iter().any(|name| key.contains(name)) {
-            true => format!("erased:{}", hex(&pepper.hash("outcome-key", it.key.as_bytes()))),
-            false => it.key.clone(),
+    let kept = |label, text: &str| {
+        let text_lower = text.to_lowercase();
+        match names.iter().any(|name| text_lower.contains(name)) {
+            true => format!("erased:{}", hex(&pepper.hash(label, text.as_bytes()))),
+            false => text.to_owned(),
         }
     };
     let changed = sqlx::query(
         "update outcome
-         set fingerprint = decode(repeat('00', 32), 'hex'), key = told.kept
-         from unnest($2::text[], $3::text[], $4::text[]) as told (source, key, kept)
+         set fingerprint = decode(repeat('00', 32), 'hex'), source = told.kept_source, key = told.kept_key
+         from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as told (source, key, kept_source, kept_key)
          where outcome.program_id = $1
              and outcome.source = told.source
              and outcome.key = told.key",
@@ -309,14 +310,15 @@ async fn forget_outcomes(
     .bind(program_id)
     .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
     .bind(told.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
-    .bind(told.iter().map(kept).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| kept("outcome-source", &it.source)).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| kept("outcome-key", &it.key)).collect::<Vec<_>>())
     .execute(&mut *conn)
     .await?;
     sqlx::query(
         "delete from outcome
          where program_id = $1
              and refusal is not null
-             and exists (select from unnest($2::text[]) as name where position(name in lower(key)) > 0)",
+             and exists (select from unnest($2::text[]) as name where position(name in lower(source || ' ' || key)) > 0)",
     )
     .bind(program_id)
     .bind(names)

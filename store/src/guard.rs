@@ -69,6 +69,11 @@ impl Guard {
         self.known().halted.clone()
     }
 
+    /// Whether the database was found to hold all that is known, on this timeline.
+    pub(crate) fn was_held_on(&self, timeline: i32) -> bool {
+        self.known().timeline == Some(timeline)
+    }
+
     /// Lets a batch go on from this head, on this timeline, if that is where everything was found to be.
     pub(crate) fn admit(&self, timeline: i32, head: &log_head::LogHead) -> Result<(), StoreError> {
         let known = self.known();
@@ -95,8 +100,9 @@ impl Guard {
             None => Ok(Vec::new()),
         };
         let timeline = timeline(conn).await? as i32;
-        let size = log_head::log_size(conn).await? as i64;
+        // Before the size is read: a batch that is committed meanwhile is in neither.
         let own = self.known().size;
+        let size = log_head::log_size(conn).await? as i64;
         let shown = match asked {
             Ok(seen) => first_problem(conn, &seen, size as u64).await?,
             // That it does not answer now is no doubt of what was found before.

@@ -3,7 +3,9 @@
 //! As with commits there is no timer. Who asks while nobody else does is answered by a statement of its own, at once; what comes
 //! in meanwhile is the next one's.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -16,6 +18,9 @@ use crate::error::StoreError;
 /// How many are read together at most, and how many may wait to be.
 const GROUP_MAX: usize = 256;
 const WAITING_MAX: usize = 16 * GROUP_MAX;
+
+/// How long a read may take until each is left to itself.
+const TIME_MAX: Duration = Duration::from_secs(5);
 
 struct Question {
     member: MemberKey,
@@ -82,7 +87,12 @@ async fn answer_all(
     answers: Vec<oneshot::Sender<Option<Row>>>,
 ) -> Result<(), StoreError> {
     let mut conn = pool.acquire().await?;
-    for (answer, row) in answers.into_iter().zip(balances::read(&mut conn, members).await?) {
+    let Ok(rows) = tokio::time::timeout(TIME_MAX, balances::read(&mut conn, members)).await else {
+        // A host that is gone without a word says nothing for a long time, and the pool must not lend it again.
+        drop(conn.detach());
+        return Err(StoreError::Database(sqlx::Error::Io(ErrorKind::TimedOut.into())));
+    };
+    for (answer, row) in answers.into_iter().zip(rows?) {
         // Whoever has gone needs no answer.
         let _ = answer.send(row);
     }

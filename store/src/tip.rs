@@ -43,7 +43,13 @@ impl LastTip {
         }
     }
 
-    /// A batch was not written, because the log did not stand where it was decided from.
+    /// How often the tip turned out not to be so.
+    pub(crate) fn turns(&self) -> u64 {
+        self.lock().turns
+    }
+
+    /// A batch was not committed, or perhaps not: what was decided from where it would have left the log is to be decided again,
+    /// even where the log has come to look the same.
     pub(crate) fn forget(&self) {
         let mut kept = self.lock();
         *kept = Kept { turns: kept.turns + 1, tip: None };

@@ -73,7 +73,7 @@ async fn close(books: &OpenBooks, member: &MemberToErase, actor: &str) -> anyhow
         };
         let command = Command::SetStatus { member: MemberRef::Id(member.member_id), status: Status::Closed };
         let item = Item { posting_id: Uuid::now_v7(), command, details };
-        let (program, key) = (books.program.program_id, format!("erase:{}", account.id));
+        let (program, key) = (books.program.program_id, format!("erasure:{}", account.id));
         let mut request = Request::one(program, "erasure".to_owned(), key, item);
         request.unit = account.unit as u16;
         match committer.submit(request).await?.outcome {

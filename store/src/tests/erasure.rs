@@ -84,6 +84,14 @@ impl Erasing {
             Command::Redeem { member: from.clone(), points: points(30), partner: None, up_to: false },
         )
         .await;
+        // Of the member's own token, whose owner is the name.
+        for key in ["own", "own, and refused"] {
+            let points = points(if key == "own" { 5 } else { 100_000 });
+            let command = Command::Redeem { member: from.clone(), points, partner: None, up_to: false };
+            let source = format!("credential:member:{}", it.name);
+            let answer = it.books.committer.submit(it.books.request(&source, key, command)).await.unwrap();
+            assert_eq!(answer.outcome.is_ok(), key == "own");
+        }
         for status in [Status::Suspended, Status::Active] {
             it.ask(&format!("{status:?}"), Command::SetStatus { member: from.clone(), status }).await;
         }
@@ -169,8 +177,8 @@ async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
 
     let after = books.check_books().await;
     assert_eq!(after.root, before.root, "the log is as it was");
-    // Earning, transfer, redemption, and what was left when the account was closed.
-    assert_eq!((before.closed, after.closed), (0, 4));
+    // Earning, transfer, two redemptions, and what was left when the account was closed.
+    assert_eq!((before.closed, after.closed), (0, 5));
     vacuum_erased(conn).await.unwrap();
     let rows = dump(conn).await;
     assert_eq!(traces(&rows, &names), Vec::<&String>::new());
@@ -299,6 +307,18 @@ async fn an_erasure_without_an_act_is_named() {
 }
 
 #[tokio::test]
+async fn a_member_who_was_closed_before_is_erased_all_the_same() {
+    let mut it = Erasing::new().await;
+    let close = Command::SetStatus { member: MemberRef::Id(it.member), status: Status::Closed };
+    it.ask("closed long ago", close).await;
+    let act = it.close().await;
+    seal(&it.books).await;
+    it.erase(act).await.unwrap();
+    assert!(it.found().await.is_none());
+    it.books.check_books().await;
+}
+
+#[tokio::test]
 async fn an_export_has_everything_that_a_dump_has_of_a_member() {
     let it = Erasing::new().await;
     let conn = &mut *it.books.pool.acquire().await.unwrap();
@@ -306,9 +326,9 @@ async fn an_export_has_everything_that_a_dump_has_of_a_member() {
     let held = everything_held(conn, program, &MemberRef::parse(&it.name)).await.unwrap().unwrap();
     let held: serde_json::Value = serde_json::from_str(&held).unwrap();
     assert_eq!(held["member"]["external_id"], it.name);
-    assert_eq!(held["accounts"][0]["available"], 400);
-    assert_eq!(held["postings"].as_array().unwrap().len(), 5, "an earning, two spendings, two acts");
-    assert_eq!(held["requests"].as_array().unwrap().len(), 5);
+    assert_eq!(held["accounts"][0]["available"], 395);
+    assert_eq!(held["postings"].as_array().unwrap().len(), 6, "an earning, three spendings, two acts");
+    assert_eq!(held["requests"].as_array().unwrap().len(), 6);
     assert_eq!(held["rejected_events"].as_array().unwrap().len(), 1);
     assert!(held["postings"][0]["event"].as_str().unwrap().contains(&it.name));
     assert!(!held.to_string().contains("baraka"), "and nothing of another");
