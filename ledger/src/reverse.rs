@@ -45,7 +45,8 @@ impl Desk<'_> {
     }
 
     /// What was spent returns to the lots it came from, the last one spent first; where such a lot has ended, to one
-    /// that can be spent for the program's days of grace.
+    /// that can be spent for the program's days of grace. What was withdrawn has none: a way to the chain and back would make
+    /// points last for ever.
     fn give_back(&self, original: &Original, points: i64) -> Side {
         let today = self.now.day;
         let grace = today.plus(jiff::Span::new().days(self.terms.policy.grace_days));
@@ -57,7 +58,8 @@ impl Desk<'_> {
             skip -= skipped;
             let part = rest.min(part - skipped);
             rest -= part;
-            let lot = if lot.last_day < today { Lot { last_day: grace, ..lot } } else { lot };
+            let has_grace = lot.last_day < today && original.kind != PostingKind::WITHDRAW;
+            let lot = if has_grace { Lot { last_day: grace, ..lot } } else { lot };
             if part != 0 {
                 parts.push((lot, part));
             }

@@ -407,7 +407,8 @@ impl Attempt<'_> {
         self.done(points, past.member)
     }
 
-    /// The last of what was spent comes back first; what has ended meanwhile can be spent for the days of grace.
+    /// The last of what was spent comes back first; what has ended meanwhile can be spent for the days of grace, but for what
+    /// was withdrawn.
     fn give_back(
         &mut self,
         id: Uuid,
@@ -428,7 +429,8 @@ impl Attempt<'_> {
             if some < part {
                 spent.push((lot, part - some));
             }
-            let last_day = if lot.last_day < today { grace } else { lot.last_day };
+            let has_grace = lot.last_day < today && past.kind != PostingKind::WITHDRAW;
+            let last_day = if has_grace { grace } else { lot.last_day };
             back.push((Lot { last_day, ..lot }, some));
         }
         back.sort();

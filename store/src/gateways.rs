@@ -509,7 +509,8 @@ pub async fn burns(
              and known.program_id = gateway.program_id
              and known.unit = gateway.unit
          where burn.chain_id = $1 and burn.contract = $2 and (burn.leaf_index is null or not $3)
-         order by burn.burn_id
+         -- However many wait for somebody to say whose they are: others are not kept waiting behind them.
+         order by $3 and burn.problem is not null and coalesce(burn.member_id, known.member_id) is null, burn.burn_id
          limit $4",
     )
     .bind(at.chain_id as i64)

@@ -95,6 +95,9 @@ pub(crate) struct Served {
     pub(crate) fee_ceiling_wei: u128,
 }
 
+/// No local time is further from UTC.
+const ZONE_S_MAX: i32 = 14 * 3600;
+
 /// A bridge over these books, once an endpoint has shown that the gateway is of this log.
 pub(crate) async fn assemble(
     books: &OpenBooks,
@@ -122,6 +125,10 @@ pub(crate) async fn assemble(
     ensure!(
         terms.audit == place.contract && is_place(&terms.place, &log_id, &place.registrant),
         "the gateway settles another log than that of these books"
+    );
+    ensure!(
+        terms.points == points.loyalty_points.into_array() && terms.zone_s.abs() <= ZONE_S_MAX,
+        "an endpoint shows the gateway with another token than the addresses name, or with a local time that is nowhere"
     );
     // From here on the books send points there.
     let at = GatewayAt { chain_id: addresses.chain_id, contract: points.points_gateway.into_array() };
