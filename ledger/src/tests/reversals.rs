@@ -77,6 +77,21 @@ fn a_withdrawal_is_reversed_once_its_chain_shows_that_it_can_be_claimed_no_more(
     check(&mut shop, reverse(withdrawn, 0), "asha 40, bridge 60");
 }
 
+/// Else whoever withdrew in time and never claimed would have points that never end.
+#[test]
+fn a_way_to_the_chain_and_back_refreshes_no_points() {
+    let mut shop = Shop::under(r#"{"grace_days": 30}"#);
+    shop.does(import("asha", &[("2026-01-20", 50)]));
+    shop.chain.known_until = 1000;
+    let withdrawn = shop.does(withdraw("asha", 20, 1000));
+    let spent = shop.does(redeem("asha", 20, ""));
+    shop.at("2026-01-25T10:00:00Z");
+    shop.does(reverse(withdrawn, 0));
+    shop.does(reverse(spent, 0));
+    // What was withdrawn, and what was never spent, is over; what was spent has its grace.
+    assert_eq!([shop.shows("asha"), shop.shows("breakage")], ["asha 20", "breakage 30"]);
+}
+
 #[test]
 fn only_what_went_between_a_member_and_the_house_is_reversed() {
     let mut shop = Shop::under("{}");
