@@ -202,7 +202,8 @@ impl Lanes {
             }
             gather(&turn).await;
             let mut jobs = Vec::new();
-            if turn.recv_many(&mut jobs, self.batch_max).await == 0 {
+            let most = self.share_of(turn.len());
+            if turn.recv_many(&mut jobs, most).await == 0 {
                 return;
             }
             metrics::gauge!("daftari_commit_queue_depth").set(turn.len() as f64);
@@ -213,6 +214,15 @@ impl Lanes {
             }
             self.commit_all(jobs, Some(turn)).await;
         }
+    }
+
+    /// How many of those who wait are committed together: all, but where no batch is in the making. Then half of many are left
+    /// to the other lane, which decides them while these are written; whoever took all would leave it nothing to do, for ever.
+    fn share_of(&self, waiting: usize) -> usize {
+        let Context { inserting, committing, .. } = &self.context;
+        let is_first = inserting.try_lock().is_ok() && committing.try_lock().is_ok();
+        let has_two = is_first && 2 * OVERLAP_MIN <= waiting && self.context.tip.is_alone();
+        if has_two { self.batch_max.min(waiting / 2) } else { self.batch_max }
     }
 
     /// Commits these jobs. Where the database refuses them together, they are tried in halves, in order, until the one

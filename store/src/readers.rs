@@ -4,11 +4,10 @@
 //! in meanwhile is the next one's.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::balances::{self, Row};
 use crate::committer::gather;
@@ -27,7 +26,7 @@ struct Question {
     answer: oneshot::Sender<Option<Row>>,
 }
 
-/// Two tasks that read for everyone: while PostgreSQL answers one, the other one asks. They end with the last clone.
+/// A task that reads for everyone. A second one would only make the groups smaller. It ends with the last clone.
 #[derive(Clone)]
 pub(crate) struct Readers {
     pool: PgPool,
@@ -37,10 +36,7 @@ pub(crate) struct Readers {
 impl Readers {
     pub(crate) fn start(pool: PgPool) -> Self {
         let (queue, questions) = mpsc::channel(WAITING_MAX);
-        let turn = Arc::new(Mutex::new(questions));
-        for _ in 0..2 {
-            tokio::spawn(work(pool.clone(), turn.clone()));
-        }
+        tokio::spawn(work(pool.clone(), questions));
         Self { pool, queue }
     }
 
@@ -58,10 +54,9 @@ impl Readers {
     }
 }
 
-async fn work(pool: PgPool, turn: Arc<Mutex<mpsc::Receiver<Question>>>) {
+async fn work(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
     loop {
         let mut questions = Vec::new();
-        let mut waiting = turn.lock().await;
         if waiting.recv_many(&mut questions, GROUP_MAX).await == 0 {
             return;
         }
@@ -71,7 +66,6 @@ async fn work(pool: PgPool, turn: Arc<Mutex<mpsc::Receiver<Question>>>) {
         {
             questions.push(question);
         }
-        drop(waiting);
         let (members, answers): (Vec<_>, Vec<_>) =
             questions.into_iter().map(|it| (it.member, it.answer)).unzip();
         if let Err(error) = answer_all(&pool, &members, answers).await {
