@@ -167,10 +167,12 @@ const OVERLAP_MIN: usize = 32;
 
 /// Lets whoever was just answered ask again, for as long as somebody does: no time passes where nobody runs.
 pub(crate) async fn gather<T>(jobs: &mpsc::Receiver<T>) {
-    let mut waiting = 0;
-    while waiting < jobs.len() {
-        waiting = jobs.len();
+    loop {
+        let waiting = jobs.len();
         tokio::task::yield_now().await;
+        if jobs.len() == waiting {
+            return;
+        }
     }
 }
 
@@ -196,11 +198,12 @@ impl Lanes {
     async fn work(&self) {
         loop {
             let mut turn = self.turn.lock().await;
+            gather(&turn).await;
             if turn.len() < OVERLAP_MIN || !self.context.tip.is_alone() {
                 drop(self.context.inserting.lock().await);
                 drop(self.context.committing.lock().await);
+                gather(&turn).await;
             }
-            gather(&turn).await;
             let mut jobs = Vec::new();
             let most = self.share_of(turn.len());
             if turn.recv_many(&mut jobs, most).await == 0 {
