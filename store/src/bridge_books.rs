@@ -74,7 +74,8 @@ async fn read(conn: &mut PgConnection, at: &GatewayAt) -> Result<BridgeBooks, St
         StoreError::Missing("nothing was read of this gateway yet: run daftari bridge run first".to_owned())
     })?;
     let entries = entries(conn, &state).await?;
-    let credited = credited(conn, at, state.program_id).await?;
+    let credited = posted_under(conn, state.program_id, &burn_key(at, "")).await?;
+    let credited = credited.into_iter().filter_map(|(leaf, burn)| Some((leaf, burn.parse().ok()?))).collect();
     let mut books = BridgeBooks {
         bridge: entries.iter().map(|it| it.change).sum(),
         state,
@@ -87,7 +88,7 @@ async fn read(conn: &mut PgConnection, at: &GatewayAt) -> Result<BridgeBooks, St
         burned: burned_by_epoch(conn, at).await?,
         problems: Vec::new(),
     };
-    let expired = expired(conn, at, books.state.program_id).await?;
+    let expired = posted_under(conn, books.state.program_id, &expired_key(at, "")).await?;
     let mut sent = books.add_up(at, &entries, &credited, &expired);
     books.hold_expired(&entries, &expired);
     books.hold_claims(conn, at, &mut sent).await?;
@@ -114,33 +115,12 @@ async fn entries(conn: &mut PgConnection, state: &GatewayState) -> Result<Vec<En
     Ok(rows)
 }
 
-/// The leaves that credited burns, with the burn's number.
-async fn credited(
+/// The leaves that the bridge posted under keys that begin so, each with the rest of its key.
+async fn posted_under(
     conn: &mut PgConnection,
-    at: &GatewayAt,
     program_id: i16,
-) -> Result<HashMap<i64, u64>, StoreError> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "select key, leaf_index
-         from outcome
-         where program_id = $1 and source = $2 and key like $3 and leaf_index is not null",
-    )
-    .bind(program_id)
-    .bind(BRIDGE_SOURCE)
-    .bind(burn_key(at, 0).trim_end_matches('0').to_owned() + "%")
-    .fetch_all(conn)
-    .await?;
-    let number = |key: &str| key.rsplit(':').next().and_then(|it| it.parse().ok());
-    Ok(rows.iter().filter_map(|(key, leaf)| Some((*leaf, number(key)?))).collect())
-}
-
-/// The leaves that posted what had expired, each with what it was.
-async fn expired(
-    conn: &mut PgConnection,
-    at: &GatewayAt,
-    program_id: i16,
+    prefix: &str,
 ) -> Result<HashMap<i64, String>, StoreError> {
-    let prefix = expired_key(at, "");
     let rows: Vec<(String, i64)> = sqlx::query_as(
         "select key, leaf_index
          from outcome

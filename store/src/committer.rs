@@ -3,7 +3,6 @@
 //! There is no timer. A batch is what arrived during the last commit: under little load that is one request, under
 //! much load hundreds, and the speed comes from there.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -281,7 +280,7 @@ impl Lanes {
                         }
                     };
                     let undone = tokio::time::timeout(ATTEMPT_TIME_MAX, undone).await;
-                    undone.unwrap_or_else(|_| Some(Failure::Gone(no_answer())))
+                    undone.unwrap_or_else(|_| Some(Failure::Gone(StoreError::no_answer())))
                 }
                 Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => Some(Failure::Gone(error)),
             };
@@ -343,11 +342,7 @@ impl Lanes {
 
 /// A server that has not answered in all this time may have done anything.
 fn silent() -> BatchError {
-    BatchError::Unknown(no_answer())
-}
-
-fn no_answer() -> StoreError {
-    StoreError::Database(sqlx::Error::Io(ErrorKind::TimedOut.into()))
+    BatchError::Unknown(StoreError::no_answer())
 }
 
 enum Failure {

@@ -7,6 +7,7 @@ use ledger::MemberRef;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::accounts;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Pepper};
 use crate::log_head;
@@ -60,10 +61,6 @@ pub async fn member_to_erase(
     program_id: i16,
     member: &MemberRef,
 ) -> Result<Option<MemberToErase>, StoreError> {
-    let (id, name) = match member {
-        MemberRef::Id(id) => (Some(*id), None),
-        MemberRef::External(name) => (None, Some(name)),
-    };
     let found: Option<(Uuid, Option<String>)> = sqlx::query_as(
         "select member_id, external_id
          from member
@@ -71,8 +68,8 @@ pub async fn member_to_erase(
              and (member_id = $2 or external_id = $3)",
     )
     .bind(program_id)
-    .bind(id)
-    .bind(name)
+    .bind(accounts::id_of(member))
+    .bind(accounts::name_of(member))
     .fetch_optional(&mut *conn)
     .await?;
     let Some((member_id, external_id)) = found else { return Ok(None) };
@@ -282,8 +279,8 @@ async fn mark(
     Ok(())
 }
 
-/// Takes away what was asked; that something was, and what came of it, stays. A key or a
-/// source that names the member is replaced by a keyed hash of itself.
+/// Takes away what was asked; that something was, and what came of it, stays. A key or a source that names the member is
+/// replaced by a keyed hash of itself.
 async fn forget_outcomes(
     conn: &mut PgConnection,
     pepper: &Pepper,
@@ -295,7 +292,7 @@ async fn forget_outcomes(
     let kept = |label, text: &str| {
         let text_lower = text.to_lowercase();
         match names.iter().any(|name| text_lower.contains(name)) {
-            true => format!("erased:{}", hex(&pepper.hash(label, text.as_bytes()))),
+            true => format!("erased:{}", hex::encode(pepper.hash(label, text.as_bytes()))),
             false => text.to_owned(),
         }
     };
@@ -382,21 +379,22 @@ async fn bury(
         .bind(member.member_id)
         .execute(&mut *conn)
         .await?;
-    for table in ["delete from credit_reference", "update gateway_burn set member_id = null, actor = null"] {
-        let statement = match table.starts_with("delete") {
-            true => format!("{table} where program_id = $1 and member_id = $2"),
-            false => format!(
-                "{table} from gateway
-                 where gateway.chain_id = gateway_burn.chain_id and gateway.contract = gateway_burn.contract
-                     and gateway.program_id = $1 and gateway_burn.member_id = $2"
-            ),
-        };
-        sqlx::query(sqlx::AssertSqlSafe(statement))
-            .bind(program_id)
-            .bind(member.member_id)
-            .execute(&mut *conn)
-            .await?;
-    }
+    sqlx::query("delete from credit_reference where program_id = $1 and member_id = $2")
+        .bind(program_id)
+        .bind(member.member_id)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query(
+        "update gateway_burn
+         set member_id = null, actor = null
+         from gateway
+         where gateway.chain_id = gateway_burn.chain_id and gateway.contract = gateway_burn.contract
+             and gateway.program_id = $1 and gateway_burn.member_id = $2",
+    )
+    .bind(program_id)
+    .bind(member.member_id)
+    .execute(&mut *conn)
+    .await?;
     sqlx::query(
         "insert into tombstone (program_id, name) select $1, * from unnest($2::bytea[]) on conflict do nothing",
     )
@@ -561,7 +559,3 @@ select jsonb_pretty(jsonb_build_object(
             and member_id = $2
     )
 ))";
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
-}

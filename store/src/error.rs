@@ -1,5 +1,7 @@
 //! What can go wrong at the database, by what to do about it.
 
+use std::io::ErrorKind;
+
 /// A failure at the boundary of the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -64,6 +66,11 @@ impl StoreError {
     /// Whether the same batch may go through if it is tried again as it is: a deadlock or a serialization failure.
     pub(crate) fn is_collision(&self) -> bool {
         matches!(self.code().as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// The database has not answered in the time that it had: it is gone without a word.
+    pub(crate) fn no_answer() -> Self {
+        Self::Database(sqlx::Error::Io(ErrorKind::TimedOut.into()))
     }
 
     /// Whether a row is there already.

@@ -2,6 +2,7 @@
 //! Only what is final stands here, and each event once.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use ledger::Claim;
 use proof::Hash;
@@ -128,22 +129,18 @@ pub struct BurnStory {
 pub const BRIDGE_SOURCE: &str = "bridge";
 
 /// The key under which a burn is credited.
-pub fn burn_key(at: &GatewayAt, burn_id: u64) -> String {
-    format!("burn:{}:{}:{burn_id}", at.chain_id, hex(&at.contract))
+pub fn burn_key(at: &GatewayAt, burn_id: impl Display) -> String {
+    format!("burn:{}:{}:{burn_id}", at.chain_id, hex::encode(at.contract))
 }
 
 /// The key under which something that expired is posted.
 pub fn expired_key(at: &GatewayAt, what: &str) -> String {
-    format!("expired:{}:{}:{what}", at.chain_id, hex(&at.contract))
+    format!("expired:{}:{}:{what}", at.chain_id, hex::encode(at.contract))
 }
 
 /// The key under which a withdrawal is taken back.
 pub fn withdrawal_key(withdrawal: &proof::Withdrawal) -> String {
-    format!("withdrawal:{}", hex(&withdrawal.withdrawal_id))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
+    format!("withdrawal:{}", hex::encode(withdrawal.withdrawal_id))
 }
 
 /// Makes a gateway known, to be read from this block on. One that is known stays as it is, and must be of this program.

@@ -3,7 +3,6 @@
 //! As with commits there is no timer. Who asks while nobody else does is answered by a statement of its own, at once; what comes
 //! in meanwhile is the next one's.
 
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use sqlx::PgPool;
@@ -84,7 +83,7 @@ async fn answer_all(
     let Ok(rows) = tokio::time::timeout(TIME_MAX, balances::read(&mut conn, members)).await else {
         // A host that is gone without a word says nothing for a long time, and the pool must not lend it again.
         drop(conn.detach());
-        return Err(StoreError::Database(sqlx::Error::Io(ErrorKind::TimedOut.into())));
+        return Err(StoreError::no_answer());
     };
     for (answer, row) in answers.into_iter().zip(rows?) {
         // Whoever has gone needs no answer.

@@ -153,18 +153,18 @@ async fn the_contract_judges(system: &System, receipt: &str) {
     let chain = JsonRpc::new(system.fact("chain_rpc_url"));
     let contract = system.fact("contract");
     let registrant = &system.fact("registrant")[2..];
-    let place: Vec<u8> = [&log_id[..], &[0; 12], &bytes(registrant)].concat();
+    let place: Vec<u8> = [&log_id[..], &[0; 12], &hex::decode(registrant).expect("hexadecimal")].concat();
     let place = chain.keccak(&place).await;
     let at = format!("{place}{:064x}", checkpoint.size);
     let root = chain.view(contract, "rootAt(bytes32,uint64)", &at).await;
-    assert_eq!(root, Ok(hex(&checkpoint.root)), "the contract has this very root");
+    assert_eq!(root, Ok(hex::encode(checkpoint.root)), "the contract has this very root");
 
     let includes = async |leaf: &[u8]| {
         // The three fixed arguments, where the two others begin, the leaf's 74 bytes in three words, and the path.
-        let mut arguments = format!("{}{registrant:0>64}{:064x}", hex(&log_id), checkpoint.size);
+        let mut arguments = format!("{}{registrant:0>64}{:064x}", hex::encode(log_id), checkpoint.size);
         arguments += &format!("{:064x}{:064x}", 5 * 32, 9 * 32);
-        arguments += &format!("{:064x}{:0<192}{:064x}", leaf.len(), hex(leaf), receipt.path.len());
-        arguments.extend(receipt.path.iter().map(|it| hex(it)));
+        arguments += &format!("{:064x}{:0<192}{:064x}", leaf.len(), hex::encode(leaf), receipt.path.len());
+        arguments.extend(receipt.path.iter().map(hex::encode));
         chain.view(contract, "includes(bytes32,address,uint64,bytes,bytes32[])", &arguments).await
     };
     let [no, yes] = [0, 1].map(|it| format!("{it:064x}"));
@@ -223,13 +223,4 @@ async fn receipt_for(system: &System, url: &str, member: Option<&str>) -> Reply 
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path is text")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
-}
-
-fn bytes(hex: &str) -> Vec<u8> {
-    let pairs = hex.as_bytes().chunks(2).map(|it| std::str::from_utf8(it).expect("hexadecimal"));
-    pairs.map(|it| u8::from_str_radix(it, 16).expect("hexadecimal")).collect()
 }

@@ -30,7 +30,7 @@ impl JsonRpc {
 
     /// The Keccak-256 of these bytes, in hexadecimal without 0x. The node hashes: we have no door to the chain here.
     pub async fn keccak(&self, bytes: &[u8]) -> String {
-        let hash = self.call("web3_sha3", json!([format!("0x{}", hex(bytes))])).await;
+        let hash = self.call("web3_sha3", json!([format!("0x{}", hex::encode(bytes))])).await;
         hash.expect("the chain hashes").as_str().expect("a hash is text")[2..].to_owned()
     }
 
@@ -41,9 +41,4 @@ impl JsonRpc {
         let answer = self.call("eth_call", json!([{"to": contract, "data": data}, "latest"])).await?;
         Ok(answer.as_str().expect("an answer is text")[2..].to_owned())
     }
-}
-
-/// Bytes in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }

@@ -129,7 +129,7 @@ impl Bridge {
 /// The deposit that credits a burn, or why there is none.
 fn deposit(story: &BurnStory) -> Result<Command, String> {
     let Some(member) = story.member_id else {
-        let reference = hex(&story.burn.credit_to);
+        let reference = hex::encode(story.burn.credit_to);
         return Err(format!("0x{reference} is not a reference that was given out: name a member for it"));
     };
     let mut by_day = BTreeMap::<i32, u64>::new();
@@ -144,8 +144,4 @@ fn deposit(story: &BurnStory) -> Result<Command, String> {
     let amounts: Option<Vec<_>> = by_day.into_iter().map(amount).collect();
     let amounts = amounts.ok_or("its amounts are beyond what the books hold")?;
     Ok(Command::Deposit { member: MemberRef::Id(member), amounts })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
 }

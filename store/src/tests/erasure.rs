@@ -27,14 +27,10 @@ async fn dump(conn: &mut PgConnection) -> Vec<String> {
     rows
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|it| format!("{it:02x}")).collect()
-}
-
 /// The forms in which a text may stand in a dump: as itself, or as bytes.
 fn traces<'a>(dump: &'a [String], texts: &[String]) -> Vec<&'a String> {
-    let bytes: Vec<String> = texts.iter().map(|it| hex(it.as_bytes())).collect();
-    let uuids = texts.iter().filter_map(|it| Uuid::parse_str(it).ok()).map(|it| hex(it.as_bytes()));
+    let bytes: Vec<String> = texts.iter().map(|it| hex::encode(it.as_bytes())).collect();
+    let uuids = texts.iter().filter_map(|it| Uuid::parse_str(it).ok()).map(|it| hex::encode(it.as_bytes()));
     let forms: Vec<String> = texts.iter().cloned().chain(bytes).chain(uuids).collect();
     dump.iter().filter(|row| forms.iter().any(|form| row.to_lowercase().contains(form))).collect()
 }
@@ -182,7 +178,11 @@ async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
     vacuum_erased(conn).await.unwrap();
     let rows = dump(conn).await;
     assert_eq!(traces(&rows, &names), Vec::<&String>::new());
-    assert!(!rows.iter().any(|row| row.contains(&hex(&wrapped)) || row.contains(&hex(secret.as_ref()))));
+    assert!(
+        !rows
+            .iter()
+            .any(|row| row.contains(&hex::encode(&wrapped)) || row.contains(&hex::encode(secret.as_ref())))
+    );
     assert!(rows.iter().any(|row| row.contains(&account.id.to_string())), "the amounts' account is there");
 
     // The server's journal goes with its segments.
