@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use proof::{Checkpoint, Leaf, SignedNote, Text, verify_consistency};
+use proof::{Checkpoint, KeyHistory, Leaf, LeafKind, OpenedLeaf, SignedNote, Text, verify_consistency};
 use signing::SigningError;
 use store::{Lost, PgConnection, RecordedCheckpoint, Seen, StoreError};
-use tiles::{TileError, TileStore};
+use tiles::{Beside, TileError, TileStore};
 
-use crate::key::LogKey;
+use crate::keys::LogKeys;
 
 /// Why nothing is adopted.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +33,16 @@ pub enum AdoptError {
 /// places cannot: its log has to be succeeded.
 pub async fn lost(
     conn: &mut PgConnection,
-    key: &LogKey,
+    keys: &LogKeys,
     tiles: &Arc<TileStore>,
     seen: &[Seen],
 ) -> Result<Option<Lost>, AdoptError> {
     let refused = |problem: String| AdoptError::Refused(problem);
     let published = read(tiles, TileStore::greatest_checkpoint).await?;
     let published = published.ok_or_else(|| refused("nothing was ever published there".to_owned()))?;
-    let checkpoint = own(key, &published)?;
+    let mut history = keys.history_in(conn).await?;
     let held = store::log_size(conn).await?;
+    let checkpoint = own(keys, &history, &published)?;
     let latest = store::latest_checkpoint(conn).await?;
     let (sealed, sealed_root) = latest.map_or((0, proof::empty_root()), |it| (it.size, it.root));
     if sealed == checkpoint.size && sealed_root == checkpoint.root {
@@ -59,6 +60,16 @@ pub async fn lost(
         return Err(refused(format!("what is published does not extend the checkpoint of {sealed} leaves")));
     }
     let leaves = read(tiles, move |it| published_leaves(it, sealed, size)).await?;
+    // What was lost says, too, which keys signed what.
+    for leaf in leaves.iter().filter(|it| held <= it.leaf_index && it.kind == LeafKind::Key) {
+        let leaf_index = leaf.leaf_index;
+        let opened = read(tiles, move |it| it.read_beside(Beside::Declaration(leaf_index))).await?;
+        let opened = opened.and_then(|it| OpenedLeaf::decode(&it, leaf_index).ok());
+        let opened = opened.filter(|it| it.leaf(leaf_index) == *leaf);
+        let opened =
+            opened.ok_or_else(|| refused(format!("the key of leaf {leaf_index} is not beside the tiles")))?;
+        history.read(leaf_index, &opened);
+    }
     let edge = read(tiles, move |it| it.edge(sealed)).await?;
     let encoded: Vec<_> = leaves.iter().map(Leaf::encode).collect();
     if edge.extended(&encoded).0.root() != root {
@@ -89,8 +100,11 @@ pub async fn lost(
     let mut notes = Vec::new();
     for (size, root) in checkpoints {
         // The same bytes as the first time: this signature is a function of key and text.
-        let checkpoint = Checkpoint { origin: key.log().origin, size, root };
-        notes.push((size, root, key.sign(&checkpoint).await?.encode()));
+        let checkpoint = Checkpoint { origin: keys.log().origin, size, root };
+        let signed = keys.sign(&checkpoint, &history).await?;
+        let signed =
+            signed.ok_or_else(|| refused(format!("no key that is given here signed at {size} leaves")))?;
+        notes.push((size, root, signed.encode()));
     }
     notes.push((size, root, published));
     let mut previous_size = sealed;
@@ -107,21 +121,20 @@ pub async fn lost(
 /// Takes what was lost back. Answers the first orphan's leaf index.
 pub async fn adopt(
     conn: &mut PgConnection,
-    key: &LogKey,
+    keys: &LogKeys,
     lost: &Lost,
     reason: Text,
 ) -> Result<u64, AdoptError> {
-    Ok(store::adopt_lost(conn, &key.log(), lost, reason).await?)
+    Ok(store::adopt_lost(conn, &keys.log(), lost, reason).await?)
 }
 
-/// A checkpoint that this key has signed.
-fn own(key: &LogKey, note: &str) -> Result<Checkpoint, AdoptError> {
+/// A checkpoint that a key of this log has signed.
+fn own(keys: &LogKeys, history: &KeyHistory, note: &str) -> Result<Checkpoint, AdoptError> {
     let refused = |problem: &str| AdoptError::Refused(format!("the published checkpoint: {problem}"));
     let signed = SignedNote::parse(note).map_err(|error| refused(error.0))?;
     let checkpoint = Checkpoint::parse(&signed.text).map_err(|error| refused(error.0))?;
-    let verifier = key.verifier_key();
-    if !signed.signatures.iter().any(|it| verifier.is_named_by(it) && verifier.verifies(&signed.text, it)) {
-        return Err(refused("this log's key has not signed it"));
+    if !keys.have_signed(&signed, history) {
+        return Err(refused("no key of this log has signed it"));
     }
     Ok(checkpoint)
 }

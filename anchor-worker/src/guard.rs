@@ -70,7 +70,6 @@ impl Sealer {
         if !cosigned.is_quorum {
             tracing::warn!(size, cosigned = cosigned.lines.len(), "published with too few cosignatures");
         }
-        self.shown = Some(Instant::now());
         // A receipt of this checkpoint will carry them too.
         record_cosignatures(conn, size, &cosigned.lines).await?;
         let lines = cosigned.lines.into_iter().map(|(_, line)| line);

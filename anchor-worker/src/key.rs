@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use proof::{Checkpoint, NoteError, Signature, SignedNote, Signer, VerifierKey};
+use proof::{NoteError, Signature, Signer, VerifierKey};
 use signing::{SigningCommand, SigningError};
 use store::LogIdentity;
 use zeroize::Zeroizing;
@@ -43,7 +43,7 @@ pub enum KeyError {
     Signing(#[from] SigningError),
 }
 
-/// The log's first signing key. It has no `Debug` and no way out but its signatures.
+/// A signing key of a log. It has no `Debug` and no way out but its signatures.
 pub struct LogKey {
     verifier: VerifierKey,
     hand: Hand,
@@ -108,15 +108,8 @@ impl LogKey {
         LogIdentity { log_id: proof::log_id(key.name(), key.public_key()), origin: key.name().to_owned() }
     }
 
-    /// Signs a checkpoint into a note.
-    pub async fn sign(&self, checkpoint: &Checkpoint) -> Result<SignedNote, SigningError> {
-        let text = checkpoint.encode();
-        let signatures = vec![self.sign_text(&text).await?];
-        Ok(SignedNote { text, signatures })
-    }
-
     // What a program signed is verified before anybody sees it.
-    async fn sign_text(&self, text: &str) -> Result<Signature, SigningError> {
+    pub(crate) async fn sign_text(&self, text: &str) -> Result<Signature, SigningError> {
         match &self.hand {
             Hand::Memory(signer) => Ok(signer.sign(text)),
             Hand::Command(command) => {

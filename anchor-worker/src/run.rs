@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::anchor::{AnchorError, Anchorer, Stepped};
-use crate::key::LogKey;
+use crate::keys::LogKeys;
 use crate::machine::AnchorPolicy;
 use crate::seal::{SealError, Sealer};
 use crate::witnesses::Witnesses;
@@ -41,12 +41,14 @@ pub struct Config {
     pub pool: PgPool,
     /// The log's folder.
     pub folder: Arc<TileStore>,
-    /// The log's key.
-    pub key: LogKey,
+    /// The log's keys.
+    pub keys: LogKeys,
     /// The pace of sealing.
     pub seal_pacing: Pacing,
-    /// The witnesses, and after how long an idle log's checkpoint is shown to them again.
-    pub witnesses: Option<(Witnesses, Duration)>,
+    /// The witnesses that are shown each checkpoint.
+    pub witnesses: Option<Witnesses>,
+    /// After how long an idle log's checkpoint is published again.
+    pub freshness: Duration,
     /// Where to anchor; nowhere is allowed.
     pub places: Vec<PlaceConfig>,
 }
@@ -66,11 +68,13 @@ pub struct PlaceConfig {
 /// Seals and anchors until told to stop, or until sealing halts. A place whose sender halts raises its alarm, the
 /// gauge `daftari_anchor_halted`, and stands still; sealing and the other places go on.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), SealError> {
-    let Config { pool, folder, key, seal_pacing, witnesses, places } = config;
+    let Config { pool, folder, keys, seal_pacing, witnesses, freshness, places } = config;
     let contracts = places.iter().filter_map(|it| it.endpoints.first().cloned()).collect();
-    let mut sealer = Sealer::new(pool.clone(), Arc::clone(&folder), key).with_contracts(contracts);
-    if let Some((witnesses, freshness)) = witnesses {
-        sealer = sealer.with_witnesses(witnesses, freshness);
+    let mut sealer = Sealer::new(pool.clone(), Arc::clone(&folder), keys)
+        .with_contracts(contracts)
+        .with_freshness(freshness);
+    if let Some(witnesses) = witnesses {
+        sealer = sealer.with_witnesses(witnesses);
     }
     // Whoever leaves, by an error too, stops the rest: a log in doubt is not anchored either.
     let stop = shutdown.child_token();

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chain::AuditLog;
-use proof::{Checkpoint, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
+use proof::{Checkpoint, KeyHistory, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
 use signing::SigningError;
 use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
-    declaration_at, ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size, record_checkpoint,
+    declaration_at, declarations_between, ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size,
+    record_checkpoint,
 };
 use tiles::{Beside, Edge, TileError, TileStore};
 
 use crate::failpoint::{Act, Failpoint, Moment};
-use crate::key::LogKey;
+use crate::keys::LogKeys;
 use crate::witnesses::Witnesses;
 
 /// How many leaves one checkpoint covers at most: about a megabyte of bundles, so that memory and the time between
@@ -24,8 +25,8 @@ pub(crate) const BATCH_LEAVES_MAX: u32 = 16 * 1024;
 /// exist, so a failure has 64 chances before a posting finds no place.
 pub(crate) const ROOM_LEAVES: u64 = 1 << 20;
 
-/// How long an idle log's checkpoint stands before the witnesses are shown it again.
-const FRESHNESS: Duration = Duration::from_secs(60);
+/// How long an idle log's checkpoint stands before it is published, and the witnesses are shown it, again.
+pub const FRESHNESS: Duration = Duration::from_secs(60);
 
 /// A failure of sealing, by what to do about it. There is nothing to reject: a leaf is promised once it is committed.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,11 @@ pub enum Obstacle {
     /// Whoever holds the log's key does not sign with it.
     #[error(transparent)]
     Signing(SigningError),
+    /// Every key that is held here has retired, or was never introduced.
+    #[error(
+        "no key that is given here signs for this log now: give the one that its last `key` leaf introduces"
+    )]
+    NoKey,
     /// A test ended the worker here.
     #[error("a failpoint: {0:?}, {1:?}")]
     Failpoint(Act, Moment),
@@ -158,7 +164,10 @@ pub enum Sealed {
 pub struct Sealer {
     pool: PgPool,
     pub(crate) folder: Arc<TileStore>,
-    key: LogKey,
+    keys: LogKeys,
+    // What the log says of its keys, in the leaves below this index.
+    history: KeyHistory,
+    history_to: u64,
     pub(crate) log: LogIdentity,
     batch_leaves: u32,
     room_leaves: u64,
@@ -172,20 +181,23 @@ pub struct Sealer {
     pub(crate) timeline: Option<u32>,
     pub(crate) contracts: Vec<AuditLog>,
     pub(crate) witnesses: Option<Witnesses>,
-    // How long a checkpoint may stand without being shown to the witnesses again, and since when it stands.
+    // How long a checkpoint may stand without being published again, and since when it stands.
     freshness: Duration,
     pub(crate) shown: Option<Instant>,
     failpoint: Failpoint,
 }
 
 impl Sealer {
-    /// A sealer of this key's log.
-    pub fn new(pool: PgPool, folder: Arc<TileStore>, key: LogKey) -> Self {
-        let (log, failpoint) = (key.log(), crate::nowhere());
+    /// A sealer of the log of these keys.
+    pub fn new(pool: PgPool, folder: Arc<TileStore>, keys: impl Into<LogKeys>) -> Self {
+        let keys = keys.into();
+        let (log, history, failpoint) = (keys.log(), keys.history(), crate::nowhere());
         Self {
             pool,
             folder,
-            key,
+            keys,
+            history,
+            history_to: 0,
             log,
             batch_leaves: BATCH_LEAVES_MAX,
             room_leaves: ROOM_LEAVES,
@@ -213,10 +225,16 @@ impl Sealer {
         Self { contracts, ..self }
     }
 
-    /// The same sealer, showing its checkpoints to these witnesses, and an idle log's again after so long.
+    /// The same sealer, showing its checkpoints to these witnesses.
     #[must_use]
-    pub fn with_witnesses(self, witnesses: Witnesses, freshness: Duration) -> Self {
-        Self { witnesses: Some(witnesses), freshness, ..self }
+    pub fn with_witnesses(self, witnesses: Witnesses) -> Self {
+        Self { witnesses: Some(witnesses), ..self }
+    }
+
+    /// The same sealer, publishing an idle log's checkpoint again after so long.
+    #[must_use]
+    pub fn with_freshness(self, freshness: Duration) -> Self {
+        Self { freshness, ..self }
     }
 
     /// The same sealer, asking for partitions after so many leaves.
@@ -242,6 +260,9 @@ impl Sealer {
             ensure_log(conn, &self.log).await?;
             self.is_checked = true;
         }
+        self.read_keys(conn).await?;
+        let standing = standing.map(|it| self.read_own(&it)).transpose()?.map(|it| it.size);
+        let published = published.map(|it| self.read_own(&it)).transpose()?;
         let last = latest_checkpoint(conn).await?;
         let last_size = last.as_ref().map_or(0, |it| it.size);
         check_extends(conn, published.as_ref(), last_size).await?;
@@ -260,7 +281,6 @@ impl Sealer {
         }
         if size == last_size {
             if let Some(last) = &last
-                && self.witnesses.is_some()
                 && self.shown.is_none_or(|it| self.freshness <= it.elapsed())
             {
                 self.publish(conn, last).await?;
@@ -292,7 +312,8 @@ impl Sealer {
         self.write_declarations(conn, &stored).await?;
         let (size, root) = (after.size(), after.root());
         let checkpoint = Checkpoint { origin: self.log.origin.clone(), size, root };
-        let note = self.key.sign(&checkpoint).await.map_err(Obstacle::Signing)?.encode();
+        let signed = self.keys.sign(&checkpoint, &self.history).await.map_err(Obstacle::Signing)?;
+        let note = signed.ok_or(Obstacle::NoKey)?.encode();
         let recorded = RecordedCheckpoint { size, previous_size: edge.size(), root, note };
         // From here the log has promised this root: PostgreSQL holds it before anyone sees it. A crash before it is
         // published only leaves that to the next sealer, and one before it is recorded leaves tiles that will be
@@ -308,6 +329,19 @@ impl Sealer {
         self.publish(conn, &recorded).await?;
         tracing::info!(first_leaf = edge.size(), last_leaf = size - 1, size, "sealed");
         Ok(Sealed::Checkpoint { size })
+    }
+
+    // Which keys sign is for the log to say. What is known is known for good, until the database may be another one.
+    async fn read_keys(&mut self, conn: &mut PgConnection) -> Result<(), SealError> {
+        if self.edge.is_none() {
+            (self.history, self.history_to) = (self.keys.history(), 0);
+        }
+        let size = log_size(conn).await?;
+        for (leaf_index, leaf) in declarations_between(conn, &self.log, self.history_to, size).await? {
+            self.history.read(leaf_index, &leaf);
+        }
+        self.history_to = size;
+        Ok(())
     }
 
     // What the log says of itself is there for everybody to read before it is signed.
@@ -342,14 +376,11 @@ impl Sealer {
         Leaf { kind, log_id: self.log.log_id, leaf_index, commitment }.encode()
     }
 
-    // The size of the checkpoint that stands published, and the greatest that ever was: a store that was lost or put back
+    // The checkpoint that stands published, and the greatest that ever was: a store that was lost or put back
     // to an earlier state may remember more than it shows.
-    async fn published(&self) -> Result<(Option<u64>, Option<Checkpoint>), SealError> {
+    async fn published(&self) -> Result<(Option<String>, Option<String>), SealError> {
         let store = Arc::clone(&self.folder);
-        let (standing, greatest) =
-            blocking(move || Ok::<_, TileError>((store.checkpoint()?, store.greatest_checkpoint()?))).await?;
-        let standing = standing.map(|it| self.read_own(&it)).transpose()?.map(|it| it.size);
-        Ok((standing, greatest.map(|it| self.read_own(&it)).transpose()?))
+        blocking(move || Ok::<_, TileError>((store.checkpoint()?, store.greatest_checkpoint()?))).await
     }
 
     fn read_own(&self, note: &str) -> Result<Checkpoint, SealError> {
@@ -359,9 +390,8 @@ impl Sealer {
         if checkpoint.origin != self.log.origin {
             return Err(foreign(&format!("its origin is {}", checkpoint.origin)).into());
         }
-        let key = self.key.verifier_key();
-        if !note.signatures.iter().any(|it| key.is_named_by(it) && key.verifies(&note.text, it)) {
-            return Err(foreign("the log's key has not signed it").into());
+        if !self.keys.have_signed(&note, &self.history) {
+            return Err(foreign("no key of the log has signed it").into());
         }
         Ok(checkpoint)
     }
@@ -435,6 +465,7 @@ impl Sealer {
         let store = Arc::clone(&self.folder);
         self.passes(Act::PublishCheckpoint, Moment::Before)?;
         blocking(move || store.publish_checkpoint(&note)).await?;
+        self.shown = Some(Instant::now());
         self.passes(Act::PublishCheckpoint, Moment::After)
     }
 

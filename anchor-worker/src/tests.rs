@@ -2,6 +2,7 @@ mod adopt;
 mod anchor;
 mod fixture;
 mod key;
+mod keys;
 mod map;
 mod schedule;
 mod seal;

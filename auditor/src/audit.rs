@@ -66,8 +66,21 @@ pub struct AuditReport {
     pub declarations: u64,
     /// How many of those are account maps, read to their last row.
     pub maps: u64,
+    /// What those read now say of the log's keys: nobody but you can say whether your policy should.
+    pub keys: Vec<KeySaid>,
     /// What is wrong, at most the first hundred.
     pub findings: Vec<Finding>,
+}
+
+/// What a `key` leaf says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeySaid {
+    /// The leaf.
+    pub leaf_index: u64,
+    /// Whether it retires the key; else it introduces it.
+    pub retired: bool,
+    /// The key's public bytes, hexadecimal.
+    pub public_key: String,
 }
 
 impl Audit {
@@ -113,7 +126,7 @@ impl Audit {
     }
 
     fn read_kept(&self, note: &str) -> Result<Checkpoint, SourceError> {
-        let verified = verify_checkpoint(note, &self.policy);
+        let verified = verify_checkpoint(note, &self.policy.vouched());
         let refused = |refusal: proof::Refusal| SourceError::Damaged {
             path: "a checkpoint that was kept".to_owned(),
             problem: refusal.to_string(),

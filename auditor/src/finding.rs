@@ -40,6 +40,12 @@ pub enum Finding {
         /// What is wrong.
         problem: String,
     },
+    /// The policy calls a key retired by a leaf that says no such thing.
+    #[error("leaf {leaf_index} does not retire the key that the policy says it does")]
+    KeyNotRetired {
+        /// The leaf.
+        leaf_index: u64,
+    },
     /// The account map beside the tiles is not the one that its leaf commits to.
     #[error("the account map of leaf {leaf_index}: {problem}")]
     MapDiffers {

@@ -14,7 +14,7 @@ mod witness;
 mod tests;
 
 pub use anchors::Anchored;
-pub use audit::{Audit, AuditReport};
+pub use audit::{Audit, AuditReport, KeySaid};
 pub use finding::Finding;
 pub use monitor::{ForkProof, Monitor, MonitorError, Observation, is_fork, read_fork};
 pub use source::{Source, SourceError};

@@ -188,10 +188,11 @@ impl Monitor {
     }
 
     fn read(&self, note: &str) -> Result<Checkpoint, SourceError> {
-        let verified = verify_checkpoint(note, &self.policy).map_err(|refusal| SourceError::Damaged {
-            path: self.folder.join(SEEN).display().to_string(),
-            problem: format!("the checkpoint seen last does not stand under this policy: {refusal}"),
-        });
+        let verified =
+            verify_checkpoint(note, &self.policy.vouched()).map_err(|refusal| SourceError::Damaged {
+                path: self.folder.join(SEEN).display().to_string(),
+                problem: format!("the checkpoint seen last does not stand under this policy: {refusal}"),
+            });
         Ok(verified?.checkpoint)
     }
 }
@@ -226,7 +227,7 @@ pub fn is_fork(older: &str, newer: &str, proof: &ForkProof, policy: &Policy) -> 
 /// The proof of a fork that a monitor has kept in this folder, where it is one.
 pub fn read_fork(folder: &Path, policy: &Policy) -> Option<(u64, u64)> {
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
-    let (older, newer) = (read("older.checkpoint")?, read("newer.checkpoint")?);
+    let (policy, older, newer) = (&policy.vouched(), read("older.checkpoint")?, read("newer.checkpoint")?);
     let proof = serde_json::from_str(&read("proof.json")?).ok()?;
     let size = |note: &str| Some(verify_checkpoint(note, policy).ok()?.checkpoint.size);
     is_fork(&older, &newer, &proof, policy).then_some((size(&older)?, size(&newer)?))

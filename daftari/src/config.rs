@@ -33,7 +33,7 @@ pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
 pub(crate) use door::Door;
 pub(crate) use export::Export;
 pub(crate) use keys_at::{ChainKeyAt, LogKeyAt};
-pub(crate) use log::{Adopt, LogAct, MakeMap, Succeed, TheBooks};
+pub(crate) use log::{Adopt, LogAct, MakeMap, Rotate, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use members::{EraseMember, ExportMember, Members};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
@@ -375,7 +375,7 @@ pub(crate) struct Anchor {
     /// How long the witnesses have for one checkpoint altogether, as in 1s.
     #[arg(long, env = "WITNESS_BUDGET", default_value = "1s")]
     pub(crate) witness_budget: Span,
-    /// After how long an idle log's checkpoint is shown to the witnesses again, as in 1m.
+    /// After how long an idle log's checkpoint is published, and the witnesses are shown it, again, as in 1m.
     #[arg(long, env = "WITNESS_FRESHNESS", default_value = "1m")]
     pub(crate) witness_freshness: Span,
     /// How long to wait between two readings of the whole log, to find what has rotted, as in 24h. Without it nothing is read again.

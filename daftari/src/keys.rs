@@ -3,16 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anchor_worker::LogKey;
+use anchor_worker::{LogKey, LogKeys};
 use anyhow::{Context, ensure};
 use chain::Account;
 use signing::SigningCommand;
 use store::Keyring;
 use zeroize::Zeroizing;
 
-use crate::config::{ChainKeyAt, Log, parse_address};
+use crate::config::{ChainKeyAt, Log, SecretText, parse_address};
 
 /// Writes a secret into a new file with mode 0600; an existing file is left as it is. The file is whole and durable
 /// before it has its name: a crash at any moment leaves either no secret or all of it.
@@ -29,11 +29,15 @@ pub(crate) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
     }
 }
 
+/// A file that only its owner may read, empty whatever it held.
+pub(crate) fn create_private(path: &Path) -> anyhow::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))
+}
+
 /// Writes a file that only its owner may read, replacing what it held.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| file.write_all(bytes))
-        .with_context(|| format!("cannot write {}", path.display()))
+    create_private(path)?.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Reads a secret from a file that nobody else may read.
@@ -57,22 +61,51 @@ pub(crate) fn read_key(path: &Path) -> anyhow::Result<Zeroizing<[u8; 32]>> {
     Ok(key)
 }
 
-/// The log's signing key, wherever it is.
-pub(crate) async fn log_key(log: &Log) -> anyhow::Result<LogKey> {
-    let (at, origin) = (&log.key, &log.origin);
-    let expected = at.log_public_key.as_deref().map(parse_public_key).transpose()?;
-    let key = match (&at.log_key_command, &at.log_key, &at.log_key_file) {
+/// The keys that this process signs the log with, wherever they are.
+pub(crate) async fn log_keys(log: &Log) -> anyhow::Result<LogKeys> {
+    let key = log_key(log).await?;
+    let keys = match &log.key.log_first_public_key {
+        Some(first) => LogKeys::of_log_begun_with(&parse_public_key(first)?, key)?,
+        None => LogKeys::from(key),
+    };
+    Ok(match next_log_key(log).await? {
+        Some(next) => keys.and(next),
+        None => keys,
+    })
+}
+
+async fn log_key(log: &Log) -> anyhow::Result<LogKey> {
+    let at = &log.key;
+    let place = (&at.log_key_command, &at.log_key, &at.log_key_file);
+    let key = key_at(place, at.log_public_key.as_deref(), &log.origin).await.context("--log-key")?;
+    key.context("the log needs --log-key-file or --log-key-command")
+}
+
+/// The key that is to take the place of the one that signs; none where none is configured.
+pub(crate) async fn next_log_key(log: &Log) -> anyhow::Result<Option<LogKey>> {
+    let at = &log.key.next;
+    let place = (&at.next_log_key_command, &at.next_log_key, &at.next_log_key_file);
+    key_at(place, at.next_log_public_key.as_deref(), &log.origin).await.context("--next-log-key")
+}
+
+async fn key_at(
+    place: (&Option<String>, &Option<SecretText>, &Option<PathBuf>),
+    public_key: Option<&str>,
+    origin: &str,
+) -> anyhow::Result<Option<LogKey>> {
+    let expected = public_key.map(parse_public_key).transpose()?;
+    let key = match place {
         (Some(line), _, _) => {
-            let public_key = expected.context("--log-key-command needs --log-public-key")?;
+            let public_key = expected.context("a command that signs needs its public key")?;
             LogKey::behind(SigningCommand::parse(line)?, origin, &public_key).await?
         }
         (None, Some(text), _) => LogKey::parse(&text.0, origin)?,
         (None, None, Some(file)) => LogKey::open(file, origin)?,
-        (None, None, None) => anyhow::bail!("the log needs --log-key-file or --log-key-command"),
+        (None, None, None) => return Ok(None),
     };
     let is_expected = expected.is_none_or(|it| it == *key.verifier_key().public_key());
-    ensure!(is_expected, "the log's key is another one than --log-public-key says");
-    Ok(key)
+    ensure!(is_expected, "the log's key is another one than its public key says");
+    Ok(Some(key))
 }
 
 /// The account of this key, wherever it is; none where none is configured.
@@ -95,7 +128,8 @@ pub(crate) async fn account(at: &ChainKeyAt) -> anyhow::Result<Option<Account>> 
     Ok(Some(account))
 }
 
-fn parse_public_key(text: &str) -> anyhow::Result<[u8; 32]> {
+/// The 32 public bytes of a log's key.
+pub(crate) fn parse_public_key(text: &str) -> anyhow::Result<[u8; 32]> {
     let mut key = [0; 32];
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut key)
         .with_context(|| format!("{text:?} is not a public key of 32 bytes in hexadecimal"))?;

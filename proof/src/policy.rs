@@ -27,11 +27,24 @@ pub struct AnchorPlace {
     pub registrant: [u8; 20],
 }
 
-/// A verifier's policy, in the text form of C2SP `tlog-policy` with one keyword more, `anchor`.
+/// A key of a log that signs no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetiredKey {
+    /// The key.
+    pub key: VerifierKey,
+    /// The `key` leaf that says so. It signs no checkpoint that covers this leaf.
+    pub leaf_index: u64,
+    /// When, in Unix seconds: whoever has the key from here on can sign what was never published.
+    pub retired_at: u64,
+}
+
+/// A verifier's policy, in the text form of C2SP `tlog-policy` with two keywords more, `retired` and `anchor`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Keys of logs; the first of an origin is that log's first key.
     pub log_keys: Vec<VerifierKey>,
+    /// Those of them that have retired.
+    pub retired: Vec<RetiredKey>,
     /// Keys of witnesses, by their name in the policy.
     pub witnesses: Vec<(String, VerifierKey)>,
     /// Where the logs are anchored.
@@ -39,6 +52,7 @@ pub struct Policy {
     witness_urls: BTreeMap<String, String>,
     groups: BTreeMap<String, Group>,
     quorum: Option<String>,
+    is_vouched: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +80,9 @@ impl Policy {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             match words[..] {
                 ["log", vkey] | ["log", vkey, _] => policy.add_log(vkey).map_err(at)?,
+                ["retired", vkey, leaf_index, retired_at] => {
+                    policy.add_retired(vkey, leaf_index, retired_at).map_err(at)?;
+                }
                 ["witness", name, vkey] => policy.add_witness(name, vkey).map_err(at)?,
                 ["witness", name, vkey, url] => {
                     policy.add_witness(name, vkey).map_err(at)?;
@@ -95,7 +112,11 @@ impl Policy {
                         .anchors
                         .push(place.ok_or(at("an anchor is a chain id, a contract and a registrant"))?);
                 }
-                _ => return Err(at("it is not one of log, witness, group, quorum, anchor with its words")),
+                _ => {
+                    return Err(at(
+                        "it is not one of log, retired, witness, group, quorum, anchor with its words",
+                    ));
+                }
             }
         }
         // A forgotten line must not switch the witnesses off.
@@ -115,6 +136,18 @@ impl Policy {
             return Err("a key is named once");
         }
         self.log_keys.push(key);
+        Ok(())
+    }
+
+    fn add_retired(&mut self, vkey: &str, leaf_index: &str, retired_at: &str) -> Result<(), &'static str> {
+        let key = VerifierKey::parse(vkey).map_err(|error| error.0)?;
+        if !self.log_keys.contains(&key) || self.retired.iter().any(|it| it.key == key) {
+            return Err("a key that has retired is a log's, named above, and retires once");
+        }
+        let (leaf_index, retired_at) = decimal(leaf_index)
+            .zip(decimal(retired_at))
+            .ok_or("a key retires at a leaf index and a time in Unix seconds")?;
+        self.retired.push(RetiredKey { key, leaf_index, retired_at });
         Ok(())
     }
 
@@ -173,7 +206,23 @@ impl Policy {
     /// The same logs, asking for no witness: what a log itself, or a witness, holds a checkpoint against.
     #[must_use]
     pub fn of_logs(&self) -> Self {
-        Self { log_keys: self.log_keys.clone(), ..Self::default() }
+        Self { log_keys: self.log_keys.clone(), retired: self.retired.clone(), ..Self::default() }
+    }
+
+    /// The same policy for a checkpoint that something else vouches for: a contract that holds it, or one's own memory of
+    /// having seen it. What a key signed before it retired counts then, whoever has that key now.
+    #[must_use]
+    pub fn vouched(&self) -> Self {
+        Self { is_vouched: true, ..self.clone() }
+    }
+
+    /// Whether this key's signature under a checkpoint of this size counts, given when witnesses have cosigned it.
+    pub(crate) fn stands(&self, key: &VerifierKey, size: u64, cosigned: &BTreeMap<&str, u64>) -> bool {
+        let Some(retired) = self.retired.iter().find(|it| it.key == *key) else { return true };
+        let before = cosigned.iter().filter(|(_, time)| **time <= retired.retired_at);
+        let is_witnessed =
+            || self.asks_for_witnesses() && self.is_quorum(&before.map(|(name, _)| *name).collect());
+        size <= retired.leaf_index && (self.is_vouched || is_witnessed())
     }
 
     /// Whether it asks for any witness at all.

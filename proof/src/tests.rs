@@ -1,5 +1,6 @@
 mod fuzz;
 mod history;
+mod keys;
 mod map;
 mod properties;
 mod rfc;

@@ -1,6 +1,6 @@
 //! The one function that verifies a receipt, and its closed list of refusals.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::checkpoint::Checkpoint;
 use crate::hash::Hash;
@@ -39,6 +39,12 @@ pub enum Refusal {
     /// A known key's signature is wrong.
     #[error("a signature by a key of the policy is wrong")]
     BadSignature,
+    /// Only keys that have retired, and nobody who saw it before.
+    #[error(
+        "only a key that has retired has signed the checkpoint, and no witnesses of the policy have cosigned it before that: \
+         ask the chain, or fetch the receipt again"
+    )]
+    RetiredKey,
     /// Too few witnesses.
     #[error("too few witnesses of the policy have cosigned the checkpoint")]
     QuorumMissing,
@@ -63,6 +69,7 @@ impl Refusal {
             Self::WrongLog => "wrong_log",
             Self::Unsigned => "unsigned",
             Self::BadSignature => "bad_signature",
+            Self::RetiredKey => "retired_key",
             Self::QuorumMissing => "quorum_missing",
             Self::IndexBeyondSize => "index_beyond_size",
             Self::NotIncluded => "not_included",
@@ -116,7 +123,7 @@ pub struct VerifiedCheckpoint {
 pub fn verify_checkpoint(note: &str, policy: &Policy) -> Result<VerifiedCheckpoint, Refusal> {
     let (note, checkpoint) = read_checkpoint(note)?;
     policy.log_id(&checkpoint.origin).ok_or(Refusal::UnknownLog)?;
-    let witnesses = check_signatures(&note, &checkpoint.origin, policy)?;
+    let witnesses = check_signatures(&note, &checkpoint, policy)?;
     let times = policy.witnesses.iter().flat_map(|(_, key)| note.signatures.iter().map(|it| key.time_of(it)));
     let cosigned_at = times.flatten().max();
     Ok(VerifiedCheckpoint { checkpoint, witnesses, cosigned_at })
@@ -135,7 +142,7 @@ pub fn verify_receipt(receipt: Receipt, policy: &Policy) -> Result<Verified, Ref
     if receipt.leaf.log_id != log_id {
         return Err(Refusal::WrongLog);
     }
-    let witnesses = check_signatures(&note, &checkpoint.origin, policy)?;
+    let witnesses = check_signatures(&note, &checkpoint, policy)?;
     if checkpoint.size <= receipt.leaf_index {
         return Err(Refusal::IndexBeyondSize);
     }
@@ -153,13 +160,20 @@ pub fn verify_receipt(receipt: Receipt, policy: &Policy) -> Result<Verified, Ref
     })
 }
 
-/// Every line of a known key must verify, one of the log's keys must have signed, and the witnesses must be enough.
-fn check_signatures(note: &SignedNote, origin: &str, policy: &Policy) -> Result<Vec<String>, Refusal> {
-    let log_keys = || policy.log_keys.iter().filter(|key| key.name() == origin);
-    if !note.signatures.iter().any(|line| log_keys().any(|key| key.is_named_by(line))) {
+/// Every line of a known key must verify, one of the log's keys must have signed that counts, and the witnesses must be enough.
+fn check_signatures(
+    note: &SignedNote,
+    checkpoint: &Checkpoint,
+    policy: &Policy,
+) -> Result<Vec<String>, Refusal> {
+    let log_keys = policy.log_keys.iter().filter(|key| key.name() == checkpoint.origin);
+    let signed: Vec<_> =
+        log_keys.filter(|key| note.signatures.iter().any(|line| key.is_named_by(line))).collect();
+    if signed.is_empty() {
         return Err(Refusal::Unsigned);
     }
-    let mut cosigned = BTreeSet::new();
+    // Each witness with the earliest time at which it has cosigned.
+    let mut cosigned = BTreeMap::new();
     for line in &note.signatures {
         let named = policy.log_keys.iter().map(|key| (None, key));
         let witnesses = policy.witnesses.iter().map(|(name, key)| (Some(name.as_str()), key));
@@ -167,11 +181,16 @@ fn check_signatures(note: &SignedNote, origin: &str, policy: &Policy) -> Result<
             if !key.verifies(&note.text, line) {
                 return Err(Refusal::BadSignature);
             }
-            cosigned.extend(witness);
+            if let Some((witness, time)) = witness.zip(key.time_of(line)) {
+                cosigned.entry(witness).and_modify(|it: &mut u64| *it = time.min(*it)).or_insert(time);
+            }
         }
     }
-    if !policy.is_quorum(&cosigned) {
+    if !signed.iter().any(|key| policy.stands(key, checkpoint.size, &cosigned)) {
+        return Err(Refusal::RetiredKey);
+    }
+    if !policy.is_quorum(&cosigned.keys().copied().collect()) {
         return Err(Refusal::QuorumMissing);
     }
-    Ok(cosigned.into_iter().map(str::to_owned).collect())
+    Ok(cosigned.into_keys().map(str::to_owned).collect())
 }

@@ -3,5 +3,5 @@ export { type Hex } from "./bytes.js";
 export { type AnchorHint } from "./leaf.js";
 export { type VerifierKey } from "./note.js";
 export { type Balances, type Body, type Details, type Entry, type Header, type LeafKind, postingKindName } from "./parts.js";
-export { type Anchor, type Group, parsePolicy, type Policy, PolicyError, type Witness } from "./policy.js";
+export { type Anchor, type Group, parsePolicy, type Policy, PolicyError, type RetiredKey, type Witness } from "./policy.js";
 export { type Part, type Refusal, REFUSALS, type Verdict, type Verified, verifyReceipt } from "./verify.js";

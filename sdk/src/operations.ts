@@ -431,6 +431,18 @@ export type KeyShown = {
   scopes: Array<string>;
 };
 
+/** A key, and from where to where in the log it signs. */
+export type KeyTold = {
+  /** The leaf that introduces it; absent for the first key. */
+  introduced_in_leaf?: number | null;
+  /** When that was, in Unix seconds. */
+  retired_at?: number | null;
+  /** The leaf that retires it. What it signed counts only where it was witnessed before, or is anchored. */
+  retired_in_leaf?: number | null;
+  /** The key. */
+  vkey: string;
+};
+
 /** A key that is to be made. */
 export type KeyWish = {
   /** The networks from which it is taken, as in 192.0.2.0/24; from anywhere if there is none. */
@@ -449,12 +461,18 @@ export type KeyWish = {
 
 /** Who signs the log. */
 export type Keys = {
-  /** Its keys, as C2SP writes verifier keys. */
+  /** All keys that ever did, the log's first one first. */
+  history: Array<KeyTold>;
+  /** Whether the log was asked just now; else it is what the service was configured with. */
+  is_current: boolean;
+  /** The keys that sign it now, as C2SP writes verifier keys. */
   keys: Array<string>;
   /** Its id, in hexadecimal. */
   log_id: string;
   /** The log's name. */
   origin: string;
+  /** Lines for a verifier's policy. Who takes them from here trusts us once more than needed: compare them with the `key` leaves that the log holds. */
+  policy: string;
 };
 
 /** All keys of the program. */

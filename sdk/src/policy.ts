@@ -5,11 +5,25 @@ import { COSIGNATURE_V1, ED25519, parseVerifierKey, type VerifierKey } from "./n
 export interface Policy {
   /** In the file's order: the first of an origin is the log's first key, which the log id is made from. */
   readonly logs: readonly VerifierKey[];
+  /** Those of them that sign no more. */
+  readonly retired: readonly RetiredKey[];
   readonly witnesses: readonly Witness[];
   readonly groups: readonly Group[];
   /** The witness or group that must have cosigned; null asks for none. */
   readonly quorum: string | null;
   readonly anchors: readonly Anchor[];
+  /**
+   * Whether something else vouches for the checkpoint: a contract that will be asked, or one's own memory of having seen it.
+   * What a key signed before it retired counts then, whoever has that key now.
+   */
+  readonly vouched?: boolean;
+}
+
+/** The leaf that retires a key, and when that was, in Unix seconds. */
+export interface RetiredKey {
+  readonly key: VerifierKey;
+  readonly leafIndex: bigint;
+  readonly retiredAt: bigint;
 }
 
 export interface Witness {
@@ -43,6 +57,7 @@ export class PolicyError extends Error {
 
 interface Draft {
   readonly logs: VerifierKey[];
+  readonly retired: RetiredKey[];
   readonly witnesses: Witness[];
   readonly groups: Group[];
   readonly anchors: Anchor[];
@@ -50,9 +65,9 @@ interface Draft {
   quorum: string | null | undefined;
 }
 
-/** Reads a policy in the form of C2SP `tlog-policy`, with our `anchor` lines. Throws `PolicyError`. */
+/** Reads a policy in the form of C2SP `tlog-policy`, with our `retired` and `anchor` lines. Throws `PolicyError`. */
 export async function parsePolicy(text: string): Promise<Policy> {
-  const draft: Draft = { logs: [], witnesses: [], groups: [], anchors: [], grouped: new Set(), quorum: undefined };
+  const draft: Draft = { logs: [], retired: [], witnesses: [], groups: [], anchors: [], grouped: new Set(), quorum: undefined };
   for (const [at, line] of text.split("\n").entries()) {
     try {
       await parseLine(draft, line);
@@ -61,10 +76,10 @@ export async function parsePolicy(text: string): Promise<Policy> {
       throw error;
     }
   }
-  const { logs, witnesses, groups, anchors, quorum } = draft;
+  const { logs, retired, witnesses, groups, anchors, quorum } = draft;
   // Without witnesses there is nothing to forget; with them, a forgotten line must not mean "none".
   if (quorum === undefined && witnesses.length > 0) throw new PolicyError(0, "it names witnesses and has no quorum line");
-  return { logs, witnesses, groups, quorum: quorum ?? null, anchors };
+  return { logs, retired, witnesses, groups, quorum: quorum ?? null, anchors };
 }
 
 async function parseLine(draft: Draft, line: string): Promise<void> {
@@ -74,6 +89,8 @@ async function parseLine(draft: Draft, line: string): Promise<void> {
   switch (keyword) {
     case "log":
       return parseLog(draft, words);
+    case "retired":
+      return parseRetired(draft, words);
     case "witness":
       return parseWitness(draft, words);
     case "group":
@@ -83,7 +100,7 @@ async function parseLine(draft: Draft, line: string): Promise<void> {
     case "anchor":
       return parseAnchor(draft, words);
     default:
-      throw new Malformed(`'${keyword}' is not log, witness, group, quorum or anchor`);
+      throw new Malformed(`'${keyword}' is not log, retired, witness, group, quorum or anchor`);
   }
 }
 
@@ -94,6 +111,17 @@ async function parseLog(draft: Draft, words: readonly string[]): Promise<void> {
   if (key.type !== ED25519) throw new Malformed("a log's key must be of type 1, Ed25519");
   if (draft.logs.some((log) => hex(log.publicKey) === hex(key.publicKey))) throw new Malformed("this log's key was given before");
   draft.logs.push(key);
+}
+
+async function parseRetired(draft: Draft, words: readonly string[]): Promise<void> {
+  const [vkey, leafIndex, retiredAt] = words;
+  if (vkey === undefined || leafIndex === undefined || retiredAt === undefined || words.length > 3) {
+    throw new Malformed("a key that has retired is 'retired <vkey> <leaf index> <Unix seconds>'");
+  }
+  const key = await parseVerifierKey(vkey);
+  if (!draft.logs.some((log) => isSameKey(log, key))) throw new Malformed("a key that has retired is a log's, named above");
+  if (draft.retired.some((it) => isSameKey(it.key, key))) throw new Malformed("this key has retired above");
+  draft.retired.push({ key, leafIndex: u64OfDecimal(leafIndex), retiredAt: u64OfDecimal(retiredAt) });
 }
 
 async function parseWitness(draft: Draft, words: readonly string[]): Promise<void> {
@@ -152,6 +180,19 @@ function isDefined(draft: Draft, name: string): boolean {
 
 function refuseTaken(draft: Draft, name: string): void {
   if (name === "none" || isDefined(draft, name)) throw new Malformed(`the name '${name}' is taken`);
+}
+
+function isSameKey(one: VerifierKey, other: VerifierKey): boolean {
+  return one.name === other.name && one.type === other.type && hex(one.publicKey) === hex(other.publicKey);
+}
+
+/** Whether this key's signature under a checkpoint of this size counts, given when witnesses have cosigned it. */
+export function stands(policy: Policy, key: VerifierKey, size: bigint, cosigned: readonly { readonly witness: string; readonly time: bigint }[]): boolean {
+  const retired = policy.retired.find((it) => isSameKey(it.key, key));
+  if (retired === undefined) return true;
+  if (size > retired.leafIndex) return false;
+  const before = cosigned.filter((it) => it.time <= retired.retiredAt).map((it) => it.witness);
+  return policy.vouched === true || (policy.quorum !== null && quorumIsMet(policy, new Set(before)));
 }
 
 /** Whether these witnesses are enough. */

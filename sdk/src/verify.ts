@@ -4,14 +4,14 @@ import { CouldNotCheck, ed25519Verifies } from "./crypto.js";
 import { type AnchorHint, type Commitments, commitmentsOf, decodeOpenedLeaf, logIdOf, type OpenedLeaf, type RawPart, rebuildLeaf, saltIsRight } from "./leaf.js";
 import { type Note, names, type NoteSignature, parseNote, type VerifierKey } from "./note.js";
 import { type Body, decodeBody, decodeDetails, decodeEntry, decodeHeader, type Details, type Entry, type Header, type LeafKind } from "./parts.js";
-import { type Policy, quorumIsMet } from "./policy.js";
+import { type Policy, quorumIsMet, stands } from "./policy.js";
 import { parseReceiptLines } from "./receipt.js";
 import { leafHash, rootOfPath } from "./tree.js";
 
 /** Every reason to refuse a receipt, in the order in which they are looked for. */
 export const REFUSALS = [
   "too_long", "malformed_receipt", "malformed_extra", "malformed_part", "malformed_checkpoint", "unknown_log",
-  "wrong_log", "unsigned", "bad_signature", "quorum_missing", "index_beyond_size", "not_included",
+  "wrong_log", "unsigned", "bad_signature", "retired_key", "quorum_missing", "index_beyond_size", "not_included",
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
@@ -94,9 +94,15 @@ async function verified(receipt: Uint8Array | string, policy: Policy): Promise<V
   const logId = await logIdOf(checkpoint.origin, firstKey.publicKey);
   if (!sameBytes(logId, opened.logId)) throw new Refused("wrong_log", "the leaf belongs to another log than the policy's");
 
-  const logSignatures = logKeys.filter((key) => note.signatures.some((signature) => names(signature, key))).length;
-  if (logSignatures === 0) throw new Refused("unsigned", "no key that the policy has for this log has signed the checkpoint");
+  const signed = logKeys.filter((key) => note.signatures.some((signature) => names(signature, key)));
+  if (signed.length === 0) throw new Refused("unsigned", "no key that the policy has for this log has signed the checkpoint");
   const cosignatures = await checkSignatures(note, policy);
+  if (!signed.some((key) => stands(policy, key, checkpoint.size, cosignatures))) {
+    throw new Refused(
+      "retired_key",
+      "only a key that has retired has signed the checkpoint, and no witnesses of the policy have cosigned it before that: ask the chain, or fetch the receipt again",
+    );
+  }
   if (!quorumIsMet(policy, new Set(cosignatures.map((it) => it.witness)))) {
     throw new Refused("quorum_missing", "too few of the policy's witnesses have cosigned the checkpoint");
   }
@@ -121,7 +127,7 @@ async function verified(receipt: Uint8Array | string, policy: Policy): Promise<V
     path: lines.path.map(hex),
     size: checkpoint.size,
     root: hex(checkpoint.root),
-    logSignatures,
+    logSignatures: signed.length,
     cosignatures,
     hints: opened.hints,
   };
@@ -187,13 +193,16 @@ function parseSignedCheckpoint(text: string): { readonly note: Note; readonly ch
 
 /** Every line that names a key of the policy must verify; the others say nothing. Answers who has cosigned. */
 async function checkSignatures(note: Note, policy: Policy): Promise<Verified["cosignatures"]> {
+  // Each witness with the earliest time at which it has cosigned.
   const cosigned = new Map<string, bigint>();
   for (const signature of note.signatures) {
     for (const key of policy.logs.filter((it) => names(signature, it))) {
       await demand(key, signature.signature, utf8(note.text));
     }
     for (const witness of policy.witnesses.filter((it) => names(signature, it.key))) {
-      cosigned.set(witness.name, await checkCosignature(witness.key, signature, note.text));
+      const time = await checkCosignature(witness.key, signature, note.text);
+      const before = cosigned.get(witness.name);
+      cosigned.set(witness.name, before !== undefined && before < time ? before : time);
     }
   }
   return [...cosigned].map(([witness, time]) => ({ witness, time }));

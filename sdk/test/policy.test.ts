@@ -33,6 +33,17 @@ test("without witnesses the quorum line may be missing, and with them it may not
   await refuses(0, log, w1);
 });
 
+test("a key retires once, at a leaf and a time, and only a key of the log", async () => {
+  const retired = `retired ${vkey(LOG)} 7 1770000000`;
+  const policy = await parsePolicy([log, retired].join("\n"));
+  assert.deepEqual(policy.retired.map((it) => [it.leafIndex, it.retiredAt]), [[7n, 1_770_000_000n]]);
+  await refuses(1, retired, log);
+  await refuses(3, log, retired, retired);
+  await refuses(2, log, `retired ${vkey(makeKey("other.example/log", 3))} 7 1770000000`);
+  await refuses(2, log, `retired ${vkey(LOG)} 7`);
+  await refuses(2, log, `retired ${vkey(LOG)} 07 1770000000`);
+});
+
 test("what a policy may not say", async () => {
   await refuses(1, "logs x");
   await refuses(1, "log");

@@ -504,6 +504,15 @@ pub async fn latest_anchor_age_ms(
     Ok(age.map(|it| it.max(0) as u64))
 }
 
+/// Whether a final anchor covers this leaf somewhere; where the log was never anchored, nobody waits for one.
+pub async fn is_announced(conn: &mut PgConnection, leaf_index: u64) -> Result<bool, StoreError> {
+    let announced = sqlx::query_scalar(
+        "select coalesce(bool_or(size > $1 and final_at is not null), true)
+         from anchor",
+    );
+    Ok(announced.bind(leaf_index as i64).fetch_one(conn).await?)
+}
+
 /// The smallest anchor that covers this leaf, at every place that has one.
 pub async fn anchors_covering(conn: &mut PgConnection, leaf_index: u64) -> Result<Vec<Anchor>, StoreError> {
     let rows: Vec<AnchorRow> = sqlx::query_as(

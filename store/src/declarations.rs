@@ -1,6 +1,6 @@
 //! Leaves that are no postings: what the log says of itself.
 
-use proof::{Body, Hash, LeafKind, OpenedLeaf};
+use proof::{Body, Hash, KeyHistory, LeafKind, OpenedLeaf, VerifierKey};
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -107,7 +107,7 @@ pub async fn declaration_at(
     log: &LogIdentity,
     leaf_index: u64,
 ) -> Result<Option<OpenedLeaf>, StoreError> {
-    let found = declarations_between(conn, log, leaf_index as i64, leaf_index as i64 + 1).await?;
+    let found = declarations_between(conn, log, leaf_index, leaf_index + 1).await?;
     Ok(found.into_iter().next().map(|(_, it)| it))
 }
 
@@ -117,17 +117,30 @@ pub async fn declarations_of(
     log: &LogIdentity,
     kind: LeafKind,
 ) -> Result<Vec<(u64, OpenedLeaf)>, StoreError> {
-    let mut found = declarations_between(conn, log, 0, i64::MAX).await?;
+    let mut found = declarations_between(conn, log, 0, i64::MAX as u64).await?;
     found.retain(|(_, it)| it.kind == kind);
     Ok(found)
 }
 
-/// The declarations of these leaves.
-pub(crate) async fn declarations_between(
+/// What the log that begins with this key has said of its keys.
+pub async fn key_history(
     conn: &mut PgConnection,
     log: &LogIdentity,
-    begin: i64,
-    end: i64,
+    first: VerifierKey,
+) -> Result<KeyHistory, StoreError> {
+    let mut history = KeyHistory::new(first);
+    for (leaf_index, leaf) in declarations_between(conn, log, 0, i64::MAX as u64).await? {
+        history.read(leaf_index, &leaf);
+    }
+    Ok(history)
+}
+
+/// The declarations of these leaves, in the order of the log.
+pub async fn declarations_between(
+    conn: &mut PgConnection,
+    log: &LogIdentity,
+    begin: u64,
+    end: u64,
 ) -> Result<Vec<(u64, OpenedLeaf)>, StoreError> {
     let rows: Vec<DeclarationRow> = sqlx::query_as(
         "select leaf_index, leaf.kind, declaration_id, declaration.recorded_at, declaration.body
@@ -137,8 +150,8 @@ pub(crate) async fn declarations_between(
              and leaf_index < $2
          order by leaf_index",
     )
-    .bind(begin)
-    .bind(end)
+    .bind(begin as i64)
+    .bind(end as i64)
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(|it| it.open(log.log_id)).collect()

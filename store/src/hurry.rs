@@ -1,7 +1,7 @@
-//! Postings that are to be anchored soon: those of a kind or an amount that their program has marked, and those that were
-//! marked one by one. Nothing here stands in a batch's way: who anchors looks for them in what was committed.
+//! Leaves that are to be anchored soon: those that speak of the log's keys, and postings of a kind or an amount that their program has
+//! marked, and those that were marked one by one. Nothing here stands in a batch's way: who anchors looks for them in what was committed.
 
-use proof::PostingKind;
+use proof::{LeafKind, PostingKind};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -98,20 +98,29 @@ pub async fn hurried_by_rule(
     Ok(row.hurried())
 }
 
-/// The postings in these leaves that were marked one by one.
+/// The postings in these leaves that were marked one by one, and what is said of the log's keys, which chains are to hear of.
 pub async fn hurried_by_mark(
     conn: &mut PgConnection,
     begin: u64,
     end: u64,
 ) -> Result<Option<Hurried>, StoreError> {
     let row: HurriedRow = sqlx::query_as(
-        "select min(posting.recorded_at) / 1000 as oldest_ms, max(posting.leaf_index) as last_leaf
-         from hurried_posting as marked
-         join posting on posting.leaf_index = marked.leaf_index
-         where $1 <= marked.leaf_index and marked.leaf_index < $2",
+        "select min(recorded_at) / 1000 as oldest_ms, max(leaf_index) as last_leaf
+         from (
+             select posting.leaf_index, posting.recorded_at
+             from hurried_posting as marked
+             join posting on posting.leaf_index = marked.leaf_index
+             where $1 <= marked.leaf_index and marked.leaf_index < $2
+             union all
+             select leaf_index, declaration.recorded_at
+             from declaration
+             join leaf using (leaf_index)
+             where $1 <= leaf_index and leaf_index < $2 and leaf.kind = $3
+         ) as marked",
     )
     .bind(begin as i64)
     .bind(end as i64)
+    .bind(LeafKind::Key as i16)
     .fetch_one(conn)
     .await?;
     Ok(row.hurried())

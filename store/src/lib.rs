@@ -73,8 +73,8 @@ pub use anchor_orders::{
 pub use anchor_stories::{AttemptStory, StoryStep, attempt_stories};
 pub use anchors::{
     Anchor, AnchorAttempt, AttemptNote, AttemptState, NewAttempt, anchored_before, anchors_covering,
-    anchors_to_settle, forget_place, latest_anchor, latest_anchor_age_ms, open_attempts, record_anchor,
-    record_refusal, record_round, record_sending, store_attempt,
+    anchors_to_settle, forget_place, is_announced, latest_anchor, latest_anchor_age_ms, open_attempts,
+    record_anchor, record_refusal, record_round, record_sending, store_attempt,
 };
 pub use api_key::Environment;
 pub use balances::{MemberBalance, MemberStanding, Reader, member_id};
@@ -92,14 +92,16 @@ pub use committer::{Committer, SubmitError};
 pub use credentials::{
     AuthMode, Credential, CredentialKind, KnownCredential, Role, credential_of, ensure_credential, note_use,
 };
-pub use declarations::{append_declarations, begin_log, declaration_at, declarations_of};
+pub use declarations::{
+    append_declarations, begin_log, declaration_at, declarations_between, declarations_of, key_history,
+};
 pub use deliveries::{
     Attempt, Delivery, Lease, Message, Then, deliveries, forget_messages, lease_endpoint, next_message,
     queue_messages, queue_test, record_attempt, release_endpoint, replay_messages,
 };
 pub use erasure::{
-    AccountToErase, Erased, MemberToErase, erase_member, everything_held, member_to_erase, readmit_members,
-    sealed_of, vacuum_erased,
+    AccountToErase, Erased, MemberToErase, erase_member, everything_held, member_to_erase, readmit_members, sealed_of,
+    vacuum_erased,
 };
 pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};

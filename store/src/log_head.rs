@@ -40,7 +40,8 @@ pub async fn ensure_log(conn: &mut PgConnection, log: &LogIdentity) -> Result<()
         return Ok(());
     }
     Err(StoreError::Missing(format!(
-        "this database holds the log {origin}, begun with another key than the one given: give its key and origin"
+        "this database holds the log {origin}, begun with another key than the one given: give its key and origin, \
+         and after a rotation its first key's public bytes too"
     )))
 }
 

@@ -16,6 +16,7 @@ mod outsiders;
 mod receipt;
 mod redemption;
 mod roles;
+mod rotation;
 mod standby;
 mod webhook;
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::purchase;
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c06";
-const ORIGIN: &str = "journeys.example/log";
+pub(crate) const ORIGIN: &str = "journeys.example/log";
 const PARTNER: &str = "duka";
 const API_KEY: &str = "lk_test_5d41402abc4b2a76b9719d911017c592QQ4HI0";
 const TOKEN: &str = "lk_test_7d793037a0760186574b0282f2f435e7";
@@ -173,18 +173,18 @@ async fn a_bad_configuration_ends_before_anything_connects() {
 }
 
 /// A role that runs.
-struct Role {
+pub(crate) struct Role {
     name: String,
-    url: String,
-    process: Process,
+    pub(crate) url: String,
+    pub(crate) process: Process,
 }
 
 impl Role {
-    fn api(&self) -> Api {
+    pub(crate) fn api(&self) -> Api {
         Api::new(&self.url, API_KEY, PARTNER)
     }
 
-    async fn is_ready(&self) {
+    pub(crate) async fn is_ready(&self) {
         let api = self.api();
         eventually(&format!("{} is ready", self.name), async || {
             let asked = api.try_ask(Method::GET, "/health/ready", &[], None).await;
@@ -195,12 +195,12 @@ impl Role {
 }
 
 /// What the roles share.
-struct World {
+pub(crate) struct World {
     postgres: Postgres,
-    anvil: Anvil,
+    pub(crate) anvil: Anvil,
     brokers: String,
     topic: String,
-    database_url: String,
+    pub(crate) database_url: String,
     contract: String,
     registrant: String,
     log_key: String,
@@ -210,7 +210,7 @@ struct World {
 
 impl World {
     /// A PostgreSQL with nothing in it and a chain with nothing on it, made ready as an operator does.
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = System::folder();
         let database = test_postgres_config(folder.path());
         let chain = AnvilConfig { block_time: Some(Duration::from_secs(1)), ..AnvilConfig::default() };
@@ -242,7 +242,7 @@ impl World {
         Self { postgres, anvil, brokers, topic, database_url, contract, registrant, log_key, folder }
     }
 
-    fn start(&self, role: &str, name: &str, words: &[&str]) -> Role {
+    pub(crate) fn start(&self, role: &str, name: &str, words: &[&str]) -> Role {
         self.start_at(&format!("127.0.0.1:{}", lasting_port()), role, name, words)
     }
 
@@ -262,7 +262,9 @@ impl World {
                     &self.registrant,
                 ]);
                 command.args(["--chain-rpc-url", &self.anvil.url(), "--anchor-gap", "200ms"]);
-                command.arg("--log-key-file").arg(self.path("log.key"));
+                if !words.contains(&"--log-key-file") {
+                    command.arg("--log-key-file").arg(self.path("log.key"));
+                }
                 command.arg("--chain-key-file").arg(self.path("chain.key"));
             }
             _ => {
@@ -278,7 +280,7 @@ impl World {
         Role { name, url: format!("http://{listen}"), process }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -302,7 +304,7 @@ impl World {
         assert_eq!(logs, 6 + 1, "six roles and PostgreSQL have logged");
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         let Self { postgres, anvil, folder, .. } = self;
         part(move || anvil.stop()).await;
         part(move || postgres.stop()).await;
@@ -389,6 +391,6 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|it| it.path()).collect()
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a path is text")
 }

@@ -4,6 +4,7 @@
 mod check;
 mod export;
 mod history;
+mod keys;
 mod log;
 mod maps;
 mod page;
@@ -171,7 +172,7 @@ fn public_log() -> Vec<Route<ProofService>> {
         get("/v1/anchors", "getAnchors", "Where the log is anchored, as far as we know")
             .answers::<log::Anchors>(200, "The places.")
             .open(log::anchors),
-        get("/v1/keys", "getKeys", "The log's keys").answers::<log::Keys>(200, "The keys.").open(log::keys),
+        get("/v1/keys", "getKeys", "The log's keys").answers::<keys::Keys>(200, "The keys.").open(keys::keys),
         get("/checkpoint", "getCheckpoint", "The published checkpoint, a signed note")
             .header::<String>("If-None-Match", "The ETag of the one that the caller has.")
             .answers_plain(200, TEXT, "The checkpoint.")

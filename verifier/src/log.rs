@@ -143,27 +143,6 @@ pub(crate) async fn read<T: Send + 'static>(
     }
 }
 
-/// Who signs the log.
-#[derive(Serialize, JsonSchema)]
-pub(crate) struct Keys {
-    /// The log's name.
-    origin: String,
-    /// Its id, in hexadecimal.
-    log_id: String,
-    /// Its keys, as C2SP writes verifier keys.
-    keys: Vec<String>,
-}
-
-pub(crate) async fn keys(State(service): State<Arc<ProofService>>) -> Response {
-    let keys = service.policy.log_keys.iter().filter(|it| it.name() == service.log.origin);
-    let body = Keys {
-        origin: service.log.origin.clone(),
-        log_id: hex::encode(service.log.log_id),
-        keys: keys.map(|it| it.encode()).collect(),
-    };
-    public("application/json", "public, max-age=60", axum::Json(body))
-}
-
 /// Where the log is anchored, as far as our rows know: the contract's state is the truth.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Anchors {

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::options;
 use ledger::MemberRef;
-use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Policy, Receipt, SignedNote};
+use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Policy, Receipt, Refusal, SignedNote};
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Anchor, PgConnection, StoreError, Viewer};
@@ -179,19 +179,36 @@ pub(crate) async fn covering(
     conn: &mut PgConnection,
     leaf_index: u64,
 ) -> Result<Option<Covering>, Problem> {
-    let mut anchors = store::anchors_covering(conn, leaf_index).await?;
-    // Whoever trusts our policy looks nowhere else.
-    anchors.retain(|it| policy.anchors.contains(&it.place));
-    if let Some(size) = anchors.iter().map(|it| it.size).min() {
-        anchors.retain(|it| it.size == size);
-        let note = store::cosigned_note(conn, size).await?;
-        let note =
-            note.ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
-        return Ok(Some(Covering { note, anchors }));
+    let mut covering = anchored(policy, conn, leaf_index).await?;
+    // What only a key that has retired has signed, its holder could not check without a chain: a later anchor serves both.
+    let retired = policy.retired.iter().map(|it| it.leaf_index).max();
+    if let (Some(found), Some(retired)) = (&covering, retired)
+        && proof::verify_checkpoint(&found.note, &policy.of_logs()).err() == Some(Refusal::RetiredKey)
+    {
+        covering = anchored(policy, conn, retired.max(leaf_index)).await?.or(covering);
+    }
+    if covering.is_some() {
+        return Ok(covering);
     }
     let Some(note) = read(tiles, |it| it.checkpoint()).await? else { return Ok(None) };
     let is_covered = leaf_index < parse(&note)?.size;
-    Ok(is_covered.then_some(Covering { note, anchors }))
+    Ok(is_covered.then_some(Covering { note, anchors: Vec::new() }))
+}
+
+/// The smallest anchored checkpoint that covers the leaf.
+async fn anchored(
+    policy: &Policy,
+    conn: &mut PgConnection,
+    leaf_index: u64,
+) -> Result<Option<Covering>, Problem> {
+    let mut anchors = store::anchors_covering(conn, leaf_index).await?;
+    // Whoever trusts our policy looks nowhere else.
+    anchors.retain(|it| policy.anchors.contains(&it.place));
+    let Some(size) = anchors.iter().map(|it| it.size).min() else { return Ok(None) };
+    anchors.retain(|it| it.size == size);
+    let note = store::cosigned_note(conn, size).await?;
+    let note = note.ok_or_else(|| Problem::internal(format!("the anchored checkpoint {size} is missing")))?;
+    Ok(Some(Covering { note, anchors }))
 }
 
 pub(crate) async fn assemble(

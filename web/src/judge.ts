@@ -33,13 +33,18 @@ export async function judge(question: Question, tell: (findings: Findings) => vo
   if (typeof policy === "string") {
     return { findings: { ...NOTHING, local: { verdict: "could_not_check", reason: policy } }, policyError: policy };
   }
-  const local = await verifyReceipt(question.receipt, policy);
+  const alone = await verifyReceipt(question.receipt, policy);
+  const reason = reasonNotToAsk(policy, question.rpcUrl);
+  // A key that has retired signed what the contract holds: until that is asked, the refusal waits.
+  const waits = alone.verdict === "refused" && alone.code === "retired_key" && reason === null;
+  const local = waits ? await verifyReceipt(question.receipt, { ...policy, vouched: true }) : alone;
   const findings: Findings = { policy, local, chain: { verdict: "waiting" } };
   if (local.verdict !== "valid") return { findings, policyError: null };
-  const reason = reasonNotToAsk(policy, question.rpcUrl);
   if (reason !== null) return { findings: { ...findings, chain: { verdict: "not_asked", reason } }, policyError: null };
   tell({ ...findings, chain: { verdict: "asking" } });
-  return { findings: { ...findings, chain: await checkAnchor(local.verified, policy, question.rpcUrl) }, policyError: null };
+  const chain = await checkAnchor(local.verified, policy, question.rpcUrl);
+  const isRefused = waits && (chain.verdict === "not_anchored" || chain.verdict === "refused");
+  return { findings: { ...findings, local: isRefused ? alone : local, chain }, policyError: null };
 }
 
 async function readPolicy(text: string): Promise<Policy | string> {

@@ -30,6 +30,7 @@ const STEP_OF: Readonly<Record<Refusal, LocalStep>> = {
   wrong_log: "log",
   unsigned: "signature",
   bad_signature: "signature",
+  retired_key: "signature",
   quorum_missing: "witnesses",
   index_beyond_size: "inclusion",
   not_included: "inclusion",

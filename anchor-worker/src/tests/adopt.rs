@@ -35,13 +35,13 @@ async fn a_restored_database_takes_back_what_was_published() {
     let between = it.folder.edge(8).unwrap().root();
     let seen = [Seen { who: "the witness a".to_owned(), size: 8, root: between }];
     let conn = &mut *it.pool.acquire().await.unwrap();
-    let found = lost(conn, &it.key(), &it.folder, &seen).await.unwrap().unwrap();
+    let found = lost(conn, &it.keys(), &it.folder, &seen).await.unwrap().unwrap();
     assert_eq!(found.leaves.iter().map(|it| it.leaf_index).collect::<Vec<_>>(), [5, 6, 7, 8, 9, 10]);
     assert_eq!(found.checkpoints.iter().map(|it| it.size).collect::<Vec<_>>(), [8, 11]);
     assert_eq!(store::log_size(conn).await.unwrap(), 5, "looking changes nothing");
 
-    assert_eq!(adopt(conn, &it.key(), &found, reason()).await.unwrap(), 11);
-    assert_eq!(lost(conn, &it.key(), &it.folder, &seen).await.unwrap(), None);
+    assert_eq!(adopt(conn, &it.keys(), &found, reason()).await.unwrap(), 11);
+    assert_eq!(lost(conn, &it.keys(), &it.folder, &seen).await.unwrap(), None);
     it.seal_all().await;
     it.post(2).await;
     it.seal_all().await;
@@ -76,8 +76,8 @@ async fn a_restored_database_takes_back_what_was_published() {
 async fn a_lost_leaf_that_no_orphan_names_is_found() {
     let it = restored().await;
     let conn = &mut *it.pool.acquire().await.unwrap();
-    let found = lost(conn, &it.key(), &it.folder, &[]).await.unwrap().unwrap();
-    adopt(conn, &it.key(), &found, reason()).await.unwrap();
+    let found = lost(conn, &it.keys(), &it.folder, &[]).await.unwrap().unwrap();
+    adopt(conn, &it.keys(), &found, reason()).await.unwrap();
     it.check_books().await;
     it.tamper("insert into lost_leaf values (2); delete from posting where leaf_index = 2; delete from entry where leaf_index = 2").await;
     let error = store::check_books(conn).await.unwrap_err().to_string();
@@ -90,16 +90,16 @@ async fn a_database_that_went_on_over_lost_leaves_is_not_mended() {
     let it = restored().await;
     it.post(1).await;
     let conn = &mut *it.pool.acquire().await.unwrap();
-    let error = lost(conn, &it.key(), &it.folder, &[]).await.unwrap_err();
+    let error = lost(conn, &it.keys(), &it.folder, &[]).await.unwrap_err();
     let AdoptError::Refused(problem) = error else { panic!("{error}") };
     assert!(problem.contains("leaf 5 is published as another leaf than the database holds"), "{problem}");
     it.post(20).await;
-    let error = lost(conn, &it.key(), &it.folder, &[]).await.unwrap_err().to_string();
+    let error = lost(conn, &it.keys(), &it.folder, &[]).await.unwrap_err().to_string();
     assert!(error.contains("the database holds 26 leaves and 11 are published, but not the same"), "{error}");
     // And what a witness saw of another history is not written into this one.
     let it = restored().await;
     let conn = &mut *it.pool.acquire().await.unwrap();
     let seen = [Seen { who: "the witness a".to_owned(), size: 7, root: [9; 32] }];
-    let error = lost(conn, &it.key(), &it.folder, &seen).await.unwrap_err().to_string();
+    let error = lost(conn, &it.keys(), &it.folder, &seen).await.unwrap_err().to_string();
     assert!(error.contains("the witness a has seen another history at 7 leaves"), "{error}");
 }

@@ -584,7 +584,8 @@ fn config(it: &Fixture, pool: &PgPool, audit_log: AuditLog) -> Config {
     Config {
         pool: pool.clone(),
         folder: Arc::clone(&it.folder),
-        key: it.key(),
+        keys: it.keys(),
+        freshness: crate::FRESHNESS,
         seal_pacing: pacing,
         witnesses: None,
         places: vec![place],

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tiles::{Edge, TileStore, stored_form};
 use uuid::Uuid;
 
-use crate::{LogKey, Sealed, Sealer};
+use crate::{LogKey, LogKeys, Sealed, Sealer};
 
 pub(super) const ORIGIN: &str = "daftari.example/test";
 
@@ -89,6 +89,10 @@ impl Fixture {
         LogKey::open(&self.home.path().join("log.key"), ORIGIN).unwrap()
     }
 
+    pub(super) fn keys(&self) -> LogKeys {
+        self.key().into()
+    }
+
     /// A sealer as a new process would start it.
     pub(super) fn sealer(&self) -> Sealer {
         let folder = Arc::new(TileStore::open(self.home.path().join("log")).unwrap());
@@ -157,7 +161,8 @@ impl Fixture {
             edge = after;
         }
         let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: edge.size(), root: edge.root() };
-        let note = self.key().sign(&checkpoint).await.unwrap().encode();
+        let keys = self.keys();
+        let note = keys.sign(&checkpoint, &keys.history()).await.unwrap().unwrap().encode();
         files.insert(PathBuf::from("checkpoint"), note.into_bytes());
         files
     }

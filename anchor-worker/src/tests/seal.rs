@@ -5,7 +5,7 @@ use proof::{Body, OpenedLeaf, TileId, leaf_hash, verify_inclusion};
 use tiles::Beside;
 
 use super::fixture::Fixture;
-use crate::{Act, Doubt, Failpoint, LogKey, Moment, Obstacle, SealError, Sealed};
+use crate::{Act, Doubt, Failpoint, LogKey, LogKeys, Moment, Obstacle, SealError, Sealed};
 
 #[tokio::test]
 async fn what_is_sealed_is_what_was_committed() {
@@ -261,8 +261,10 @@ async fn a_lost_tile_halts_sealing() {
 async fn a_checkpoint_of_another_key_halts_sealing() {
     let it = Fixture::new().await;
     let other = LogKey::open(&it.home.path().join("other.key"), super::fixture::ORIGIN).unwrap();
+    let other = LogKeys::from(other);
     let checkpoint = proof::Checkpoint { origin: it.log.origin.clone(), size: 1, root: [0; 32] };
-    it.folder.publish_checkpoint(&other.sign(&checkpoint).await.unwrap().encode()).unwrap();
+    let note = other.sign(&checkpoint, &other.history()).await.unwrap().unwrap();
+    it.folder.publish_checkpoint(&note.encode()).unwrap();
     let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::ForeignCheckpoint(_))), "{error}");
 }

@@ -57,7 +57,7 @@ impl Witnessed {
 
     fn sealer(&self, quorum: &str, budget: Duration) -> Sealer {
         let witnesses = Witnesses::new(self.policy(quorum), budget).unwrap();
-        self.it.sealer().with_witnesses(witnesses, AMPLE)
+        self.it.sealer().with_witnesses(witnesses).with_freshness(AMPLE)
     }
 
     /// Who of the policy has cosigned what is published.
@@ -100,7 +100,7 @@ async fn an_idle_log_is_witnessed_again() {
     assert_eq!(world.published_by("quorum none"), [""; 0]);
     world.honest("a").await;
     let witnesses = Witnesses::new(world.policy("quorum a"), AMPLE).unwrap();
-    let mut sealer = world.it.sealer().with_witnesses(witnesses, Duration::ZERO);
+    let mut sealer = world.it.sealer().with_witnesses(witnesses).with_freshness(Duration::ZERO);
     assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
     assert_eq!(world.published_by("quorum a"), ["a"]);
 }
@@ -164,7 +164,7 @@ async fn a_witness_that_has_seen_more_halts_sealing() {
     // One that was not told at its start finds it when it shows what it has signed, before anybody else sees it.
     let silent = world.policy("quorum a");
     let witnesses = Witnesses::new(silent, AMPLE).unwrap();
-    let mut sealer = world.it.sealer().with_witnesses(witnesses, Duration::ZERO);
+    let mut sealer = world.it.sealer().with_witnesses(witnesses).with_freshness(Duration::ZERO);
     sealer.timeline = Some(store::timeline(&mut world.it.pool.acquire().await.unwrap()).await.unwrap());
     let error = sealer.seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::SeenBeyond { seen: 10, known: 5, .. })), "{error}");

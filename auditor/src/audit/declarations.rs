@@ -3,7 +3,7 @@
 use proof::{Body, Leaf, MapIndex, MapRow, OpenedLeaf, Part};
 use tiles::Beside;
 
-use super::Walk;
+use super::{KeySaid, Walk};
 use crate::finding::Finding;
 use crate::source::SourceError;
 
@@ -21,6 +21,13 @@ impl Walk<'_> {
                     let found = self.read_map(leaf_index, accounts, root).await;
                     self.note(unless_unreachable(found, |problem| map(leaf_index, &problem))?);
                 }
+                Ok(Body::Key { retired, public_key, .. }) => {
+                    self.report.keys.push(KeySaid {
+                        leaf_index,
+                        retired,
+                        public_key: hex::encode(public_key),
+                    });
+                }
                 Ok(_) => {}
                 Err(error) => {
                     let unreadable = |problem| Finding::DeclarationUnreadable { leaf_index, problem };
@@ -28,7 +35,25 @@ impl Walk<'_> {
                 }
             }
         }
+        self.check_retirements();
         Ok(())
+    }
+
+    /// A key that the policy calls retired was retired by the log, in the leaf that the policy names.
+    fn check_retirements(&mut self) {
+        let read = self.report.resumed_from..self.checkpoint.size;
+        let policy = &self.audit.policy;
+        let retired = policy.retired.iter().filter(|it| it.key.name() == self.checkpoint.origin);
+        let found: Vec<_> = retired
+            .filter(|it| read.contains(&it.leaf_index))
+            .filter(|it| {
+                let public_key = hex::encode(it.key.public_key());
+                let said = KeySaid { leaf_index: it.leaf_index, retired: true, public_key };
+                !self.report.keys.contains(&said)
+            })
+            .map(|it| Finding::KeyNotRetired { leaf_index: it.leaf_index })
+            .collect();
+        self.note(found);
     }
 
     /// What the leaf says, which is public.

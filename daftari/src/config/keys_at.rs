@@ -27,6 +27,34 @@ pub(crate) struct LogKeyAt {
     /// The 32 public bytes of the log's key in hexadecimal. A key that is another one is refused at the start.
     #[arg(long, env = "LOG_PUBLIC_KEY")]
     pub(crate) log_public_key: Option<String>,
+    /// After a rotation: the 32 public bytes of the log's first key in hexadecimal, which the log's id is made from.
+    #[arg(long, env = "LOG_FIRST_PUBLIC_KEY")]
+    pub(crate) log_first_public_key: Option<String>,
+    #[command(flatten)]
+    pub(crate) next: NextLogKeyAt,
+}
+
+/// The key that is to sign the log beside the one that does, and later in its place. It signs once `daftari log rotate` has
+/// introduced it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NextLogKeyAt {
+    /// The file with the log's next signing key. It is made when it is not there.
+    #[arg(long, env = "NEXT_LOG_KEY_FILE")]
+    pub(crate) next_log_key_file: Option<PathBuf>,
+    /// The log's next signing key itself, as its file has it: for the environment, since every process sees command lines.
+    #[arg(long, env = "NEXT_LOG_KEY", hide_env_values = true, conflicts_with = "next_log_key_file")]
+    pub(crate) next_log_key: Option<SecretText>,
+    /// A program that signs with the log's next key, as `--log-key-command` is one.
+    #[arg(
+        long,
+        env = "NEXT_LOG_KEY_COMMAND",
+        requires = "next_log_public_key",
+        conflicts_with_all = ["next_log_key_file", "next_log_key"]
+    )]
+    pub(crate) next_log_key_command: Option<String>,
+    /// The 32 public bytes of the log's next key in hexadecimal. A key that is another one is refused at the start.
+    #[arg(long, env = "NEXT_LOG_PUBLIC_KEY")]
+    pub(crate) next_log_public_key: Option<String>,
 }
 
 /// The key of an account that pays on a chain.

@@ -13,6 +13,8 @@ pub(crate) enum LogAct {
     Map(MakeMap),
     /// Take back what the database lost, byte for byte as it was published, without effect on the books.
     Adopt(Adopt),
+    /// Change the log's signing key: introduce the next one or retire one, by a leaf that says so.
+    Rotate(Rotate),
     /// Begin a new log, in an empty database, whose first leaf names the old one's last size and root.
     Succeed(Succeed),
 }
@@ -45,6 +47,24 @@ pub(crate) struct Adopt {
     #[arg(long)]
     pub(crate) reason: String,
     /// Only say what would come back.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Change the log's signing key.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Rotate {
+    /// The PostgreSQL database of the books.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretUrl,
+    #[command(flatten)]
+    pub(crate) log: Log,
+    #[command(flatten)]
+    pub(crate) outside: Outside,
+    /// Retire the key with these 32 public bytes in hexadecimal: it signs no more. Without it the next key is introduced.
+    #[arg(long)]
+    pub(crate) retire: Option<String>,
+    /// Only say what would be said.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -5,7 +5,7 @@ mod places;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchor_worker::{AnchorPolicy, LogKey, Pacing, PlaceConfig, Witnesses};
+use anchor_worker::{AnchorPolicy, FRESHNESS, LogKeys, Pacing, PlaceConfig, Witnesses};
 use anyhow::Context;
 use chain::{Account, AuditLog};
 use proof::Policy;
@@ -24,7 +24,7 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
     let metrics = logging::collect_metrics()?;
     let targets = places::read(&config).await?;
-    let key = keys::log_key(&config.log).await?;
+    let held = keys::log_keys(&config.log).await?;
     let pool =
         store::connect(&config.database_url.0, CONNECTIONS).await.context("cannot use the database")?;
     let listener = TcpListener::bind(config.listen)
@@ -32,13 +32,14 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let mut places = Vec::new();
     for target in targets {
-        places.push(target.place(&key.log()).await?);
+        places.push(target.place(&held.log()).await?);
     }
     let operations = tokio::spawn(serve_operations(listener, pool.clone(), None, metrics, stop.clone()));
     let store = config.tiles.open()?;
-    let policy = Policy::of_log(key.verifier_key());
-    let mut worker = worker(pool, store, key, places);
+    let policy = held.policy();
+    let mut worker = worker(pool, store, held, places);
     worker.witnesses = witnesses(&config)?;
+    worker.freshness = config.witness_freshness.0;
     let scrubbing = config
         .scrub_every
         .map(|every| tokio::spawn(scrub::scrub(Arc::clone(&worker.folder), policy, every.0, stop.clone())));
@@ -55,18 +56,19 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
 pub(crate) fn worker(
     pool: PgPool,
     folder: TileStore,
-    key: LogKey,
+    keys: impl Into<LogKeys>,
     places: Vec<PlaceConfig>,
 ) -> anchor_worker::Config {
-    let (folder, witnesses) = (Arc::new(folder), None);
-    anchor_worker::Config { pool, folder, key, seal_pacing: Pacing::SEAL, witnesses, places }
+    let (folder, keys) = (Arc::new(folder), keys.into());
+    let (seal_pacing, witnesses, freshness) = (Pacing::SEAL, None, FRESHNESS);
+    anchor_worker::Config { pool, folder, keys, seal_pacing, witnesses, freshness, places }
 }
 
-fn witnesses(config: &Anchor) -> anyhow::Result<Option<(Witnesses, Duration)>> {
+fn witnesses(config: &Anchor) -> anyhow::Result<Option<Witnesses>> {
     let Some(path) = &config.witness_policy_file else { return Ok(None) };
     let at = || format!("the policy {} cannot be read", path.display());
     let policy = Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)?;
-    Ok(Some((Witnesses::new(policy, config.witness_budget.0)?, config.witness_freshness.0)))
+    Ok(Some(Witnesses::new(policy, config.witness_budget.0)?))
 }
 
 /// One place to anchor to, with the usual policy.

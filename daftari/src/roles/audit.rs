@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use auditor::{Anchored, AuditReport};
+use auditor::{Anchored, AuditReport, KeySaid};
 use chain::Chain;
 
 use crate::config::Audit;
@@ -78,6 +78,12 @@ fn told(report: &AuditReport) -> String {
     let mut text = String::new();
     for finding in &report.findings {
         text.push_str(&format!("Found: {finding}.\n"));
+    }
+    for KeySaid { leaf_index, retired, public_key } in &report.keys {
+        let says = if *retired { "retires" } else { "introduces" };
+        text.push_str(&format!(
+            "Leaf {leaf_index} {says} the log's key {public_key}: does your policy say so?\n"
+        ));
     }
     if report.findings.is_empty() {
         let before = match report.resumed_from {

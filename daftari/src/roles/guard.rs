@@ -73,7 +73,7 @@ impl Known {
         let mut seen = Vec::new();
         let note = tokio::time::timeout(PATIENCE, self.source.greatest_checkpoint()).await;
         if let Some(note) = note.context("no answer in time")?? {
-            let verified = verify_checkpoint(&note, &self.policy.of_logs())
+            let verified = verify_checkpoint(&note, &self.policy.of_logs().vouched())
                 .with_context(|| format!("the checkpoint at {} is not this log's", self.place))?;
             let who = format!("the published log at {}", self.place);
             seen.push(Seen { who, size: verified.checkpoint.size, root: verified.checkpoint.root });

@@ -1,5 +1,7 @@
 //! `daftari log`: what the log says of itself.
 
+mod rotate;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ pub(crate) async fn run(act: LogAct) -> anyhow::Result<()> {
     match act {
         LogAct::Map(config) => map(config).await,
         LogAct::Adopt(config) => adopt(config).await,
+        LogAct::Rotate(config) => rotate::rotate(config).await,
         LogAct::Succeed(config) => succeed(config).await,
     }
 }
@@ -84,14 +87,14 @@ impl Mapping {
 }
 
 async fn adopt(config: Adopt) -> anyhow::Result<()> {
-    let key = keys::log_key(&config.log).await?;
+    let held = keys::log_keys(&config.log).await?;
     let reason = Text::new(config.reason).context("--reason")?;
     let pool = store::connect(&config.database_url.0, 2).await.context("cannot use the database")?;
     let tiles = Arc::new(config.tiles.open()?);
-    let seen = guard::seen(&config.outside, &key.log(), Ask::Everyone).await?;
+    let seen = guard::seen(&config.outside, &held.log(), Ask::Everyone).await?;
     let conn = &mut *pool.acquire().await?;
-    store::ensure_log(conn, &key.log()).await?;
-    let Some(lost) = anchor_worker::lost(conn, &key, &tiles, &seen).await? else {
+    store::ensure_log(conn, &held.log()).await?;
+    let Some(lost) = anchor_worker::lost(conn, &held, &tiles, &seen).await? else {
         println!("The database holds all that is published: nothing is lost.");
         return Ok(());
     };
@@ -105,7 +108,7 @@ async fn adopt(config: Adopt) -> anyhow::Result<()> {
         "{leaves} orphans and one incident follow them. They have no effect on the books: whoever was told of one of them asks again."
     );
     if !config.dry_run {
-        let orphan = anchor_worker::adopt(conn, &key, &lost, reason).await?;
+        let orphan = anchor_worker::adopt(conn, &held, &lost, reason).await?;
         println!("Done. The first orphan is leaf {orphan}. Sealing and commits go on by themselves.");
     }
     Ok(())
@@ -115,7 +118,8 @@ async fn succeed(config: Succeed) -> anyhow::Result<()> {
     let old = trust::policy(&config.trust)?;
     let note = trust::source(&config.old_log)?.greatest_checkpoint().await?;
     let note = note.context("the old log was never published there")?;
-    let last = verify_checkpoint(&note, &old.of_logs()).context("the old log's checkpoint")?.checkpoint;
+    let last =
+        verify_checkpoint(&note, &old.of_logs().vouched()).context("the old log's checkpoint")?.checkpoint;
     let old_id = old.log_id(&last.origin).context("the policy names another log")?;
     let pool = store::connect(&config.database_url.0, 2).await.context("cannot use the database")?;
     let conn = &mut *pool.acquire().await?;

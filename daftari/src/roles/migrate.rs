@@ -6,13 +6,16 @@ use crate::config::Migrate;
 use crate::keys;
 
 pub(crate) async fn run(config: Migrate) -> anyhow::Result<()> {
-    let key = keys::log_key(&config.log).await?;
+    let held = keys::log_keys(&config.log).await?;
     let pool = store::connect(&config.database.database_url.0, 2).await.context("cannot use the database")?;
     let has_roles = store::migrate(&pool).await?;
-    store::ensure_log(&mut *pool.acquire().await?, &key.log()).await?;
+    store::ensure_log(&mut *pool.acquire().await?, &held.log()).await?;
     println!("The database has the schema of this version and holds the log {}.", config.log.origin);
-    println!("Contracts know it by this id: 0x{}", hex::encode(key.log().log_id));
-    println!("Verifiers know it by this key, for their policy:\nlog {}", key.verifier_key().encode());
+    println!("Contracts know it by this id: 0x{}", hex::encode(held.log().log_id));
+    println!(
+        "Verifiers know it by this key, for their policy:\n{}",
+        held.history().policy_lines().trim_end()
+    );
     if has_roles {
         println!(
             "The service can connect as a member of {}, readers of reports as members of {}.",

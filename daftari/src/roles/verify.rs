@@ -109,7 +109,7 @@ fn in_archive(path: &Path) -> anyhow::Result<Vec<(String, Vec<u8>)>> {
 async fn judge(config: &Verify) -> anyhow::Result<(Report, String)> {
     let policy = policy(config).await?;
     let (report, receipt) = judge_until(config, &policy).await?;
-    let verified = receipt.filter(|_| config.cast).and_then(|it| proof::verify(&it, &policy).ok());
+    let verified = receipt.filter(|_| config.cast).and_then(|it| proof::verify(&it, &policy.vouched()).ok());
     let by_hand = verified.map_or_else(String::new, |it| format!("\n{}", cast::commands(&policy, &it)));
     Ok((report, by_hand))
 }

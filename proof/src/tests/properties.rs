@@ -214,7 +214,16 @@ fn a_policy_is_read_whole_or_refused() {
     check_policy(&format!("# a comment\n\nlog {log}\n"), None);
     check_policy(&format!("log {log}\nlog {log}"), Some("a key is named once"));
     check_policy("log nonsense", Some("a vkey has a name, an id and a key"));
-    check_policy("logs x", Some("it is not one of log, witness, group, quorum, anchor with its words"));
+    check_policy(
+        "logs x",
+        Some("it is not one of log, retired, witness, group, quorum, anchor with its words"),
+    );
+    let stranger = "a key that has retired is a log's, named above, and retires once";
+    check_policy(&format!("log {log}\nretired {log} 7 1770000000"), None);
+    check_policy(&format!("retired {log} 7 1770000000\nlog {log}"), Some(stranger));
+    check_policy(&format!("log {log}\nretired {log} 7 1\nretired {log} 7 1"), Some(stranger));
+    let terms = "a key retires at a leaf index and a time in Unix seconds";
+    check_policy(&format!("log {log}\nretired {log} 07 1"), Some(terms));
     check_policy("quorum nobody", Some("the quorum is not defined above"));
     check_policy("quorum none\nquorum none", Some("there is exactly one quorum"));
     check_policy("group g all", Some("a group's threshold is all, any, or a number of its members"));

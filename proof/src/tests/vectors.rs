@@ -208,6 +208,17 @@ fn receipt() {
     let other = Signer::new("other.example/log", &[8; 32]).unwrap();
     let two_logs = format!("{policy}log {}\n", other.verifier_key().encode());
     let same_name = Signer::new(ORIGIN, &[9; 32]).unwrap();
+    // The first key has retired in favour of another one.
+    let (first, next) = (signer().verifier_key().encode(), Signer::new(ORIGIN, &[10; 32]).unwrap());
+    let retired_at = |leaf_index: u64, time: u64| {
+        let next = next.verifier_key().encode();
+        format!("log {first}\nlog {next}\nretired {first} {leaf_index} {time}\n")
+    };
+    let witnesses = format!("witness w1 {one}\nwitness w2 {two}\ngroup both all w1 w2\nquorum both\n");
+    let retired = retired_at(8, 1_770_000_001);
+    let retired_witnessed = retired_at(8, 1_770_000_001) + &witnesses;
+    let retired_early = retired_at(8, 1_770_000_000) + &witnesses;
+    let retired_small = retired_at(7, 1_770_000_001) + &witnesses;
 
     let text = sound.encode();
     let member_only = {
@@ -291,6 +302,34 @@ fn receipt() {
             "bad_signature",
         ),
         ("no witness", &witnessed, text.clone(), "quorum_missing"),
+        ("a retired key alone", &retired, text.clone(), "retired_key"),
+        (
+            "a retired key, witnessed before it retired",
+            &retired_witnessed,
+            text.clone() + &one_line + &two_line,
+            "valid",
+        ),
+        ("a retired key and one witness of two", &retired_witnessed, text.clone() + &one_line, "retired_key"),
+        (
+            "a retired key, witnessed after it retired",
+            &retired_early,
+            text.clone() + &one_line + &two_line,
+            "retired_key",
+        ),
+        (
+            "a retired key over the leaf that retires it",
+            &retired_small,
+            text.clone() + &one_line + &two_line,
+            "retired_key",
+        ),
+        ("both keys during the overlap", &retired, text.clone() + &next.sign(&note.text).encode(), "valid"),
+        ("the next key alone", &retired, resigned(&next, ORIGIN), "valid"),
+        (
+            "a retired key's spoiled line beside a sound one",
+            &retired,
+            resigned(&next, ORIGIN) + &Signature { bytes: vec![1; 64], ..signer().sign("x\n") }.encode(),
+            "bad_signature",
+        ),
         ("longer than 64 KiB", &policy, text.clone() + &"x".repeat(RECEIPT_BYTES_MAX), "too_long"),
         ("empty", &policy, String::new(), "malformed_receipt"),
         ("another first line", &policy, text.replacen("@v1", "@v2", 1), "malformed_receipt"),

@@ -104,7 +104,7 @@ pub(super) async fn check(
         let roots = roots_between(conn, begin, end).await?;
         let leaves = leaves_between(conn, begin, end).await?;
         let entries = entries_between(conn, begin, end).await?;
-        let declarations = declarations::declarations_between(conn, &log, begin, end).await?;
+        let declarations = declarations::declarations_between(conn, &log, begin as u64, end as u64).await?;
         entries_seen += entries.len() as u64;
         let mut declarations = declarations.into_iter().peekable();
         let mut entries = entries.into_iter().peekable();

@@ -56,6 +56,18 @@ async fn a_verdict_has_a_status_a_code_and_one_sentence() {
         let stranger = Policy::of_log(proof::Signer::new("other", &[3; 32]).unwrap().verifier_key());
         expect(&judge(&receipt, &stranger, &finding), 1, "refused", Some("unknown_log"), "");
     }
+    // What a key has signed that has retired since counts where the contract holds it.
+    let vkey = policy.log_keys[0].encode();
+    let retired = Policy::parse(&format!("log {vkey}\nretired {vkey} 99 1\n")).unwrap();
+    let tell_retired = |finding: &ChainFinding| judge(&receipt, &retired, finding);
+    expect(&tell_retired(&anchored), 0, "valid", None, "holds that checkpoint");
+    let unreachable = ChainFinding::Unreachable("connection refused".into());
+    expect(&tell_retired(&unreachable), 2, "could_not_check", None, "connection refused");
+    for finding in
+        [ChainFinding::NotAsked, ChainFinding::NotAnchored, ChainFinding::PassedOver, ChainFinding::Disagrees]
+    {
+        expect(&tell_retired(&finding), 1, "refused", Some("retired_key"), "fetch the receipt again");
+    }
     let body = serde_json::to_value(tell(&anchored)).unwrap();
     assert_eq!((&body["verdict"], &body["exit_status"]), (&json!("valid"), &json!(0)));
     assert_eq!(body["proves"]["anchored"]["contract"], format!("0x{}", "c0".repeat(20)));

@@ -37,7 +37,12 @@ async fn the_log_is_served_as_tlog_tiles_says() {
 
     let body: Value = serde_json::from_slice(&world.get("/v1/keys").await.bytes).unwrap();
     let log_id = hex::encode(world.log.log_id);
-    assert_eq!(body, json!({"origin": ORIGIN, "log_id": log_id, "keys": [world.vkey]}));
+    let policy = format!("log {}\n", world.vkey);
+    let told = json!({
+        "origin": ORIGIN, "log_id": log_id, "keys": [world.vkey], "history": [{"vkey": world.vkey}], "is_current": true,
+        "policy": policy,
+    });
+    assert_eq!(body, told);
     let body: Value = serde_json::from_slice(&world.get("/v1/anchors").await.bytes).unwrap();
     assert_eq!(body, json!({"is_current": true, "anchors": []}));
 
@@ -46,6 +51,8 @@ async fn the_log_is_served_as_tlog_tiles_says() {
     assert_eq!(world.get("/checkpoint").await.status, 200);
     assert_eq!(world.get("/tile/0/000.p/3").await.status, 200);
     assert_eq!(world.get("/health/ready").await.status, 503);
+    let body: Value = serde_json::from_slice(&world.get("/v1/keys").await.bytes).unwrap();
+    assert_eq!((&body["is_current"], &body["policy"]), (&json!(false), &json!(policy)));
 }
 
 #[tokio::test]

@@ -109,7 +109,7 @@ impl Books {
     ) -> anyhow::Result<()> {
         let (mut sealer, store) = self.sealer()?;
         if witnesses != 0 {
-            sealer = sealer.with_witnesses(self.witnesses(witnesses).await?, Duration::from_secs(60));
+            sealer = sealer.with_witnesses(self.witnesses(witnesses).await?);
         }
         let stop = CancellationToken::new();
         let (sealing, told) = (stop.clone(), stop.clone());
