@@ -11,7 +11,7 @@ use crate::accounts;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Pepper};
 use crate::log_head;
-use crate::outcomes::decode_rest;
+use crate::told::{Told, leaves_of, outcomes_of};
 
 /// An account of a member who is to be erased.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -46,13 +46,6 @@ pub struct Erased {
     pub outcomes: u64,
     /// Rejected events that named the member.
     pub rejected_events: u64,
-}
-
-/// An outcome that tells of the member.
-struct Told {
-    source: String,
-    key: String,
-    leaves: Vec<i64>,
 }
 
 /// The member of this name; `None` where there is none.
@@ -116,9 +109,9 @@ pub async fn erase_member(
     acts: &[u64],
 ) -> Result<Erased, StoreError> {
     // Outcomes are found by looking at all of them: before anything is locked. Whoever is closed gets no more.
-    let told = outcomes_of(conn, program_id, member).await?;
-    let acts: Vec<i64> = acts.iter().map(|it| *it as i64).collect();
     let numbers = member.numbers();
+    let told = outcomes_of(conn, program_id, &numbers).await?;
+    let acts: Vec<i64> = acts.iter().map(|it| *it as i64).collect();
     let mut transaction = conn.begin().await?;
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
     sqlx::query(
@@ -128,18 +121,13 @@ pub async fn erase_member(
     .execute(&mut *transaction)
     .await?;
     demand_quiet(&mut transaction, &numbers, &acts).await?;
-    let mut leaves: BTreeSet<i64> =
-        sqlx::query_scalar("select leaf_index from entry where account_id = any($1)")
-            .bind(&numbers)
-            .fetch_all(&mut *transaction)
-            .await?
-            .into_iter()
-            .collect();
+    let mut leaves: BTreeSet<i64> = leaves_of(&mut transaction, &numbers).await?.into_iter().collect();
     leaves.extend(told.iter().flat_map(|it| &it.leaves));
     leaves.retain(|it| !acts.contains(it));
     let leaves: Vec<i64> = leaves.into_iter().collect();
     mark(&mut transaction, &numbers, &acts, &leaves).await?;
     let outcomes = forget_outcomes(&mut transaction, &keyring.pepper(), program_id, member, &told).await?;
+    forget_attempts(&mut transaction, &leaves).await?;
     let rejected_events = forget_elsewhere(&mut transaction, program_id, member).await?;
     bury(&mut transaction, &keyring.pepper(), program_id, member).await?;
     // Last, since from here until the commit nobody appends.
@@ -150,52 +138,14 @@ pub async fn erase_member(
 }
 
 impl MemberToErase {
-    fn numbers(&self) -> Vec<i64> {
+    pub(crate) fn numbers(&self) -> Vec<i64> {
         self.accounts.iter().map(|it| it.account_id).collect()
     }
 
     /// The texts that name the member.
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         [Some(self.member_id.to_string()), self.external_id.clone()].into_iter().flatten().collect()
     }
-}
-
-/// The outcomes that tell of the member, each with those of its leaves that do.
-async fn outcomes_of(
-    conn: &mut PgConnection,
-    program_id: i16,
-    member: &MemberToErase,
-) -> Result<Vec<Told>, StoreError> {
-    type Row = (String, String, i64, i64, Option<Vec<u8>>, bool);
-    let rows: Vec<Row> = sqlx::query_as(
-        "select source, key, leaf_index, account_id, rest, theirs.leaf_index is not null
-         from outcome
-         left join (
-             select distinct leaf_index from entry where account_id = any($2)
-         ) as theirs using (leaf_index)
-         where program_id = $1
-             and refusal is null
-             and (theirs.leaf_index is not null or account_id = any($2) or rest is not null)",
-    )
-    .bind(program_id)
-    .bind(member.numbers())
-    .fetch_all(conn)
-    .await?;
-    let numbers = member.numbers();
-    let mut told = Vec::new();
-    for (source, key, leaf_index, account, rest, has_entry) in rows {
-        let rest = rest.as_deref().map_or(Some(vec![]), decode_rest);
-        let rest = rest.ok_or_else(|| StoreError::Damaged(format!("the outcome of the key {key:?}")))?;
-        let named = rest.iter().filter(|it| numbers.contains(&it[1])).map(|it| it[0]);
-        let mut leaves: Vec<i64> = named.collect();
-        if has_entry || numbers.contains(&account) {
-            leaves.push(leaf_index);
-        }
-        if !leaves.is_empty() {
-            told.push(Told { source, key, leaves });
-        }
-    }
-    Ok(told)
 }
 
 /// Nothing more can come of these accounts, and everything that did is sealed.
@@ -322,6 +272,24 @@ async fn forget_outcomes(
     .execute(conn)
     .await?;
     Ok(changed.rows_affected())
+}
+
+/// What webhooks' receivers answered when they were told of these leaves: in words that are theirs, and may name the member.
+/// That they were told, when and with which status stays.
+async fn forget_attempts(conn: &mut PgConnection, leaves: &[i64]) -> Result<(), StoreError> {
+    sqlx::query(
+        "update webhook_attempt
+         set problem = null
+         from webhook_message as message
+         where message.endpoint_id = webhook_attempt.endpoint_id
+             and message.number = webhook_attempt.number
+             and message.leaf_index = any($1)
+             and problem is not null",
+    )
+    .bind(leaves)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Rejected events and sessions that name the member. Answers how many events there were.
@@ -459,6 +427,7 @@ pub async fn vacuum_erased(conn: &mut PgConnection) -> Result<(), StoreError> {
         "rejected_event",
         "member_session",
         "credit_reference",
+        "webhook_attempt",
     ] {
         let vacuum = format!("vacuum (index_cleanup on) {table}");
         sqlx::query(sqlx::AssertSqlSafe(vacuum)).execute(&mut *conn).await?;
@@ -466,96 +435,3 @@ pub async fn vacuum_erased(conn: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::query("reset statement_timeout").execute(conn).await?;
     Ok(())
 }
-
-/// Everything that is held about a member, as a JSON text; `None` where there is no such member. Secrets are left out: they
-/// are ours, and say nothing of the member.
-pub async fn everything_held(
-    conn: &mut PgConnection,
-    program_id: i16,
-    member: &MemberRef,
-) -> Result<Option<String>, StoreError> {
-    let Some(member) = member_to_erase(conn, program_id, member).await? else { return Ok(None) };
-    let told = outcomes_of(conn, program_id, &member).await?;
-    let held = sqlx::query_scalar(HELD)
-        .bind(program_id)
-        .bind(member.member_id)
-        .bind(member.numbers())
-        .bind(member.names())
-        .bind(told.iter().flat_map(|it| it.leaves.clone()).collect::<Vec<_>>())
-        .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
-        .bind(told.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
-        .fetch_one(conn)
-        .await?;
-    Ok(Some(held))
-}
-
-/// A section for each table. Bytes are hexadecimal but for events, which are text.
-const HELD: &str = "
-select jsonb_pretty(jsonb_build_object(
-    'member', (
-        select to_jsonb(member) - 'program_id' from member where program_id = $1 and member_id = $2
-    ),
-    'accounts', (
-        select jsonb_agg(to_jsonb(it) - 'program_id' order by it.unit)
-        from (
-            select account.id, account.unit, balance.*
-            from account
-            join balance using (account_id)
-            where account_id = any($3)
-        ) as it
-    ),
-    'lots', (select coalesce(jsonb_agg(to_jsonb(lot)), '[]') from lot where account_id = any($3)),
-    'reservations', (
-        select coalesce(jsonb_agg(to_jsonb(reservation)), '[]') from reservation where account_id = any($3)
-    ),
-    'postings', (
-        select coalesce(jsonb_agg(
-            to_jsonb(posting) - 'program_id' || jsonb_build_object(
-                'entries', (
-                    select coalesce(jsonb_agg(to_jsonb(entry)), '[]')
-                    from entry
-                    where entry.leaf_index = posting.leaf_index and entry.account_id = any($3)
-                ),
-                'event', (
-                    select encode(event.payload, 'escape') from event where event.leaf_index = posting.leaf_index
-                )
-            )
-            order by posting.leaf_index
-        ), '[]')
-        from posting
-        where leaf_index in (select leaf_index from entry where account_id = any($3))
-            or leaf_index = any($5)
-    ),
-    'requests', (
-        select coalesce(jsonb_agg(to_jsonb(outcome) - 'program_id' order by outcome.recorded_at), '[]')
-        from outcome
-        join unnest($6::text[], $7::text[]) as told (source, key) using (source, key)
-        where program_id = $1
-    ),
-    'rejected_events', (
-        select coalesce(jsonb_agg(jsonb_build_object(
-            'origin', origin, 'reason', reason, 'detail', detail, 'payload', encode(payload, 'escape'),
-            'first_seen_at', first_seen_at
-        )), '[]')
-        from rejected_event
-        where program_id = $1
-            and exists (
-                select from unnest($4::text[]) as name
-                where position(
-                    encode(convert_to(lower(to_jsonb(name)::text), 'UTF8'), 'escape') in lower(encode(payload, 'escape'))
-                ) > 0
-            )
-    ),
-    'sessions', (
-        select coalesce(jsonb_agg(jsonb_build_object('began_at', began_at, 'expires_at', expires_at, 'scopes', scopes)), '[]')
-        from member_session
-        where program_id = $1
-            and member = any($4)
-    ),
-    'chain_references', (
-        select coalesce(jsonb_agg(to_jsonb(credit_reference) - 'program_id'), '[]')
-        from credit_reference
-        where program_id = $1
-            and member_id = $2
-    )
-))";

@@ -27,6 +27,7 @@ mod fold;
 mod funds;
 mod gateways;
 mod guard;
+mod held;
 mod history;
 mod hurry;
 mod keyring;
@@ -55,6 +56,7 @@ mod sweep;
 mod tamper;
 mod tip;
 mod tokens;
+mod told;
 mod trail;
 mod walk;
 mod webhooks;
@@ -100,7 +102,7 @@ pub use deliveries::{
     queue_messages, queue_test, record_attempt, release_endpoint, replay_messages,
 };
 pub use erasure::{
-    AccountToErase, Erased, MemberToErase, erase_member, everything_held, member_to_erase, readmit_members, sealed_of,
+    AccountToErase, Erased, MemberToErase, erase_member, member_to_erase, readmit_members, sealed_of,
     vacuum_erased,
 };
 pub use error::StoreError;
@@ -112,6 +114,7 @@ pub use gateways::{
     give_reference, note_burn, note_expired, record_gateway_events, settled_heads, withdrawal_key,
 };
 pub use guard::{Ask, Guard, Outside, Seen};
+pub use held::{HeldError, everything_held};
 pub use hurry::{Hurried, hurried_by_mark, hurried_by_rule, hurry_posting, is_hurried, set_hurry_rule};
 pub use keyring::{Keyring, Pepper, Secret};
 pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, key_facts, keys, revoke_key, set_auth_mode};

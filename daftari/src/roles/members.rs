@@ -1,6 +1,6 @@
 //! `daftari members`: what the law gives a member a right to.
 
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -114,13 +114,18 @@ async fn until_sealed(
 
 async fn export(config: ExportMember) -> anyhow::Result<()> {
     let books = OpenBooks::open(&config.database).await?;
-    let conn = &mut *books.pool.acquire().await?;
+    let (conn, program) = (&mut *books.pool.acquire().await?, books.program.program_id);
     let named = MemberRef::parse(&config.member);
-    let held = store::everything_held(conn, books.program.program_id, &named).await?;
-    let held = held.context("there is no such member")?;
+    store::member_to_erase(conn, program, &named).await?.context("there is no such member")?;
     match &config.file {
-        Some(path) => keys::write_private(path, held.as_bytes())?,
-        None => std::io::stdout().write_all(held.as_bytes())?,
+        Some(path) => {
+            let mut file = BufWriter::new(keys::create_private(path)?);
+            store::everything_held(conn, program, &named, &mut file).await?;
+            file.flush()?;
+        }
+        None => {
+            store::everything_held(conn, program, &named, &mut std::io::stdout()).await?;
+        }
     }
     Ok(())
 }
