@@ -9,7 +9,7 @@ use serde_json::json;
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::{
     Checkpoint, Hash, HashReader, Tile, TileHashReader, TileReader, check_record, check_tree, prove_record,
-    prove_tree, record_hash, tree_hash,
+    prove_tree, record_hash, stored_hash_index, stored_hashes, tree_hash,
 };
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -70,6 +70,104 @@ async fn the_public_log_needs_no_database() {
     assert_eq!(system.check_books().await.leaves, 2 * EVENTS as u64 + 2);
     system.interrupt().await;
     part(move || postgres.stop()).await;
+}
+
+/// Beyond this size the tree has tiles on a third level: 256 x 256 leaves.
+const LONG: u64 = 66_000;
+const MEMBERS: u64 = 40;
+
+/// Many at once, at random: every checkpoint that was seen on the way is one of the log that other people's tools find at
+/// its end, made anew from nothing but the published leaves.
+#[tokio::test]
+async fn a_long_random_run_is_read_by_an_independent_client() {
+    let folder = System::folder();
+    let system = System::up(folder.path(), &[]).await;
+    let [base, key] = ["api", "log_key"].map(|it| system.fact(it).to_owned());
+    let log = Stranger { api: Api::new(&base, "", ""), base, key };
+    let mut random = Random(20_261_121);
+    let (mut seen, mut posted) = (Vec::<Seen>::new(), 0);
+    while posted < LONG {
+        let stretch = 1 + random.below(1000);
+        posted += act_at_random(&system.api(), &mut random, posted, stretch).await;
+        if seen.len() < 40 {
+            seen.push(log.checkpoint_beyond(seen.last().map_or(0, |it| it.size)).await);
+        }
+    }
+    seen.push(log.checkpoint_beyond(posted - 1).await);
+    let last = seen.last().expect("there is one");
+    assert_eq!(last.size, posted, "the log holds what was posted and nothing else");
+
+    // The tree is built from the bundles by another's hands; then the tiles have to lead to the same.
+    let mut hashes = Rebuilt(Vec::new());
+    for bundle in 0..last.size.div_ceil(256) {
+        let bytes = log.get(&data_path(bundle * 256, last.size)).await.expect("a bundle");
+        for (leaf, index) in leaves(&bytes).into_iter().zip(bundle * 256..) {
+            let more = stored_hashes(index, leaf, &hashes).expect("the leaves come in order");
+            hashes.0.extend(more);
+        }
+    }
+    for it in &seen {
+        assert_eq!(tree_hash(it.size, &hashes).expect("it is rebuilt"), it.root, "{} leaves", it.size);
+    }
+    let indexes: Vec<u64> = (0..100).map(|_| random.below(last.size)).collect();
+    let (size, root, reader) = (last.size, last.root, log.clone());
+    let pairs: Vec<_> =
+        seen.windows(2).map(|it| [(it[0].size, it[0].root), (it[1].size, it[1].root)]).collect();
+    let checked = tokio::task::spawn_blocking(move || {
+        let honest = Tiles { log: reader, handle: Handle::current(), bends: false };
+        let tiles = TileHashReader::new(size, root, &honest);
+        assert_eq!(tree_hash(size, &tiles).expect("the tiles are there"), root);
+        for index in indexes {
+            let path = prove_record(size, index, &tiles).expect("the tiles are there");
+            let leaf = hashes.read_hashes(&[stored_hash_index(0, index)]).expect("it was rebuilt")[0];
+            check_record(&path, size, root, index, leaf).expect("the leaf is in the tree");
+        }
+        for [(old_size, old_root), (new_size, new_root)] in pairs {
+            let extends = prove_tree(new_size, old_size, &tiles).expect("the tiles are there");
+            check_tree(&extends, new_size, new_root, old_size, old_root).expect("it was only appended to");
+        }
+    });
+    checked.await.expect("the log is what it was said to be");
+    assert_eq!(system.check_books().await.leaves, posted);
+    system.interrupt().await;
+}
+
+/// So many earnings of random members in one request, and now and then what somebody spends. Answers how many were posted.
+async fn act_at_random(api: &Api, random: &mut Random, from: u64, count: u64) -> u64 {
+    let member = |number: u64| format!("3b2a7a52-4f0e-4a1e-9a3f-7f5b5a3e1{number:03}");
+    let events: Vec<String> = (from..from + count)
+        .map(|number| {
+            let amount = 10 + random.below(100_000) as i64;
+            purchase(&format!("long-{number}"), &member(random.below(MEMBERS)), amount)
+        })
+        .collect();
+    let reply = api.event(&format!("[{}]", events.join(","))).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let key = Uuid::from_u128(u128::from(from) + 1);
+    let spent = api.redeem(&member(random.below(MEMBERS)), key, 1 + random.below(50) as i64).await;
+    // Whoever has too little is refused, and nothing is posted.
+    count + u64::from(spent.status == 200)
+}
+
+/// Splitmix: the same run each time.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// All hashes of a tree, as the independent crate numbers them.
+struct Rebuilt(Vec<Hash>);
+
+impl HashReader for Rebuilt {
+    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
+        Ok(indexes.iter().map(|it| self.0[*it as usize]).collect())
+    }
 }
 
 async fn start(database: &PostgresConfig) -> Postgres {
