@@ -32,7 +32,10 @@ pub(crate) struct Context {
     pub(crate) keyring: Keyring,
     pub(crate) directory: Directory,
     pub(crate) tip: LastTip,
-    /// Whoever holds it may insert rows. One batch at a time: two could wait for each other's, if the one ahead of the other
+    /// Whoever holds it may decide.
+    pub(crate) deciding: Mutex<()>,
+    /// Whoever holds it may insert rows. It comes after the right to decide: batches are written in the order in which they
+    /// are decided. One batch at a time: two could wait for each other's, if the one ahead of the other
     /// was decided anew.
     pub(crate) inserting: Mutex<()>,
     /// Whoever holds it may lock the log's head and commit. It comes after the right to insert, which is then free for the
@@ -92,20 +95,18 @@ pub(crate) struct Decided<'a> {
     log_size: u64,
 }
 
-/// Locks, reads and decides. A batch that is the next one after the last that was begun may be decided from where that one
-/// will leave the log.
-pub(crate) async fn begin<'a>(
+/// Locks, reads, decides, writes and commits. The answers are in the order of the requests.
+pub(crate) async fn commit(
     conn: &mut PgConnection,
-    context: &'a Context,
+    context: &Context,
     requests: &[&Request],
-    is_next: bool,
-) -> Result<Decided<'a>, StoreError> {
-    sqlx::raw_sql(BEGIN).execute(&mut *conn).await?;
-    decide(conn, context, requests, is_next).await
+) -> Result<Vec<Answer>, BatchError> {
+    let decided = decide(conn, context, requests).await.map_err(BatchError::RolledBack)?;
+    finish(conn, context, decided).await
 }
 
-/// Writes and commits. The answers are in the order of the requests.
-pub(crate) async fn finish(
+/// Writes and commits.
+async fn finish(
     conn: &mut PgConnection,
     context: &Context,
     decided: Decided<'_>,
@@ -139,12 +140,13 @@ pub(crate) async fn finish(
     Ok(answers)
 }
 
+/// Locks, reads and decides: where nobody else appends, from where the batch decided before will leave the log.
 async fn decide<'a>(
     conn: &mut PgConnection,
     context: &'a Context,
     requests: &[&Request],
-    is_next: bool,
 ) -> Result<Decided<'a>, StoreError> {
+    sqlx::raw_sql(BEGIN).execute(&mut *conn).await?;
     let mut programs = context.directory.programs();
     if requests.iter().any(|it| programs.program(it.program).is_none()) {
         // It began after this process did, or it does not exist; the second is a caller's error.
@@ -179,11 +181,13 @@ async fn decide<'a>(
         }
         houses => houses?,
     };
-    let (turns, tip) = if is_next { context.tip.lend() } else { (0, None) };
+    let (clock_us, timeline) = log_head::clock(conn).await?;
+
+    let _deciding = context.deciding.lock().await;
+    let (turns, tip) = context.tip.lend();
     let ahead = tip.map(|it| it.ahead(programs.epoch, houses.values().map(|it| it.id)));
     let (mut tip, clock_us, under_lock) = match ahead {
         Some(Ok(tip)) => {
-            let (clock_us, timeline) = log_head::clock(conn).await?;
             context.guard.admit(timeline, &tip.head)?;
             (tip, clock_us, None)
         }
@@ -221,13 +225,11 @@ async fn decide<'a>(
     }
     batch.take_changes();
     let Batch { scene, rows, now_us, next_leaf, .. } = batch;
-    if is_next {
-        tip.houses.extend(houses.values().map(|it| (it.id, scene.state(it.id))));
-        if !rows.is_empty() {
-            tip.head = LogHead { size: next_leaf as i64, recorded_at: now_us, ..head };
-        }
-        context.tip.take_back(turns, tip);
+    tip.houses.extend(houses.values().map(|it| (it.id, scene.state(it.id))));
+    if !rows.is_empty() {
+        tip.head = LogHead { size: next_leaf as i64, recorded_at: now_us, ..head };
     }
+    context.tip.take_back(turns, tip);
     let (inserting, committing) = match under_lock {
         Some((inserting, committing)) => (inserting, Some(committing)),
         None => (context.inserting.lock().await, None),

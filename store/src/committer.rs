@@ -4,11 +4,12 @@
 //! much load hundreds, and the speed comes from there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ledger::{MemberRef, Request};
 use sqlx::{PgConnection, PgPool};
-use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
+use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::batch::{self, Answer, BatchError, Context};
@@ -115,11 +116,22 @@ impl Committer {
             directory,
             guard: guard.clone(),
             tip: LastTip::default(),
+            deciding: Mutex::default(),
             inserting: Mutex::default(),
             committing: Mutex::default(),
         };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(Lanes { pool, context, batch_max, turn: Mutex::new(jobs) }.run());
+        let task = tokio::spawn(
+            Lanes {
+                pool,
+                context,
+                batch_max,
+                turn: Mutex::new(jobs),
+                making: RwLock::default(),
+                taken: AtomicUsize::default(),
+            }
+            .run(),
+        );
         Ok((Self { queue, guard, pepper }, task))
     }
 
@@ -150,17 +162,23 @@ impl Committer {
     }
 }
 
-/// Two batches in the making. While one is written and committed, the next one locks, reads and decides.
+/// Batches in the making, one lane each. While one is committed the next one is written, and the one after that locks and
+/// reads.
 struct Lanes {
     pool: PgPool,
     context: Context,
     batch_max: usize,
-    /// Whoever holds it takes what waits and decides it. It is let go before the batch is written: by then most callers
-    /// of the batch before have asked again, and the next batch is a full one.
+    /// Whoever holds it takes of what waits.
     turn: Mutex<mpsc::Receiver<Job>>,
+    /// Held to read by every batch in the making: whoever holds it to write knows that there is none.
+    making: RwLock<()>,
+    /// How many requests are in the making.
+    taken: AtomicUsize,
 }
 
-/// So many must wait for the second lane to begin while the first one writes. Fewer are better committed together with
+const LANES: usize = 2;
+
+/// So many must wait for another lane to begin while one writes. Fewer are better committed together with
 /// those who are answered then: a commit costs the same for one as for many.
 const OVERLAP_MIN: usize = 32;
 
@@ -175,14 +193,12 @@ pub(crate) async fn gather<T>(jobs: &mpsc::Receiver<T>) {
     }
 }
 
-type Turn<'a> = MutexGuard<'a, mpsc::Receiver<Job>>;
-
 impl Lanes {
     async fn run(self) {
         let lanes = Arc::new(self);
         let watching = tokio::spawn(lanes.context.guard.clone().watch(lanes.pool.clone()));
         let mut working = JoinSet::new();
-        for _ in 0..2 {
+        for _ in 0..LANES {
             let lanes = lanes.clone();
             working.spawn(async move { lanes.work().await });
         }
@@ -199,8 +215,7 @@ impl Lanes {
             let mut turn = self.turn.lock().await;
             gather(&turn).await;
             if turn.len() < OVERLAP_MIN || !self.context.tip.is_alone() {
-                drop(self.context.inserting.lock().await);
-                drop(self.context.committing.lock().await);
+                drop(self.making.write().await);
                 gather(&turn).await;
             }
             let mut jobs = Vec::new();
@@ -214,25 +229,29 @@ impl Lanes {
                 answer_all(jobs, SubmitError::Halted);
                 continue;
             }
-            self.commit_all(jobs, Some(turn)).await;
+            let _making = self.making.read().await;
+            let taken = jobs.len();
+            self.taken.fetch_add(taken, Ordering::Relaxed);
+            drop(turn);
+            self.commit_all(jobs).await;
+            self.taken.fetch_sub(taken, Ordering::Relaxed);
         }
     }
 
-    /// How many of those who wait are committed together: all, but where no batch is in the making. Then half of many are left
-    /// to the other lane, which decides them while these are written; whoever took all would leave it nothing to do, for ever.
+    /// How many of those who wait are committed together: their lane's part of all who have asked. Whoever took all would
+    /// leave the other lanes nothing to do, for ever.
     fn share_of(&self, waiting: usize) -> usize {
-        let Context { inserting, committing, .. } = &self.context;
-        let is_first = inserting.try_lock().is_ok() && committing.try_lock().is_ok();
-        let has_two = is_first && 2 * OVERLAP_MIN <= waiting && self.context.tip.is_alone();
-        if has_two { self.batch_max.min(waiting / 2) } else { self.batch_max }
+        let asked = waiting + self.taken.load(Ordering::Relaxed);
+        let lanes = if self.context.tip.is_alone() { LANES } else { 1 };
+        self.batch_max.min(asked.div_ceil(lanes).max(OVERLAP_MIN))
     }
 
     /// Commits these jobs. Where the database refuses them together, they are tried in halves, in order, until the one
     /// that it refuses stands alone.
-    async fn commit_all(&self, jobs: Vec<Job>, mut turn: Option<Turn<'_>>) {
+    async fn commit_all(&self, jobs: Vec<Job>) {
         let mut rest = vec![jobs];
         while let Some(mut jobs) = rest.pop() {
-            match self.commit_once(&jobs, &mut turn).await {
+            match self.commit_once(&jobs).await {
                 Ok(answers) => {
                     for (job, answer) in jobs.into_iter().zip(answers) {
                         // A caller that has gone does not need its answer: the outcome is stored with its key.
@@ -258,14 +277,14 @@ impl Lanes {
         }
     }
 
-    async fn commit_once(&self, jobs: &[Job], turn: &mut Option<Turn<'_>>) -> Result<Vec<Answer>, Failure> {
+    async fn commit_once(&self, jobs: &[Job]) -> Result<Vec<Answer>, Failure> {
         let requests: Vec<&Request> = jobs.iter().map(|it| &it.request).collect();
         let mut tries = 0;
         loop {
             let started = Instant::now();
             let mut conn = self.pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
-            let attempt =
-                tokio::time::timeout(ATTEMPT_TIME_MAX, self.try_once(&mut conn, &requests, turn)).await;
+            let attempt = batch::commit(&mut conn, &self.context, &requests);
+            let attempt = tokio::time::timeout(ATTEMPT_TIME_MAX, attempt).await;
             let failure = match attempt.unwrap_or_else(|_| Err(silent())) {
                 Ok(answers) => {
                     observe(&answers, started);
@@ -293,19 +312,6 @@ impl Lanes {
                 return Err(failure);
             }
         }
-    }
-
-    async fn try_once(
-        &self,
-        conn: &mut PgConnection,
-        requests: &[&Request],
-        turn: &mut Option<Turn<'_>>,
-    ) -> Result<Vec<Answer>, BatchError> {
-        let decided = batch::begin(conn, &self.context, requests, turn.is_some())
-            .await
-            .map_err(BatchError::RolledBack)?;
-        drop(turn.take());
-        batch::finish(conn, &self.context, decided).await
     }
 
     /// Whether a batch that was rolled back is to be tried again: none, if it is.
