@@ -1,6 +1,7 @@
 //! Benchmarks: each runs the built product and says what it measured, beside PostgreSQL's own in the same run.
 
 mod anchor;
+mod api;
 mod asking;
 mod callers;
 mod crash;
@@ -13,10 +14,10 @@ mod ledger;
 mod log;
 mod mutation_contracts;
 mod pgbench;
-mod redeem;
 mod report;
 mod role;
 mod soak;
+mod sockets;
 mod stage;
 mod standby;
 mod verdict;
@@ -33,7 +34,7 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "ledger" => ledger::run(&config).await?,
         "soak" => soak::run(&config).await?,
         "growth" => growth::run(&config).await?,
-        "redeem" => redeem::run(&config).await?,
+        "api" | "redeem" => api::run(&config).await?,
         "log" => log::run(&config).await?,
         "crash" => crash::run(&config).await?,
         "standby" => standby::run(&config).await?,
@@ -41,7 +42,7 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "mutation-contracts" => mutation_contracts::run(&config).await?,
         other => {
             bail!(
-                "there is no benchmark {other:?}: there are anchor, ledger, soak, growth, redeem, log, import, crash, standby, gas and mutation-contracts"
+                "there is no benchmark {other:?}: there are anchor, api, ledger, soak, growth, redeem, log, import, crash, standby, gas and mutation-contracts"
             )
         }
     };

@@ -23,6 +23,8 @@ use clap::builder::{TypedValueParser, ValueParserFactory};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::load::Ask;
+
 mod outsiders;
 mod tiles;
 mod webhook;
@@ -598,7 +600,7 @@ pub(crate) struct ChainSender {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `anchor`, `ledger`, `soak`, `growth`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
+    /// Which: `anchor`, `api`, `ledger`, `soak`, `growth`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
     pub(crate) name: String,
     /// For `anchor`: the folder with recorded base fees.
     #[arg(long)]
@@ -653,6 +655,13 @@ pub(crate) struct Load {
     /// For how long.
     #[arg(long)]
     pub(crate) duration: Span,
+    /// What they ask for, by turns.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "redeem")]
+    pub(crate) ask: Vec<Ask>,
+    /// How many requests are sent each second, whatever the answers take. Without it each connection asks again as soon as it
+    /// is answered.
+    #[arg(long)]
+    pub(crate) rate: Option<f64>,
     /// The seed.
     #[arg(long)]
     pub(crate) seed: u64,

@@ -1,28 +1,50 @@
-//! Load for a benchmark, from a process of its own: connections that each ask again as soon as they are answered.
-//!
-//! The client is as small as can be, since it shares the machine with what it measures: one socket per connection,
-//! requests written by hand, answers read up to their length.
+//! Load for a benchmark, from a process of its own: connections that each ask again as soon as they are answered, or at a
+//! fixed rate whatever the answers take.
 
-use std::net::SocketAddr;
+mod ask;
+mod client;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::sync::{Mutex, mpsc};
 use uuid::Uuid;
 
+pub(crate) use self::ask::Ask;
+use self::ask::Asker;
+pub(crate) use self::client::Client;
 use crate::config::Load;
+
+/// An answer that takes longer is a slow one.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What a run of load came to.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LoadReport {
+    pub(crate) seconds: f64,
+    /// How long after the beginning the last answer came that was slow, or none.
+    pub(crate) unsettled_s: f64,
+    pub(crate) asked: BTreeMap<Ask, Tally>,
+    /// The first answer that was neither a success nor 503.
+    pub(crate) first_failure: Option<String>,
+}
+
+/// What was answered to one kind of request.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Tally {
     /// Requests answered with success.
     pub(crate) succeeded: u64,
+    /// Requests answered 503: ask again.
+    pub(crate) unavailable: u64,
+    /// Requests answered with another error of the server's.
+    pub(crate) broken: u64,
     /// Requests answered otherwise.
     pub(crate) failed: u64,
-    pub(crate) seconds: f64,
     pub(crate) p50_us: u32,
+    pub(crate) p95_us: u32,
     pub(crate) p99_us: u32,
     pub(crate) worst_us: u32,
 }
@@ -32,117 +54,114 @@ pub(crate) fn member(n: u32) -> Uuid {
     Uuid::from_u128(0x00dafa00_0000_4000_8000_000000000000 + u128::from(n))
 }
 
-/// Redeems one point again and again, from members drawn at random, and prints the report as JSON.
+/// Asks for as long as it is told to, and prints the report as JSON.
 pub(crate) async fn run(config: Load) -> anyhow::Result<()> {
     let started = Instant::now();
     let ends = started + config.duration.0;
+    let due = config.rate.map(|rate| Arc::new(Mutex::new(due_at(rate, ends))));
     let mut tasks = Vec::new();
     for connection in 0..config.connections {
-        let config = config.clone();
-        tasks.push(tokio::spawn(async move { redeem_until(&config, connection, ends).await }));
+        let (asker, due) = (Asker::connect(&config, connection).await?, due.clone());
+        tasks.push(tokio::spawn(ask_until(asker, due, ends)));
     }
-    let (mut latencies, mut failed) = (Vec::new(), 0);
+    let mut answers = Vec::new();
     for task in tasks {
-        let (answered, not) = task.await??;
-        latencies.extend(answered);
-        failed += not;
+        answers.extend(task.await??);
     }
-    let seconds = started.elapsed().as_secs_f64();
-    ensure!(!latencies.is_empty(), "no request succeeded");
-    latencies.sort_unstable();
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-    let report = LoadReport {
-        succeeded: latencies.len() as u64,
-        failed,
-        seconds,
-        p50_us: at(0.5),
-        p99_us: at(0.99),
-        worst_us: at(1.0),
-    };
-    println!("{}", serde_json::to_string(&report)?);
+    println!("{}", serde_json::to_string(&tell(answers, started)?)?);
     Ok(())
 }
 
-async fn redeem_until(config: &Load, connection: u32, ends: Instant) -> anyhow::Result<(Vec<u32>, u64)> {
-    let mut random = Random(config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(connection));
-    let mut client = Client::connect(config.target).await?;
-    let (mut latencies, mut failed) = (Vec::new(), 0);
+/// Instants at this rate. A thread of its own keeps them: the runtime's timer is no finer than a millisecond.
+fn due_at(rate: f64, ends: Instant) -> mpsc::UnboundedReceiver<Instant> {
+    let (tell, due) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let started = Instant::now();
+        for number in 0_u64.. {
+            let at = started + Duration::from_secs_f64(number as f64 / rate);
+            if ends <= at {
+                return;
+            }
+            std::thread::sleep(at.saturating_duration_since(Instant::now()));
+            if tell.send(at).is_err() {
+                return;
+            }
+        }
+    });
+    due
+}
+
+struct Answered {
+    ask: Ask,
+    status: u16,
+    took: Duration,
+    at: Instant,
+    failure: Option<String>,
+}
+
+async fn ask_until(
+    mut asker: Asker,
+    due: Option<Arc<Mutex<mpsc::UnboundedReceiver<Instant>>>>,
+    ends: Instant,
+) -> anyhow::Result<Vec<Answered>> {
+    let mut answers = Vec::new();
     while Instant::now() < ends {
-        let member = member((random.next() % u64::from(config.members)) as u32);
-        let key = Uuid::from_u64_pair(random.next(), random.next());
-        let body = format!(r#"{{"points":1,"merchant_reference":"{}"}}"#, random.next() % 1_000_000);
-        let request = format!(
-            "POST /loyalty/v1/partner/users/{member}/redeem HTTP/1.1\r\nHost: bench\r\nX-API-Key: {}\r\n\
-             X-Partner-ID: {}\r\nX-Idempotency-Key: {key}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            config.api_key.0,
-            config.partner,
-            body.len(),
-        );
-        let asked = Instant::now();
-        let status = client.ask(request.as_bytes()).await?;
-        if status == 200 {
-            latencies.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
-        } else {
-            failed += 1;
-        }
+        // Where there is a rate, time counts from when the request was due, also if no connection was free then.
+        let from = match &due {
+            Some(due) => match due.lock().await.recv().await {
+                Some(at) => at,
+                None => break,
+            },
+            None => Instant::now(),
+        };
+        let (ask, status) = asker.ask().await?;
+        let at = Instant::now();
+        let failure = (400 <= status && status != 503).then(|| asker.said());
+        answers.push(Answered { ask, status, took: at - from, at, failure });
     }
-    Ok((latencies, failed))
+    Ok(answers)
 }
 
-/// One HTTP/1.1 connection.
-pub(crate) struct Client {
-    stream: TcpStream,
-    /// The last answer, with where its body begins.
-    buffer: Vec<u8>,
-    body_at: usize,
-}
-
-impl Client {
-    pub(crate) async fn connect(target: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(target).await.with_context(|| format!("cannot reach {target}"))?;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096), body_at: 0 })
-    }
-
-    /// Sends a request and reads its answer to the end; gives the status.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
-        loop {
-            if let Some(end) = self.buffer.windows(4).position(|it| it == b"\r\n\r\n") {
-                let head = str::from_utf8(&self.buffer[..end])?;
-                let status =
-                    head.get(9..12).and_then(|it| it.parse().ok()).context("an answer without a status")?;
-                let length = head
-                    .lines()
-                    .find_map(|line| {
-                        line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
-                    })
-                    .unwrap_or(0_usize);
-                if end + 4 + length <= self.buffer.len() {
-                    self.body_at = end + 4;
-                    return Ok(status);
-                }
+fn tell(mut answers: Vec<Answered>, started: Instant) -> anyhow::Result<LoadReport> {
+    let seconds = started.elapsed().as_secs_f64();
+    ensure!(!answers.is_empty(), "no request was answered");
+    answers.sort_unstable_by_key(|it| it.took);
+    let unsettled = answers.iter().filter(|it| SLOW < it.took || 400 <= it.status).map(|it| it.at).max();
+    let mut asked: BTreeMap<Ask, (Tally, Vec<u32>)> = BTreeMap::new();
+    for it in &answers {
+        let (tally, latencies) = asked.entry(it.ask).or_default();
+        match it.status {
+            200..400 => {
+                tally.succeeded += 1;
+                latencies.push(u32::try_from(it.took.as_micros()).unwrap_or(u32::MAX));
             }
-            if tokio::time::timeout(Duration::from_secs(60), self.stream.read_buf(&mut self.buffer)).await??
-                == 0
-            {
-                bail!("the connection was closed before the answer was whole");
-            }
+            503 => tally.unavailable += 1,
+            500.. => tally.broken += 1,
+            _ => tally.failed += 1,
         }
     }
+    let asked = asked.into_iter().map(|(ask, (tally, latencies))| {
+        let at = |share: f64| {
+            let last = latencies.len().saturating_sub(1) as f64;
+            latencies.get((last * share) as usize).copied().unwrap_or_default()
+        };
+        (ask, Tally { p50_us: at(0.5), p95_us: at(0.95), p99_us: at(0.99), worst_us: at(1.0), ..tally })
+    });
+    Ok(LoadReport {
+        seconds,
+        unsettled_s: unsettled.map_or(0.0, |it| (it - started).as_secs_f64()),
+        asked: asked.collect(),
+        first_failure: answers.iter().find_map(|it| it.failure.clone()),
+    })
+}
 
-    /// The body of the last answer.
-    pub(crate) fn body(&self) -> anyhow::Result<serde_json::Value> {
-        let body = &self.buffer[self.body_at..];
-        serde_json::from_slice(body).with_context(|| format!("not JSON: {}", String::from_utf8_lossy(body)))
-    }
-
-    /// Whether the last answer has this header, as in `name: value`.
-    pub(crate) fn has_header(&self, header: &str) -> bool {
-        let head = String::from_utf8_lossy(&self.buffer[..self.body_at]);
-        head.lines().any(|it| it.eq_ignore_ascii_case(header))
+impl LoadReport {
+    /// What was answered to this kind of request; nothing else may have been asked for in vain.
+    pub(crate) fn of(&self, ask: Ask) -> anyhow::Result<&Tally> {
+        let bad = self.asked.values().map(|it| it.failed + it.broken).sum::<u64>();
+        let first = self.first_failure.as_deref().unwrap_or_default();
+        ensure!(bad == 0, "{bad} requests failed, one of them with {first}");
+        self.asked.get(&ask).ok_or_else(|| anyhow::anyhow!("nobody asked for {ask:?}"))
     }
 }
 

@@ -10,7 +10,7 @@ use store::{Committer, Keyring, PgPool};
 use super::asking::{CALLERS, Callers, Mix, Spread};
 use super::ground::WRAPPING_KEY;
 use super::pgbench::Pgbench;
-use super::report::Report;
+use super::report::{Report, resident_mb};
 use super::stage::{self, Stage, TPCB_CLIENTS, TPCB_SCALE};
 use crate::config::Bench;
 
@@ -76,7 +76,7 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.figure_at_least("balance_reads_vs_select", reads / select, "× pgbench -S", 0.8);
 
     let postings = callers.asked();
-    report.figure("memory_mb", resident_mb()?, "MB, this process, callers and all");
+    report.figure("memory_mb", resident_mb(std::process::id())?, "MB, this process, callers and all");
     report.figure("bytes_per_posting", bytes_per_posting(&pool, &url).await?, "bytes on disk, all in");
     report.figure("postings", postings as f64, "asked for");
     drop(callers);
@@ -193,13 +193,6 @@ async fn ceiling(stage: &Stage, members: u32, duration: Duration) -> anyhow::Res
     drop(conn);
     pool.close().await;
     Ok(rate)
-}
-
-fn resident_mb() -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kib / 1024.0)
 }
 
 async fn bytes_per_posting(pool: &PgPool, url: &str) -> anyhow::Result<f64> {

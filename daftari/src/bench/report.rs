@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Instant;
 
+use anyhow::Context;
 use serde_json::{Map, Value, json};
 
 /// One benchmark's figures, and the goals that they are held against.
@@ -96,12 +97,30 @@ impl Times {
         self.0.push(begin.elapsed().as_secs_f64() * 1000.0);
     }
 
+    /// So many milliseconds.
+    pub(super) fn took(&mut self, ms: f64) {
+        self.0.push(ms);
+    }
+
+    /// Those of another, too.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// The milliseconds that this share of them took at most.
     pub(super) fn at(&self, share: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.get((sorted.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or_default()
     }
+}
+
+/// The most memory that a process has had in use.
+pub(super) fn resident_mb(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib / 1024.0)
 }
 
 fn machine() -> String {

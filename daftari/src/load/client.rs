@@ -1,0 +1,75 @@
+//! A client as small as can be, since it shares the machine with what it measures: one socket, requests written by hand,
+//! answers read up to their length.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// One HTTP/1.1 connection.
+pub(crate) struct Client {
+    stream: TcpStream,
+    /// The last answer, with where its body begins.
+    buffer: Vec<u8>,
+    body_at: usize,
+}
+
+impl Client {
+    pub(crate) async fn connect(target: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(target).await.with_context(|| format!("cannot reach {target}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(4096), body_at: 0 })
+    }
+
+    /// Sends a request and reads its answer to the end; gives the status.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<u16> {
+        self.stream.write_all(request).await?;
+        self.buffer.clear();
+        loop {
+            if let Some(end) = self.buffer.windows(4).position(|it| it == b"\r\n\r\n") {
+                let head = str::from_utf8(&self.buffer[..end])?;
+                let status =
+                    head.get(9..12).and_then(|it| it.parse().ok()).context("an answer without a status")?;
+                let length = head
+                    .lines()
+                    .find_map(|line| {
+                        line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok()
+                    })
+                    .unwrap_or(0_usize);
+                if end + 4 + length <= self.buffer.len() {
+                    self.body_at = end + 4;
+                    return Ok(status);
+                }
+            }
+            if tokio::time::timeout(Duration::from_secs(60), self.stream.read_buf(&mut self.buffer)).await??
+                == 0
+            {
+                bail!("the connection was closed before the answer was whole");
+            }
+        }
+    }
+
+    /// The body of the last answer.
+    pub(crate) fn body(&self) -> anyhow::Result<serde_json::Value> {
+        let body = &self.buffer[self.body_at..];
+        serde_json::from_slice(body).with_context(|| format!("not JSON: {}", String::from_utf8_lossy(body)))
+    }
+
+    /// Whether the last answer has this header, as in `name: value`.
+    pub(crate) fn has_header(&self, header: &str) -> bool {
+        let head = String::from_utf8_lossy(&self.buffer[..self.body_at]);
+        head.lines().any(|it| it.eq_ignore_ascii_case(header))
+    }
+
+    /// The value of this header of the last answer; the name is in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let head = String::from_utf8_lossy(&self.buffer[..self.body_at]);
+        let value = |line: &str| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        };
+        head.lines().find_map(value)
+    }
+}
