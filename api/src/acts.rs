@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Acting, By, Deed, StoreError};
 use uuid::Uuid;
@@ -15,6 +15,15 @@ use crate::error::Problem;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::time::rfc3339;
+
+/// Why something is done.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Because {
+    /// Why.
+    #[schemars(length(min = 1, max = 500))]
+    pub(crate) reason: String,
+}
 
 impl Api {
     /// Begins an act.

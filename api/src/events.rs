@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Query;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -110,6 +110,11 @@ pub(crate) enum Told<'a> {
         /// What is wrong with it.
         message: &'a str,
     },
+    /// It waits, and earns once its member is enrolled.
+    Parked {
+        /// Its number among those that wait.
+        parked_event_id: i64,
+    },
 }
 
 /// A verdict for each event, in their order.
@@ -159,6 +164,11 @@ async fn one(api: &Api, event: &RawValue) -> Result<Response, Problem> {
     let verdict = api.intake.accept(event.get().as_bytes(), ORIGIN).await?;
     match &verdict {
         Verdict::Rejected { code, detail } => Err(Problem::new(Code::Event(*code), detail.clone())),
+        Verdict::Parked { .. } => {
+            let mut response = json(&result(api, &verdict));
+            *response.status_mut() = StatusCode::ACCEPTED;
+            Ok(response)
+        }
         Verdict::Posted { transaction_id, leaf_index, .. } => {
             let mut response = json(&result(api, &verdict));
             response
@@ -177,7 +187,7 @@ async fn many(api: &Api, events: Vec<&RawValue>) -> Result<Response, Problem> {
     Ok(json(&Results { results: verdicts.iter().map(|it| result(api, it)).collect() }))
 }
 
-fn result<'a>(api: &Api, verdict: &'a Verdict) -> Told<'a> {
+pub(crate) fn result<'a>(api: &Api, verdict: &'a Verdict) -> Told<'a> {
     match verdict {
         Verdict::Posted { transaction_id, leaf_index, points, balance, replayed } => Told::Posted {
             transaction_id: *transaction_id,
@@ -187,6 +197,7 @@ fn result<'a>(api: &Api, verdict: &'a Verdict) -> Told<'a> {
             replayed: *replayed,
             receipt_url: api.receipt_url(*transaction_id),
         },
+        Verdict::Parked { number } => Told::Parked { parked_event_id: *number },
         Verdict::Rejected { code, detail } => Told::Rejected { error: code.as_str(), message: detail },
     }
 }

@@ -9,7 +9,7 @@ use ledger::{Command, MemberRef, Status};
 use proof::{Details, PostingKind, Text};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::MemberBalance;
+use store::{MemberBalance, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
@@ -27,6 +27,9 @@ use crate::time::rfc3339;
 pub(crate) struct MemberTold {
     /// The member.
     user_id: Uuid,
+    /// What other systems call them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
     /// `active`; `suspended`, who spends nothing; `closed`.
     #[schemars(extend("enum" = ["active", "suspended", "closed"]))]
     status: &'static str,
@@ -88,8 +91,11 @@ fn tag(member: &MemberBalance) -> String {
 /// `GET /api/v1/members/{user_id}`
 pub(crate) async fn member(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
     let (_, found) = find(&api, &asked).await?;
+    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
+    let external_id = store::external_id(&mut conn, api.program_id, found.member_id).await?;
     let mut response = json(&MemberTold {
         user_id: found.member_id,
+        external_id,
         status: status(found.status),
         balance: Holdings {
             available: found.available,

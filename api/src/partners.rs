@@ -7,10 +7,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{AuthMode, PartnerFacts, PartnerStage, Readiness, StoreError};
+use store::{Acting, AuthMode, PartnerFacts, PartnerStage, Readiness, StoreError};
 
 use crate::Api;
-use crate::acts::deed;
+use crate::acts::{Because, deed};
 use crate::body::json;
 use crate::code::Code;
 use crate::error::Problem;
@@ -96,15 +96,6 @@ pub(crate) struct PartnerChange {
     /// How many requests it has an hour.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     requests_per_hour: Option<i64>,
-    /// Why.
-    #[schemars(length(min = 1, max = 500))]
-    reason: String,
-}
-
-/// Why something is done.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Because {
     /// Why.
     #[schemars(length(min = 1, max = 500))]
     reason: String,
@@ -198,6 +189,8 @@ pub(crate) async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let new: NewPartner = asked.read().await?;
     let mut acting = api.acting().await?;
     let (program_id, id) = (api.program_id, new.partner_id);
+    // Of two at once the second is told of the first: before it looks, it waits.
+    store::lock_program(acting.conn(), program_id).await?;
     if store::partner(acting.conn(), program_id, &id).await?.is_some() {
         return Err(Problem::new(Code::Conflict, "The program has a partner of this name."));
     }
@@ -221,49 +214,52 @@ pub(crate) async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
 /// `PATCH /api/v1/partners/{partner_id}`
 pub(crate) async fn change(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let new: PartnerChange = asked.read().await?;
-    let settle = |partner: &mut PartnerFacts| {
-        partner.auth_mode = new.auth_mode.map_or(partner.auth_mode, mode);
-        partner.requests_per_hour = new.requests_per_hour.or(partner.requests_per_hour);
+    let (acting, before) = seen(&api, &asked).await?;
+    let after = PartnerFacts {
+        auth_mode: new.auth_mode.map_or(before.auth_mode, mode),
+        requests_per_hour: new.requests_per_hour.or(before.requests_per_hour),
+        ..before.clone()
     };
-    settled(&api, &asked, "partner.changed", new.reason, settle).await
+    settle(&api, &asked, acting, "partner.changed", new.reason, [&before, &after]).await
 }
 
 /// `POST /api/v1/partners/{partner_id}/live`
 pub(crate) async fn go_live(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let Because { reason } = asked.read().await?;
-    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
-    let id = asked.path("partner_id");
-    store::partner(&mut conn, api.program_id, id).await?.ok_or_else(not_found)?;
-    let ready = ReadinessTold::from(store::readiness(&mut conn, api.program_id, id).await?);
-    drop(conn);
+    let (mut acting, before) = seen(&api, &asked).await?;
+    let ready = store::readiness(acting.conn(), api.program_id, &before.partner_id).await?;
+    let ready = ReadinessTold::from(ready);
     if !ready.ready {
         let missing: Vec<&str> = ready.steps.iter().filter(|it| !it.done).map(|it| it.what).collect();
         let words = format!("The partner is not ready: {}", missing.join(" "));
         return Err(Problem::new(Code::PartnerNotReady, words));
     }
-    let settle = |partner: &mut PartnerFacts| partner.stage = PartnerStage::Live as i16;
-    settled(&api, &asked, "partner.live", reason, settle).await
+    let after = PartnerFacts { stage: PartnerStage::Live as i16, ..before.clone() };
+    settle(&api, &asked, acting, "partner.live", reason, [&before, &after]).await
 }
 
-/// Settles something for the partner of the path, if it is still what the operator has seen.
-async fn settled(
-    api: &Api,
-    asked: &Asked,
-    action: &str,
-    reason: String,
-    settle: impl FnOnce(&mut PartnerFacts),
-) -> Result<Response, Problem> {
+/// The partner of the path, if it is still what the operator has seen. Nobody else changes it until the act is done.
+async fn seen(api: &Api, asked: &Asked) -> Result<(Acting, PartnerFacts), Problem> {
     let mut acting = api.acting().await?;
     let found = store::partner(acting.conn(), api.program_id, asked.path("partner_id")).await?;
-    let mut partner = found.ok_or_else(not_found)?;
-    let before = told(&partner);
-    must_match(asked.headers(), &tag(&before))?;
-    settle(&mut partner);
-    store::set_partner(acting.conn(), api.program_id, &partner).await?;
-    let after = told(&partner);
-    let deed = deed(action, &partner.partner_id, Some(&before), Some(&after));
+    let partner = found.ok_or_else(not_found)?;
+    must_match(asked.headers(), &tag(&told(&partner)))?;
+    Ok((acting, partner))
+}
+
+async fn settle(
+    api: &Api,
+    asked: &Asked,
+    mut acting: Acting,
+    action: &str,
+    reason: String,
+    [before, after]: [&PartnerFacts; 2],
+) -> Result<Response, Problem> {
+    store::set_partner(acting.conn(), api.program_id, after).await?;
+    let (before, told) = (told(before), told(after));
+    let deed = deed(action, &after.partner_id, Some(&before), Some(&told));
     api.done(acting, asked, Some(reason), deed).await?;
-    Ok(tagged(&after))
+    Ok(tagged(&told))
 }
 
 /// `GET /api/v1/partners/me/readiness`

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use ledger::{Policy, Terms};
+use ledger::{Policy, Strangers, Terms};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -85,7 +85,7 @@ pub(crate) async fn programs(api: Arc<Api>, _: Asked) -> Result<Response, Proble
         program_id: api.program.id,
         name: api.program.name.clone(),
         sandbox: api.program.is_sandbox,
-        enrols: api.program.enrols,
+        enrols: terms.policy.strangers(api.program.enrols) == Strangers::Enrol,
         point_value: api.program.point_value.clone(),
         currency: api.program.currency.clone(),
         rule_set: hex::encode(rules.at(now_us).hash()),

@@ -7,11 +7,12 @@ use axum::response::Response;
 use ledger::{Command, HELD_FOR_REVIEW};
 use proof::{Details, PostingKind, Text};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use store::{Fed, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
+use crate::acts::Because;
 use crate::body::json;
 use crate::error::Problem;
 use crate::query::Query;
@@ -64,15 +65,6 @@ pub(crate) struct ReviewPage {
     next_cursor: Option<String>,
     /// The path of the list.
     url: &'static str,
-}
-
-/// What is said of a redemption that waits.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewVerdict {
-    /// Why.
-    #[schemars(length(min = 1, max = 500))]
-    reason: String,
 }
 
 /// Whether a hold stands for a redemption under review.
@@ -130,7 +122,7 @@ pub(crate) async fn deny(api: Arc<Api>, mut asked: Asked) -> Result<Response, Pr
 
 /// The redemption of the path, with the words of what goes on from it.
 async fn looked_at(api: &Api, asked: &mut Asked) -> Result<(Uuid, Details), Problem> {
-    let new: NewVerdict = asked.read().await?;
+    let new: Because = asked.read().await?;
     let id = Uuid::try_parse(asked.path("transaction_id")).map_err(|_| transaction_not_found())?;
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     let story = store::story(&mut conn, api.program_id, id).await?;

@@ -8,25 +8,27 @@ use crate::Api;
 use crate::access::{
     APPROVING, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, SETTLED, TAKING_PART,
 };
-use crate::acts::{self, ActPage};
+use crate::acts::{self, ActPage, Because};
 use crate::ask::{self, Became, Eligibility};
 use crate::balance::{self, AppBalance, PartnerBalance};
 use crate::batch::{self, BatchTold, NewBatch};
 use crate::code::Code;
 use crate::correct::{self, NewAdjustment, NewReversal};
 use crate::endpoint::Endpoint;
-use crate::events::{self, EventsBody, EventsTold, RejectedPage};
+use crate::enrol::{self, EnrolledTold, NewMember};
+use crate::events::{self, EventsBody, EventsTold, RejectedPage, Told};
 use crate::feed::{self, FeedPage};
 use crate::gate::Scope;
 use crate::history::{self, TransactionPage};
 use crate::keys;
 use crate::lots::{self, LotPage};
 use crate::members::{self, MemberTold, NewMerge, NewStatus};
-use crate::partners::{self, Because, NewPartner, PartnerChange, PartnerPage, PartnerTold, ReadinessTold};
+use crate::parked::{self, ParkedPage};
+use crate::partners::{self, NewPartner, PartnerChange, PartnerPage, PartnerTold, ReadinessTold};
 use crate::policy::{self, NewPolicy, PolicyTold, ProgramList};
 use crate::post::Transaction;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
-use crate::reviews::{self, NewVerdict, ReviewPage};
+use crate::reviews::{self, ReviewPage};
 use crate::route::Route;
 use crate::spend::{self, NewCapture, NewEnd, NewHold, NewIncrease, NewRedemption, NewTransfer, NewVoid};
 use crate::story::{self, ToldTransaction};
@@ -44,6 +46,7 @@ pub(crate) fn table() -> Vec<Route<Api>> {
     let mut table = contract();
     table.extend(loyalty());
     table.extend(happenings());
+    table.extend(waiting());
     table.extend(operators());
     table.extend(administration());
     table.extend(keys::table());
@@ -262,7 +265,7 @@ fn operators() -> Vec<Route<Api>> {
         post(path, name, summary)
             .path::<Uuid>("transaction_id", "The redemption.")
             .required_header::<String>("Idempotency-Key", KEY)
-            .body::<NewVerdict>()
+            .body::<Because>()
             .answers::<Transaction>(201, "It is posted.")
             .refuses(KEYED)
             .refuses(&[
@@ -290,6 +293,13 @@ fn operators() -> Vec<Route<Api>> {
             "Gives the points of a redemption under review back",
         )
         .guarded(Scope::Adjust, APPROVING, reviews::deny),
+        post("/api/v1/members", "enrolMember", "Enrols a member, under an id, an external id, or both")
+            .header::<String>("X-Partner-ID", PARTNER)
+            .body::<NewMember>()
+            .answers::<EnrolledTold>(201, "They take part, or have this name, from now on.")
+            .answers::<EnrolledTold>(200, "They did already.")
+            .refuses(&[Code::Conflict])
+            .guarded(Scope::Earn, CORRECTING, enrol::enrol),
         get("/api/v1/members/{user_id}", "getMember", "A member, as an operator sees them")
             .path::<String>("user_id", MEMBER)
             .answers::<MemberTold>(200, "The member; the ETag is what a change must match.")
@@ -442,6 +452,7 @@ fn happenings() -> Vec<Route<Api>> {
         )
         .body::<EventsBody>()
         .answers::<EventsTold>(200, "A verdict for the event, or for each in their order.")
+        .answers::<EventsTold>(202, "The event waits until its member is enrolled.")
         .refuses(&[
             Code::Event(RejectCode::TooLong),
             Code::Event(RejectCode::Unreadable),
@@ -463,6 +474,40 @@ fn happenings() -> Vec<Route<Api>> {
         .query::<String>("starting_after", "The `next_cursor` of the page before.")
         .answers::<RejectedPage>(200, "A page, oldest first.")
         .guarded(Scope::Earn, TAKING_PART, events::rejected_events),
+    ]
+}
+
+/// What happened, of somebody who is not a member yet.
+fn waiting() -> Vec<Route<Api>> {
+    let at = |method: Method, path, name, summary| {
+        Endpoint::new(method, path, name, summary)
+            .path::<i64>("parked_event_id", "The event's number.")
+            .refuses(&[Code::NotFound])
+    };
+    vec![
+        get("/api/v1/parked-events", "listParkedEvents", "Events that wait until their member is enrolled")
+            .query::<u32>("limit", LIMIT)
+            .query::<String>("starting_after", CURSOR)
+            .answers::<ParkedPage>(200, "A page, oldest first.")
+            .guarded(Scope::Admin, LOOKING, parked::list),
+        at(
+            Method::POST,
+            "/api/v1/parked-events/{parked_event_id}/release",
+            "releaseParkedEvent",
+            "Enrols the event's member, and lets it earn",
+        )
+        .body::<Because>()
+        .answers::<Told>(200, "What came of it.")
+        .refuses(&[Code::Conflict])
+        .guarded(Scope::Admin, CHANGING, parked::release),
+        at(
+            Method::DELETE,
+            "/api/v1/parked-events/{parked_event_id}",
+            "dropParkedEvent",
+            "Lets an event wait no more, and earn nothing",
+        )
+        .answers_empty(204, "It is gone.")
+        .guarded(Scope::Admin, CHANGING, parked::forget),
     ]
 }
 

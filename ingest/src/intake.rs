@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use ledger::{Command, Earning, Event, Item, Points, Refusal, Refused, Request, RuleError};
+use ledger::{Command, Earning, Event, Item, Points, Refusal, Refused, Request, RuleError, Strangers};
 use proof::{Details, Hash, Text};
 use sha2::{Digest, Sha256};
-use store::{Accepted, Committer, PgPool, StoreError, SubmitError};
+use store::{Accepted, Committer, ParkedEvent, PgPool, StoreError, SubmitError, ToPark};
 use uuid::Uuid;
 
 use crate::rules::KnownRules;
@@ -30,6 +30,11 @@ pub enum Verdict {
         balance: i64,
         /// Whether it had been posted before.
         replayed: bool,
+    },
+    /// It waits: it earns once its member is enrolled.
+    Parked {
+        /// Its number among those that wait.
+        number: i64,
     },
     /// It is not posted because of what it is; it is kept for an operator to read.
     Rejected {
@@ -109,13 +114,37 @@ impl Intake {
     /// Posts the event, or keeps it as rejected. `origin` tells an operator where it came from: `http`, or the Kafka
     /// topic, partition and offset.
     pub async fn accept(&self, payload: &[u8], origin: &str) -> Result<Verdict, Retry> {
-        let verdict = self.verdict(payload).await?;
-        match &verdict {
+        let verdict = match self.verdict(payload).await? {
+            Verdict::Rejected { code: RejectCode::UserNotFound, detail } => {
+                self.park(payload, origin, detail).await?
+            }
+            verdict => verdict,
+        };
+        self.conclude(payload, origin, &verdict).await?;
+        Ok(verdict)
+    }
+
+    /// Takes an event that waits to its verdict, whatever it is; then it waits no more.
+    pub async fn release(&self, parked: &ParkedEvent) -> Result<Verdict, Retry> {
+        let verdict = self.verdict(&parked.payload).await?;
+        self.conclude(&parked.payload, &parked.origin, &verdict).await?;
+        // From here it is posted or kept: where this is cut off, it is released again, and posted once.
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        store::unpark(&mut conn, self.program, parked.parked_event_id).await?;
+        Ok(verdict)
+    }
+
+    async fn conclude(&self, payload: &[u8], origin: &str, verdict: &Verdict) -> Result<(), Retry> {
+        match verdict {
             Verdict::Posted { transaction_id, leaf_index, replayed, .. } => {
                 metrics::counter!("daftari_events_total", "verdict" => if *replayed { "REPLAYED" } else { "POSTED" })
                     .increment(1);
                 // This line is how a request's correlation id and the posting find each other.
                 tracing::info!(%transaction_id, leaf_index, replayed, origin, "event posted");
+            }
+            Verdict::Parked { number } => {
+                metrics::counter!("daftari_events_total", "verdict" => "PARKED").increment(1);
+                tracing::info!(number, origin, "event parked");
             }
             Verdict::Rejected { code, detail } => {
                 metrics::counter!("daftari_events_total", "verdict" => code.as_str()).increment(1);
@@ -123,7 +152,35 @@ impl Intake {
                 tracing::info!(code = code.as_str(), detail, origin, "event rejected and kept");
             }
         }
-        Ok(verdict)
+        Ok(())
+    }
+
+    /// Lets an event of a stranger wait where the program says so, and they are none who was erased.
+    async fn park(&self, payload: &[u8], origin: &str, detail: String) -> Result<Verdict, Retry> {
+        let refused = Verdict::Rejected { code: RejectCode::UserNotFound, detail };
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        // What it was made to do with strangers is nothing to wait for.
+        let policy = store::terms(&mut conn, self.program).await?.policy;
+        let (Strangers::Park, Ok(event)) = (policy.strangers(false), Event::parse(payload)) else {
+            return Ok(refused);
+        };
+        if self.committer.was_erased(&mut conn, self.program, &event.member).await? {
+            return Ok(refused);
+        }
+        let member = event.member.clone();
+        let request = self.request(event, &[], nothing());
+        let event = ToPark {
+            member: &member,
+            source: &request.source,
+            key: &request.key,
+            fingerprint: &request.fingerprint(),
+            origin,
+            payload,
+        };
+        Ok(match store::park(&mut conn, self.program, event).await? {
+            Some(number) => Verdict::Parked { number },
+            None => rejected(RejectCode::IdReused, &"another event waits under its id"),
+        })
     }
 
     async fn verdict(&self, payload: &[u8]) -> Result<Verdict, Retry> {
@@ -154,13 +211,7 @@ impl Intake {
 
     /// The verdict of this very event if it was posted before.
     async fn replay(&self, event: Event) -> Result<Option<Verdict>, Retry> {
-        // Only its fingerprint is looked at, which covers neither the earning nor the bytes; it is never submitted.
-        let nothing = Earning {
-            points: Points::new(1).expect("a point is points"),
-            remainder: Default::default(),
-            rule_set_hash: Hash::default(),
-        };
-        let request = self.request(event, &[], nothing);
+        let request = self.request(event, &[], nothing());
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let known = store::remembered_outcome(&mut conn, self.program, &request.source, &request.key).await?;
         Ok(known
@@ -179,6 +230,16 @@ impl Intake {
         }
         store::keep_rejected(&mut conn, self.program, origin, code.as_str(), detail, payload).await?;
         Ok(())
+    }
+}
+
+/// An earning of a request that is never submitted: only its fingerprint is looked at, which covers neither the earning nor
+/// the bytes.
+fn nothing() -> Earning {
+    Earning {
+        points: Points::new(1).expect("a point is points"),
+        remainder: Default::default(),
+        rule_set_hash: Hash::default(),
     }
 }
 

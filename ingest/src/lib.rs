@@ -2,6 +2,7 @@
 
 mod consumer;
 mod intake;
+mod release;
 mod rules;
 mod topic;
 
@@ -10,4 +11,5 @@ mod tests;
 
 pub use consumer::{ConsumerConfig, ConsumerError, consume};
 pub use intake::{EVENT_BYTES_MAX, Intake, RejectCode, Retry, Verdict};
+pub use release::Releaser;
 pub use topic::{EVENTS_TOPIC, ensure_topic, publish};

@@ -50,7 +50,7 @@ pub use day::{Day, Moment, Stretch, Zone};
 pub use earn::is_ahead;
 pub use event::{DEFAULT_SOURCE, Event, EventError};
 pub use points::{HOUSE_LIMIT, MEMBER_LIMIT, Points, PointsError};
-pub use policy::{Expiry, FlowLimits, HoldPolicy, Limit, Policy, PolicyError, Terms};
+pub use policy::{Expiry, FlowLimits, HoldPolicy, Limit, Policy, PolicyError, Strangers, Terms};
 pub use posting::{Entry, Posting, PostingError};
 pub use refusal::{Refusal, RefusalRow};
 pub use request::{

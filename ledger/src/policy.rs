@@ -17,6 +17,8 @@ use crate::points::MEMBER_LIMIT;
 pub struct Policy {
     /// The zone whose dates count, by its IANA name. UTC.
     pub time_zone: String,
+    /// What becomes of an event of somebody who is not a member. What was said when the program was made.
+    pub strangers: Option<Strangers>,
     /// When points expire. Never.
     pub expiry: Expiry,
     /// For how many days points that are given back can be spent, where their own time is over. 30.
@@ -35,6 +37,18 @@ pub struct Policy {
     pub redeem: FlowLimits,
     /// What limits transfers, by the member who gives.
     pub transfer: FlowLimits,
+}
+
+/// What becomes of an event of somebody who is not a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strangers {
+    /// They are enrolled by it.
+    Enrol,
+    /// It is refused: who takes part is enrolled first.
+    Refuse,
+    /// It waits, and earns once they are enrolled.
+    Park,
 }
 
 /// When points expire.
@@ -177,6 +191,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             time_zone: "UTC".to_owned(),
+            strangers: None,
             expiry: Expiry::Never,
             grace_days: 30,
             debt_max: 0,
@@ -187,6 +202,13 @@ impl Default for Policy {
             redeem: FlowLimits::default(),
             transfer: FlowLimits::default(),
         }
+    }
+}
+
+impl Policy {
+    /// What becomes of strangers' events in a program that was made to enrol them, or not to.
+    pub fn strangers(&self, enrols: bool) -> Strangers {
+        self.strangers.unwrap_or(if enrols { Strangers::Enrol } else { Strangers::Refuse })
     }
 }
 

@@ -110,6 +110,7 @@ pub fn random_policy(random: &mut Random) -> Policy {
     let flow = |it: FlowLimits| if is_limited { it } else { FlowLimits::default() };
     Policy {
         time_zone: random.of(&zones).to_owned(),
+        strangers: None,
         expiry,
         grace_days: random.of(&[0, 1, 30]),
         debt_max: random.of(&[0, 40, 1000]),

@@ -95,12 +95,12 @@ pub(crate) fn name_of(member: &MemberRef) -> Option<&str> {
 
 /// Enrols members who are not known yet, and opens accounts in units that they have none of. Two committers may try at
 /// once: the rows are made in one order, the second waits for the first, and both read the same member afterwards. Whoever
-/// was erased is left out.
+/// was erased is left out. Says whether any account was opened.
 pub(crate) async fn enrol(
     conn: &mut PgConnection,
     keyring: &Keyring,
     members: &BTreeSet<MemberKey>,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let names: Vec<(i16, &MemberRef)> = members.iter().map(|it| (it.0, &it.2)).collect();
     let erased = erasure::erased_names(conn, &keyring.pepper(), &names).await?;
     let members: Vec<&MemberKey> =
@@ -122,7 +122,7 @@ pub(crate) async fn enrol(
     .execute(&mut *conn)
     .await?;
     // In a statement of its own, which sees the members that another has just enrolled.
-    sqlx::query(
+    let opened = sqlx::query(
         "with wanted as (
              select wanted.program_id, wanted.unit, wanted.id, wanted.secret, wanted.ordinal,
                  coalesce(named.member_id, wanted.member_id) as member_id
@@ -150,7 +150,7 @@ pub(crate) async fn enrol(
     .bind(secrets)
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(0 < opened.rows_affected())
 }
 
 /// An account's state, and the last entry, which the next one names.

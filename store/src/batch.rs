@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use ledger::{AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Refused, Request};
+use ledger::{AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Refused, Request, Strangers};
 use proof::{
     Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
 };
@@ -291,9 +291,9 @@ async fn resolve_members(
 
 /// Whether the request enrols whom it names: events and imports do, where the program says so.
 fn enrols(programs: &Programs, request: &Request) -> bool {
-    let enrols = programs
-        .program(request.program)
-        .is_some_and(|it| it.program.enrols && it.house(request.unit, &House::Issuance).is_some());
+    let enrols = programs.program(request.program).is_some_and(|it| {
+        it.strangers() == Strangers::Enrol && it.house(request.unit, &House::Issuance).is_some()
+    });
     let brings = |command: &Command| matches!(command, Command::Earn { .. } | Command::Import { .. });
     enrols && !request.dry_run && request.items.iter().all(|it| brings(&it.command))
 }
@@ -524,7 +524,7 @@ impl Batch<'_> {
             }
             None => {
                 let outcome = self.decide(request);
-                if is_kept(request, &outcome) {
+                if is_kept(request, &outcome) && !self.waits(request, &outcome) {
                     let fingerprint = request.fingerprint();
                     let number = |it: &Accepted| self.scene.identities[&it.account].account_id;
                     self.rows.remember(request, &fingerprint, &outcome, self.now_us, number);
@@ -534,6 +534,14 @@ impl Batch<'_> {
             }
         };
         Answer { outcome, replayed, recorded_at_us: self.now_us, log_size }
+    }
+
+    /// Whether it is an event that waits until its member is enrolled: then it is decided anew.
+    fn waits(&self, request: &Request, outcome: &Result<Vec<Accepted>, Refused>) -> bool {
+        let is_strange = matches!(outcome, Err(Refused { refusal: Refusal::MemberUnknown, .. }));
+        is_strange
+            && request.items.iter().all(|it| matches!(it.command, Command::Earn { .. }))
+            && self.programs.program(request.program).is_some_and(|it| it.strangers() == Strangers::Park)
     }
 
     fn decide(&mut self, request: &Request) -> Result<Vec<Accepted>, Refused> {

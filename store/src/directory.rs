@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, RwLock};
 
-use ledger::{AccountKind, Fund, House, MemberRef, Terms};
+use ledger::{AccountKind, Fund, House, MemberRef, Strangers, Terms};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -212,6 +212,11 @@ impl Programs {
 }
 
 impl Settled {
+    /// What becomes of strangers' events.
+    pub(crate) fn strangers(&self) -> Strangers {
+        self.terms.policy.strangers(self.program.enrols)
+    }
+
     pub(crate) fn house(&self, unit: u16, house: &House) -> Option<&Arc<Identity>> {
         self.houses.get(&(unit, house.clone()))
     }

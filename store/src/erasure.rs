@@ -44,7 +44,7 @@ pub struct Erased {
     pub leaves: u64,
     /// Outcomes that lost what was asked.
     pub outcomes: u64,
-    /// Rejected events that named the member.
+    /// Rejected and parked events that named the member.
     pub rejected_events: u64,
 }
 
@@ -313,12 +313,25 @@ async fn forget_elsewhere(
     .bind(member.names())
     .execute(&mut *conn)
     .await?;
+    let parked = sqlx::query(
+        "delete from parked_event
+         where program_id = $1
+             and exists (
+                 select from unnest($2::text[]) as name
+                 cross join lateral (select lower(to_jsonb(name)::text) as quoted) as quoted
+                 where position(encode(convert_to(quoted, 'UTF8'), 'escape') in lower(encode(payload, 'escape'))) > 0
+             )",
+    )
+    .bind(program_id)
+    .bind(member.names())
+    .execute(&mut *conn)
+    .await?;
     sqlx::query("delete from member_session where program_id = $1 and member = any($2)")
         .bind(program_id)
         .bind(member.names())
         .execute(conn)
         .await?;
-    Ok(rejected.rows_affected())
+    Ok(rejected.rows_affected() + parked.rows_affected())
 }
 
 /// Gives the accounts to somebody who is nobody, and remembers that these names were erased.
@@ -425,6 +438,7 @@ pub async fn vacuum_erased(conn: &mut PgConnection) -> Result<(), StoreError> {
         "event",
         "outcome",
         "rejected_event",
+        "parked_event",
         "member_session",
         "credit_reference",
         "webhook_attempt",

@@ -130,7 +130,17 @@ async fn tell_small(
          where program_id = $1
              and member_id = $2",
     );
-    tell_one(conn, "chain_references", references.bind(program_id).bind(member.member_id), out).await
+    tell_one(conn, "chain_references", references.bind(program_id).bind(member.member_id), out).await?;
+    let parked = sqlx::query_scalar(
+        "select jsonb_build_object(
+             'origin', origin, 'payload', encode(payload, 'escape'), 'parked_at', parked_at
+         )::text
+         from parked_event
+         where program_id = $1
+             and (member_id = $2 or external_id = any($3))",
+    );
+    let parked = parked.bind(program_id).bind(member.member_id).bind(member.names());
+    tell_one(conn, "parked_events", parked, out).await
 }
 
 async fn tell_one(

@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use ledger::MemberRef;
 use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
 
 use crate::accounts;
 use crate::directory::MemberKey;
+use crate::erasure;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
+use crate::programs::POINTS_UNIT;
 
 /// Those of these members who have no account in the unit.
 pub async fn unknown_members(
@@ -50,4 +53,117 @@ pub async fn enrol_members(
     }
     transaction.commit().await?;
     Ok(strangers.len())
+}
+
+/// What came of an enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enrolment {
+    /// The member.
+    pub member_id: Uuid,
+    /// The account of their points, as leaves name it.
+    pub account: Uuid,
+    /// Whether it is new that they take part, or that they have this name.
+    pub is_new: bool,
+}
+
+/// Why a member cannot be enrolled under these names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameTaken {
+    /// One of the names is another member's.
+    Another,
+    /// One of the names was erased.
+    Erased,
+}
+
+/// Enrols a member under an id of the program's, another's name, or both, in the unit of the points. Whoever takes part
+/// already goes on as they are; without a name besides their id they may be given one.
+pub async fn enrol_member(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+    member_id: Option<Uuid>,
+    external_id: Option<&str>,
+) -> Result<Result<Enrolment, NameTaken>, StoreError> {
+    let mut transaction = conn.begin().await?;
+    let names: Vec<MemberRef> = member_id
+        .map(MemberRef::Id)
+        .into_iter()
+        .chain(external_id.map(|it| MemberRef::External(it.to_owned())))
+        .collect();
+    let named: Vec<(i16, &MemberRef)> = names.iter().map(|it| (program_id, it)).collect();
+    if !erasure::erased_names(&mut transaction, &keyring.pepper(), &named).await?.is_empty() {
+        return Ok(Err(NameTaken::Erased));
+    }
+    // Whoever enrols one of these names meanwhile is waited for, and then found.
+    let made = sqlx::query(
+        "insert into member (program_id, member_id, external_id) values ($1, $2, $3) on conflict do nothing",
+    )
+    .bind(program_id)
+    .bind(member_id.unwrap_or_else(Uuid::new_v4))
+    .bind(external_id)
+    .execute(&mut *transaction)
+    .await?;
+    let given = match (member_id, external_id) {
+        (Some(id), Some(name)) => give_name(&mut transaction, program_id, id, name).await?,
+        _ => Ok(false),
+    };
+    let Ok(given) = given else { return Ok(Err(NameTaken::Another)) };
+    let found: Vec<Uuid> = sqlx::query_scalar(
+        "select member_id from member where program_id = $1 and (member_id = $2 or external_id = $3)",
+    )
+    .bind(program_id)
+    .bind(member_id)
+    .bind(external_id)
+    .fetch_all(&mut *transaction)
+    .await?;
+    let [found] = found[..] else { return Ok(Err(NameTaken::Another)) };
+    let name = self::external_id(&mut transaction, program_id, found).await?;
+    let is_other =
+        member_id.is_some_and(|it| it != found) || (external_id.is_some() && name.as_deref() != external_id);
+    if is_other {
+        return Ok(Err(NameTaken::Another));
+    }
+    let key = (program_id, POINTS_UNIT as u16, MemberRef::Id(found));
+    let opened = accounts::enrol(&mut transaction, keyring, &BTreeSet::from([key.clone()])).await?;
+    let accounts = accounts::member_accounts(&mut transaction, keyring, std::slice::from_ref(&key)).await?;
+    let account =
+        accounts.get(&key).ok_or_else(|| StoreError::Damaged("an account has vanished".to_owned()))?.id;
+    transaction.commit().await?;
+    Ok(Ok(Enrolment { member_id: found, account, is_new: made.rows_affected() == 1 || given || opened }))
+}
+
+/// Gives a member a name besides their id, where they have none; says whether it did.
+async fn give_name(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member_id: Uuid,
+    name: &str,
+) -> Result<Result<bool, NameTaken>, StoreError> {
+    let given = sqlx::query(
+        "update member
+         set external_id = $3
+         where program_id = $1
+             and member_id = $2
+             and external_id is null",
+    )
+    .bind(program_id)
+    .bind(member_id)
+    .bind(name)
+    .execute(conn)
+    .await;
+    match given.map_err(StoreError::from) {
+        Ok(given) => Ok(Ok(given.rows_affected() == 1)),
+        Err(error) if error.is_duplicate() => Ok(Err(NameTaken::Another)),
+        Err(error) => Err(error),
+    }
+}
+
+/// What others call the member, where that is not the id itself.
+pub async fn external_id(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member_id: Uuid,
+) -> Result<Option<String>, StoreError> {
+    let name = sqlx::query_scalar("select external_id from member where program_id = $1 and member_id = $2");
+    Ok(name.bind(program_id).bind(member_id).fetch_optional(conn).await?.flatten())
 }

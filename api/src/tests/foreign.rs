@@ -18,6 +18,8 @@ struct Theirs {
     member: &'static str,
     redemption: String,
     hold: String,
+    /// An event that waits for somebody.
+    parked: String,
 }
 
 impl World {
@@ -42,6 +44,20 @@ impl World {
         World { pool, router, program_id: program.program_id, hush, committer, program }
     }
 
+    /// The number of an event that waits here.
+    async fn parks(&self) -> String {
+        let event = store::ToPark {
+            member: &ledger::MemberRef::External("nobody yet".into()),
+            source: "event:theirs",
+            key: &Uuid::new_v4().to_string(),
+            fingerprint: &ledger::Fingerprint([2; 32]),
+            origin: "http",
+            payload: b"{}",
+        };
+        let mut conn = self.pool.acquire().await.unwrap();
+        store::park(&mut conn, self.program_id, event).await.unwrap().unwrap().to_string()
+    }
+
     /// A redemption and a hold of this member at this partner.
     async fn spent(&self, key: &str, member: &'static str) -> Theirs {
         let told = self
@@ -59,7 +75,8 @@ impl World {
         let hold = Ask::post("/api/v1/loyalty/holds", json!({"user_id": member, "points": 7}).to_string());
         let hold = hold.with("x-api-key", key).with("idempotency-key", &Uuid::new_v4().to_string());
         let hold = self.send(hold).await.json()["transaction_id"].as_str().unwrap().to_owned();
-        Theirs { member, redemption, hold }
+        let parked = self.parks().await;
+        Theirs { member, redemption, hold, parked }
     }
 }
 
@@ -71,6 +88,7 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
             "userId" | "user_id" => theirs.member,
             "transaction_id" => &theirs.redemption,
             "hold_id" => &theirs.hold,
+            "parked_event_id" => &theirs.parked,
             // Theirs are of a caller, so that the same key is another request's here.
             "idempotency_key" | "key_id" => return None,
             // Each program has a partner of this name: its own is what it gets.
@@ -85,7 +103,7 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
         Some("redeem") => json!({"points": 1, "merchant_reference": "mine"}),
         Some("extend") => json!({"seconds": 60}),
         Some("increase") => json!({"points": 1}),
-        Some("reversals" | "approve" | "deny") => json!({"reason": "mine"}),
+        Some("reversals" | "approve" | "deny" | "release") => json!({"reason": "mine"}),
         Some("status") => json!({"status": "closed", "reason": "mine"}),
         Some("merge") => json!({"into": MEMBER, "reason": "mine"}),
         _ => json!({}),

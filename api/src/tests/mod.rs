@@ -4,6 +4,7 @@ mod administration;
 mod contract;
 mod documents;
 mod doors;
+mod enrolment;
 mod events;
 mod foreign;
 mod hardening;

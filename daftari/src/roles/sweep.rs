@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use ingest::Releaser;
 use store::{Committer, Pace, PgPool, SweepError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +37,7 @@ pub(crate) async fn keep_sweeping(
     gap: Duration,
     stop: CancellationToken,
 ) {
+    let mut releaser = Releaser::new(pool.clone(), committer.clone());
     let mut sweep = store::Sweep::new(pool, committer, Pace::Gentle);
     let passes = async {
         loop {
@@ -49,6 +51,11 @@ pub(crate) async fn keep_sweeping(
                     tracing::debug!("too much is under way for a sweep");
                 }
                 Err(error) => tracing::warn!(%error, "a sweep was cut off: the next one finds the rest"),
+            }
+            match releaser.pass().await {
+                Ok(0) => {}
+                Ok(events) => tracing::info!(events, "events are released whose members take part by now"),
+                Err(error) => tracing::warn!(%error, "parked events wait on: the next sweep finds them"),
             }
             tokio::time::sleep(gap).await;
         }

@@ -96,7 +96,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 
 fn code(verdict: &Verdict) -> Option<RejectCode> {
     match verdict {
-        Verdict::Posted { .. } => None,
+        Verdict::Posted { .. } | Verdict::Parked { .. } => None,
         Verdict::Rejected { code, .. } => Some(*code),
     }
 }
@@ -127,7 +127,7 @@ async fn an_event_without_an_id_is_known_by_what_it_says() {
     let again = world.intake.accept(event.to_string().as_bytes(), "http").await.unwrap();
     let id = |verdict: &Verdict| match verdict {
         Verdict::Posted { transaction_id, .. } => *transaction_id,
-        Verdict::Rejected { .. } => panic!("{verdict:?}"),
+        Verdict::Parked { .. } | Verdict::Rejected { .. } => panic!("{verdict:?}"),
     };
     assert_eq!(id(&first), id(&again));
     assert_eq!(world.check_books().await.leaves, 1);

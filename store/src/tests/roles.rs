@@ -54,6 +54,7 @@ async fn the_services_role_does_its_work_and_nothing_to_history() {
             "delete from event",
             "update outcome set points = 0",
             "delete from member",
+            "update member set member_id = gen_random_uuid()",
             "update account set secret = ''",
             "update policy set document = ''",
             "create table public.mine ()",

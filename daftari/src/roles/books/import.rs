@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use ledger::{Account, AccountKind, Books, House, MemberRef, Name, Refusal, Request, Terms};
+use ledger::{Account, AccountKind, Books, House, MemberRef, Name, Refusal, Request, Strangers, Terms};
 use proof::Text;
 use store::{Answer, Committer, SubmitError};
 use tokio::sync::mpsc;
@@ -54,7 +54,7 @@ pub(crate) async fn run(config: Import) -> anyhow::Result<()> {
     }
 
     let (committer, committing) = books.committer().await?;
-    let enrols = config.enrol || program.enrols;
+    let enrols = config.enrol || terms.policy.strangers(program.enrols) == Strangers::Enrol;
     let mut importer = Importer::new(committer, &terms, enrols);
     let (chunks, enrolled) = mpsc::channel(1);
     let groups = source.groups(&common).filter_map(Result::ok);

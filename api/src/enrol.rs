@@ -1,0 +1,138 @@
+//! Members who are enrolled before anything has happened.
+
+use std::sync::Arc;
+
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+use ledger::MemberRef;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::{Enrolment, NameTaken, Role, StoreError};
+use uuid::Uuid;
+
+use crate::Api;
+use crate::acts::deed;
+use crate::body::json;
+use crate::caller::partner;
+use crate::code::Code;
+use crate::error::{Invalid, Problem};
+use crate::route::Asked;
+
+/// How many events that waited are released at once with an enrolment; the rest follow within seconds.
+const RELEASED_MAX: u32 = 100;
+
+/// A member who is to be enrolled, under an id, an external id, or both.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewMember {
+    /// The member's UUID; a new one where only an external id is given.
+    user_id: Option<Uuid>,
+    /// What other systems call them: any string that is no UUID. It means this member from now on, and no other.
+    #[schemars(length(min = 1, max = 200))]
+    external_id: Option<String>,
+}
+
+/// A member who is enrolled.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EnrolledTold {
+    /// The member.
+    user_id: Uuid,
+    /// What other systems call them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    /// How many events that had waited for them were released now. Where there are more, they follow within seconds.
+    events_released: usize,
+}
+
+/// What an act says of an enrolment. Not who it is: that is not kept where it could not be erased.
+#[derive(Serialize)]
+struct Enrolled {
+    status: &'static str,
+}
+
+/// `POST /api/v1/members`: 201 where they are new, or have this name from now on; 200 where nothing is new.
+pub(crate) async fn enrol(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    if asked.caller.role == Role::Partner {
+        partner(&asked.caller, asked.headers(), false)?;
+    }
+    let NewMember { user_id, external_id } = asked.read().await?;
+    let wrong = |field, pointer, code, words: &str| {
+        Problem::invalid(vec![Invalid::in_body(field, pointer, code, words)])
+    };
+    match &external_id {
+        None if user_id.is_none() => {
+            return Err(wrong("user_id", "/user_id", "REQUIRED", "give a user_id, an external_id, or both"));
+        }
+        Some(name) if matches!(MemberRef::parse(name), MemberRef::Id(_)) => {
+            return Err(wrong(
+                "external_id",
+                "/external_id",
+                "INVALID",
+                "a UUID is an id: give it in user_id",
+            ));
+        }
+        _ => {}
+    }
+    let enrolled =
+        enrol_as(&api, &asked, user_id, external_id.as_deref(), None).await?.map_err(name_taken)?;
+    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
+    let member_id = enrolled.member_id;
+    let external_id = store::external_id(&mut conn, api.program_id, member_id).await?;
+    drop(conn);
+    let events_released = release(&api, member_id, external_id.as_deref()).await?;
+    let mut response = json(&EnrolledTold { user_id: member_id, external_id, events_released });
+    if enrolled.is_new {
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    let address = format!("/api/v1/members/{member_id}");
+    let address = HeaderValue::from_str(&address).expect("a UUID is a header's value");
+    response.headers_mut().insert(LOCATION, address);
+    Ok(response)
+}
+
+/// Enrols a member under these names, as an act of whoever asks. Whom an operator names, they take in again, also where that
+/// name was erased.
+pub(crate) async fn enrol_as(
+    api: &Api,
+    asked: &Asked,
+    member_id: Option<Uuid>,
+    external_id: Option<&str>,
+    reason: Option<String>,
+) -> Result<Result<Enrolment, NameTaken>, Problem> {
+    let (program_id, keyring) = (api.program_id, api.gate.keyring());
+    let mut acting = api.acting().await?;
+    if asked.caller.role != Role::Partner {
+        let by_name = external_id.map(|it| MemberRef::External(it.to_owned()));
+        let names: Vec<MemberRef> = member_id.map(MemberRef::Id).into_iter().chain(by_name).collect();
+        store::readmit_members(acting.conn(), keyring, program_id, &names).await?;
+    }
+    let enrolled = store::enrol_member(acting.conn(), keyring, program_id, member_id, external_id).await?;
+    if let Ok(Enrolment { account, is_new: true, .. }) = &enrolled {
+        let after = Enrolled { status: "active" };
+        let deed = deed("member.enrolled", account.to_string(), None::<&Enrolled>, Some(&after));
+        api.done(acting, asked, reason, deed).await?;
+    }
+    Ok(enrolled)
+}
+
+pub(crate) fn name_taken(taken: NameTaken) -> Problem {
+    let words = match taken {
+        NameTaken::Another => "The id or the external id belongs to another member.",
+        NameTaken::Erased => "A member of this name was erased: only an operator takes them in again.",
+    };
+    Problem::new(Code::Conflict, words)
+}
+
+/// Takes what has waited for a member to its verdicts.
+async fn release(api: &Api, member_id: Uuid, external_id: Option<&str>) -> Result<usize, Problem> {
+    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
+    let program_id = api.program_id;
+    let waiting =
+        store::events_parked_for(&mut conn, program_id, member_id, external_id, RELEASED_MAX).await?;
+    drop(conn);
+    for event in &waiting {
+        api.intake.release(event).await?;
+    }
+    Ok(waiting.len())
+}

@@ -1,0 +1,162 @@
+//! Events that wait until whom they name is a member.
+
+use ledger::{Fingerprint, MemberRef};
+use sqlx::{FromRow, PgConnection};
+use uuid::Uuid;
+
+use crate::accounts::{id_of, name_of};
+use crate::error::StoreError;
+
+/// An event that is to wait.
+#[derive(Clone, Copy, Debug)]
+pub struct ToPark<'a> {
+    /// Whom it names.
+    pub member: &'a MemberRef,
+    /// Who tells of it, as requests say.
+    pub source: &'a str,
+    /// By which its source knows it.
+    pub key: &'a str,
+    /// What it asks.
+    pub fingerprint: &'a Fingerprint,
+    /// `http`, or the Kafka topic, partition and offset.
+    pub origin: &'a str,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
+/// An event that waits.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct ParkedEvent {
+    /// Its number.
+    pub parked_event_id: i64,
+    /// The program that it is for.
+    pub program_id: i16,
+    member_id: Option<Uuid>,
+    external_id: Option<String>,
+    /// Where it came from.
+    pub origin: String,
+    /// Its bytes.
+    pub payload: Vec<u8>,
+    /// Since when it waits, in microseconds since 1970.
+    pub parked_us: i64,
+}
+
+impl ParkedEvent {
+    /// Whom it names.
+    pub fn member(&self) -> MemberRef {
+        let external = || MemberRef::External(self.external_id.clone().unwrap_or_default());
+        self.member_id.map_or_else(external, MemberRef::Id)
+    }
+}
+
+/// Lets the event wait, and gives its number; `None` where another one waits under its name.
+pub async fn park(
+    conn: &mut PgConnection,
+    program_id: i16,
+    event: ToPark<'_>,
+) -> Result<Option<i64>, StoreError> {
+    // An update that changes nothing gives the row that is there, also where somebody else takes it away just now.
+    let (number, fingerprint): (i64, Vec<u8>) = sqlx::query_as(
+        "insert into parked_event (program_id, member_id, external_id, source, key, fingerprint, origin, payload)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
+         on conflict (program_id, source, key) do update set parked_at = parked_event.parked_at
+         returning parked_event_id, fingerprint",
+    )
+    .bind(program_id)
+    .bind(id_of(event.member))
+    .bind(name_of(event.member))
+    .bind(event.source)
+    .bind(event.key)
+    .bind(&event.fingerprint.0[..])
+    .bind(event.origin)
+    .bind(event.payload)
+    .fetch_one(conn)
+    .await?;
+    Ok(Some(number).filter(|_| fingerprint == event.fingerprint.0))
+}
+
+const COLUMNS: &str = "
+select parked_event_id, program_id, member_id, external_id, origin, payload,
+    (extract(epoch from parked_at) * 1000000)::bigint as parked_us
+from parked_event
+";
+
+/// The program's events that wait after this one, oldest first, at most so many.
+pub async fn parked_events(
+    conn: &mut PgConnection,
+    program_id: i16,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<ParkedEvent>, StoreError> {
+    let statement =
+        format!("{COLUMNS} where program_id = $1 and parked_event_id > $2 order by parked_event_id limit $3");
+    let events = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(program_id).bind(after);
+    Ok(events.bind(i64::from(limit)).fetch_all(conn).await?)
+}
+
+/// The program's event of this number, while it waits.
+pub async fn parked_event(
+    conn: &mut PgConnection,
+    program_id: i16,
+    number: i64,
+) -> Result<Option<ParkedEvent>, StoreError> {
+    let statement = format!("{COLUMNS} where program_id = $1 and parked_event_id = $2");
+    let event = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(program_id).bind(number);
+    Ok(event.fetch_optional(conn).await?)
+}
+
+/// What waits for this member, by either name, oldest first, at most so many.
+pub async fn events_parked_for(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member_id: Uuid,
+    external_id: Option<&str>,
+    limit: u32,
+) -> Result<Vec<ParkedEvent>, StoreError> {
+    let statement = format!(
+        "{COLUMNS}
+         where program_id = $1
+             and (member_id = $2 or external_id = $3)
+         order by parked_event_id
+         limit $4"
+    );
+    let events = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(program_id).bind(member_id);
+    Ok(events.bind(external_id).bind(i64::from(limit)).fetch_all(conn).await?)
+}
+
+/// Events of any program whose member takes part by now, oldest first, at most so many.
+pub async fn releasable_events(conn: &mut PgConnection, limit: u32) -> Result<Vec<ParkedEvent>, StoreError> {
+    let statement = format!(
+        "{COLUMNS}
+         where exists (
+             select from account
+             where account.program_id = parked_event.program_id
+                 and account.member_id = coalesce(
+                     parked_event.member_id,
+                     (select member.member_id
+                      from member
+                      where member.program_id = parked_event.program_id
+                          and member.external_id = parked_event.external_id)
+                 )
+                 and account.partner_id is null
+                 and account.kind = 1
+                 and account.unit = 1
+                 and account.fund_id is null
+                 and account.secret <> ''
+         )
+         order by parked_event_id
+         limit $1"
+    );
+    let events = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(i64::from(limit));
+    Ok(events.fetch_all(conn).await?)
+}
+
+/// Lets the event of this number wait no more; says whether it did.
+pub async fn unpark(conn: &mut PgConnection, program_id: i16, number: i64) -> Result<bool, StoreError> {
+    let gone = sqlx::query("delete from parked_event where program_id = $1 and parked_event_id = $2")
+        .bind(program_id)
+        .bind(number)
+        .execute(conn)
+        .await?;
+    Ok(gone.rows_affected() == 1)
+}
