@@ -64,14 +64,11 @@ use axum::Router;
 use ingest::Intake;
 use notices::Hub;
 use notices::webhook::{Courier, Pace};
-use proof::Text;
-use rust_decimal::Decimal;
-use store::{Committer, PgPool, Program, Reader, StoreError};
+use store::{Committer, PgPool, Program, Reader};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use idempotency::Running;
-use worth::Worth;
 
 pub use access::{
     AUDITING, Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, TAKING_PART,
@@ -103,9 +100,6 @@ pub struct Api {
     ping_gap: Duration,
     program_id: i16,
     program: Program,
-    worth: Worth,
-    /// What one point is worth, as the leaf says it: `<decimal> <currency>`.
-    rate: Text,
     running: Running,
     screen: screen::Rule,
     public_url: String,
@@ -121,13 +115,8 @@ impl Api {
         post: Post,
         program: &Program,
         public_url: &str,
-    ) -> Result<Self, StoreError> {
-        let damaged = |problem: &str| StoreError::Damaged(format!("the program {}: {problem}", program.name));
-        let point_value = Decimal::from_str_exact(&program.point_value)
-            .map_err(|_| damaged("its point value is not a decimal"))?;
-        let rate = Text::new(format!("{} {}", program.point_value, program.currency))
-            .map_err(|_| damaged("its rate is too long"))?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             reader: Reader::new(pool.clone()),
             hub: Hub::new(pool.clone(), program.program_id),
             post: Arc::new(post),
@@ -138,12 +127,10 @@ impl Api {
             gate,
             program_id: program.program_id,
             program: program.clone(),
-            worth: Worth { point_value, currency: program.currency.clone() },
-            rate,
             running: Running::default(),
             screen: screen::allow,
             public_url: public_url.to_owned(),
-        })
+        }
     }
 
     /// Tells listeners and webhooks what happens, until it is stopped. It keeps nothing of the API alive.

@@ -128,10 +128,6 @@ impl Api {
     pub(crate) fn request(&self, asked: &Asked, key: String, wish: Wish) -> ledger::Request {
         let Wish { command, mut details, expected_version } = wish;
         details.actor = Text::new(asked.actor()).ok();
-        if matches!(command, Command::Redeem { .. } | Command::Capture { .. }) {
-            // Of what was under review it is the rate by which it was asked for.
-            details.rate.get_or_insert_with(|| self.rate.clone());
-        }
         let screening = screen(self.screen, &asked.caller, [&command]);
         let item = Item { posting_id: Uuid::now_v7(), command, details };
         let request = ledger::Request::one(self.program_id, Self::source(asked), key, item);
@@ -156,26 +152,14 @@ impl Api {
         let Accepted { posting_id, leaf_index, points, after, version, ref lots, .. } = done.accepted;
         let is_pending = is_pending(kind, &done.accepted);
         let stands = kind == PostingKind::HOLD || is_pending;
-        let mut conn = match done.replayed || stands {
-            true => Some(self.pool.acquire().await.map_err(StoreError::from)?),
+        let spends = matches!(kind, PostingKind::REDEEM | PostingKind::CAPTURE);
+        let rate = done.accepted.rate.as_ref().filter(|_| spends).and_then(Worth::parse);
+        let due = match stands {
+            true => {
+                let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+                store::due_at(&mut conn, posting_id).await?
+            }
             false => None,
-        };
-        let mut value = None;
-        if matches!(kind, PostingKind::REDEEM | PostingKind::CAPTURE) {
-            let then = match &mut conn {
-                Some(conn) if done.replayed => store::rate_of(conn, self.program_id, posting_id).await?,
-                _ => None,
-            };
-            value = then
-                .as_deref()
-                .and_then(Worth::parse)
-                .as_ref()
-                .or(Some(&self.worth))
-                .map(|it| it.money(points));
-        }
-        let due = match &mut conn {
-            Some(conn) if stands => store::due_at(conn, posting_id).await?,
-            _ => None,
         };
         Ok(Transaction {
             transaction_id: posting_id,
@@ -184,7 +168,7 @@ impl Api {
             points,
             balance: Holdings::of(&after, version),
             lots: lots.iter().map(LotMoved::of).collect(),
-            value,
+            value: rate.map(|it| it.money(points)),
             expires_at: due.map(crate::time::rfc3339),
             leaf_index,
             receipt_url: self.receipt_url(posting_id),

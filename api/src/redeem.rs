@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use store::{Accepted, StoreError};
+use store::Accepted;
 use uuid::Uuid;
 
 use crate::Api;
@@ -77,7 +77,6 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let body = asked.json().await?;
     let (points, mut details) = wish(&body)?;
     details.actor = Text::new(format!("partner:{partner}")).ok();
-    details.rate = Some(api.rate.clone());
 
     let member = MemberRef::Id(member);
     let command = Command::Redeem { member, points, partner: Some(partner.to_owned()), up_to: false };
@@ -94,14 +93,18 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         Ok(None) => Err(Problem::internal("a redemption came to nothing")),
         Ok(Some(accepted)) => {
             let is_pending = is_pending(PostingKind::REDEEM, &accepted);
-            let Accepted { posting_id, leaf_index, points, after, .. } = accepted;
-            let then = if answer.replayed { Some(worth_then(&api, posting_id).await?) } else { None };
+            let Accepted { posting_id, leaf_index, points, after, rate, .. } = accepted;
+            let worth = rate.as_ref().and_then(Worth::parse).ok_or_else(|| {
+                Problem::internal(format!(
+                    "the redemption {posting_id} has no rate that can be read: {rate:?}"
+                ))
+            })?;
             let mut response = json(&RedemptionResponse {
                 transaction_id: posting_id,
                 status: if is_pending { "PENDING" } else { "SUCCESS" },
                 points_redeemed: points,
                 new_balance: after.available,
-                value: then.as_ref().unwrap_or(&api.worth).of(points),
+                value: worth.of(points),
                 leaf_index,
                 receipt_url: api.receipt_url(posting_id),
             });
@@ -113,15 +116,6 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         }
         Err(refused) => Err(problem(&refused.refusal).replayed(answer.replayed)),
     }
-}
-
-/// What a point was worth when this was posted: the same key is told the same value, also after it has changed.
-async fn worth_then(api: &Api, posting_id: Uuid) -> Result<Worth, Problem> {
-    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
-    let rate = store::rate_of(&mut conn, api.program_id, posting_id).await?;
-    rate.as_deref().and_then(Worth::parse).ok_or_else(|| {
-        Problem::internal(format!("the redemption {posting_id} is without a rate that can be read: {rate:?}"))
-    })
 }
 
 /// The contract does not tell members apart who are not there, suspended or closed.

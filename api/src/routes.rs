@@ -25,7 +25,7 @@ use crate::lots::{self, LotPage};
 use crate::members::{self, MemberTold, NewMerge, NewStatus};
 use crate::parked::{self, ParkedPage};
 use crate::partners::{self, NewPartner, PartnerChange, PartnerPage, PartnerTold, ReadinessTold};
-use crate::policy::{self, NewPolicy, PolicyTold, ProgramList};
+use crate::policy::{self, NewPolicy, NewRate, PolicyTold, ProgramList, ProgramTold};
 use crate::post::Transaction;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::reviews::{self, ReviewPage};
@@ -324,6 +324,7 @@ const MEMBER: &str = "The member, by UUID or external id.";
 /// What operators settle. Each change is an act of its own in the log.
 fn administration() -> Vec<Route<Api>> {
     const PARTNER_ID: &str = "The partner's name.";
+    const PROGRAM: &str = "The program, by the id under which leaves name it.";
     const SEEN: &str = "The ETag of what the operator has seen.";
     let of_a_partner = |method, path, name, summary| {
         Endpoint::new(method, path, name, summary)
@@ -336,6 +337,27 @@ fn administration() -> Vec<Route<Api>> {
         get("/api/v1/programs", "listPrograms", "The program of the credential")
             .answers::<ProgramList>(200, "The program.")
             .guarded(Scope::Admin, LOOKING, policy::programs),
+        get(
+            "/api/v1/programs/{program_id}",
+            "getProgram",
+            "A program, with what a point is worth from when on",
+        )
+        .path::<Uuid>("program_id", PROGRAM)
+        .answers::<ProgramTold>(200, "The program; its ETag is what a change must match.")
+        .refuses(&[Code::NotFound])
+        .guarded(Scope::Admin, LOOKING, policy::program),
+        post(
+            "/api/v1/programs/{program_id}/rates",
+            "addRate",
+            "Settles what a point is worth from an instant on",
+        )
+        .path::<Uuid>("program_id", PROGRAM)
+        .required_header::<String>("If-Match", SEEN)
+        .body::<NewRate>()
+        .answers::<ProgramTold>(200, "The program as it is now.")
+        .refuses(changed)
+        .refuses(&[Code::NotFound])
+        .guarded(Scope::Admin, APPROVING, policy::add_rate),
         get("/api/v1/limits", "getLimits", "What is settled for the program: limits, expiry, holds, debt")
             .answers::<PolicyTold>(200, "The policy; its ETag is what a change must match.")
             .guarded(Scope::Admin, LOOKING, policy::limits),

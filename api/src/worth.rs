@@ -1,5 +1,6 @@
 //! What points are worth, exactly.
 
+use proof::Text;
 use rust_decimal::Decimal;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer, ser::Error};
@@ -43,8 +44,8 @@ pub(crate) struct Worth {
 
 impl Worth {
     /// Reads it as a leaf says it: `<decimal> <currency>`.
-    pub(crate) fn parse(rate: &str) -> Option<Self> {
-        let (point_value, currency) = rate.split_once(' ')?;
+    pub(crate) fn parse(rate: &Text) -> Option<Self> {
+        let (point_value, currency) = rate.as_str().split_once(' ')?;
         Some(Self { point_value: Decimal::from_str_exact(point_value).ok()?, currency: currency.to_owned() })
     }
 

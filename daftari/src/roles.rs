@@ -29,12 +29,12 @@ use std::sync::Arc;
 use ::api::{Gate, Operations, Outside};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use store::{Committer, Guard, Keyring, LogIdentity, PgPool, Program};
+use store::{Acting, By, Committer, Deed, Guard, Keyring, LogIdentity, PgPool, Program};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Database, Door};
+use crate::config::{Database, Door, Who};
 use crate::keys;
 
 /// One for each lane, and one to look whether the database holds what is published.
@@ -68,6 +68,22 @@ impl OpenBooks {
         let pool = store::connect(&self.database.database_url.0, COMMITTER_CONNECTIONS).await?;
         let guard = guard::guard(&self.database.outside, &self.log)?;
         Ok(Committer::start_guarded(pool, &self.log, self.keyring()?, guard).await?)
+    }
+
+    /// Begins an act, where what is known outside lets the log go on.
+    pub(crate) async fn acting(&self) -> anyhow::Result<Acting> {
+        let guard = guard::guard(&self.database.outside, &self.log)?;
+        Acting::begin(&self.pool, &guard).await.map_err(|error| match guard.halted() {
+            Some(why) => anyhow::anyhow!("nothing is written to the log: {why}"),
+            None => error.into(),
+        })
+    }
+
+    /// Records what was done, and keeps it.
+    pub(crate) async fn done(&self, acting: Acting, who: &Who, deed: Deed) -> anyhow::Result<()> {
+        let by = By { actor: format!("operator:{}", who.actor), reason: who.reason.clone() };
+        acting.done(&self.keyring()?, self.program.program_id, &by, &deed).await?;
+        Ok(())
     }
 
     /// Who lets callers in under this address.

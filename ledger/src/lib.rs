@@ -32,6 +32,7 @@ mod operate;
 mod points;
 mod policy;
 mod posting;
+mod rates;
 mod refusal;
 mod request;
 mod reverse;
@@ -52,6 +53,7 @@ pub use event::{DEFAULT_SOURCE, Event, EventError};
 pub use points::{HOUSE_LIMIT, MEMBER_LIMIT, Points, PointsError};
 pub use policy::{Expiry, FlowLimits, HoldPolicy, Limit, Policy, PolicyError, Strangers, Terms};
 pub use posting::{Entry, Posting, PostingError};
+pub use rates::{Rate, Rates};
 pub use refusal::{Refusal, RefusalRow};
 pub use request::{
     Command, Destination, Differences, Fingerprint, HELD_FOR_REVIEW, House, Item, Maturity, MemberRef, Name,

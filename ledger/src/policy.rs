@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{Flow, Lot, Used};
 use crate::day::{Day, Moment, Stretch, Zone};
 use crate::points::MEMBER_LIMIT;
+use crate::rates::Rates;
 
 /// What an operator has settled for a program.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -184,6 +185,8 @@ pub struct Terms {
     pub merchants: HashMap<u32, String>,
     /// The gateways that mint the program's points, by chain and contract, with the unit of which.
     pub gateways: HashMap<(u64, [u8; 20]), u16>,
+    /// What a point is worth.
+    pub rates: Rates,
     zone: Zone,
 }
 
@@ -251,6 +254,7 @@ impl Terms {
             closed_before_us: i64::MIN,
             merchants: HashMap::new(),
             gateways: HashMap::new(),
+            rates: Rates::default(),
             zone,
         })
     }

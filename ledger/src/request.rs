@@ -11,6 +11,7 @@ use crate::account::Status;
 use crate::day::Day;
 use crate::event::Event;
 use crate::points::Points;
+use crate::policy::Terms;
 use crate::rules::Earning;
 
 /// How a caller names a member.
@@ -293,13 +294,23 @@ pub struct Item {
 }
 
 impl Item {
-    /// The words of the posting of this kind that was asked for: a redemption that is held says why.
-    pub fn told(&self, kind: PostingKind) -> Details {
+    /// The words of a posting of this kind that was asked for, and takes effect then: a redemption that is held says why,
+    /// and what is spent says what a point is worth.
+    pub fn told(&self, kind: PostingKind, terms: &Terms, effective_at_us: i64) -> Details {
         let mut details = self.details.clone();
+        details.rate = self.rate(terms, effective_at_us);
         if kind == PostingKind::HOLD && matches!(self.command, Command::Redeem { .. }) {
             details.reason = Text::new(HELD_FOR_REVIEW).ok();
         }
         details
+    }
+
+    /// What a point is worth to what takes effect then: of what is spent, the rate of that instant, where none is said. Of what
+    /// was under review it is the rate by which it was asked for.
+    pub fn rate(&self, terms: &Terms, effective_at_us: i64) -> Option<Text> {
+        let spends = matches!(self.command, Command::Redeem { .. } | Command::Capture { .. });
+        let of_then = || terms.rates.at(effective_at_us).filter(|_| spends).cloned();
+        self.details.rate.clone().or_else(of_then)
     }
 }
 

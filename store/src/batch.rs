@@ -561,6 +561,8 @@ impl Batch<'_> {
             let posting = decision.postings.get(done.posting);
             let entry =
                 posting.and_then(|it| it.entries().iter().find(|entry| entry.account == done.account));
+            let item = posting.and_then(|it| it.item).map(|at| &request.items[at]);
+            let rate = posting.zip(item).and_then(|(it, item)| item.rate(&settled.terms, it.effective_at_us));
             Accepted {
                 posting_id: posting.map(|it| it.id).unwrap_or_default(),
                 leaf_index: first + done.posting as u64,
@@ -569,6 +571,7 @@ impl Batch<'_> {
                 after: entry.map(|it| it.after).unwrap_or_default(),
                 version: entry.map_or(0, |it| it.sequence),
                 lots: entry.map(|it| it.lots.clone()).unwrap_or_default(),
+                rate,
             }
         };
         decision.result.map(|done| done.into_iter().map(accepted).collect())
@@ -598,7 +601,9 @@ impl Batch<'_> {
             event_hash,
             reverses: posting.reverses.unwrap_or_default().into_bytes(),
         };
-        let details = item.map(|it| it.told(posting.kind())).unwrap_or_default();
+        let details = item
+            .map(|it| it.told(posting.kind(), &settled.terms, posting.effective_at_us))
+            .unwrap_or_default();
         let body = posting.withdrawal.clone().map(Body::Withdrawal);
         let kind = if body.is_some() { LeafKind::Withdrawal } else { LeafKind::Posting };
         let mut commitments = Commitments {

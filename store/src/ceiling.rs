@@ -81,6 +81,7 @@ pub async fn write_bare_rows(
             after: left,
             version: 1,
             lots: vec![],
+            rate: None,
         };
         rows.remember(&request, &Fingerprint([7; 32]), &Ok(vec![accepted]), now_us, |_| *account);
         let state = Account { sequence: leaf_index + 1, ..Account::new(id, AccountKind::Member, 1) };

@@ -46,6 +46,7 @@ mod pool;
 mod postings;
 mod programs;
 mod quotas;
+mod rates;
 mod readers;
 mod rejects;
 mod replay;
@@ -130,7 +131,7 @@ pub use parked::{
 };
 pub use partners::{PartnerFacts, PartnerStage, Readiness, partner, partners, readiness, set_partner};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
-pub use postings::{Viewer, opened_posting, rate_of};
+pub use postings::{Viewer, opened_posting};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, add_rule_set, close_period, ensure_fund, ensure_partner,
     ensure_program, ensure_sandbox, ensure_unit, lock_program, name_sandbox, program_named, program_number,
@@ -139,6 +140,7 @@ pub use programs::{
 pub use quotas::{
     Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,
 };
+pub use rates::{add_rate, rates};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 pub use replay::{Replayed, replay};
 pub use roles::{APP_ROLE, READER_ROLE};

@@ -93,6 +93,14 @@ pub async fn clock_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(now.fetch_one(conn).await?)
 }
 
+/// The instant as which something would be recorded now, in microseconds since 1970.
+pub(crate) async fn recorded_us(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let now = sqlx::query_scalar(
+        "select greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) from log_head",
+    );
+    Ok(now.fetch_one(conn).await?)
+}
+
 /// The database's clock, and PostgreSQL's timeline.
 pub(crate) async fn clock(conn: &mut PgConnection) -> Result<(i64, i32), StoreError> {
     let clock = sqlx::query_as(

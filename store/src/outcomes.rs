@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use ledger::{Fingerprint, Refusal, RefusalRow, Refused, Request};
-use proof::{Balances, LotMovement};
+use proof::{Balances, LotMovement, Text};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ pub struct Accepted {
     pub version: u64,
     /// Which of its lots changed.
     pub lots: Vec<LotMovement>,
+    /// What a point was worth, as the leaf says it, where it does.
+    pub rate: Option<Text>,
 }
 
 /// What is remembered under a key.
@@ -155,13 +157,14 @@ struct AcceptedRow {
     held_after: Option<i64>,
     pending_after: Option<i64>,
     lots: Option<Vec<u8>>,
+    rate: Option<String>,
 }
 
 /// What was answered of these items, rebuilt from their entries.
 async fn accepted(conn: &mut PgConnection, items: &[ItemRow]) -> Result<Vec<Accepted>, StoreError> {
     let rows: Vec<AcceptedRow> = sqlx::query_as(
         "select posting.posting_id, posting.leaf_index, item.points, account.id as account,
-             entry.sequence, entry.available_after, entry.held_after, entry.pending_after, entry.lots
+             entry.sequence, entry.available_after, entry.held_after, entry.pending_after, entry.lots, posting.rate
          from unnest($1::bigint[], $2::bigint[], $3::bigint[])
              with ordinality as item (leaf_index, account_id, points, ordinal)
          join posting using (leaf_index)
@@ -197,6 +200,7 @@ impl AcceptedRow {
             },
             version: self.sequence.unwrap_or_default() as u64,
             lots: lots.map_err(damaged)?,
+            rate: self.rate.and_then(|it| Text::new(it).ok()),
         })
     }
 }

@@ -72,21 +72,6 @@ struct EntryRow {
     commitment: Vec<u8>,
 }
 
-/// What one point was worth to this posting of the program, as its leaf says it; `None` where it does not say.
-pub async fn rate_of(
-    conn: &mut PgConnection,
-    program_id: i16,
-    posting_id: Uuid,
-) -> Result<Option<String>, StoreError> {
-    let rate: Option<Option<String>> =
-        sqlx::query_scalar("select rate from posting where posting_id = $1 and program_id = $2")
-            .bind(posting_id)
-            .bind(program_id)
-            .fetch_optional(conn)
-            .await?;
-    Ok(rate.flatten())
-}
-
 /// The posting's leaf with header, details and the viewer's own entry opened; `None` where there is no such posting of
 /// the program, or the viewer has no entry in it: to them it does not exist.
 pub async fn opened_posting(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ledger::{AccountKind, Policy, RuleSet, RuleSets, Terms};
+use ledger::{AccountKind, Policy, Rates, RuleSet, RuleSets, Terms};
 use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use crate::anchors::fixed;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Secret};
 use crate::log_head;
+use crate::rates;
 
 /// The unit in which a program counts its points.
 pub(crate) const POINTS_UNIT: i16 = 1;
@@ -384,6 +385,7 @@ pub async fn terms(conn: &mut PgConnection, program_id: i16) -> Result<Terms, St
     for (chain_id, contract, unit) in gateways {
         terms.gateways.insert((chain_id as u64, fixed(contract)?), unit as u16);
     }
+    terms.rates = Rates::new(&rates::rates(conn, program_id).await?);
     let closed: Option<i64> =
         sqlx::query_scalar("select max(closed_before) from period_close where program_id = $1")
             .bind(program_id)

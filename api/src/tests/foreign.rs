@@ -20,6 +20,7 @@ struct Theirs {
     hold: String,
     /// An event that waits for somebody.
     parked: String,
+    program: String,
 }
 
 impl World {
@@ -76,7 +77,7 @@ impl World {
         let hold = hold.with("x-api-key", key).with("idempotency-key", &Uuid::new_v4().to_string());
         let hold = self.send(hold).await.json()["transaction_id"].as_str().unwrap().to_owned();
         let parked = self.parks().await;
-        Theirs { member, redemption, hold, parked }
+        Theirs { member, redemption, hold, parked, program: self.program.id.to_string() }
     }
 }
 
@@ -89,6 +90,7 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
             "transaction_id" => &theirs.redemption,
             "hold_id" => &theirs.hold,
             "parked_event_id" => &theirs.parked,
+            "program_id" => &theirs.program,
             // Theirs are of a caller, so that the same key is another request's here.
             "idempotency_key" | "key_id" => return None,
             // Each program has a partner of this name: its own is what it gets.
@@ -104,6 +106,7 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
         Some("extend") => json!({"seconds": 60}),
         Some("increase") => json!({"points": 1}),
         Some("reversals" | "approve" | "deny" | "release") => json!({"reason": "mine"}),
+        Some("rates") => json!({"point_value": "1", "currency": "KES", "reason": "mine"}),
         Some("status") => json!({"status": "closed", "reason": "mine"}),
         Some("merge") => json!({"into": MEMBER, "reason": "mine"}),
         _ => json!({}),

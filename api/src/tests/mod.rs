@@ -15,6 +15,7 @@ mod members;
 mod operations;
 mod outside;
 mod properties;
+mod rates;
 mod reads;
 mod reviews;
 mod sockets;
@@ -166,8 +167,7 @@ impl World {
         let public_url = PUBLIC_URL;
         let post =
             Post::new(Keyring::new(&[7; 32]), Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).unwrap();
-        let mut api =
-            Api::new(pool.clone(), committer.clone(), intake, gate, post, program, public_url).unwrap();
+        let mut api = Api::new(pool.clone(), committer.clone(), intake, gate, post, program, public_url);
         let operations = Operations {
             pool: pool.clone(),
             guard: None,

@@ -34,6 +34,8 @@ pub(crate) enum Books {
     Policy(Policy),
     /// Print from when on which rules say what events earn, or settle new ones.
     Rules(Rules),
+    /// Print from when on a point is worth what, or settle another worth.
+    Rate(Rate),
     /// Close the program's periods up to an instant: nothing that takes effect before it is posted any more.
     ClosePeriod(Settle<ClosePeriod>),
     /// Make a program, unless it is there.
@@ -318,4 +320,48 @@ pub(crate) enum RulesAct {
         #[arg(long)]
         from: Option<Instant>,
     },
+}
+
+/// Print from when on a point is worth what, or settle another worth.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Rate {
+    #[command(subcommand)]
+    pub(crate) act: RateAct,
+}
+
+/// What is done with rates.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum RateAct {
+    /// Print the instant from which each rate counts, and the rate.
+    Show {
+        #[command(flatten)]
+        database: Database,
+    },
+    /// Settle what a point is worth to what is spent from an instant on. What was posted keeps the rate that it names.
+    Set {
+        #[command(flatten)]
+        database: Database,
+        #[command(flatten)]
+        who: Who,
+        /// What one point is worth, as in 0.10.
+        #[arg(long)]
+        point_value: String,
+        /// In which currency, as in KES.
+        #[arg(long)]
+        currency: String,
+        /// The instant, which has not passed, as in 2026-01-31T00:00:00Z; without it, now.
+        #[arg(long)]
+        from: Option<Instant>,
+    },
+}
+
+/// Who acts, and why: the log says so.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Who {
+    /// Who acts.
+    #[arg(long, env = "ACTOR", default_value = "command line")]
+    pub(crate) actor: String,
+    /// Why.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
 }

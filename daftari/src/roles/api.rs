@@ -46,5 +46,5 @@ pub(crate) fn assemble(
 ) -> anyhow::Result<Api> {
     let intake = Intake::new(committer.clone(), books.pool.clone(), books.program.program_id);
     let post = Post::new(books.keyring()?, Guard::new(webhook_allow.to_vec()))?;
-    Ok(Api::new(books.pool.clone(), committer, intake, gate, post, &books.program, public_url)?)
+    Ok(Api::new(books.pool.clone(), committer, intake, gate, post, &books.program, public_url))
 }

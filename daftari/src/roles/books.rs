@@ -6,6 +6,7 @@ mod kinds;
 mod look;
 mod post;
 mod prove;
+mod rates;
 mod rejects;
 mod settle;
 mod sweep;
@@ -28,6 +29,7 @@ pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
         Books::Sweep(config) => sweep::run(config).await,
         Books::Policy(config) => settle::policy(config.act).await,
         Books::Rules(config) => settle::rules(config.act).await,
+        Books::Rate(config) => rates::run(config.act).await,
         Books::ClosePeriod(config) => settle::close_period(config).await,
         Books::Program(config) => settle::program(config).await,
         Books::Partner(config) => settle::partner(config).await,

@@ -112,9 +112,19 @@ fn a_redemption_under_review_that_nobody_looks_at_lapses() {
     assert_eq!(request.fingerprint(), plain.fingerprint(), "asked again, the first answer stands");
     let reviewed = request.items[0].posting_id;
     assert_eq!(kinds(&shop.decide(&request)), ["hold"]);
-    let told = request.items[0].told(kind("hold"));
+    let told = request.items[0].told(kind("hold"), &shop.terms, 0);
     assert_eq!(told.reason.unwrap().as_str(), HELD_FOR_REVIEW);
-    assert_eq!(request.items[0].told(kind("redeem")), request.items[0].details);
+    assert_eq!(request.items[0].told(kind("redeem"), &shop.terms, 0), request.items[0].details);
+    let of = |value| Rate::new(value, "KES").unwrap();
+    shop.terms.rates = Rates::new(&[(0, of("0.10")), (100, of("0.12")), (50, of("1")), (100, of("0.13"))]);
+    for (at_us, rate) in [(-1, None), (0, Some("0.10 KES")), (99, Some("1 KES")), (100, Some("0.13 KES"))] {
+        let rate = rate.map(|it| Text::new(it).unwrap());
+        assert_eq!(request.items[0].told(kind("hold"), &shop.terms, at_us).rate, rate, "at {at_us}");
+    }
+    for wrong in ["", ".1", "1.", "-1", "1e3", "0.123456789", "1234567890123", "1 "] {
+        assert_eq!(Rate::new(wrong, "KES"), None, "{wrong}");
+    }
+    assert_eq!(Rate::new("1", "kes"), None);
     shop.later(119_999_999);
     shop.does(earn("asha", 1));
     assert_eq!(shop.shows("asha"), "asha 61 held 40");

@@ -91,7 +91,7 @@ impl World {
         let url = "https://loyalty.test";
         let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), program_id, url);
         let post = Post::new(Keyring::new(&[7; 32]), Guard::default()).unwrap();
-        let api = Api::new(pool.clone(), committer, intake, gate, post, &program, url).unwrap();
+        let api = Api::new(pool.clone(), committer, intake, gate, post, &program, url);
         let sealer = Sealer::new(pool.clone(), Arc::clone(&folder), key);
         let api = api::routes(Arc::new(api));
         let mut world =

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ledger::{Command, Entry, Fingerprint, Refusal, Refused, Request, Terms};
 use model::{Effect, Model};
-use proof::{Balances, Body, LeafKind, LotMovement, PostingKind};
+use proof::{Balances, Body, LeafKind, LotMovement, PostingKind, Text};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -130,7 +130,7 @@ impl History {
                 && leaf.program == request.program
         };
         let posted = if request.dry_run { 0 } else { tried.effects.len() };
-        outcome(&tried, answer.log_size) == answer.outcome
+        outcome(request, &tried, answer.log_size) == answer.outcome
             && posted == leaves.len()
             && tried.effects.iter().zip(leaves).all(is_same)
     }
@@ -214,7 +214,7 @@ fn without(mut request: Request, is_unseen: impl Fn(&Uuid) -> bool) -> Request {
 }
 
 /// What the store answers of what the model came to.
-fn outcome(answer: &model::Answer, log_size: u64) -> Outcome {
+fn outcome(request: &Request, answer: &model::Answer, log_size: u64) -> Outcome {
     let accepted = |done: ledger::Done| {
         let effect = answer.effects.get(done.posting);
         let entry = effect.and_then(|it| it.entries.iter().find(|it| it.account == done.account));
@@ -226,9 +226,16 @@ fn outcome(answer: &model::Answer, log_size: u64) -> Outcome {
             after: entry.map(|it| it.after).unwrap_or_default(),
             version: entry.map_or(0, |it| it.sequence),
             lots: entry.map(|it| it.lots.clone()).unwrap_or_default(),
+            rate: effect.and_then(|it| it.item).and_then(|at| rate(&request.items[at].command)),
         }
     };
     answer.result.clone().map(|done| done.into_iter().map(accepted).collect())
+}
+
+/// What a point is worth to what spends it.
+fn rate(command: &Command) -> Option<Text> {
+    let spends = matches!(command, Command::Redeem { .. } | Command::Capture { .. });
+    spends.then(|| Text::new("1 KES").unwrap())
 }
 
 fn name(refusal: &Refusal) -> String {
