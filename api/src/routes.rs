@@ -604,7 +604,9 @@ fn webhooks() -> Vec<Route<Api>> {
             "deleteWebhook",
             "Takes an endpoint away, with what waits for it",
         )
+        .required_header::<String>("If-Match", "The ETag of what is deleted.")
         .answers_empty(204, "It is gone.")
+        .refuses(&[Code::PreconditionFailed, Code::PreconditionRequired])
         .guarded(Scope::Redeem, CORRECTING, webhooks::delete),
         at(
             Method::POST,

@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use notices::types;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{Endpoint, EndpointChange, EndpointStatus, NewEndpoint, PgConnection, StoreError};
+use store::{Acting, Endpoint, EndpointChange, EndpointStatus, NewEndpoint, PgConnection, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
+use crate::acts::deed;
 use crate::body::json;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
@@ -193,8 +194,10 @@ pub(crate) async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let partner_id = owner(&asked)?;
     let new: WebhookRequest = asked.read().await?;
     check(&api, Some(&new.url), Some(&new.types), Some(&new.description))?;
-    let mut conn = connection(&api).await?;
-    let own = store::endpoints(&mut conn, api.program_id, partner_id.as_deref()).await?;
+    let mut acting = api.acting().await?;
+    // Two at once are counted one after the other.
+    store::lock_program(acting.conn(), api.program_id).await?;
+    let own = store::endpoints(acting.conn(), api.program_id, partner_id.as_deref()).await?;
     if ENDPOINTS_MAX <= own.len() {
         let words = format!("There are {ENDPOINTS_MAX} endpoints already: delete one.");
         return Err(Problem::new(Code::LimitExceeded, words));
@@ -206,7 +209,8 @@ pub(crate) async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         description: new.description,
         is_asymmetric: matches!(new.signature, Signature::Asymmetric),
     };
-    let made = store::create_endpoint(&mut conn, api.post.keyring(), api.program_id, &new).await?;
+    let made = store::create_endpoint(acting.conn(), api.post.keyring(), api.program_id, &new).await?;
+    done(&api, &asked, acting, "webhook.created", [None, Some(&made)]).await?;
     let mut response = shown(&made, Some(secret(&api, &made)?));
     *response.status_mut() = StatusCode::CREATED;
     let location = format!("{PATH}/{}", made.endpoint_id);
@@ -235,8 +239,8 @@ pub(crate) async fn change(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let (id, partner_id) = (id(&asked)?, owner(&asked)?);
     let wish: WebhookChange = asked.read().await?;
     check(&api, wish.url.as_deref(), wish.types.as_deref(), wish.description.as_deref())?;
-    let mut conn = connection(&api).await?;
-    let known = found(&api, &mut conn, id, partner_id.clone()).await?;
+    let mut acting = api.acting().await?;
+    let known = found(&api, acting.conn(), id, partner_id.clone()).await?;
     must_match(&asked.parts.headers, &etag(&known))?;
     let change = EndpointChange {
         url: wish.url,
@@ -244,18 +248,24 @@ pub(crate) async fn change(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         description: wish.description,
         is_disabled: wish.disabled,
     };
-    if !store::change_endpoint(&mut conn, api.program_id, &known, &change).await? {
+    if !store::change_endpoint(acting.conn(), api.program_id, &known, &change).await? {
         return Err(changed_meanwhile());
     }
-    Ok(shown(&found(&api, &mut conn, id, partner_id).await?, None))
+    let changed = found(&api, acting.conn(), id, partner_id).await?;
+    done(&api, &asked, acting, "webhook.changed", [Some(&known), Some(&changed)]).await?;
+    Ok(shown(&changed, None))
 }
 
 /// `DELETE /api/v1/webhooks/{id}`
 pub(crate) async fn delete(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
     let (id, partner_id) = (id(&asked)?, owner(&asked)?);
-    let mut conn = connection(&api).await?;
-    let known = found(&api, &mut conn, id, partner_id).await?;
-    store::delete_endpoint(&mut conn, known.endpoint_id).await?;
+    let mut acting = api.acting().await?;
+    let known = found(&api, acting.conn(), id, partner_id).await?;
+    must_match(asked.headers(), &etag(&known))?;
+    if !store::delete_endpoint(acting.conn(), api.program_id, &known).await? {
+        return Err(changed_meanwhile());
+    }
+    done(&api, &asked, acting, "webhook.deleted", [Some(&known), None]).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -268,11 +278,13 @@ pub(crate) async fn verify(api: Arc<Api>, asked: Asked) -> Result<Response, Prob
         let words = format!("The endpoint did not answer the challenge: {problem}.");
         return Err(Problem::new(Code::WebhookNotVerified, words));
     }
-    let mut conn = connection(&api).await?;
-    if !store::activate_endpoint(&mut conn, api.program_id, &known).await? {
+    let mut acting = api.acting().await?;
+    if !store::activate_endpoint(acting.conn(), api.program_id, &known).await? {
         return Err(changed_meanwhile());
     }
-    Ok(shown(&found(&api, &mut conn, id, partner_id).await?, None))
+    let active = found(&api, acting.conn(), id, partner_id).await?;
+    done(&api, &asked, acting, "webhook.verified", [Some(&known), Some(&active)]).await?;
+    Ok(shown(&active, None))
 }
 
 /// `POST /api/v1/webhooks/{id}/secret`
@@ -285,10 +297,11 @@ pub(crate) async fn rotate(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         let field = Invalid::in_body("overlap_seconds", "/overlap_seconds", "OUT_OF_RANGE", words);
         return Err(Problem::invalid(vec![field]));
     }
-    let mut conn = connection(&api).await?;
-    let known = found(&api, &mut conn, id, partner_id.clone()).await?;
-    store::rotate_secret(&mut conn, api.post.keyring(), known.endpoint_id, overlap).await?;
-    let changed = found(&api, &mut conn, id, partner_id).await?;
+    let mut acting = api.acting().await?;
+    let known = found(&api, acting.conn(), id, partner_id.clone()).await?;
+    store::rotate_secret(acting.conn(), api.post.keyring(), known.endpoint_id, overlap).await?;
+    let changed = found(&api, acting.conn(), id, partner_id).await?;
+    done(&api, &asked, acting, "webhook.secret_changed", [Some(&known), Some(&changed)]).await?;
     Ok(shown(&changed, Some(secret(&api, &changed)?)))
 }
 
@@ -356,6 +369,33 @@ pub(crate) async fn replay(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let mut conn = connection(&api).await?;
     let known = found(&api, &mut conn, id, partner_id).await?;
     Ok(queued(store::replay_messages(&mut conn, known.endpoint_id, None, (since, until)).await?, None))
+}
+
+/// An endpoint as acts tell of it. Of its address the host alone: what follows may hold a secret of its owner's.
+#[derive(Serialize)]
+struct EndpointSettled<'a> {
+    host: &'a str,
+    types: &'a [String],
+    status: &'static str,
+}
+
+/// Records what was done to an endpoint, and keeps it.
+async fn done(
+    api: &Api,
+    asked: &Asked,
+    acting: Acting,
+    action: &str,
+    [before, after]: [Option<&Endpoint>; 2],
+) -> Result<(), Problem> {
+    let id = before.or(after).map(|it| it.endpoint_id.to_string()).unwrap_or_default();
+    let settled = |it: &'_ Endpoint| -> serde_json::Value {
+        let authority = it.url.split('/').nth(2).unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        let settled = EndpointSettled { host, types: &it.types, status: status(it) };
+        serde_json::to_value(settled).expect("texts are JSON")
+    };
+    let deed = deed(action, id, before.map(settled).as_ref(), after.map(settled).as_ref());
+    api.done(acting, asked, None, deed).await
 }
 
 async fn connection(api: &Api) -> Result<impl std::ops::DerefMut<Target = PgConnection> + use<>, Problem> {
@@ -432,6 +472,14 @@ fn secret(api: &Api, endpoint: &Endpoint) -> Result<String, Problem> {
     Ok(newest.shown())
 }
 
+fn status(endpoint: &Endpoint) -> &'static str {
+    match endpoint.status() {
+        EndpointStatus::Unverified => "unverified",
+        EndpointStatus::Active => "active",
+        EndpointStatus::Disabled => "disabled",
+    }
+}
+
 fn described(endpoint: &Endpoint, secret: Option<String>) -> WebhookEndpoint {
     WebhookEndpoint {
         id: endpoint.endpoint_id,
@@ -439,11 +487,7 @@ fn described(endpoint: &Endpoint, secret: Option<String>) -> WebhookEndpoint {
         types: endpoint.types.clone(),
         description: endpoint.description.clone(),
         signature: if endpoint.is_asymmetric() { Signature::Asymmetric } else { Signature::Symmetric },
-        status: match endpoint.status() {
-            EndpointStatus::Unverified => "unverified",
-            EndpointStatus::Active => "active",
-            EndpointStatus::Disabled => "disabled",
-        },
+        status: status(endpoint),
         disabled_because: endpoint.disabled_because.clone(),
         created_at: rfc3339(endpoint.created_at_us),
         secret,

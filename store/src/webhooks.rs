@@ -246,10 +246,24 @@ pub async fn activate_endpoint(
     Ok(changed.rows_affected() == 1)
 }
 
-/// Takes an endpoint away, with all that is queued for it.
-pub async fn delete_endpoint(conn: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
-    sqlx::query("delete from webhook_endpoint where endpoint_id = $1").bind(id).execute(conn).await?;
-    Ok(())
+/// Takes an endpoint away, with all that is queued for it, if it still has this version; answers whether it had.
+pub async fn delete_endpoint(
+    conn: &mut PgConnection,
+    program_id: i16,
+    endpoint: &Endpoint,
+) -> Result<bool, StoreError> {
+    let gone = sqlx::query(
+        "delete from webhook_endpoint
+         where endpoint_id = $1
+             and version = $2
+             and program_id = $3",
+    )
+    .bind(endpoint.endpoint_id)
+    .bind(endpoint.version)
+    .bind(program_id)
+    .execute(conn)
+    .await?;
+    Ok(gone.rows_affected() == 1)
 }
 
 /// Gives an endpoint a new secret. For so many seconds the one before signs too.

@@ -132,8 +132,27 @@ async fn a_partner_makes_verifies_tests_changes_and_replays_an_endpoint() {
     let now = world.send(ask(Method::GET, &format!("/{id}"), &json!({}))).await;
     let changed = world.send(change.with("if-match", now.header("etag"))).await;
     assert_eq!(changed.json()["status"], "disabled");
-    assert_eq!(world.send(ask(Method::DELETE, &format!("/{id}"), &json!({}))).await.status, 204);
+    let delete = ask(Method::DELETE, &format!("/{id}"), &json!({}));
+    world.send(delete.clone()).await.check_problem(428, "PRECONDITION_REQUIRED");
+    world
+        .send(delete.clone().with("if-match", now.header("etag")))
+        .await
+        .check_problem(412, "PRECONDITION_FAILED");
+    assert_eq!(world.send(delete.with("if-match", changed.header("etag"))).await.status, 204);
     world.send(ask(Method::GET, &format!("/{id}"), &json!({}))).await.check_problem(404, "NOT_FOUND");
+
+    // Each change is an act, which tells no secret and of the address the host alone.
+    let mut conn = world.pool.acquire().await.unwrap();
+    let acts = store::acts(&mut conn, world.program_id, None, 100).await.unwrap();
+    let told: Vec<&str> = acts.iter().map(|it| it.deed.action.as_str()).collect();
+    let expected =
+        ["deleted", "changed", "secret_changed", "verified", "created"].map(|it| format!("webhook.{it}"));
+    assert_eq!(told, expected);
+    assert!(acts.iter().all(|it| it.actor.as_deref() == Some("partner:duka") && it.deed.subject == id));
+    let said = format!("{acts:?}");
+    for hidden in [secret, newer, &url] {
+        assert!(!said.contains(hidden), "{hidden} in {said}");
+    }
     world.check_books().await;
 }
 
@@ -157,7 +176,7 @@ async fn an_endpoint_is_its_owners_and_leads_nowhere_inside() {
     let path = format!("/{}", made["id"].as_str().unwrap());
     let others = [
         ask(Method::GET, &path, &json!({})),
-        ask(Method::DELETE, &path, &json!({})),
+        ask(Method::DELETE, &path, &json!({})).with("if-match", "*"),
         ask(Method::PATCH, &path, &json!({})).with("if-match", "*"),
         post(&format!("{path}/secret"), json!({})),
         post(&format!("{path}/verification"), json!({})),
