@@ -80,7 +80,10 @@ impl Peer {
     }
 }
 
-/// Lets callers of one program in. Clones know the same credentials.
+/// The keys of tokens, of each program whose callers are let in.
+type ProgramKeys = Arc<[(i16, Keys)]>;
+
+/// Lets callers of one program in, and those of its sandbox where it has one. Clones know the same credentials.
 #[derive(Clone)]
 pub struct Gate {
     inner: Arc<Inner>,
@@ -90,12 +93,13 @@ struct Inner {
     pool: PgPool,
     keyring: Arc<Keyring>,
     program_id: i16,
+    sandbox: Option<i16>,
     /// Who issues our tokens, and to whom they are shown.
     issuer: String,
     outside: Option<Outside>,
     shelf: Shelf,
     limits: Limits,
-    keys: RwLock<Option<(Keys, Instant)>>,
+    keys: RwLock<Option<(ProgramKeys, Instant)>>,
 }
 
 impl Gate {
@@ -115,7 +119,36 @@ impl Gate {
     ) -> Self {
         let (issuer, shelf, keys) = (issuer.to_owned(), Shelf::default(), RwLock::default());
         let limits = Limits::start(pool.clone());
-        Self { inner: Arc::new(Inner { pool, keyring, program_id, issuer, outside, shelf, limits, keys }) }
+        let sandbox = None;
+        Self {
+            inner: Arc::new(Inner {
+                pool,
+                keyring,
+                program_id,
+                sandbox,
+                issuer,
+                outside,
+                shelf,
+                limits,
+                keys,
+            }),
+        }
+    }
+
+    /// The same, before anybody has passed it, letting the callers of this sandbox in too: to its books, and no others.
+    pub fn with_sandbox(mut self, sandbox: i16) -> Self {
+        Arc::get_mut(&mut self.inner).expect("nobody has passed this gate yet").sandbox = Some(sandbox);
+        self
+    }
+
+    /// Whether callers of this program are let in.
+    fn takes(&self, program_id: i16) -> bool {
+        self.programs().any(|it| it == program_id)
+    }
+
+    /// The programs whose callers are let in.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = i16> {
+        [self.inner.program_id].into_iter().chain(self.inner.sandbox)
     }
 
     /// The caller, if their credential is known, has the scope, and is of one of the roles.
@@ -216,10 +249,11 @@ impl Gate {
     }
 
     async fn by_us(&self, token: &str, asked: Instant) -> Result<Option<Known>, Problem> {
-        let Some(claims) = self.read_token(token).await? else { return Ok(None) };
+        let Some((program_id, claims)) = self.read_token(token).await? else { return Ok(None) };
         let mut conn = self.conn().await?;
         let found = store::credential_of_token(&mut conn, claims.credential, claims.jti, claims.sid).await?;
-        let Some(found) = found.filter(|it| it.credential.program_id == self.inner.program_id) else {
+        // A program's keys vouch for its own credentials alone.
+        let Some(found) = found.filter(|it| it.credential.program_id == program_id) else {
             return Ok(None);
         };
         let member_hourly = found.member_hourly;
@@ -262,20 +296,40 @@ impl Gate {
         Ok(Some(Known::new(Arc::new(identity), addresses, mode, asked, Some(asked + left))))
     }
 
-    /// What a token of ours says, if it was signed by a key that is known.
-    pub(crate) async fn read_token(&self, token: &str) -> Result<Option<Claims>, Problem> {
-        match self.keys(None).await?.read(token, &self.inner.issuer) {
-            Ok(claims) => Ok(Some(claims)),
+    /// What a token of ours says, if it was signed by a key that is known, and whose program's.
+    pub(crate) async fn read_token(&self, token: &str) -> Result<Option<(i16, Claims)>, Problem> {
+        match self.read_by(&self.keys(None).await?, token) {
+            Ok(read) => Ok(Some(read)),
             Err(Unread::NotOurs) => Ok(None),
             Err(Unread::KeyUnknown) => {
                 let kid = header_of(token).ok().and_then(|it| it.kid);
-                Ok(self.keys(kid.as_deref()).await?.read(token, &self.inner.issuer).ok())
+                Ok(self.read_by(&self.keys(kid.as_deref()).await?, token).ok())
             }
         }
     }
 
+    fn read_by(&self, keys: &ProgramKeys, token: &str) -> Result<(i16, Claims), Unread> {
+        let mut unread = Unread::KeyUnknown;
+        for (program_id, keys) in keys.iter() {
+            match keys.read(token, &self.inner.issuer) {
+                Ok(claims) => return Ok((*program_id, claims)),
+                Err(Unread::NotOurs) => unread = Unread::NotOurs,
+                Err(Unread::KeyUnknown) => {}
+            }
+        }
+        Err(unread)
+    }
+
+    /// Signs what a token of a program's client says.
+    pub(crate) async fn sign(&self, program_id: i16, claims: &Claims) -> Result<String, Problem> {
+        let keys = self.keys(None).await?;
+        let keys = keys.iter().find(|it| it.0 == program_id);
+        let (_, keys) = keys.ok_or_else(|| Problem::internal("a client of another program"))?;
+        keys.sign(claims).map_err(Problem::internal)
+    }
+
     /// The keys of our tokens, read anew where they are old or a token names one that is not among them.
-    pub(crate) async fn keys(&self, missing: Option<&str>) -> Result<Keys, Problem> {
+    pub(crate) async fn keys(&self, missing: Option<&str>) -> Result<ProgramKeys, Problem> {
         let fresh = if missing.is_some() { KEYS_PAUSE } else { KEYS_FRESH };
         if let Some((keys, read)) = &*self.inner.keys.read().unwrap_or_else(PoisonError::into_inner)
             && read.elapsed() < fresh
@@ -283,10 +337,14 @@ impl Gate {
             return Ok(keys.clone());
         }
         let read = Instant::now();
-        let inner = &self.inner;
-        let keys = store::token_keys(&mut *self.conn().await?, &inner.keyring, inner.program_id).await?;
-        let keys = Keys::new(&keys).map_err(Problem::internal)?;
-        *inner.keys.write().unwrap_or_else(PoisonError::into_inner) = Some((keys.clone(), read));
+        let mut keys = Vec::new();
+        let mut conn = self.conn().await?;
+        for program_id in self.programs() {
+            let own = store::token_keys(&mut conn, &self.inner.keyring, program_id).await?;
+            keys.push((program_id, Keys::new(&own).map_err(Problem::internal)?));
+        }
+        let keys = ProgramKeys::from(keys);
+        *self.inner.keys.write().unwrap_or_else(PoisonError::into_inner) = Some((keys.clone(), read));
         Ok(keys)
     }
 
@@ -306,7 +364,7 @@ impl Gate {
         Ok(self.inner.shelf.keep(shown, found))
     }
 
-    /// The credential of this program that a secret belongs to.
+    /// The credential that a secret belongs to, of a program whose callers are let in.
     pub(crate) async fn look_up(
         &self,
         conn: &mut PgConnection,
@@ -314,7 +372,7 @@ impl Gate {
         secret: &str,
     ) -> Result<Option<KnownCredential>, Problem> {
         let found = store::credential_of(conn, &self.inner.keyring.pepper(), kind, secret).await?;
-        let found = found.filter(|it| it.credential.program_id == self.inner.program_id);
+        let found = found.filter(|it| self.takes(it.credential.program_id));
         if let Some(found) = &found {
             store::note_use(conn, found.credential_id).await?;
         }
@@ -327,10 +385,6 @@ impl Gate {
         Ok(self.inner.pool.acquire().await.map_err(StoreError::from)?)
     }
 
-    pub(crate) fn program_id(&self) -> i16 {
-        self.inner.program_id
-    }
-
     pub(crate) fn issuer(&self) -> &str {
         &self.inner.issuer
     }
@@ -340,7 +394,7 @@ impl Gate {
     }
 }
 
-fn unknown() -> Problem {
+pub(crate) fn unknown() -> Problem {
     Problem::unauthorized(
         "The credential is not known, or not any more.",
         "Bearer realm=\"loyalty\", error=\"invalid_token\"",

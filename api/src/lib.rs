@@ -103,6 +103,8 @@ pub struct Api {
     running: Running,
     screen: screen::Rule,
     public_url: String,
+    /// Served beside it, to whoever shows a credential of it.
+    sandbox: Option<Arc<Self>>,
 }
 
 impl Api {
@@ -128,17 +130,31 @@ impl Api {
             program_id: program.program_id,
             program: program.clone(),
             running: Running::default(),
-            screen: screen::allow,
+            screen: if program.is_sandbox { screen::by_name } else { screen::allow },
             public_url: public_url.to_owned(),
+            sandbox: None,
         }
+    }
+
+    /// With the program's sandbox beside it, whose callers the gate must let in: books of its own, behind the same address.
+    pub fn with_sandbox(mut self, sandbox: Self) -> Self {
+        self.sandbox = Some(Arc::new(sandbox));
+        self
     }
 
     /// Tells listeners and webhooks what happens, until it is stopped. It keeps nothing of the API alive.
     pub fn telling(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
-        let hub = self.hub.clone();
-        let courier = Courier::new(self.pool.clone(), self.program_id, self.post.clone(), Pace::default());
+        let both = [Some(self), self.sandbox.as_deref()].into_iter().flatten();
+        let told = both.map(|it| {
+            let (hub, stop) = (it.hub.clone(), stop.clone());
+            let courier = Courier::new(it.pool.clone(), it.program_id, it.post.clone(), Pace::default());
+            async move {
+                tokio::join!(hub.run(stop.clone()), courier.run(stop));
+            }
+        });
+        let told = futures::future::join_all(told);
         async move {
-            tokio::join!(hub.run(stop.clone()), courier.run(stop));
+            told.await;
         }
     }
 
@@ -150,6 +166,13 @@ impl Api {
 impl Guarded for Api {
     fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    fn of(self: Arc<Self>, program_id: i16) -> Option<Arc<Self>> {
+        match self.program_id == program_id {
+            true => Some(self),
+            false => self.sandbox.clone().filter(|it| it.program_id == program_id),
+        }
     }
 }
 

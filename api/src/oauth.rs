@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, HeaderName, PRAGMA, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jsonwebtoken::jwk::JwkSet;
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::{AuthMode, KnownCredential, MemberSession, Role};
@@ -170,7 +171,8 @@ async fn for_member(gate: &Gate, client: &KnownCredential, form: &Form) -> Resul
     let scopes = wanted(form, &scopes)?;
     let id = client.credential_id;
     let mut conn = gate.conn().await?;
-    let session = store::begin_session(&mut conn, gate.program_id(), id, member, &scopes, REFRESH_S).await?;
+    let session =
+        store::begin_session(&mut conn, client.credential.program_id, id, member, &scopes, REFRESH_S).await?;
     let mut granted = grant(gate, client, member, &scopes, Some(&session)).await?;
     granted.issued_token_type = Some(ACCESS_TOKEN);
     Ok(granted)
@@ -184,7 +186,10 @@ async fn refreshed(gate: &Gate, form: &Form) -> Result<Granted, Failure> {
     let RefreshToken { session_id, turn } = RefreshToken::read(shown, gate.keyring()).ok_or_else(gone)?;
     gate.count_one(Kind::Tokens, &session_id.to_string()).await?;
     let mut conn = gate.conn().await?;
-    let turned = store::turn_session(&mut conn, gate.program_id(), session_id, turn, REFRESH_S).await?;
+    let mut turned = None;
+    for program_id in gate.programs() {
+        turned = turned.or(store::turn_session(&mut conn, program_id, session_id, turn, REFRESH_S).await?);
+    }
     let session = turned.ok_or_else(gone)?;
     let token_id = Uuid::new_v4();
     let client =
@@ -225,7 +230,7 @@ async fn grant(
         credential: client.credential_id,
         sid: session.map(|it| it.session_id),
     };
-    let access_token = gate.keys(None).await?.sign(&claims).map_err(Problem::internal)?;
+    let access_token = gate.sign(client.credential.program_id, &claims).await?;
     let refresh_token = session.map(|it| RefreshToken::of(it).write(gate.keyring()));
     let (token_type, expires_in, scope) = ("Bearer", ACCESS_S, claims.scope);
     Ok(Granted { access_token, token_type, expires_in, scope, refresh_token, issued_token_type: None })
@@ -238,12 +243,15 @@ pub(crate) async fn revoke(State(gate): State<Arc<Gate>>, request: Request) -> R
     let token = form.get("token").ok_or_else(|| refuse("invalid_request", "token is missing"))?;
     // A member's device has no secret of its own: whoever holds its refresh token may end the session.
     if let Some(shown) = RefreshToken::read(token, gate.keyring()) {
-        store::end_session(&mut *gate.conn().await?, gate.program_id(), shown.session_id).await?;
+        let mut conn = gate.conn().await?;
+        for program_id in gate.programs() {
+            store::end_session(&mut conn, program_id, shown.session_id).await?;
+        }
         return Ok((NOT_STORED, StatusCode::OK).into_response());
     }
     let client = authenticate(&gate, &parts, &form).await?;
     // What is not a token of this client's is as good as withdrawn.
-    if let Some(claims) = gate.read_token(token).await?.filter(|it| is_of(it, &client)) {
+    if let Some((_, claims)) = gate.read_token(token).await?.filter(|it| is_of(it, &client)) {
         store::revoke_token(&mut *gate.conn().await?, claims.jti, claims.exp * 1_000_000).await?;
     }
     Ok((NOT_STORED, StatusCode::OK).into_response())
@@ -290,7 +298,8 @@ pub(crate) async fn introspect(State(gate): State<Arc<Gate>>, request: Request) 
     let client = authenticate(&gate, &parts, &form).await?;
     let token = form.get("token").ok_or_else(|| refuse("invalid_request", "token is missing"))?;
     let told = match gate.read_token(token).await? {
-        Some(claims) if is_of(&claims, &client) || is_operator(client.role) => {
+        Some(read) if is_of(&read, &client) || is_operators(&read, &client) => {
+            let claims = read.1;
             let mut conn = gate.conn().await?;
             let good =
                 store::credential_of_token(&mut conn, claims.credential, claims.jti, claims.sid).await?;
@@ -313,19 +322,24 @@ pub(crate) async fn introspect(State(gate): State<Arc<Gate>>, request: Request) 
     Ok((NOT_STORED, json(&told)).into_response())
 }
 
-fn is_of(claims: &Claims, client: &KnownCredential) -> bool {
-    claims.client_id == client.credential.owner
+/// Whether a program's token is this client's.
+fn is_of((program_id, claims): &(i16, Claims), client: &KnownCredential) -> bool {
+    *program_id == client.credential.program_id && claims.client_id == client.credential.owner
 }
 
-fn is_operator(role: Role) -> bool {
-    matches!(role, Role::Viewer | Role::Editor | Role::Approver | Role::Auditor)
+/// Whether the client is an operator of the token's program.
+fn is_operators((program_id, _): &(i16, Claims), client: &KnownCredential) -> bool {
+    *program_id == client.credential.program_id
+        && matches!(client.role, Role::Viewer | Role::Editor | Role::Approver | Role::Auditor)
 }
 
 /// `GET /.well-known/jwks.json`
 pub(crate) async fn jwks(State(gate): State<Arc<Gate>>) -> Result<Response, Problem> {
     // A new key is shown for longer than this before it signs.
     let kept = [(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))];
-    Ok((kept, json(&gate.keys(None).await?.public())).into_response())
+    let keys = gate.keys(None).await?;
+    let public = JwkSet { keys: keys.iter().flat_map(|it| it.1.public().keys).collect() };
+    Ok((kept, json(&public)).into_response())
 }
 
 /// `GET /.well-known/oauth-authorization-server`

@@ -22,13 +22,16 @@ use crate::body::json_body;
 use crate::caller::Caller;
 use crate::endpoint::Endpoint;
 use crate::error::Problem;
-use crate::gate::{Gate, Peer, Scope};
+use crate::gate::{self, Gate, Peer, Scope};
 use crate::shape;
 
 /// What has a gate, before which its endpoints stand.
 pub trait Guarded: Send + Sync + 'static {
     /// The gate.
     fn gate(&self) -> &Gate;
+
+    /// What serves the callers of a program: itself its own, its sandbox the sandbox's. Without one, nobody does.
+    fn of(self: Arc<Self>, program_id: i16) -> Option<Arc<Self>>;
 }
 
 /// What a caller who was admitted asks.
@@ -87,6 +90,7 @@ impl Endpoint {
         let admit = async move |State(state): State<Arc<S>>, request: Request| {
             let (mut parts, body) = request.into_parts();
             let caller = state.gate().admit(&parts.headers, Peer::of(&parts), access).await?;
+            let state = state.of(caller.credential.program_id).ok_or_else(gate::unknown)?;
             let standings = match state.gate().count(&caller).await {
                 Ok(standings) => standings,
                 Err(refused) => return Ok(refused),

@@ -45,6 +45,8 @@ pub(crate) struct OpenBooks {
     pub(crate) pool: PgPool,
     pub(crate) log: LogIdentity,
     pub(crate) program: Program,
+    /// The program's sandbox, which is served beside it.
+    pub(crate) sandbox: Option<Program>,
     database: Database,
 }
 
@@ -59,8 +61,9 @@ impl OpenBooks {
         let log = store::log_identity(&mut conn).await?;
         let program = store::program_named(&mut conn, &keyring, &database.program).await?;
         let program = program.with_context(|| format!("there is no program {:?}", database.program))?;
+        let sandbox = store::sandbox_of(&mut conn, &keyring, program.program_id).await?;
         drop(conn);
-        Ok(Self { pool, log, program, database: database.clone() })
+        Ok(Self { pool, log, program, sandbox, database: database.clone() })
     }
 
     /// Starts the committer of these books on connections of its own: readers cannot keep it waiting.
@@ -93,7 +96,11 @@ impl OpenBooks {
             _ => None,
         };
         let (pool, keyring) = (self.pool.clone(), Arc::new(self.keyring()?));
-        Ok(Gate::trusting(pool, keyring, self.program.program_id, public_url, outside))
+        let gate = Gate::trusting(pool, keyring, self.program.program_id, public_url, outside);
+        Ok(match &self.sandbox {
+            Some(sandbox) => gate.with_sandbox(sandbox.program_id),
+            None => gate,
+        })
     }
 
     /// The keyring, read anew: each user of it has its own.

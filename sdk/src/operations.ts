@@ -227,6 +227,16 @@ export type Eligibility = {
   reasons: Array<Reason>;
 };
 
+/** A member who is enrolled. */
+export type EnrolledTold = {
+  /** How many events that had waited for them were released now. Where there are more, they follow within seconds. */
+  events_released: number;
+  /** What other systems call them. */
+  external_id?: string | null;
+  /** The member. */
+  user_id: string;
+};
+
 /** What happened: four fields suffice, and others are kept with it. */
 export type Event = {
   /** How much, in money. */
@@ -554,6 +564,8 @@ export type MemberStatus = "active" | "suspended" | "closed";
 export type MemberTold = {
   /** What they have. */
   balance: Holdings;
+  /** What other systems call them. */
+  external_id?: string | null;
   /** When that last changed. */
   last_updated: string;
   /** `active`; `suspended`, who spends nothing; `closed`. */
@@ -645,6 +657,14 @@ export type NewIncrease = {
   points: number;
 };
 
+/** A member who is to be enrolled, under an id, an external id, or both. */
+export type NewMember = {
+  /** What other systems call them: any string that is no UUID. It means this member from now on, and no other. */
+  external_id?: string | null;
+  /** The member's UUID; a new one where only an external id is given. */
+  user_id?: string | null;
+};
+
 /** Into whom a member is merged. */
 export type NewMerge = {
   /** Who goes on, by UUID or external id. */
@@ -669,6 +689,18 @@ export type NewPartner = {
 export type NewPolicy = {
   /** The policy. What it leaves out has the value that its description says. */
   policy: Policy;
+  /** Why. */
+  reason: string;
+};
+
+/** What a point is to be worth. */
+export type NewRate = {
+  /** In which currency, by three capital letters. */
+  currency: string;
+  /** From when on: an instant that has not passed. From now on, where it is left out. */
+  from?: string | null;
+  /** A decimal, with up to 12 digits before the point and 8 after. */
+  point_value: string;
   /** Why. */
   reason: string;
 };
@@ -719,12 +751,6 @@ export type NewTransfer = {
   to_user_id: string;
   /** Who gives; who speaks for a member may leave it out. */
   user_id?: string | null;
-};
-
-/** What is said of a redemption that waits. */
-export type NewVerdict = {
-  /** Why. */
-  reason: string;
 };
 
 /** Why a hold is given up. */
@@ -843,6 +869,34 @@ export type OwnWord = {
   verdict: string;
 };
 
+/** A page of events that wait. */
+export type ParkedPage = {
+  /** The events. */
+  data: Array<ParkedTold>;
+  /** Whether there are more. */
+  has_more: boolean;
+  /** The `starting_after` of the next page. */
+  next_cursor?: string | null;
+  /** `list`. */
+  object: string;
+  /** The path of the list. */
+  url: string;
+};
+
+/** An event that waits until whom it names is a member. */
+export type ParkedTold = {
+  /** Its number. */
+  id: number;
+  /** Where it came from: `http`, or the Kafka topic, partition and offset. */
+  origin: string;
+  /** Since when it waits. */
+  parked_at: string;
+  /** Its bytes. */
+  payload_base64: string;
+  /** Whom it names, by UUID or external id. */
+  user_id: string;
+};
+
 /** What is to be another for a partner. What is left out stays. */
 export type PartnerChange = {
   /** How it shows who it is. */
@@ -899,6 +953,8 @@ export type Policy = {
   holds?: HoldPolicy;
   /** What limits redeeming, holds and withdrawals included. */
   redeem?: FlowLimits;
+  /** What becomes of an event of somebody who is not a member. What was said when the program was made. */
+  strangers?: Strangers | null;
   /** The zone whose dates count, by its IANA name. UTC. */
   time_zone?: string;
   /** What limits transfers, by the member who gives. */
@@ -957,12 +1013,14 @@ export type ProgramTold = {
   enrols: boolean;
   /** Its name. */
   name: string;
-  /** What a point is worth: a decimal. */
+  /** What a point is worth now: a decimal. */
   point_value: string;
   /** Expiry, limits, holds, debt, as in `/api/v1/limits`. */
   policy: Record<string, unknown>;
   /** The id under which leaves name it. */
   program_id: string;
+  /** What it was worth, is worth and will be worth, in the order in which that was settled: of what counts from the same instant, the last. */
+  rates: Array<RateTold>;
   /** The hash of the rules by which what happens now earns. */
   rule_set: string;
   /** Whether its points are worth nothing. */
@@ -1027,6 +1085,16 @@ export type Queued = {
   id?: string | null;
   /** How many. */
   queued: number;
+};
+
+/** What a point is worth from an instant on. */
+export type RateTold = {
+  /** In which currency. */
+  currency: string;
+  /** From when on; what is spent then is worth so much. */
+  from: string;
+  /** A decimal. */
+  point_value: string;
 };
 
 /** Whether a partner is ready to go live. */
@@ -1197,6 +1265,9 @@ export type Step = {
   what: string;
 };
 
+/** What becomes of an event of somebody who is not a member. */
+export type Strangers = "enrol" | "refuse" | "park";
+
 /** A stretch of the calendar to whose end a period may run. */
 export type Stretch = "month" | "quarter" | "year";
 
@@ -1224,6 +1295,10 @@ export type Told = {
   /** What is wrong with it. */
   message: string;
   status: "REJECTED";
+} | {
+  /** Its number among those that wait. */
+  parked_event_id: number;
+  status: "PARKED";
 };
 
 /** A transaction with what became of it. */
@@ -1739,6 +1814,17 @@ export interface Operations {
     };
     answer: Transaction;
   };
+  /** Enrols a member, under an id, an external id, or both */
+  enrolMember: {
+    request: {
+      header?: {
+        /** The credential's own partner. */
+        "X-Partner-ID"?: string;
+      };
+      body: NewMember;
+    };
+    answer: EnrolledTold;
+  };
   /** A member, as an operator sees them */
   getMember: {
     request: {
@@ -1778,6 +1864,39 @@ export interface Operations {
       body: NewStatus;
     };
     answer: Transaction;
+  };
+  /** Events that wait until their member is enrolled */
+  listParkedEvents: {
+    request: {
+      query?: {
+        /** How many, from 1 to 100; 50 where it is left out. */
+        limit?: number;
+        /** The `next_cursor` of the page before. */
+        starting_after?: string;
+      };
+    };
+    answer: ParkedPage;
+  };
+  /** Lets an event wait no more, and earn nothing */
+  dropParkedEvent: {
+    request: {
+      path: {
+        /** The event's number. */
+        parked_event_id: number;
+      };
+    };
+    answer: undefined;
+  };
+  /** Enrols the event's member, and lets it earn */
+  releaseParkedEvent: {
+    request: {
+      path: {
+        /** The event's number. */
+        parked_event_id: number;
+      };
+      body: Because;
+    };
+    answer: Told;
   };
   /** The program's partners */
   listPartners: {
@@ -1853,6 +1972,31 @@ export interface Operations {
     request: Record<string, never>;
     answer: ProgramList;
   };
+  /** A program, with what a point is worth from when on */
+  getProgram: {
+    request: {
+      path: {
+        /** The program, by the id under which leaves name it. */
+        program_id: string;
+      };
+    };
+    answer: ProgramTold;
+  };
+  /** Settles what a point is worth from an instant on */
+  addRate: {
+    request: {
+      path: {
+        /** The program, by the id under which leaves name it. */
+        program_id: string;
+      };
+      header: {
+        /** The ETag of what the operator has seen. */
+        "If-Match": string;
+      };
+      body: NewRate;
+    };
+    answer: ProgramTold;
+  };
   /** Events that were not posted, with bytes and reason */
   listRejectedEvents: {
     request: {
@@ -1894,7 +2038,7 @@ export interface Operations {
         /** The redemption. */
         transaction_id: string;
       };
-      body: NewVerdict;
+      body: Because;
     };
     answer: Transaction;
   };
@@ -1905,7 +2049,7 @@ export interface Operations {
         /** The redemption. */
         transaction_id: string;
       };
-      body: NewVerdict;
+      body: Because;
     };
     answer: Transaction;
   };
@@ -1927,6 +2071,10 @@ export interface Operations {
       path: {
         /** The endpoint. */
         id: string;
+      };
+      header: {
+        /** The ETag of what is deleted. */
+        "If-Match": string;
       };
     };
     answer: undefined;
@@ -2176,9 +2324,13 @@ export const OPERATIONS: { readonly [Name in keyof Operations]: readonly [string
   getTransaction: ["GET", "/api/v1/loyalty/transactions/{transaction_id}"],
   reverse: ["POST", "/api/v1/loyalty/transactions/{transaction_id}/reversals", "Idempotency-Key"],
   transfer: ["POST", "/api/v1/loyalty/transfers", "Idempotency-Key"],
+  enrolMember: ["POST", "/api/v1/members"],
   getMember: ["GET", "/api/v1/members/{user_id}"],
   mergeMember: ["POST", "/api/v1/members/{user_id}/merge", "Idempotency-Key"],
   setMemberStatus: ["POST", "/api/v1/members/{user_id}/status", "Idempotency-Key"],
+  listParkedEvents: ["GET", "/api/v1/parked-events"],
+  dropParkedEvent: ["DELETE", "/api/v1/parked-events/{parked_event_id}"],
+  releaseParkedEvent: ["POST", "/api/v1/parked-events/{parked_event_id}/release"],
   listPartners: ["GET", "/api/v1/partners"],
   createPartner: ["POST", "/api/v1/partners"],
   getReadiness: ["GET", "/api/v1/partners/me/readiness"],
@@ -2186,6 +2338,8 @@ export const OPERATIONS: { readonly [Name in keyof Operations]: readonly [string
   changePartner: ["PATCH", "/api/v1/partners/{partner_id}"],
   takePartnerLive: ["POST", "/api/v1/partners/{partner_id}/live"],
   listPrograms: ["GET", "/api/v1/programs"],
+  getProgram: ["GET", "/api/v1/programs/{program_id}"],
+  addRate: ["POST", "/api/v1/programs/{program_id}/rates"],
   listRejectedEvents: ["GET", "/api/v1/rejected-events"],
   getResponse: ["GET", "/api/v1/responses/{idempotency_key}"],
   listReviews: ["GET", "/api/v1/reviews"],

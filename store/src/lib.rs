@@ -135,7 +135,7 @@ pub use postings::{Viewer, opened_posting};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, add_rule_set, close_period, ensure_fund, ensure_partner,
     ensure_program, ensure_sandbox, ensure_unit, lock_program, name_sandbox, program_named, program_number,
-    rule_sets, terms,
+    rule_sets, sandbox_of, terms,
 };
 pub use quotas::{
     Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,

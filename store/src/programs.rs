@@ -141,6 +141,16 @@ pub async fn name_sandbox(
     Ok(named.rows_affected() == 1)
 }
 
+/// The program's sandbox, where it has one.
+pub async fn sandbox_of(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    program_id: i16,
+) -> Result<Option<Program>, StoreError> {
+    let row = sqlx::query_as("select * from program where sandbox_of = $1").bind(program_id);
+    row.fetch_optional(conn).await?.map(|row| open(row, keyring)).transpose()
+}
+
 /// The program of this name.
 pub async fn program_named(
     conn: &mut PgConnection,

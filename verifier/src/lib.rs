@@ -49,6 +49,7 @@ pub struct ProofService {
     published_size: AtomicU64,
     /// What was last said of the anchors, for when our rows cannot be asked.
     told_anchors: Mutex<Option<log::Anchors>>,
+    sandbox: Option<Arc<Self>>,
 }
 
 /// The page, and what it proposes to trust.
@@ -75,13 +76,39 @@ impl ProofService {
     ) -> Result<Self, PolicyError> {
         let policy = Policy::parse(&page.policy)?;
         let (published_size, told_anchors) = (AtomicU64::new(0), Mutex::new(None));
-        Ok(Self { pool, keyring, log, program_id, tiles, gate, policy, page, published_size, told_anchors })
+        let sandbox = None;
+        Ok(Self {
+            pool,
+            keyring,
+            log,
+            program_id,
+            tiles,
+            gate,
+            policy,
+            page,
+            published_size,
+            told_anchors,
+            sandbox,
+        })
+    }
+
+    /// With the receipts of the program's sandbox beside its own, for whoever shows a credential of it.
+    pub fn with_sandbox(mut self, sandbox: Self) -> Self {
+        self.sandbox = Some(Arc::new(sandbox));
+        self
     }
 }
 
 impl Guarded for ProofService {
     fn gate(&self) -> &Gate {
         &self.gate
+    }
+
+    fn of(self: Arc<Self>, program_id: i16) -> Option<Arc<Self>> {
+        match self.program_id == program_id {
+            true => Some(self),
+            false => self.sandbox.clone().filter(|it| it.program_id == program_id),
+        }
     }
 }
 

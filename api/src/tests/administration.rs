@@ -180,17 +180,10 @@ async fn of_two_operators_who_change_a_partner_at_once_one_is_told() {
 
 impl World {
     /// The sandbox of this world's program, served beside it.
-    async fn sandbox(&self) -> World {
-        let spec = ProgramSpec {
-            name: "test-sandbox".into(),
-            enrols: true,
-            point_value: "0.10".into(),
-            currency: "KES".into(),
-            rule_set: RULES.to_vec(),
-        };
+    pub(super) async fn sandbox(&self) -> World {
         let keyring = Keyring::new(&[7; 32]);
         let mut conn = self.pool.acquire().await.unwrap();
-        let program = store::ensure_sandbox(&mut conn, &keyring, &spec).await.unwrap();
+        let program = store::ensure_sandbox(&mut conn, &keyring, &spec("test-sandbox")).await.unwrap();
         store::ensure_partner(&mut conn, &keyring, program.program_id, "soko").await.unwrap();
         assert!(store::name_sandbox(&mut conn, program.program_id, self.program_id).await.unwrap());
         assert!(!store::name_sandbox(&mut conn, self.program_id, program.program_id).await.unwrap());
@@ -224,4 +217,21 @@ impl World {
         let undone = self.send(undo.with("x-api-key", key).with("idempotency-key", "u")).await;
         assert_eq!(undone.status, 201, "{}", undone.text());
     }
+}
+
+#[tokio::test]
+async fn of_two_who_make_a_partner_at_once_one_is_told() {
+    let office = Office::on(World::new().await).await;
+    let make = async |hourly: i64| {
+        let body = json!({"partner_id": "soko", "requests_per_hour": hourly, "reason": "signed"});
+        office.ask(&office.editor, Method::POST, "partners", body, "").await.status.as_u16()
+    };
+    let mut told = [0; 8];
+    for (place, status) in told.iter_mut().zip(futures::future::join_all((1..=8).map(make)).await) {
+        *place = status;
+    }
+    told.sort();
+    assert_eq!(told, [201, 409, 409, 409, 409, 409, 409, 409]);
+    assert_eq!(office.acts().await.len(), 1);
+    office.world.check_books().await;
 }

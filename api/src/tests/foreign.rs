@@ -1,19 +1,17 @@
 //! Nobody reaches what is another's: every path that takes an id, every role, and the ids of another program, another partner
 //! and another member.
 
-use store::ProgramSpec;
-
 use super::*;
 use crate::endpoint::Place;
 use crate::{Endpoint, Scope, routes};
 
-const FOREIGN: &str = "0badcafe-0000-4000-8000-00000000beef";
+pub(super) const FOREIGN: &str = "0badcafe-0000-4000-8000-00000000beef";
 /// What nobody here may read.
 const FOREIGN_POINTS: i64 = 31_415_926;
-const ALL: [&str; 4] = ["loyalty:read", "loyalty:redeem", "loyalty:earn", "loyalty:adjust"];
+pub(super) const ALL: [&str; 4] = ["loyalty:read", "loyalty:redeem", "loyalty:earn", "loyalty:adjust"];
 
 /// Ids that exist, and are another's.
-struct Theirs {
+pub(super) struct Theirs {
     /// A member's, where it is that of another program.
     member: &'static str,
     redemption: String,
@@ -26,16 +24,9 @@ struct Theirs {
 impl World {
     /// Another program beside this one, in the same database and log.
     async fn neighbour(&self) -> World {
-        let spec = ProgramSpec {
-            name: "neighbour".into(),
-            enrols: true,
-            point_value: "0.10".into(),
-            currency: "KES".into(),
-            rule_set: RULES.to_vec(),
-        };
         let keyring = Keyring::new(&[7; 32]);
         let mut conn = self.pool.acquire().await.unwrap();
-        let program = store::ensure_program(&mut conn, &keyring, &spec).await.unwrap();
+        let program = store::ensure_program(&mut conn, &keyring, &spec("neighbour")).await.unwrap();
         for partner in ["duka", "kiosk"] {
             store::ensure_partner(&mut conn, &keyring, program.program_id, partner).await.unwrap();
         }
@@ -60,7 +51,7 @@ impl World {
     }
 
     /// A redemption and a hold of this member at this partner.
-    async fn spent(&self, key: &str, member: &'static str) -> Theirs {
+    pub(super) async fn spent(&self, key: &str, member: &'static str) -> Theirs {
         let told = self
             .send(
                 earn(&json!({"user_id": member, "amount": FOREIGN_POINTS}))
@@ -116,6 +107,49 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
     Some(if endpoint.path.ends_with("/balance") { ask.with("x-partner-id", "duka") } else { ask })
 }
 
+impl World {
+    /// A key of each role.
+    pub(super) async fn callers(&self) -> Vec<(&'static str, String)> {
+        let mut callers = vec![
+            ("duka", self.key_of("duka-2", Some("duka"), &ALL).await),
+            ("app", self.key_of("app-2", None, &ALL).await),
+        ];
+        for role in [Role::Viewer, Role::Editor, Role::Approver, Role::Auditor] {
+            let mut scopes = ALL.to_vec();
+            scopes.extend(["audit:read", "admin:*"]);
+            callers.push((role.as_str(), self.key_as(role.as_str(), role, None, &scopes, &[]).await));
+        }
+        callers
+    }
+
+    /// No caller is given anything by an id that is another program's. Says how many requests that were.
+    pub(super) async fn gives_nothing_of(
+        &self,
+        theirs: &Theirs,
+        callers: &[(&'static str, String)],
+    ) -> usize {
+        let mut walked = 0;
+        let endpoints = crate::endpoints_of(routes::table());
+        for endpoint in endpoints.iter().filter(|it| it.access.is_some() && it.path.contains('{')) {
+            for (name, key) in callers {
+                let Some(ask) = reach(endpoint, theirs) else { continue };
+                // A member whom the app names is another program's, too.
+                let ask = if *name == "app" { ask.with("x-user-id", theirs.member) } else { ask };
+                let told = self.send(ask.with("x-api-key", key)).await;
+                assert!(
+                    [403, 404].contains(&told.status.as_u16()),
+                    "{} {name}: {}",
+                    endpoint.path,
+                    told.text()
+                );
+                assert!(!told.text().contains(&FOREIGN_POINTS.to_string()), "{} {name}", endpoint.path);
+                walked += 1;
+            }
+        }
+        walked
+    }
+}
+
 #[tokio::test]
 async fn no_path_gives_or_changes_what_is_anothers() {
     let world = World::new().await.with_points(1000).await;
@@ -126,28 +160,10 @@ async fn no_path_gives_or_changes_what_is_anothers() {
     let of_kiosk = world.spent(&kiosk, MEMBER).await;
     let before = world.check_books().await.leaves;
 
-    let mut callers = vec![
-        ("duka", world.key_of("duka-2", Some("duka"), &ALL).await),
-        ("app", world.key_of("app-2", None, &ALL).await),
-    ];
-    for role in [Role::Viewer, Role::Editor, Role::Approver, Role::Auditor] {
-        let mut scopes = ALL.to_vec();
-        scopes.extend(["audit:read", "admin:*"]);
-        callers.push((role.as_str(), world.key_as(role.as_str(), role, None, &scopes, &[]).await));
-    }
-    let mut walked = 0;
+    let callers = world.callers().await;
+    let mut walked = world.gives_nothing_of(&of_neighbour, &callers).await;
     let endpoints = crate::endpoints_of(routes::table());
-    let with_ids = endpoints.iter().filter(|it| it.access.is_some() && it.path.contains('{'));
-    for endpoint in with_ids.clone() {
-        for (name, key) in &callers {
-            let Some(ask) = reach(endpoint, &of_neighbour) else { continue };
-            // A member whom the app names is another program's, too.
-            let ask = if *name == "app" { ask.with("x-user-id", FOREIGN) } else { ask };
-            let told = world.send(ask.with("x-api-key", key)).await;
-            assert!([403, 404].contains(&told.status.as_u16()), "{} {name}: {}", endpoint.path, told.text());
-            assert!(!told.text().contains(&FOREIGN_POINTS.to_string()), "{} {name}", endpoint.path);
-            walked += 1;
-        }
+    for endpoint in endpoints.iter().filter(|it| it.access.is_some() && it.path.contains('{')) {
         // Another partner's transactions, of a member whom both serve.
         let is_transaction = endpoint.path.contains("transaction_id") || endpoint.path.contains("hold_id");
         let for_partners = endpoint.access.is_some_and(|it| it.roles.contains(&Role::Partner));

@@ -18,6 +18,7 @@ mod properties;
 mod rates;
 mod reads;
 mod reviews;
+mod sandbox;
 mod sockets;
 mod spends;
 mod streams;
@@ -60,6 +61,17 @@ struct World {
     program: Program,
 }
 
+/// A program that enrols whoever an event names.
+fn spec(name: &str) -> ProgramSpec {
+    ProgramSpec {
+        name: name.into(),
+        enrols: true,
+        point_value: "0.10".into(),
+        currency: "KES".into(),
+        rule_set: RULES.to_vec(),
+    }
+}
+
 fn metrics() -> PrometheusHandle {
     static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
     INSTALLED.get_or_init(|| metrics_builder().unwrap().install_recorder().unwrap()).clone()
@@ -91,13 +103,7 @@ impl World {
         let pool = store::connect(url, 8).await.unwrap();
         let keyring = Keyring::new(&[7; 32]);
         let log = LogIdentity { log_id: [1; 32], origin: "log.test".into() };
-        let spec = ProgramSpec {
-            name: "test".into(),
-            enrols: true,
-            point_value: point_value.into(),
-            currency: "KES".into(),
-            rule_set: RULES.to_vec(),
-        };
+        let spec = ProgramSpec { point_value: point_value.into(), ..spec("test") };
         let mut conn = pool.acquire().await.unwrap();
         store::ensure_log(&mut conn, &log).await.unwrap();
         let program = store::ensure_program(&mut conn, &keyring, &spec).await.unwrap();
@@ -162,20 +168,22 @@ impl World {
         ping_gap: Duration,
         hush: &CancellationToken,
     ) -> Router {
-        let program_id = program.program_id;
-        let intake = Intake::new(committer.clone(), pool.clone(), program_id);
-        let public_url = PUBLIC_URL;
-        let post =
-            Post::new(Keyring::new(&[7; 32]), Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).unwrap();
-        let mut api = Api::new(pool.clone(), committer.clone(), intake, gate, post, program, public_url);
-        let operations = Operations {
-            pool: pool.clone(),
-            guard: None,
-            metrics: metrics(),
-            public_url: public_url.to_owned(),
-        };
+        let mut api = Self::api_of(program, gate, pool, committer);
         api.ping_gap = ping_gap;
         api.screen = screen;
+        Self::served(api, hush)
+    }
+
+    fn api_of(program: &Program, gate: Gate, pool: &PgPool, committer: &Committer) -> Api {
+        let intake = Intake::new(committer.clone(), pool.clone(), program.program_id);
+        let post =
+            Post::new(Keyring::new(&[7; 32]), Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).unwrap();
+        Api::new(pool.clone(), committer.clone(), intake, gate, post, program, PUBLIC_URL)
+    }
+
+    fn served(api: Api, hush: &CancellationToken) -> Router {
+        let (pool, public_url) = (api.pool.clone(), PUBLIC_URL.to_owned());
+        let operations = Operations { pool, guard: None, metrics: metrics(), public_url };
         tokio::spawn(api.telling(hush.clone()));
         crate::router(Arc::new(api), operations)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::{Api, Gate, Guard, IpNet, Operations, Post};
 use ingest::Intake;
-use store::Committer;
+use store::{Committer, Program};
 use tokio::net::TcpListener;
 
 use crate::config;
@@ -44,7 +44,14 @@ pub(crate) fn assemble(
     webhook_allow: &[IpNet],
     public_url: &str,
 ) -> anyhow::Result<Api> {
-    let intake = Intake::new(committer.clone(), books.pool.clone(), books.program.program_id);
-    let post = Post::new(books.keyring()?, Guard::new(webhook_allow.to_vec()))?;
-    Ok(Api::new(books.pool.clone(), committer, intake, gate, post, &books.program, public_url))
+    let api = |program: &Program| -> anyhow::Result<Api> {
+        let intake = Intake::new(committer.clone(), books.pool.clone(), program.program_id);
+        let post = Post::new(books.keyring()?, Guard::new(webhook_allow.to_vec()))?;
+        Ok(Api::new(books.pool.clone(), committer.clone(), intake, gate.clone(), post, program, public_url))
+    };
+    let live = api(&books.program)?;
+    Ok(match &books.sandbox {
+        Some(sandbox) => live.with_sandbox(api(sandbox)?),
+        None => live,
+    })
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use api::{Gate, Operations};
 use proof::Policy;
 use serde_json::json;
+use store::Program;
 use tiles::TileStore;
 use tokio::net::TcpListener;
 use verifier::{Page, ProofService};
@@ -57,7 +58,15 @@ pub(crate) fn assemble(
     gate: Gate,
     page: Page,
 ) -> anyhow::Result<ProofService> {
-    let (program_id, log) = (books.program.program_id, books.log.clone());
-    let keyring = Arc::new(books.keyring()?);
-    Ok(ProofService::new(books.pool.clone(), keyring, log, program_id, Arc::new(tiles), gate, page)?)
+    let (keyring, tiles) = (Arc::new(books.keyring()?), Arc::new(tiles));
+    let service = |program: &Program| {
+        let (pool, keyring, log) = (books.pool.clone(), keyring.clone(), books.log.clone());
+        let (gate, page) = (gate.clone(), page.clone());
+        ProofService::new(pool, keyring, log, program.program_id, tiles.clone(), gate, page)
+    };
+    let live = service(&books.program)?;
+    Ok(match &books.sandbox {
+        Some(sandbox) => live.with_sandbox(service(sandbox)?),
+        None => live,
+    })
 }

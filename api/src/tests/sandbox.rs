@@ -1,0 +1,138 @@
+//! A sandbox beside the live program, behind one address: two books, and nothing of the one by a credential of the other.
+
+use super::foreign::{ALL, FOREIGN};
+use super::*;
+
+struct Both {
+    live: World,
+    sandbox: World,
+}
+
+impl Both {
+    async fn new() -> Self {
+        let live = World::new().await;
+        let sandbox = live.sandbox().await;
+        let (pool, committer, hush) = (live.pool.clone(), live.committer.clone(), live.hush.clone());
+        let keyring = Keyring::new(&[7; 32]);
+        let mut conn = pool.acquire().await.unwrap();
+        for partner in ["duka", "kiosk"] {
+            store::ensure_partner(&mut conn, &keyring, sandbox.program_id, partner).await.unwrap();
+        }
+        drop(conn);
+        let gate = Gate::new(pool.clone(), Arc::new(keyring), live.program_id, PUBLIC_URL);
+        let gate = gate.with_sandbox(sandbox.program_id);
+        let api = |program| World::api_of(program, gate.clone(), &pool, &committer);
+        let router = World::served(api(&live.program).with_sandbox(api(&sandbox.program)), &hush);
+        Self { live: World { router: router.clone(), ..live }, sandbox: World { router, ..sandbox } }
+    }
+}
+
+fn balance(key: &str, member: &str) -> Ask {
+    let ask = Ask::get(format!("/loyalty/v1/partner/users/{member}/balance"));
+    ask.with("x-partner-id", "duka").with("x-api-key", key)
+}
+
+#[tokio::test]
+async fn a_test_key_opens_the_sandbox_alone_and_a_live_key_all_but_it() {
+    let Both { live, sandbox } = Both::new().await;
+    let (real, test) = (
+        live.key_of("duka-shop", Some("duka"), &ALL).await,
+        sandbox.key_of("duka-shop", Some("duka"), &ALL).await,
+    );
+    assert!(real.starts_with("lk_live_") && test.starts_with("lk_test_"));
+    let (of_live, of_sandbox) = (live.spent(&real, MEMBER).await, sandbox.spent(&test, FOREIGN).await);
+    // The same partner, the same owner of keys, the same idempotency key: two requests of two books.
+    let spend = |key: &str, member: &str| {
+        let body = json!({"points": 1, "merchant_reference": "r"}).to_string();
+        let ask = Ask::post(format!("/loyalty/v1/partner/users/{member}/redeem"), body);
+        ask.with("x-api-key", key).with("x-idempotency-key", KEY)
+    };
+    let (one, other) = (live.send(spend(&real, MEMBER)).await, live.send(spend(&test, FOREIGN)).await);
+    assert_eq!((one.status.as_u16(), other.status.as_u16()), (200, 200), "{}", other.text());
+    assert_ne!(one.json()["transaction_id"], other.json()["transaction_id"]);
+    assert_eq!(other.header("idempotent-replayed"), "");
+    live.send(balance(&test, MEMBER)).await.check_problem(404, "USER_NOT_FOUND");
+    live.send(balance(&real, FOREIGN)).await.check_problem(404, "USER_NOT_FOUND");
+    assert_eq!(live.send(balance(&real, MEMBER)).await.status, 200);
+    assert_eq!(live.send(balance(&test, FOREIGN)).await.status, 200);
+
+    let before = live.check_books().await.leaves;
+    let walked = live.gives_nothing_of(&of_sandbox, &live.callers().await).await
+        + live.gives_nothing_of(&of_live, &sandbox.callers().await).await;
+    assert!(80 <= walked, "{walked}");
+    assert_eq!(live.check_books().await.leaves, before, "nothing was posted");
+}
+
+#[tokio::test]
+async fn tokens_lead_where_their_clients_key_does() {
+    let Both { live, sandbox } = Both::new().await;
+    let (real, test) = (
+        live.key_of("duka-shop", Some("duka"), &ALL).await,
+        sandbox.key_of("duka-shop", Some("duka"), &ALL).await,
+    );
+    live.spent(&real, MEMBER).await;
+    sandbox.spent(&test, FOREIGN).await;
+    let mut tokens = Vec::new();
+    for (key, own, others) in [(&real, MEMBER, FOREIGN), (&test, FOREIGN, MEMBER)] {
+        let told = live.token("duka-shop", key, "grant_type=client_credentials").await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        let token = told.json()["access_token"].as_str().unwrap().to_owned();
+        let by_token = |member: &str| balance("", member).with("authorization", &format!("Bearer {token}"));
+        assert_eq!(live.send(by_token(own)).await.status, 200);
+        live.send(by_token(others)).await.check_problem(404, "USER_NOT_FOUND");
+        tokens.push(token);
+    }
+    // A client of the same name in the other program learns nothing of a token, and cannot withdraw it.
+    for (id, key, token, is_active) in [
+        ("duka-shop", &real, &tokens[0], true),
+        ("duka-shop", &real, &tokens[1], false),
+        ("duka-shop", &test, &tokens[0], false),
+        ("duka-shop", &test, &tokens[1], true),
+    ] {
+        let form = |path: &str| {
+            let ask = Ask::post(path, format!("token={token}"));
+            let ask = ask.with("content-type", "application/x-www-form-urlencoded");
+            ask.with("authorization", &tokens::basic(id, key))
+        };
+        assert_eq!(live.send(form("/oauth/introspect")).await.json()["active"], is_active);
+        if !is_active {
+            assert_eq!(live.send(form("/oauth/revoke")).await.status, 200);
+        }
+    }
+    for (token, member) in tokens.iter().zip([MEMBER, FOREIGN]) {
+        let ask = balance("", member).with("authorization", &format!("Bearer {token}"));
+        assert_eq!(live.send(ask).await.status, 200, "it was another's to withdraw");
+    }
+    let keys = live.send(Ask::get("/.well-known/jwks.json")).await.json();
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_sandbox_denies_and_reviews_by_whom_it_is_asked() {
+    let Both { live, sandbox } = Both::new().await;
+    let (real, test) = (
+        live.key_of("duka-shop", Some("duka"), &ALL).await,
+        sandbox.key_of("duka-shop", Some("duka"), &ALL).await,
+    );
+    let [denied, reviewed] = ["00000000-0000-4000-8000-00000000d001", "00000000-0000-4000-8000-00000000d002"];
+    for (key, member, status, said) in [
+        (&test, denied, 403, "FRAUD_DENIED"),
+        (&test, reviewed, 200, "PENDING"),
+        (&test, MEMBER, 200, "SUCCESS"),
+        (&real, denied, 200, "SUCCESS"),
+        (&real, reviewed, 200, "SUCCESS"),
+    ] {
+        let earned = earn(&json!({"user_id": member, "amount": 10})).with("authorization", "");
+        assert_eq!(live.send(earned.with("x-api-key", key)).await.status, 200);
+        let body = json!({"points": 3, "merchant_reference": "r"}).to_string();
+        let ask =
+            Ask::post(format!("/loyalty/v1/partner/users/{member}/redeem"), body).with("x-api-key", key);
+        let told = live.send(ask.with("x-idempotency-key", &Uuid::new_v4().to_string())).await;
+        let body = told.json();
+        assert_eq!(
+            (told.status.as_u16(), body.get("error").unwrap_or(&body["status"])),
+            (status, &json!(said))
+        );
+    }
+    live.check_books().await;
+}
