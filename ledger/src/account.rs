@@ -339,6 +339,12 @@ impl Account {
         terms.last_idle_day(self.active_day) < now.day
     }
 
+    /// Whether points that are given now are the member's first activity, or the first after their idle time was over. A member
+    /// who was never active would else lose all at once when the program begins to look at activity.
+    pub fn begins_anew(&self, terms: &Terms, day: Day) -> bool {
+        self.active_day == Day::default() || terms.last_idle_day(self.active_day) < day
+    }
+
     /// When the next thing falls due, if nothing is done before: what a sweep goes by.
     pub fn next_due_us(&self, terms: &Terms) -> i64 {
         let reservations = self.reservations.values().filter_map(|it| it.due_us);

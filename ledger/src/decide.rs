@@ -273,12 +273,11 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
-    /// A member whose idle time is over, or who was never active, begins anew with what they are given: else it would
-    /// expire at once.
+    /// Who begins anew with what they are given: else it would expire at once.
     fn wake(&mut self, account: Uuid, change: Balances) {
         let member = self.books.account(account);
         let given = 0 < total(&change) && member.kind == AccountKind::Member;
-        if given && member.is_idle(self.terms, self.now) {
+        if given && member.begins_anew(self.terms, self.now.day) {
             self.was_active(account);
         }
     }

@@ -320,10 +320,11 @@ impl Attempt<'_> {
             entries.push(Entry { account: *account, unit, sequence, change, after: after.balances, lots });
         }
         for account in accounts {
-            // Who was idle for too long begins anew with what they are given.
+            // Who was never active, or idle for too long, begins anew with what they are given.
             let entry = entries.iter().find(|it| it.account == *account).expect("it has an entry");
-            if self.state.members.contains_key(account) && 0 < total(&entry.change) && self.is_idle(*account)
-            {
+            let Some(member) = self.state.members.get(account) else { continue };
+            let was_never_active = member.active_day == ledger::Day::default();
+            if 0 < total(&entry.change) && (was_never_active || self.is_idle(*account)) {
                 member_of(&mut self.state, *account).active_day = self.now.day;
             }
         }

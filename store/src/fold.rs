@@ -207,8 +207,7 @@ impl Folded {
         let total = change.available + change.held + change.pending;
         let is_member = self.account.kind == AccountKind::Member;
         let account = &mut self.account;
-        // Whoever was idle for too long begins anew with what they are given.
-        if is_member && 0 < total && terms.last_idle_day(account.active_day) < day {
+        if is_member && 0 < total && account.begins_anew(terms, day) {
             account.active_day = day;
         }
         let counted = match kind {

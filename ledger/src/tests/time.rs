@@ -52,6 +52,20 @@ fn a_hold_is_no_activity_and_who_is_given_points_begins_anew() {
 }
 
 #[test]
+fn who_was_only_brought_over_keeps_the_points_when_activity_begins_to_count() {
+    let mut shop = Shop::under("{}");
+    shop.does(import("asha", &[("2030-01-01", 50)]));
+    shop.terms = Shop::under(r#"{"expiry": {"inactivity": {"days": 10}}}"#).terms;
+    shop.at("2026-01-24T00:00:00Z");
+    check(&mut shop, redeem("asha", 1, "duka"), "asha 49");
+    let mut shop = Shop::under("{}");
+    shop.does(import("asha", &[("2030-01-01", 50)]));
+    shop.terms = Shop::under(r#"{"expiry": {"inactivity": {"days": 10}}}"#).terms;
+    shop.at("2026-01-27T00:00:00Z");
+    check(&mut shop, Command::Settle { account: id("asha") }, "asha 0, breakage 50");
+}
+
+#[test]
 fn what_is_due_is_posted_in_the_order_of_time() {
     let ask_late = |sweep: bool| {
         let mut shop = Shop::under(r#"{"debt_max": 100}"#);
