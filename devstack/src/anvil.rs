@@ -1,4 +1,4 @@
-mod rpc;
+pub(crate) mod rpc;
 mod state;
 
 use std::ffi::OsString;

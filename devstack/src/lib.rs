@@ -5,7 +5,8 @@
 //! running. A part whose folder is kept survives a restart and a `kill -9`; its log is in that folder.
 //!
 //! Everything here blocks. Callers on tokio use `spawn_blocking`, or start the parts before the runtime.
-//! A [`Wire`] stands between a client and a PostgreSQL: a test ends a process or a connection by what passes on it.
+//! A [`Wire`] stands between a client and a PostgreSQL: a test ends a process or a connection by what passes on it. An
+//! [`RpcWire`] stands between a client and a chain, in the weather that a test chooses.
 //! The programs come from `devstack/fetch`; nothing here downloads anything.
 
 mod anvil;
@@ -15,6 +16,7 @@ mod kafka;
 mod lock;
 mod port;
 mod postgres;
+mod rpc_wire;
 mod running;
 mod scratch;
 mod testing;
@@ -26,6 +28,7 @@ pub use error::Error;
 pub use kafka::{Kafka, KafkaConfig};
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresConfig, STANDBY_NAME};
+pub use rpc_wire::{RpcFate, RpcWeather, RpcWire};
 pub use scratch::Scratch;
 pub use testing::{TEST_KAFKA, TEST_POSTGRES, test_kafka_brokers, test_postgres_config, test_postgres_url};
 pub use wire::{Fate, Passing, Watch, Wire};

@@ -18,7 +18,7 @@ pub(super) fn call(port: u16, method: &str, params: &Value) -> Result<Value, Err
     }
 }
 
-fn post(port: u16, body: &str) -> io::Result<Vec<u8>> {
+pub(crate) fn post(port: u16, body: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
