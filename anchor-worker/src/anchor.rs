@@ -1,17 +1,19 @@
 //! Anchor: the newest checkpoint goes to the contract. The contract's state is the truth and our records only explain
 //! it, so every round begins by asking all endpoints, and a restart is no special case: [`crate::machine`] decides.
 
+mod cost;
 mod errors;
 mod hurry;
 mod look;
 mod note;
+mod recall;
 mod send;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chain::{Account, AuditLog};
-use store::{PgConnection, PgPool, PlaceFacts, StoreError};
+use store::{PgConnection, PgPool, Pinned, PlaceFacts, StoreError};
 use tiles::TileStore;
 use uuid::Uuid;
 
@@ -19,6 +21,7 @@ use crate::failpoint::{Act as Durable, Failpoint, Moment};
 use crate::machine::{Act, Alarm, AnchorPolicy, Decision, Memory, Owed, World, days_left, decide};
 use crate::schedule::{Schedule, Timing, Verdict};
 
+pub use cost::{AnchorCosts, anchor_costs};
 pub use errors::{AnchorDoubt, AnchorError, AnchorObstacle};
 use hurry::Hurry;
 use look::Looked;
@@ -71,6 +74,10 @@ pub struct Anchorer {
     holder: Uuid,
     memory: Memory,
     schedule: Schedule,
+    // Whether the schedule knows what the process before knew, and the time of the last header that was written down.
+    is_recalled: bool,
+    remembered_ms: u64,
+    told_costs_ms: u64,
     // What this process has handed over: what another had sent may have gone with the node that took it.
     sent: BTreeMap<i64, u64>,
     hurry: Hurry,
@@ -111,6 +118,9 @@ impl Anchorer {
             holder: Uuid::new_v4(),
             memory: Memory::default(),
             schedule: Schedule::default(),
+            is_recalled: false,
+            remembered_ms: 0,
+            told_costs_ms: 0,
             sent: BTreeMap::new(),
             hurry: Hurry::default(),
             alarms: Vec::new(),
@@ -149,19 +159,28 @@ impl Anchorer {
         let place = self.endpoints[0].place();
         let Some(token) = store::hold_lease(conn, &place, self.holder, LEASE_MS).await? else {
             // Whoever takes over begins like a new process.
-            (self.memory, self.sent) = (Memory::default(), BTreeMap::new());
+            (self.memory, self.sent, self.is_recalled) = (Memory::default(), BTreeMap::new(), false);
             return Ok(Stepped::StoodBy);
         };
         let order = store::anchor_order(conn, &place).await?;
         if let Some(why) = order.halted {
             return Err(AnchorDoubt::Standing(why).into());
         }
+        if !self.is_recalled {
+            self.recall(conn).await?;
+        }
         let looked = self.look(conn).await?;
         let facts = store::place_facts(conn, &place, &self.account.address()).await?;
-        let decision = self.decide(&looked, &facts, order.is_forced);
+        let pinned = store::pinned(conn, &place).await?;
+        let decision = self.decide(&looked, &facts, pinned, order.is_forced);
         self.note(conn, &looked, &decision).await?;
+        self.remember(conn, &looked).await?;
         self.tell(&looked, &facts, &decision);
         let obstacle = looked.obstacle(&decision, &facts);
+        if decision.alarms.contains(&Alarm::NotAdmitted) {
+            // Perhaps the writer's key was moved, and a worker that has the new one stands by.
+            store::release_lease(conn, &place, self.holder).await?;
+        }
         match decision.act {
             Act::Halt(doubt) => {
                 store::halt_anchoring(conn, &place, &AnchorDoubt::from(doubt).to_string()).await?;
@@ -180,11 +199,11 @@ impl Anchorer {
         store::release_lease(conn, &self.endpoints[0].place(), self.holder).await
     }
 
-    fn decide(&mut self, looked: &Looked, facts: &PlaceFacts, is_forced: bool) -> Decision {
+    fn decide(&mut self, looked: &Looked, facts: &PlaceFacts, pinned: Pinned, is_forced: bool) -> Decision {
         let Self { policy, schedule, memory, .. } = self;
-        looked.snapshots.iter().flatten().for_each(|it| {
+        if let Some(it) = looked.usual() {
             schedule.observe(policy, it.block, it.block_time_s * 1000, it.base_fee_wei);
-        });
+        }
         let world = World {
             now_ms: facts.now_ms,
             reports: &looked.reports,
@@ -192,6 +211,7 @@ impl Anchorer {
             settled_size: facts.settled_size,
             nonce_next: facts.nonce_next,
             gas_max: GAS_MAX,
+            pinned,
             spent_wei: facts.spent_wei,
             block_ms: schedule.block_ms(),
         };

@@ -10,17 +10,21 @@ mod key;
 mod keys;
 pub mod machine;
 mod map;
+mod reconcile;
 mod rotate;
 mod run;
 pub mod schedule;
 mod seal;
 mod witnesses;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use adopt::{AdoptError, adopt, lost};
-pub use anchor::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, Stepped, forget_if_reset};
+pub use anchor::{
+    AnchorCosts, AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, Stepped, anchor_costs, forget_if_reset,
+};
 pub use bridge::{
     Bridge, BridgeAudit, BridgeConfig, BridgeDoubt, BridgeError, BridgeObstacle, Bridged, audit_bridge,
     bridge_until,
@@ -30,7 +34,9 @@ pub use key::{KeyError, LogKey};
 pub use keys::LogKeys;
 pub use machine::{Alarm, AnchorPolicy, AtSpendCap, days_left};
 pub use map::{MadeMap, MapError, make_map};
+pub use reconcile::{Reconciled, reconcile};
 pub use rotate::{RotateError, check_introduction, check_retirement, introduce, retire};
 pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, FRESHNESS, Obstacle, SealError, Sealed, Sealer};
 pub use witnesses::Witnesses;
+pub use writer::{Rotation, RotationRefused, next_rotation};

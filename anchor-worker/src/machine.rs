@@ -13,7 +13,7 @@ mod view;
 use std::collections::BTreeMap;
 
 use chain::Fees;
-use store::AttemptState;
+use store::{AttemptState, Pinned};
 
 use crate::schedule::{Timing, Verdict};
 
@@ -90,6 +90,8 @@ pub enum Sight {
 pub struct Attempt {
     /// Its row.
     pub id: i64,
+    /// Whether another account signed it than the one that sends now: the writer's key was moved since.
+    pub is_foreign: bool,
     /// Its nonce.
     pub nonce: u64,
     /// The head that it extends.
@@ -110,6 +112,13 @@ pub struct Attempt {
     pub block_hash: Option<[u8; 32]>,
 }
 
+impl Attempt {
+    /// Whether it pins the head rather than extends it.
+    pub fn is_pin(&self) -> bool {
+        self.extends == self.size
+    }
+}
+
 /// All that a decision rests on.
 #[derive(Clone, Debug)]
 pub struct World<'a> {
@@ -125,6 +134,8 @@ pub struct World<'a> {
     pub nonce_next: Option<u64>,
     /// How much gas an anchor may take.
     pub gas_max: u64,
+    /// What is known of pins.
+    pub pinned: Pinned,
     /// What was spent in the last 24 hours.
     pub spent_wei: u128,
     /// The usual time between two blocks.
@@ -330,6 +341,9 @@ pub fn decide(
     if is_shared && world.nonce_next.is_some_and(|next| next < report.nonce) {
         decision.alarms.push(Alarm::StrangerNonce);
     }
+    // What another key signed is followed; it is neither sent again nor replaced by this one.
+    let own: Vec<Attempt> = world.attempts.iter().filter(|it| !it.is_foreign).cloned().collect();
+    let world = &World { attempts: &own, ..world.clone() };
     let (act, why) = next(policy, world, view, is_shared, verdict, &followed.states, &mut decision.alarms);
     (decision.act, decision.why) = (act, why);
     decision.alarms.sort();
@@ -360,7 +374,7 @@ fn next(
     let report = view.report(world);
     let rest = |why: &str| (Act::Rest, why.to_owned());
     let (Some(owed), Some(verdict)) = (report.head.owed, verdict) else {
-        return rest("nothing is owed");
+        return pin(policy, world, view, is_shared).unwrap_or_else(|| rest("nothing is owed"));
     };
     if !report.head.admits_us {
         alarms.push(Alarm::NotAdmitted);
@@ -380,7 +394,11 @@ fn next(
             alarms.push(Alarm::Disagreement);
             return rest("a nonce of ours is used without effect, says too few to believe it");
         }
-        return fresh(policy, world, view, &owed, verdict, states, alarms);
+        let waits = verdict.timing == Timing::Wait;
+        return match pin(policy, world, view, is_shared).filter(|_| waits) {
+            Some(pins) => pins,
+            None => fresh(policy, world, view, &owed, verdict, states, alarms),
+        };
     };
     if last.extends == report.head.size {
         let later = later(world, last);
@@ -402,6 +420,32 @@ fn next(
     }
     // The head moved under it: as it is, the contract would refuse it.
     replace(policy, world, view, last, owed.size, &verdict, "the head has moved under it", alarms)
+}
+
+/// The head is pinned from time to time, while nothing presses and the price is one to pay. A pin that no block takes gives its
+/// nonce to the next anchor.
+fn pin(policy: &AnchorPolicy, world: &World<'_>, view: &View, is_shared: bool) -> Option<(Act, String)> {
+    let report = view.report(world);
+    let size = report.head.size;
+    if let Some(last) = world.attempts.iter().rfind(|it| it.nonce == report.nonce) {
+        let is_unsent = last.sent_ms.is_none_or(|it| it + policy.resend_after_ms <= world.now_ms);
+        let sends = last.is_pin() && last.extends == size && is_unsent;
+        return sends.then(|| (Act::Broadcast(vec![last.id]), "a pin is signed and stored".to_owned()));
+    }
+    let is_time = world.pinned.tried_ms.is_none_or(|it| it + policy.pin_every_ms <= world.now_ms);
+    let may_pin = is_shared && report.head.admits_us && world.pinned.size < size;
+    if policy.pin_every_ms == 0 || !may_pin || !is_time {
+        return None;
+    }
+    let fees = first_fees(policy, report.base_fee_wei, false)?;
+    let cost_wei = fees.fee_wei_max.saturating_mul(u128::from(world.gas_max));
+    let is_within = policy.spend_cap_wei.is_none_or(|cap| world.spent_wei.saturating_add(cost_wei) <= cap);
+    if !is_within || report.balance_wei < cost_wei {
+        return None;
+    }
+    let (nonce, endpoint) = (report.nonce, view.endpoint);
+    let plan = Plan { nonce, extends: size, size, fees, replaces: None, endpoint };
+    Some((Act::Arm(plan), "the head is pinned, so that the contract's storage keeps it".to_owned()))
 }
 
 /// The attempts of later nonces that a reorganisation took away together with this one, each extending the one before.

@@ -2,11 +2,15 @@
 //! from the headers that it is shown, and reads no clock.
 
 mod blocks;
+mod hindsight;
 mod price;
+
+use store::SeenHeader;
 
 use crate::machine::{AnchorPolicy, Owed};
 
 pub use blocks::Blocks;
+pub use hindsight::{Hindsight, look_back, optimum};
 pub use price::PriceTimer;
 
 /// How pressing an anchor is.
@@ -33,6 +37,8 @@ pub struct Verdict {
 
 /// How many slots a window has: enough to choose among, few enough to learn from.
 const SLOTS: u64 = 24;
+/// A new process learns from so many windows: longer than what is learnt takes to be forgotten.
+const RECALLED_WINDOWS: u64 = 60;
 
 /// What was learnt of a chain, by a process.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +59,40 @@ struct Slots {
 }
 
 impl Schedule {
+    /// What a process knows that has seen these headers, oldest first, and sent at these times.
+    pub fn recalled(policy: &AnchorPolicy, headers: &[SeenHeader], sent_ms: &[u64]) -> Self {
+        let mut schedule = Self::default();
+        let mut sent_ms = sent_ms.iter().peekable();
+        // A block that later ones come before was taken back since, or made up.
+        let mut lowest = u64::MAX;
+        let mut kept: Vec<&SeenHeader> = headers.iter().rev().collect();
+        kept.retain(|it| {
+            let is_before = it.block < lowest;
+            lowest = lowest.min(it.block);
+            is_before
+        });
+        for header in kept.into_iter().rev() {
+            while sent_ms.next_if(|it| **it <= header.time_ms).is_some() {
+                schedule.sent();
+            }
+            schedule.observe(policy, header.block, header.time_ms, header.base_fee_wei);
+        }
+        schedule
+    }
+
+    /// How much of the past a new process has to know.
+    pub fn recalled_ms(policy: &AnchorPolicy) -> u64 {
+        RECALLED_WINDOWS * policy.staleness_max_ms
+    }
+
+    /// How often a header is worth being written down: a few times in each slot.
+    pub fn remembered_every_ms(policy: &AnchorPolicy) -> u64 {
+        match policy.staleness_max_ms {
+            0 => 60_000,
+            it => (it / SLOTS / 4).clamp(5_000, 600_000),
+        }
+    }
+
     /// Takes a header.
     pub fn observe(&mut self, policy: &AnchorPolicy, number: u64, time_ms: u64, base_fee_wei: u128) {
         if !self.blocks.observe(number, time_ms) {

@@ -39,7 +39,11 @@ impl Anchored {
         let mut all = Vec::new();
         for contract in contracts(chain, policy, log_id)? {
             let history = contract.history().await?;
-            all.extend(history.into_iter().map(|(size, root)| Self { chain_id: chain.id(), size, root }));
+            all.extend(history.into_iter().map(|(size, it)| Self {
+                chain_id: chain.id(),
+                size,
+                root: it.root,
+            }));
         }
         all.extend(Self::heads(chain, policy, log_id).await?);
         all.dedup();

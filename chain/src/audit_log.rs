@@ -180,9 +180,9 @@ impl AuditLog {
         Ok(found)
     }
 
-    /// Every size and root that the chain's events show anchored here, oldest first: back from the newest block to the
+    /// Every size that the chain's events show anchored here, with where, oldest first: back from the newest block to the
     /// first anchor, range by range, in smaller ones where the node refuses.
-    pub async fn history(&self) -> Result<Vec<(u64, Hash)>, ChainError> {
+    pub async fn history(&self) -> Result<Vec<(u64, Sighting)>, ChainError> {
         let (mut end, mut blocks) = (self.chain.latest_block().await?, RANGE_BLOCKS);
         let mut history = Vec::new();
         loop {
@@ -198,9 +198,12 @@ impl AuditLog {
             let mut is_first = false;
             for log in logs.iter().rev().filter(|it| !it.removed && it.address() == self.contract) {
                 let Ok(event) = Bindings::Anchored::decode_log(&log.inner) else { continue };
-                if event.place == self.place {
+                if event.place == self.place
+                    && let (Some(block), Some(transaction)) = (log.block_number, log.transaction_hash)
+                {
                     is_first |= event.oldSize == 0;
-                    history.push((event.size, event.root.0));
+                    let root = event.root.0;
+                    history.push((event.size, Sighting { root, block, transaction: transaction.0 }));
                 }
             }
             if is_first || begin == 0 {
@@ -265,7 +268,28 @@ impl AuditLog {
         self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
     }
 
-    async fn call<C: SolCall>(&self, call: C) -> Result<C::Return, ChainError> {
+    /// Signs a pin: the contract keeps the head that it then has in its storage for ever. Nothing is sent.
+    pub async fn sign_pin(
+        &self,
+        account: &Account,
+        nonce: u64,
+        fees: Fees,
+    ) -> Result<SignedTransaction, ChainError> {
+        let call = Bindings::pinCall { place: self.place };
+        self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
+    }
+
+    /// The root that is pinned at this size.
+    pub async fn pinned_root(&self, size: u64) -> Result<Option<Hash>, ChainError> {
+        let root = self.call(Bindings::pinnedRootCall { place: self.place, size }).await?;
+        Ok(Some(root.0).filter(|it| *it != Hash::default()))
+    }
+
+    pub(crate) fn place_id(&self) -> B256 {
+        self.place
+    }
+
+    pub(crate) async fn call<C: SolCall>(&self, call: C) -> Result<C::Return, ChainError> {
         let answer = self.chain.call(self.contract, call.abi_encode()).await?;
         if answer.is_empty() {
             return Err(ChainError::NoContract(format!("there is no audit contract at {}", self.contract)));

@@ -11,6 +11,7 @@ mod error;
 mod fees;
 mod gateway;
 mod handing;
+mod roles;
 mod rpc;
 mod snapshot;
 mod terms;
@@ -28,6 +29,7 @@ pub use gateway::{
     BurnSeen, ClaimSeen, Gateway, GatewaySeen, GatewayTerms, Supply, WithdrawalClaim, is_place,
 };
 pub use handing::Handed;
+pub use roles::{Proposed, Role, RoleCall, Roles};
 pub use rpc::{Chain, Receipt};
 pub use snapshot::{Snapshot, TransactionSight};
 pub use terms::{Addresses, PointsAddresses, PointsTerms, Terms};

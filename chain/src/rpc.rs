@@ -72,6 +72,13 @@ impl Chain {
         Ok(self.ask::<_, U64>("eth_blockNumber", ()).await?.to())
     }
 
+    /// The newest block's time, in seconds since 1970: the clock that contracts go by.
+    pub async fn latest_time_s(&self) -> Result<u64, ChainError> {
+        let block: Option<Block> = self.ask("eth_getBlockByNumber", ("latest", false)).await?;
+        let block = block.ok_or_else(|| ChainError::Refused("it has no newest block".into()))?;
+        Ok(block.header.timestamp)
+    }
+
     /// The newest block that the chain promises to keep; none where it does not say, as Polygon sometimes does not.
     pub async fn finalized_block(&self) -> Result<Option<u64>, ChainError> {
         match self.ask::<_, Option<Block>>("eth_getBlockByNumber", ("finalized", false)).await {

@@ -47,6 +47,8 @@ pub enum TransactionSight {
         succeeded: bool,
         /// What it cost.
         paid_wei: u128,
+        /// How much gas it took.
+        gas_used: u64,
     },
 }
 
@@ -114,7 +116,14 @@ impl AuditLog {
             }
             let paid_wei = u128::from(receipt.gas_used).saturating_mul(receipt.effective_gas_price);
             let succeeded = receipt.status();
-            return Ok(TransactionSight::Mined { block, block_hash: block_hash.0, succeeded, paid_wei });
+            let gas_used = receipt.gas_used;
+            return Ok(TransactionSight::Mined {
+                block,
+                block_hash: block_hash.0,
+                succeeded,
+                paid_wei,
+                gas_used,
+            });
         }
         let known: Option<Transaction> = self.chain().ask("eth_getTransactionByHash", (hash,)).await?;
         Ok(if known.is_some() { TransactionSight::Pooled } else { TransactionSight::Unknown })

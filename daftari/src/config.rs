@@ -408,6 +408,9 @@ pub(crate) struct Anchor {
     /// good price. Without it, it anchors as soon as there is something and the gap allows.
     #[arg(long, env = "ANCHOR_STALENESS")]
     pub(crate) anchor_staleness: Option<Span>,
+    /// How often the contract's head is pinned, so that receipts are checked by the contract's storage alone; 0s is never.
+    #[arg(long, env = "ANCHOR_PIN_EVERY", default_value = "24h")]
+    pub(crate) anchor_pin_every: Span,
     /// The highest price for a unit of gas in gwei, base fee and tip, as long as the deadline does not press.
     #[arg(long, env = "ANCHOR_CEILING_GWEI", default_value_t = 5_000)]
     pub(crate) anchor_ceiling_gwei: u64,
@@ -466,6 +469,21 @@ pub(crate) enum AnchorsAct {
         /// The checkpoint's size.
         size: u64,
     },
+    /// Say what was spent, and what fixed intervals and the best in hindsight would have cost.
+    Report {
+        /// The promise that it is held against, as the worker's `--anchor-staleness`.
+        #[arg(long, env = "ANCHOR_STALENESS")]
+        staleness: Span,
+        /// Over so many days until now.
+        #[arg(long, default_value_t = 30)]
+        days: u32,
+        /// Also draw prices and anchors to this file: an SVG that any browser shows, and that loads nothing.
+        #[arg(long)]
+        svg: Option<PathBuf>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Anchor the newest checkpoint now, whatever the scheduler waits for.
     Force,
     /// Have what is marked anchored soon, at every place and whatever the price: one posting, or from now on every posting of a
@@ -494,6 +512,71 @@ pub(crate) enum AnchorsAct {
     },
     /// Go on after a pause, or after a halt that was looked into.
     Resume,
+    /// Hold what is noted of anchors against the contract's events from the first to the last, and put it right.
+    Reconcile {
+        /// The chain's JSON-RPC.
+        #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
+        chain_rpc_url: SecretText,
+        /// Only say what is found.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Move a role to another key: announce it, wait for the contract's delay, take over. Run it again to go on from where the
+    /// contract stands.
+    Rotate(Box<RotateRole>),
+}
+
+/// Move a role in the audit contract to another key.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RotateRole {
+    /// The chain's JSON-RPC.
+    #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
+    pub(crate) chain_rpc_url: SecretText,
+    /// The address of the key that is to hold the role.
+    #[arg(long)]
+    pub(crate) to: String,
+    /// Which role.
+    #[arg(long, value_enum, default_value_t = RotatedRole::Writer)]
+    pub(crate) role: RotatedRole,
+    /// The announced standby takes the writer's place without a delay; admin or writer may send that.
+    #[arg(long)]
+    pub(crate) at_once: bool,
+    /// Wait for the delay to end, and take over.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Send nothing; say what is next, and with which bytes whoever holds the key sends it.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The admin's key. Without one nothing is sent.
+    #[command(flatten)]
+    pub(crate) key: ChainKeyAt,
+}
+
+/// A role that is moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RotatedRole {
+    /// Whose key anchors.
+    Writer,
+    /// Whose key takes over when the writer's is lost.
+    Standby,
+}
+
+impl RotatedRole {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Writer => "writer",
+            Self::Standby => "standby",
+        }
+    }
+}
+
+impl From<RotatedRole> for chain::Role {
+    fn from(role: RotatedRole) -> Self {
+        match role {
+            RotatedRole::Writer => Self::Writer,
+            RotatedRole::Standby => Self::Standby,
+        }
+    }
 }
 
 /// Serve checkpoints, tiles, receipts and the verification page.

@@ -95,6 +95,7 @@ pub async fn anchor_order(conn: &mut PgConnection, place: &AnchorPlace) -> Resul
                 forced_at is not null and not exists (
                     select from anchor_attempt as it
                     where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and forced_at < it.stored_at
+                        and it.extends < it.size
                 ) as is_forced
          from anchor_order
          where chain_id = $1 and contract = $2 and registrant = $3",

@@ -56,6 +56,8 @@ pub struct AnchorAttempt {
     pub extends: u64,
     /// The size of the checkpoint that it carries.
     pub size: u64,
+    /// Who signed it.
+    pub sender: [u8; 20],
     /// Its nonce.
     pub nonce: u64,
     /// Its hash.
@@ -104,7 +106,7 @@ pub struct NewAttempt<'a> {
 }
 
 #[derive(FromRow)]
-struct AnchorRow {
+pub(crate) struct AnchorRow {
     chain_id: i64,
     contract: Vec<u8>,
     registrant: Vec<u8>,
@@ -137,6 +139,7 @@ struct AttemptRow {
     anchor_attempt_id: i64,
     extends: i64,
     size: i64,
+    sender: Vec<u8>,
     nonce: i64,
     transaction_hash: Vec<u8>,
     raw: Vec<u8>,
@@ -157,6 +160,7 @@ impl TryFrom<AttemptRow> for AnchorAttempt {
             anchor_attempt_id: row.anchor_attempt_id,
             extends: row.extends as u64,
             size: row.size as u64,
+            sender: fixed(row.sender)?,
             nonce: row.nonce as u64,
             transaction: fixed(row.transaction_hash)?,
             raw: row.raw,
@@ -172,6 +176,23 @@ impl TryFrom<AttemptRow> for AnchorAttempt {
 }
 
 impl AttemptState {
+    /// Its name, as operators and auditors are told it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Armed => "armed",
+            Self::Broadcast => "broadcast",
+            Self::Included => "included",
+            Self::Final => "final",
+            Self::Reverted => "reverted",
+            Self::Replaced => "replaced",
+            Self::Orphaned => "orphaned",
+            Self::Dropped => "dropped",
+            Self::Abandoned => "abandoned",
+            Self::Archived => "archived",
+            Self::Spent => "spent",
+        }
+    }
+
     pub(crate) fn of(state: i16) -> Result<Self, StoreError> {
         let known = [
             Self::Armed,
@@ -241,7 +262,7 @@ pub async fn open_attempts(
     place: &AnchorPlace,
 ) -> Result<Vec<AnchorAttempt>, StoreError> {
     let rows: Vec<AttemptRow> = sqlx::query_as(
-        "select anchor_attempt_id, extends, size, nonce, transaction_hash, raw, fee_wei_max, tip_wei_max, state,
+        "select anchor_attempt_id, extends, size, sender, nonce, transaction_hash, raw, fee_wei_max, tip_wei_max, state,
                 (extract(epoch from stored_at) * 1000)::bigint as stored_ms,
                 (extract(epoch from sent_at) * 1000)::bigint as sent_ms,
                 refusals, block_hash
@@ -296,8 +317,8 @@ pub struct AttemptNote {
     pub state: AttemptState,
     /// The block that holds it.
     pub block: Option<(u64, Hash)>,
-    /// What it cost.
-    pub paid_wei: Option<u128>,
+    /// What it cost, and how much gas it took.
+    pub paid: Option<(u128, u64)>,
     /// Why, in one line.
     pub why: &'static str,
     /// The anchor that it made, where it made one.
@@ -336,6 +357,7 @@ async fn record_note(conn: &mut PgConnection, note: &AttemptNote) -> Result<(), 
              block = $3,
              block_hash = $4,
              paid_wei = coalesce($5::text::numeric, paid_wei),
+             gas_used = coalesce($7, gas_used),
              included_at = case when $3 is not null then coalesce(included_at, clock_timestamp()) end
          where anchor_attempt_id = $1",
     )
@@ -343,8 +365,9 @@ async fn record_note(conn: &mut PgConnection, note: &AttemptNote) -> Result<(), 
     .bind(note.state as i16)
     .bind(note.block.map(|it| it.0 as i64))
     .bind(note.block.map(|it| it.1.to_vec()))
-    .bind(note.paid_wei.map(|it| it.to_string()))
+    .bind(note.paid.map(|it| it.0.to_string()))
     .bind(note.why)
+    .bind(note.paid.map(|it| it.1 as i64))
     .execute(conn)
     .await?;
     Ok(())
@@ -405,6 +428,8 @@ pub async fn forget_place(conn: &mut PgConnection, place: &AnchorPlace) -> Resul
              delete from anchor_attempt where chain_id = $1 and contract = $2 and registrant = $3 returning 1
          ), anchors as (
              delete from anchor where chain_id = $1 and contract = $2 and registrant = $3 returning 1
+         ), prices as (
+             delete from base_fee where chain_id = $1
          )
          select 1 from attempts union all select 1 from anchors",
     )
@@ -414,6 +439,41 @@ pub async fn forget_place(conn: &mut PgConnection, place: &AnchorPlace) -> Resul
     .fetch_all(conn)
     .await?;
     Ok(forgotten.len() as u64)
+}
+
+/// Every anchor at this place, smallest first.
+pub async fn anchors_at(conn: &mut PgConnection, place: &AnchorPlace) -> Result<Vec<Anchor>, StoreError> {
+    let rows: Vec<AnchorRow> = sqlx::query_as(
+        "select chain_id, contract, registrant, size, block, transaction_hash, final_at is not null as is_final
+         from anchor
+         where chain_id = $1 and contract = $2 and registrant = $3
+         order by size",
+    )
+    .bind(place.chain_id as i64)
+    .bind(&place.contract[..])
+    .bind(&place.registrant[..])
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter().map(Anchor::try_from).collect()
+}
+
+/// Forgets an anchor that the chain does not show, unless it was final.
+pub async fn forget_anchor(
+    conn: &mut PgConnection,
+    place: &AnchorPlace,
+    size: u64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "delete from anchor
+         where chain_id = $1 and contract = $2 and registrant = $3 and size = $4 and final_at is null",
+    )
+    .bind(place.chain_id as i64)
+    .bind(&place.contract[..])
+    .bind(&place.registrant[..])
+    .bind(size as i64)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// The greatest anchor at this place.

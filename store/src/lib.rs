@@ -42,8 +42,10 @@ mod originals;
 mod outcomes;
 mod parked;
 mod partners;
+mod pins;
 mod pool;
 mod postings;
+mod prices;
 mod programs;
 mod quotas;
 mod rates;
@@ -76,9 +78,10 @@ pub use anchor_orders::{
 };
 pub use anchor_stories::{AttemptStory, StoryStep, attempt_stories};
 pub use anchors::{
-    Anchor, AnchorAttempt, AttemptNote, AttemptState, NewAttempt, anchored_before, anchors_covering,
-    anchors_to_settle, forget_place, is_announced, latest_anchor, latest_anchor_age_ms, open_attempts,
-    record_anchor, record_refusal, record_round, record_sending, store_attempt,
+    Anchor, AnchorAttempt, AttemptNote, AttemptState, NewAttempt, anchored_before, anchors_at,
+    anchors_covering, anchors_to_settle, forget_anchor, forget_place, is_announced, latest_anchor,
+    latest_anchor_age_ms, open_attempts, record_anchor, record_refusal, record_round, record_sending,
+    store_attempt,
 };
 pub use api_key::Environment;
 pub use balances::{MemberBalance, MemberStanding, Reader, member_id};
@@ -130,8 +133,10 @@ pub use parked::{
     ParkedEvent, ToPark, events_parked_for, park, parked_event, parked_events, releasable_events, unpark,
 };
 pub use partners::{PartnerFacts, PartnerStage, Readiness, partner, partners, readiness, set_partner};
+pub use pins::{Pinned, pinned, pins_covering, record_pin};
 pub use pool::{connect, ensure_partitions, migrate, test_database};
 pub use postings::{Viewer, opened_posting};
+pub use prices::{PaidAnchor, SeenHeader, first_stored_since, headers_between, paid_anchors, record_header};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, add_rule_set, close_period, ensure_fund, ensure_partner,
     ensure_program, ensure_sandbox, ensure_unit, lock_program, name_sandbox, program_named, program_number,

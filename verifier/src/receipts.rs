@@ -172,7 +172,8 @@ impl Covering {
     }
 }
 
-/// The smallest anchored checkpoint that covers the leaf; else the newest published one, if it does.
+/// The smallest pinned checkpoint that covers the leaf; else the smallest anchored one; else the newest published one, if it
+/// does.
 pub(crate) async fn covering(
     tiles: &Arc<TileStore>,
     policy: &Policy,
@@ -201,9 +202,14 @@ async fn anchored(
     conn: &mut PgConnection,
     leaf_index: u64,
 ) -> Result<Option<Covering>, Problem> {
-    let mut anchors = store::anchors_covering(conn, leaf_index).await?;
-    // Whoever trusts our policy looks nowhere else.
+    // Whoever trusts our policy looks nowhere else. What the contract keeps for ever comes first: it is checked without
+    // asking for events, which not every node has.
+    let mut anchors = store::pins_covering(conn, leaf_index).await?;
     anchors.retain(|it| policy.anchors.contains(&it.place));
+    if anchors.is_empty() {
+        anchors = store::anchors_covering(conn, leaf_index).await?;
+        anchors.retain(|it| policy.anchors.contains(&it.place));
+    }
     let Some(size) = anchors.iter().map(|it| it.size).min() else { return Ok(None) };
     anchors.retain(|it| it.size == size);
     let note = store::cosigned_note(conn, size).await?;

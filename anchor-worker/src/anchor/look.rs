@@ -1,6 +1,7 @@
 //! Looking: what is stored, and what each endpoint shows.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chain::{AuditLog, ChainError, Head, Snapshot, TransactionSight};
 use futures::future::join_all;
@@ -8,6 +9,9 @@ use store::{AnchorAttempt, PgConnection, PlaceFacts, RecordedCheckpoint};
 
 use super::{AnchorError, AnchorObstacle, Anchorer};
 use crate::machine::{Attempt, Decision, HeadSeen, Owed, Report, Sight};
+
+/// How long an endpoint has to show all that a round asks for. Whoever is silent must not outlast the lease.
+const LOOK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What a round sees.
 pub(super) struct Looked {
@@ -27,7 +31,13 @@ impl Anchorer {
         let hashes: Vec<[u8; 32]> = stored.iter().map(|it| it.transaction).collect();
         let sender = self.account.address();
         let endpoints = self.endpoints.iter().zip(&self.is_known);
-        let asked = join_all(endpoints.map(|(it, known)| ask(it, *known, &sender, &hashes))).await;
+        let asked = join_all(endpoints.map(async |(it, known)| {
+            let asked = tokio::time::timeout(LOOK_PATIENCE, ask(it, *known, &sender, &hashes)).await;
+            asked.unwrap_or_else(|_| {
+                Err(ChainError::Unreachable(format!("the endpoint was not done in {LOOK_PATIENCE:?}")))
+            })
+        }))
+        .await;
         let mut failure = None;
         let mut snapshots = Vec::new();
         for (endpoint, answer) in asked.into_iter().enumerate() {
@@ -96,6 +106,7 @@ impl Anchorer {
     fn attempt(&self, it: &AnchorAttempt) -> Attempt {
         Attempt {
             id: it.anchor_attempt_id,
+            is_foreign: it.sender != self.account.address(),
             nonce: it.nonce,
             extends: it.extends,
             size: it.size,
@@ -160,13 +171,20 @@ impl Looked {
         }
     }
 
-    /// What a transaction cost, as any endpoint says.
-    pub(super) fn paid_wei(&self, id: i64) -> Option<u128> {
+    /// What a transaction cost and how much gas it took, as any endpoint says.
+    pub(super) fn paid(&self, id: i64) -> Option<(u128, u64)> {
         let index = self.stored.iter().position(|it| it.anchor_attempt_id == id)?;
         self.snapshots.iter().flatten().find_map(|it| match it.transactions.get(index) {
-            Some(TransactionSight::Mined { paid_wei, .. }) => Some(*paid_wei),
+            Some(TransactionSight::Mined { paid_wei, gas_used, .. }) => Some((*paid_wei, *gas_used)),
             _ => None,
         })
+    }
+
+    /// What the endpoint in the middle shows, by the number of its newest block: one that makes blocks up is never there.
+    pub(super) fn usual(&self) -> Option<&Snapshot> {
+        let mut shown: Vec<&Snapshot> = self.snapshots.iter().flatten().collect();
+        shown.sort_by_key(|it| it.block);
+        shown.get(shown.len().saturating_sub(1) / 2).copied()
     }
 
     /// The newest block that more than half of all endpoints call final.

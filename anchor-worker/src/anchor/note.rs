@@ -18,10 +18,13 @@ impl Anchorer {
         let Some(believed) = decision.believed else { return Ok(()) };
         let Some(report) = &looked.reports[believed] else { return Ok(()) };
         let place = self.endpoints[0].place();
-        let notes: Vec<_> = decision.notes.iter().filter_map(|it| noted(&place, looked, it)).collect();
+        let sender = self.account.address();
+        let notes: Vec<_> =
+            decision.notes.iter().filter_map(|it| noted(&place, &sender, looked, it)).collect();
         let head_size = report.head.is_ours.then_some(report.head.size);
         store::record_round(conn, &place, head_size, &notes).await?;
         for note in notes {
+            self.note_pin(conn, looked, believed, &note).await?;
             let told = looked.stored.iter().find(|it| it.anchor_attempt_id == note.anchor_attempt_id);
             let Some(attempt) = told else { continue };
             let first_leaf = store::anchored_before(conn, &place, attempt.size).await?;
@@ -30,6 +33,24 @@ impl Anchorer {
         if report.head.is_ours {
             self.adopt(conn, looked, believed, report.head.size).await?;
         }
+        Ok(())
+    }
+
+    /// A pin keeps the head that it met: the contract is asked which that was.
+    async fn note_pin(
+        &self,
+        conn: &mut PgConnection,
+        looked: &Looked,
+        believed: usize,
+        note: &AttemptNote,
+    ) -> Result<(), AnchorError> {
+        let attempt = looked.stored.iter().find(|it| it.anchor_attempt_id == note.anchor_attempt_id);
+        let Some(attempt) = attempt.filter(|it| it.extends == it.size) else { return Ok(()) };
+        let place = self.endpoints[0].place();
+        let root = self.endpoints[believed].pinned_root(attempt.size).await?;
+        let ours = store::checkpoint_at(conn, attempt.size).await?;
+        let is_pinned = root.is_some() && root == ours.map(|it| it.root);
+        store::record_pin(conn, &place, attempt.size, is_pinned).await?;
         Ok(())
     }
 
@@ -67,7 +88,7 @@ fn anchor(place: AnchorPlace, size: u64, sighting: &Sighting, finalized: Option<
     Anchor { place, size, block, transaction, is_final }
 }
 
-fn noted(place: &AnchorPlace, looked: &Looked, note: &Note) -> Option<AttemptNote> {
+fn noted(place: &AnchorPlace, sender: &[u8; 20], looked: &Looked, note: &Note) -> Option<AttemptNote> {
     let attempt = looked.stored.iter().find(|it| it.anchor_attempt_id == note.id)?;
     let why = match note.state {
         AttemptState::Included => "it is in a block",
@@ -79,27 +100,22 @@ fn noted(place: &AnchorPlace, looked: &Looked, note: &Note) -> Option<AttemptNot
         AttemptState::Reverted => "the contract refused it in a block",
         AttemptState::Spent => "its refusal is too deep to be undone",
         AttemptState::Replaced => "another of the same nonce is there for good",
+        AttemptState::Abandoned if attempt.sender != *sender => "whoever signed it is no longer the writer",
         AttemptState::Abandoned => "its nonce went to a transaction that is not ours",
         AttemptState::Armed => "it is signed and stored",
     };
     let is_there =
         matches!(note.state, AttemptState::Included | AttemptState::Final | AttemptState::Archived);
-    let anchor = note.block.filter(|_| is_there).map(|(block, _)| Anchor {
+    let is_pin = attempt.extends == attempt.size;
+    let anchor = note.block.filter(|_| is_there && !is_pin).map(|(block, _)| Anchor {
         place: *place,
         size: attempt.size,
         block,
         transaction: attempt.transaction,
         is_final: note.state != AttemptState::Included,
     });
-    let paid_wei = note.block.and_then(|_| looked.paid_wei(note.id));
-    Some(AttemptNote {
-        anchor_attempt_id: note.id,
-        state: note.state,
-        block: note.block,
-        paid_wei,
-        why,
-        anchor,
-    })
+    let paid = note.block.and_then(|_| looked.paid(note.id));
+    Some(AttemptNote { anchor_attempt_id: note.id, state: note.state, block: note.block, paid, why, anchor })
 }
 
 // From a request's line, which has its leaf's index, to the transaction that anchors it: by the range of leaves.

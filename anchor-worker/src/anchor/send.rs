@@ -40,11 +40,21 @@ impl Anchorer {
                 None => return Ok(Stepped::Rested("the checkpoint to carry again is gone".to_owned())),
             },
         };
-        let (folder, old, new) = (Arc::clone(&self.folder), plan.extends, plan.size);
-        let proof = tokio::task::spawn_blocking(move || folder.consistency_proof(old, new)).await;
-        let proof = proof.expect("the object store does not panic")?;
+        let (old, new) = (plan.extends, plan.size);
         let endpoint = &self.endpoints[plan.endpoint];
-        let signed = endpoint.sign_anchor(&self.account, plan.nonce, plan.fees, new, &root, &proof).await;
+        if old == new && endpoint.pinned_root(new).await? == Some(root) {
+            store::record_pin(conn, &endpoint.place(), new, true).await?;
+            return Ok(Stepped::Rested("somebody has pinned the head already".to_owned()));
+        }
+        let signed = match old == new {
+            true => endpoint.sign_pin(&self.account, plan.nonce, plan.fees).await,
+            false => {
+                let folder = Arc::clone(&self.folder);
+                let proof = tokio::task::spawn_blocking(move || folder.consistency_proof(old, new)).await;
+                let proof = proof.expect("the object store does not panic")?;
+                endpoint.sign_anchor(&self.account, plan.nonce, plan.fees, new, &root, &proof).await
+            }
+        };
         let signed = match signed {
             Ok(signed) => signed,
             Err(ChainError::Reverted(why)) => return self.refused(conn, plan, why).await,
@@ -73,7 +83,7 @@ impl Anchorer {
             // Signed too late, and never sent: whoever holds the lease now has decided anew.
             return Ok(Stepped::StoodBy);
         }
-        if plan.replaces.is_none() {
+        if plan.replaces.is_none() && old != new {
             self.schedule.sent();
         }
         tell(old, new, &signed.hash, AttemptState::Armed, None);

@@ -46,7 +46,8 @@ fn seen(world: &World<'_>, agreement: &Agreement, attempt: &Attempt, alarms: &mu
         match report.sights.get(&attempt.id) {
             Some(Sight::Mined { block, block_hash, succeeded: true }) => {
                 // The contract is the truth: a receipt without its effect is none.
-                if report.head.size < attempt.size || report.nonce <= attempt.nonce {
+                let is_unused = !attempt.is_foreign && report.nonce <= attempt.nonce;
+                if report.head.size < attempt.size || is_unused {
                     alarms.push(Alarm::Disagreement);
                 } else {
                     *seen.mined.entry((*block, *block_hash)).or_default() += 1;
@@ -76,7 +77,9 @@ fn state_of(
         // did its work, and what is owed is still owed.
         // So did one of ours that extended the same head under another nonce.
         let is_twin = |it: &Attempt| it.extends == attempt.extends && it.nonce != attempt.nonce;
-        let is_explained = first.head.size != attempt.extends || world.attempts.iter().any(is_twin);
+        // So did the change of the writer.
+        let is_explained =
+            first.head.size != attempt.extends || attempt.is_foreign || world.attempts.iter().any(is_twin);
         let block_hash = [0; 32];
         if attempt.state == AttemptState::Reverted {
             let is_deep = |it: &&usize| {
@@ -159,7 +162,7 @@ fn unmined(
     followed: &mut Followed,
 ) -> AttemptState {
     let view = &agreement.views[0];
-    let is_used = attempt.nonce < view.report(world).nonce;
+    let is_used = !attempt.is_foreign && attempt.nonce < view.report(world).nonce;
     match attempt.state {
         // What was final is believed to be gone only where most endpoints say so.
         AttemptState::Final if view.count < agreement.quorum => AttemptState::Final,
@@ -188,7 +191,8 @@ fn end_the_passed_over(world: &World<'_>, agreement: &Agreement, followed: &mut 
     // Endpoints for whom the nonce was used for good, though by none of ours.
     let strangers = |nonce: u64| {
         let reports = agreement.healthy.iter().filter_map(|it| world.reports[*it].as_ref());
-        let ours = |id: &i64| world.attempts.iter().any(|it| it.id == *id && it.nonce == nonce);
+        let ours =
+            |id: &i64| world.attempts.iter().any(|it| it.id == *id && it.nonce == nonce && !it.is_foreign);
         let shows_ours = |sights: &BTreeMap<i64, Sight>| {
             sights.iter().any(|(id, sight)| ours(id) && matches!(sight, Sight::Mined { .. }))
         };
@@ -206,11 +210,21 @@ fn end_the_passed_over(world: &World<'_>, agreement: &Agreement, followed: &mut 
         ) {
             continue;
         }
-        let siblings = world.attempts.iter().filter(|it| it.nonce == attempt.nonce && it.id != attempt.id);
+        let is_sibling = |it: &&Attempt| {
+            (it.nonce, it.is_foreign) == (attempt.nonce, attempt.is_foreign) && it.id != attempt.id
+        };
+        let siblings = world.attempts.iter().filter(is_sibling);
         let siblings: Vec<AttemptState> = siblings.map(|it| followed.states[&it.id]).collect();
         let has = |states: &[AttemptState]| siblings.iter().any(|it| states.contains(it));
         let ended = if has(&[AttemptState::Archived, AttemptState::Spent]) {
             AttemptState::Replaced
+        } else if attempt.is_foreign {
+            // The contract takes anchors from us, so no more from whoever signed this.
+            let admit_us = |it: &&usize| world.reports[**it].as_ref().is_some_and(|it| it.head.admits_us);
+            if agreement.healthy.iter().filter(admit_us).count() < agreement.quorum {
+                continue;
+            }
+            AttemptState::Abandoned
         } else if agreement.quorum <= strangers(attempt.nonce) {
             followed.alarms.push(Alarm::StrangerNonce);
             AttemptState::Abandoned

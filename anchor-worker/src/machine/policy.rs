@@ -22,6 +22,8 @@ pub struct AnchorPolicy {
     pub hurry_ms: u64,
     /// The least time between two anchors; a deadline does not wait for it.
     pub gap_min_ms: u64,
+    /// How often the head is pinned, so that receipts can be checked by the contract's storage alone; zero is never.
+    pub pin_every_ms: u64,
     /// After how long the same bytes are sent again, in case they were dropped.
     pub resend_after_ms: u64,
     /// After how many blocks without being in one a transaction offers more.
@@ -63,6 +65,7 @@ impl AnchorPolicy {
             staleness_max_ms: 0,
             hurry_ms: 60_000,
             gap_min_ms: gap_min.as_millis() as u64,
+            pin_every_ms: 0,
             resend_after_ms: 30_000,
             stuck_blocks: 12,
             fee_blocks: 12,

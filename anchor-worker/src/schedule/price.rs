@@ -393,3 +393,6 @@ fn momentum(calm: &[f64], weight: f64) -> (f64, f64, f64, f64, f64) {
     let sure = if 0.0 < error { push / error } else { 0.0 };
     (sure, push, 1.0 + fall, (mm / n).sqrt(), momentum)
 }
+
+#[cfg(test)]
+mod tests;

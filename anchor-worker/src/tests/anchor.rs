@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chain::dev::{DEV_KEY, ensure_contract};
-use chain::{Account, AuditLog, Chain, ChainError};
+use chain::{Account, AuditLog, Chain, ChainError, Role, RoleCall};
 use devstack::{Anvil, AnvilConfig};
 use proof::AnchorPlace;
 use serde_json::{Value, json};
@@ -17,23 +17,23 @@ use crate::*;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A log with a chain to anchor it on.
-struct Anchored {
-    log: Fixture,
-    anvil: Anvil,
-    audit_log: AuditLog,
-    holder: Uuid,
+pub(super) struct Anchored {
+    pub(super) log: Fixture,
+    pub(super) anvil: Anvil,
+    pub(super) audit_log: AuditLog,
+    pub(super) holder: Uuid,
 }
 
-fn account() -> Account {
+pub(super) fn account() -> Account {
     Account::from_key(DEV_KEY).unwrap()
 }
 
-fn policy() -> AnchorPolicy {
+pub(super) fn policy() -> AnchorPolicy {
     AnchorPolicy { resend_after_ms: 0, rewind_patience_ms: 0, ..AnchorPolicy::new(31337, Duration::ZERO) }
 }
 
 impl Anchored {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let log = Fixture::new().await;
         let anvil =
             tokio::task::spawn_blocking(|| Anvil::start(&AnvilConfig::default())).await.unwrap().unwrap();
@@ -53,7 +53,7 @@ impl Anchored {
             .of_holder(self.holder)
     }
 
-    async fn grow(&self, leaves: u64) {
+    pub(super) async fn grow(&self, leaves: u64) {
         self.log.post(leaves).await;
         self.log.seal_all().await;
     }
@@ -70,12 +70,12 @@ impl Anchored {
         anchorer.step().await.unwrap();
     }
 
-    async fn latest(&self) -> Option<Anchor> {
+    pub(super) async fn latest(&self) -> Option<Anchor> {
         let conn = &mut *self.log.pool.acquire().await.unwrap();
         store::latest_anchor(conn, &self.audit_log.place()).await.unwrap()
     }
 
-    async fn nonce(&self) -> u64 {
+    pub(super) async fn nonce(&self) -> u64 {
         self.audit_log.chain().nonce(&account().address()).await.unwrap()
     }
 
@@ -530,6 +530,265 @@ async fn what_a_program_has_marked_is_anchored_soon_whatever_else_may_wait() {
     it.grow(2).await;
     assert!(rests(anchorer.step().await.unwrap()));
     assert!(rests(it.anchorer_of(account(), patient).step().await.unwrap()));
+}
+
+/// Five minutes' prices for five days, by a wave of two hours.
+async fn remember_prices(it: &Anchored) {
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    let now_ms = store::clock_us(conn).await.unwrap() as u64 / 1000;
+    let mut rng = super::sim::Rng::new(3);
+    for slot in 0..1_400_u64 {
+        let turn = slot as f64 / 24.0 * std::f64::consts::TAU;
+        let noise = 1.0 + 0.2 * (rng.below(1_000) as f64 / 1e3 - 0.5);
+        let header = store::SeenHeader {
+            block: slot,
+            time_ms: now_ms - (1_400 - slot) * 300_000,
+            base_fee_wei: (1e9 * (0.5 * turn.sin()).exp() * noise) as u128,
+        };
+        store::record_header(conn, 31337, &header).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_new_process_knows_what_the_one_before_had_learnt_of_prices() {
+    let it = Anchored::new().await;
+    let patient = AnchorPolicy { staleness_max_ms: 2 * 3_600_000, ..policy() };
+    // Its blocks come after those that are written down.
+    it.rpc("anvil_mine", json!(["0x600", "0x0"]));
+    it.grow(3).await;
+    let why = |stepped| match stepped {
+        Ok(Stepped::Rested(why)) => why,
+        other => panic!("there are two hours: {other:?}"),
+    };
+    let before = why(it.anchorer_of(account(), patient).step().await);
+    assert!(before.contains("still being learnt"), "{before}");
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    let written = store::headers_between(conn, 31337, 0, 1 << 43).await.unwrap();
+    assert_eq!(written.len(), 1, "the block that it saw");
+    assert_eq!(written[0].base_fee_wei, it.audit_log.chain().base_fee_wei().await.unwrap());
+    remember_prices(&it).await;
+    let mut anchorer = it.anchorer_of(account(), patient);
+    let after = match anchorer.step().await {
+        // It depends on the hour whether the price is one to take: but it is looked at.
+        Ok(Stepped::Armed) => {
+            let conn = &mut *it.log.pool.acquire().await.unwrap();
+            store::attempt_stories(conn, &it.audit_log.place(), None, 1).await.unwrap()[0].steps[0]
+                .why
+                .clone()
+        }
+        stepped => why(stepped),
+    };
+    assert!(after.contains("of what is usual"), "{after}");
+}
+
+#[tokio::test]
+async fn what_anchors_cost_is_told_beside_what_others_would_have_paid() {
+    let it = Anchored::new().await;
+    remember_prices(&it).await;
+    for size in [3, 5] {
+        it.grow(size - it.latest().await.map_or(0, |it| it.size)).await;
+        it.anchor_until(size).await;
+    }
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    let place = it.audit_log.place();
+    let now_ms = store::clock_us(conn).await.unwrap() as u64 / 1000;
+    let day_ms = 24 * 3_600_000;
+    let costs = anchor_costs(conn, &place, 2 * 3_600_000, now_ms - day_ms, now_ms + day_ms).await.unwrap();
+    let stories = store::attempt_stories(conn, &place, None, 10).await.unwrap();
+    let paid: u128 = stories.iter().filter_map(|it| it.paid_wei).sum();
+    assert_eq!(costs.paid.iter().map(|it| it.paid_wei).sum::<u128>(), paid);
+    assert_eq!(costs.paid.iter().map(|it| it.leaves).collect::<Vec<_>>(), [3, 2]);
+    assert!(costs.paid.iter().all(|it| it.gas_used.is_some_and(|it| 30_000 < it && it < 90_000)));
+    let hindsight = costs.hindsight.unwrap();
+    assert_eq!(hindsight.paid_wei, paid as f64);
+    assert!(0.0 < hindsight.optimum_wei && hindsight.optimum_wei <= hindsight.fixed_wei);
+    assert!(280 <= costs.headers.len() && costs.headers.len() <= 300, "a day of them");
+}
+
+/// The key of anvil's second account, known to everyone.
+const SECOND_KEY: &str = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d";
+
+impl Anchored {
+    /// The next step of moving a role, as a process would see it that knows nothing of those before.
+    async fn rotates(&self, role: Role, to: &Account, at_once: bool) -> Rotation {
+        let roles = self.audit_log.roles(role).await.unwrap();
+        next_rotation(&roles, role, to.address(), at_once).unwrap()
+    }
+
+    async fn sends(&self, rotation: Rotation) {
+        let Rotation::Send(call) = rotation else { panic!("there is nothing to send: {rotation:?}") };
+        self.audit_log.change_role(&account(), call).await.unwrap();
+    }
+
+    fn waits_an_hour(&self) {
+        self.rpc("evm_increaseTime", json!([3600]));
+        self.rpc("evm_mine", json!([]));
+    }
+}
+
+#[tokio::test]
+async fn the_writers_key_is_moved_and_what_the_old_one_sent_is_followed() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    // The old key's next one is stored, sent, and lost on the way.
+    it.rpc("evm_setAutomine", json!([false]));
+    it.grow(2).await;
+    let mut old = it.anchorer();
+    assert_eq!(old.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(old.step().await.unwrap(), Stepped::Broadcast);
+    it.rpc("anvil_dropAllTransactions", json!([]));
+    it.rpc("evm_setAutomine", json!([true]));
+
+    let new = Account::from_key(SECOND_KEY).unwrap();
+    let mut standby = it.anchorer_of(new.clone(), policy()).of_holder(Uuid::new_v4());
+    let announces = it.rotates(Role::Writer, &new, false).await;
+    assert_eq!(announces, Rotation::Send(RoleCall::Propose(Role::Writer, new.address())));
+    it.sends(announces).await;
+    assert!(matches!(it.rotates(Role::Writer, &new, false).await, Rotation::Wait { .. }));
+    it.waits_an_hour();
+    let enacts = it.rotates(Role::Writer, &new, false).await;
+    assert_eq!(enacts, Rotation::Send(RoleCall::Enact(Role::Writer)));
+    it.sends(enacts).await;
+    assert_eq!(it.rotates(Role::Writer, &new, false).await, Rotation::Done);
+
+    assert_eq!(standby.step().await.unwrap(), Stepped::StoodBy, "the old one holds the lease");
+    assert!(rests(old.step().await.unwrap()));
+    assert!(old.alarms().contains(&Alarm::NotAdmitted));
+    while it.audit_log.head().await.unwrap().size != 5 {
+        standby.step().await.unwrap();
+    }
+    assert_eq!(old.step().await.unwrap(), Stepped::StoodBy, "and now the new one does");
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    let stories = store::attempt_stories(conn, &it.audit_log.place(), Some(5), 10).await.unwrap();
+    let told: Vec<_> = stories.iter().map(|it| it.state).collect();
+    assert_eq!(told[0], store::AttemptState::Abandoned, "{stories:?}");
+    it.rpc("anvil_mine", json!(["0x200"]));
+    for _ in 0..2 {
+        standby.step().await.unwrap();
+    }
+    assert!(it.open_attempts().await.is_empty(), "every story has ended, the old key's too");
+    assert!(standby.alarms().is_empty(), "{:?}", standby.alarms());
+}
+
+#[tokio::test]
+async fn an_announced_standby_takes_over_at_once() {
+    let it = Anchored::new().await;
+    let new = Account::from_key(SECOND_KEY).unwrap();
+    it.sends(it.rotates(Role::Standby, &new, false).await).await;
+    it.waits_an_hour();
+    it.sends(it.rotates(Role::Standby, &new, false).await).await;
+    it.sends(it.rotates(Role::Writer, &new, true).await).await;
+    assert_eq!(it.rotates(Role::Writer, &new, true).await, Rotation::Done);
+    it.grow(3).await;
+    let mut anchorer = it.anchorer_of(new, policy());
+    while it.audit_log.head().await.unwrap().size != 3 {
+        anchorer.step().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_head_is_pinned_once_a_day_by_the_same_nonces_as_anchors() {
+    let it = Anchored::new().await;
+    let pins = |every_ms| AnchorPolicy { pin_every_ms: every_ms, ..policy() };
+    let (conn, place) = (&mut *it.log.pool.acquire().await.unwrap(), it.audit_log.place());
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    let nonce = it.nonce().await;
+    let mut anchorer = it.anchorer_of(account(), pins(86_400_000));
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    // The process ends before it has sent it, and the next one does.
+    let mut anchorer = it.anchorer_of(account(), pins(86_400_000));
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Broadcast);
+    eventually("pinned", || async { it.audit_log.pinned_root(3).await.unwrap().is_some() }).await;
+    assert!(rests(anchorer.step().await.unwrap()));
+    assert_eq!(store::pinned(conn, &place).await.unwrap().size, 3);
+    let root = it.log.published().unwrap().root;
+    assert_eq!(it.audit_log.pinned_root(3).await.unwrap(), Some(root));
+    assert_eq!(it.latest().await.unwrap().size, 3, "the anchor is the anchor's transaction, not the pin's");
+    assert!(!store::attempt_stories(conn, &place, Some(3), 10).await.unwrap().is_empty());
+
+    it.grow(2).await;
+    it.anchor_until(5).await;
+    assert!(rests(anchorer.step().await.unwrap()), "not twice in a day");
+    assert_eq!(it.nonce().await, nonce + 2);
+    // Somebody pins for us: that costs nothing more. Here it is the same account, unknown to the worker.
+    let chain = it.audit_log.chain();
+    let fees = chain::fees_for(chain.base_fee_wei().await.unwrap(), 1_000_000_000, 40);
+    let stranger = Account::from_key(SECOND_KEY).unwrap();
+    let signed = it.audit_log.sign_pin(&stranger, 0, fees).await.unwrap();
+    chain.send_raw(&signed.raw).await.unwrap();
+    eventually("pinned", || async { it.audit_log.pinned_root(5).await.unwrap().is_some() }).await;
+    let mut eager = it.anchorer_of(account(), pins(1));
+    assert!(rests(eager.step().await.unwrap()));
+    assert_eq!((store::pinned(conn, &place).await.unwrap().size, it.nonce().await), (5, nonce + 2));
+    // What was pinned is what receipts come with; what was not comes with the smallest anchor.
+    let sizes = async |leaf_index| {
+        let conn = &mut *it.log.pool.acquire().await.unwrap();
+        let pins = store::pins_covering(conn, leaf_index).await.unwrap();
+        pins.iter().map(|it| it.size).collect::<Vec<_>>()
+    };
+    assert_eq!((sizes(0).await, sizes(4).await, sizes(5).await), (vec![3], vec![5], vec![]));
+    let now_ms = store::clock_us(conn).await.unwrap() as u64 / 1000;
+    let costs = anchor_costs(conn, &place, 3_600_000, 0, now_ms + 60_000).await.unwrap();
+    assert_eq!(costs.paid.iter().filter(|it| it.is_pin && 0 < it.paid_wei).count(), 1, "its cost is counted");
+}
+
+#[tokio::test]
+async fn a_pin_that_no_block_takes_gives_its_nonce_to_the_next_anchor() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    let policy = AnchorPolicy { pin_every_ms: 86_400_000, stuck_blocks: 0, ..policy() };
+    let mut anchorer = it.anchorer_of(account(), AnchorPolicy { resend_after_ms: 3_600_000, ..policy });
+    it.rpc("evm_setAutomine", json!([false]));
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Broadcast);
+    it.grow(2).await;
+    let started = Instant::now();
+    while it.open_attempts().await.last().unwrap().size != 5 {
+        anchorer.step().await.unwrap();
+        assert!(started.elapsed() < PATIENCE, "it is not replaced in time");
+    }
+    let attempts = it.open_attempts().await;
+    let [.., pin, anchor] = &attempts[..] else { panic!("{attempts:?}") };
+    assert_eq!((pin.extends, pin.size, pin.nonce), (3, 3, anchor.nonce));
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Broadcast);
+    it.mine(anchor).await;
+    anchorer.step().await.unwrap();
+    assert_eq!(it.latest().await.unwrap().transaction, anchor.transaction);
+}
+
+#[tokio::test]
+async fn our_rows_are_put_right_by_the_contracts_events() {
+    let it = Anchored::new().await;
+    for size in [3, 5, 8] {
+        it.grow(1).await;
+        it.grow(size - 1 - it.latest().await.map_or(0, |it| it.size)).await;
+        it.anchor_until(size).await;
+    }
+    let (conn, place) = (&mut *it.log.pool.acquire().await.unwrap(), it.audit_log.place());
+    let as_it_was = store::anchors_at(conn, &place).await.unwrap();
+    assert_eq!(reconcile(conn, &it.audit_log, false).await.unwrap().written, Vec::<u64>::new());
+
+    it.log
+        .tamper("delete from anchor where size = 3; update anchor set block = block + 1 where size = 5")
+        .await;
+    let invented = Anchor { place, size: 4, block: 9, transaction: [7; 32], is_final: false };
+    store::record_anchor(conn, &invented).await.unwrap();
+    let expected =
+        Reconciled { head: 8, anchored: 3, written: vec![3, 5], vanished: vec![4], ..Reconciled::default() };
+    for only_say in [true, true, false] {
+        assert_eq!(reconcile(conn, &it.audit_log, only_say).await.unwrap(), expected);
+    }
+    assert_eq!(store::anchors_at(conn, &place).await.unwrap(), as_it_was);
+
+    // What was final and is nowhere, and a root that we have not signed, no row puts right.
+    store::record_anchor(conn, &Anchor { is_final: true, ..invented }).await.unwrap();
+    it.log.tamper("update checkpoint set root = sha256('x') where size = 5").await;
+    let found = reconcile(conn, &it.audit_log, false).await.unwrap();
+    assert_eq!((&found.broken[..], &found.strangers[..]), (&[4][..], &[5][..]));
+    assert!(found.is_doubtful());
 }
 
 fn rests_or_waits(stepped: Result<Stepped, AnchorError>) -> bool {

@@ -1,5 +1,7 @@
+use store::{PaidAnchor, SeenHeader};
+
 use crate::machine::{AnchorPolicy, Owed};
-use crate::schedule::{PriceTimer, Timing, deadline_verdict};
+use crate::schedule::{PriceTimer, Schedule, Timing, deadline_verdict, look_back, optimum};
 
 use super::sim::Rng;
 
@@ -92,4 +94,78 @@ fn deadlines_come_before_prices() {
     let eager = AnchorPolicy { staleness_max_ms: 0, ..policy };
     let verdict = deadline_verdict(&eager, &owed, 1_000, 20_000, None).expect("it looks at no price");
     assert_eq!(verdict.timing, Timing::Send);
+}
+
+/// Headers of two weeks, one in each slot of an hour, with the wave over the day.
+fn headers() -> Vec<SeenHeader> {
+    let mut rng = Rng::new(12);
+    let header = |slot: u64| {
+        let base_fee_wei = wave(slot as usize, &mut rng) as u128;
+        SeenHeader { block: 1_000 + 1_800 * slot, time_ms: 3_600_000 * slot, base_fee_wei }
+    };
+    (0..24 * 40).map(header).collect()
+}
+
+#[test]
+fn what_was_learnt_is_learnt_again_from_what_was_written_down() {
+    let policy =
+        AnchorPolicy { staleness_max_ms: 24 * 3_600_000, ..AnchorPolicy::new(1, Default::default()) };
+    let headers = headers();
+    let sent_ms: Vec<u64> = (1..40).map(|day| day * 24 * 3_600_000).collect();
+    // A process that lived through it all, and sent before each of these headers was seen.
+    let mut lived = Schedule::default();
+    for header in &headers {
+        if sent_ms.contains(&header.time_ms) {
+            lived.sent();
+        }
+        lived.observe(&policy, header.block, header.time_ms, header.base_fee_wei);
+    }
+    let again = Schedule::recalled(&policy, &headers, &sent_ms);
+    let now_ms = headers.last().unwrap().time_ms;
+    let owed = Owed { size: 2, oldest_ms: now_ms - 3_600_000, hurried_ms: None };
+    let verdict = again.verdict(&policy, &owed, now_ms, None);
+    assert_eq!(verdict, lived.verdict(&policy, &owed, now_ms, None));
+    assert!(verdict.why.contains("of what is usual"), "{}", verdict.why);
+    assert_eq!(again.block_ms(), lived.block_ms());
+    let unknowing = Schedule::default().verdict(&policy, &owed, now_ms, None);
+    assert!(unknowing.why.contains("still being learnt"), "{}", unknowing.why);
+}
+
+#[test]
+fn the_best_in_hindsight_is_the_cheapest_that_is_never_late() {
+    assert_eq!(optimum(&[5.0, 1.0, 5.0, 5.0, 1.0, 5.0], 3), 2.0);
+    assert_eq!(optimum(&[5.0, 1.0, 5.0, 5.0, 2.0, 5.0], 2), 8.0, "a gap of three slots is one too long");
+    assert_eq!(optimum(&[3.0; 12], 3), 12.0, "where prices stand still there is nothing to choose");
+}
+
+#[test]
+fn what_timing_saved_is_told_beside_fixed_intervals_and_the_best() {
+    const HOUR: u64 = 3_600_000;
+    // A day's promise; every second hour costs half.
+    let header = |slot: u64| SeenHeader {
+        block: slot,
+        time_ms: slot * HOUR,
+        base_fee_wei: if slot.is_multiple_of(2) { 100 } else { 200 },
+    };
+    let headers: Vec<SeenHeader> = (0..10 * 24).map(header).collect();
+    let paid = |day: u64, price: u128| PaidAnchor {
+        owed_ms: Some(day * 24 * HOUR),
+        included_ms: (day * 24 + 22) * HOUR,
+        leaves: 10,
+        is_reverted: false,
+        is_pin: false,
+        paid_wei: price * 1_000,
+        gas_used: Some(1_000),
+    };
+    let all: Vec<PaidAnchor> = (0..10).map(|day| paid(day, 100)).collect();
+    let look = |paid: &[PaidAnchor]| look_back(&headers, paid, 24 * HOUR, 0, 240 * HOUR);
+    let best = look(&all).unwrap();
+    assert_eq!((best.paid_wei, best.fixed_wei), (1_000_000.0, 1_500_000.0));
+    assert!(best.optimum_wei <= best.paid_wei && 0.9 < best.share().unwrap());
+    // Who paid the mean has saved nothing; and a log that owed nothing on most days would have cost nobody anything.
+    let dear: Vec<PaidAnchor> = (0..10).map(|day| paid(day, 150)).collect();
+    assert_eq!(look(&dear).unwrap().share(), Some(0.0));
+    let few = look(&[paid(0, 100), paid(7, 100)]).unwrap();
+    assert_eq!(few.fixed_wei, 300_000.0);
+    assert_eq!(look(&[]), None);
 }

@@ -3,8 +3,11 @@
 //! silent and come back, strangers that use our nonce, an empty balance, and the end of the process between any two steps.
 
 mod chain;
+mod compliance;
 mod endpoint;
 mod worker;
+
+use std::collections::BTreeSet;
 
 use chain::SimChain;
 use endpoint::{Endpoint, Mode};
@@ -84,6 +87,10 @@ struct Sim {
     worker: Worker,
     /// When each leaf was recorded; leaf `n` is the n-th.
     leaves_ms: Vec<u64>,
+    /// Leaves that are marked, how many of a thousand are, and after how long each was final.
+    hurried: BTreeSet<u64>,
+    hurries: u64,
+    hurried_for_ms: Vec<u64>,
     /// The greatest size that ever stood in the chain, reorganised or not.
     covered: u64,
     /// The last block at which we were not obliged to anything.
@@ -124,6 +131,9 @@ impl Sim {
             faults,
             rng,
             leaves_ms: Vec::new(),
+            hurried: BTreeSet::new(),
+            hurries: 0,
+            hurried_for_ms: Vec::new(),
             covered: 0,
             bad_block: 0,
             has_ended: false,
@@ -148,6 +158,9 @@ impl Sim {
         if !self.has_ended && self.rng.chance(400) {
             let now = self.now_ms();
             (0..=self.rng.below(3)).for_each(|_| self.leaves_ms.push(now));
+            if self.hurries != 0 && self.rng.chance(self.hurries) {
+                self.hurried.insert(self.leaves_ms.len() as u64 - 1);
+            }
         }
         if self.chain.next_block_ms <= self.now_ms() {
             let is_late = self.rng.chance(self.faults.late_blocks);
@@ -172,10 +185,20 @@ impl Sim {
         }
         let crash_after = self.rng.chance(self.faults.crashes).then(|| self.rng.below(6) as u32);
         let newest = self.leaves_ms.len() as u64;
-        let goes_on =
-            self.worker.step(&mut self.chain, &mut self.endpoints, newest, &self.leaves_ms, crash_after);
-        for (hash, block) in std::mem::take(&mut self.worker.claimed_final) {
+        let goes_on = self.worker.step(
+            &mut self.chain,
+            &mut self.endpoints,
+            newest,
+            &self.leaves_ms,
+            &self.hurried,
+            crash_after,
+        );
+        for (hash, block, size) in std::mem::take(&mut self.worker.claimed_final) {
             self.judge_the_claim(hash, block);
+            let later = self.hurried.split_off(&size);
+            for leaf in std::mem::replace(&mut self.hurried, later) {
+                self.hurried_for_ms.push(self.chain.now_ms - self.leaves_ms[leaf as usize]);
+            }
         }
         goes_on
     }

@@ -26,7 +26,19 @@ fn attempt(id: i64, nonce: u64, state: AttemptState) -> Attempt {
     let fees = Fees { fee_wei_max: 400 * GWEI, tip_wei_max: 25 * GWEI };
     let (stored_ms, sent_ms) = (990_000, (state != Armed).then_some(995_000));
     let block_hash = matches!(state, Included | Final).then_some(HASH);
-    Attempt { id, nonce, extends: 10, size: 20, fees, state, stored_ms, sent_ms, refusals: 0, block_hash }
+    Attempt {
+        id,
+        is_foreign: false,
+        nonce,
+        extends: 10,
+        size: 20,
+        fees,
+        state,
+        stored_ms,
+        sent_ms,
+        refusals: 0,
+        block_hash,
+    }
 }
 
 /// An honest endpoint at block 5,000 whose chain has used nonces below 3 and anchored 10 of 20 leaves.
@@ -69,6 +81,7 @@ fn look_again(
         settled_size: 10,
         nonce_next: attempts.iter().map(|it| it.nonce + 1).max().or(Some(3)),
         gas_max: 100_000,
+        pinned: Default::default(),
         spent_wei: 0,
         block_ms: 2_000,
     };
@@ -196,6 +209,7 @@ fn a_balance_that_lasts_for_days_only_is_told_before_it_is_gone() {
             settled_size: 10,
             nonce_next: Some(3),
             gas_max: 100_000,
+            pinned: Default::default(),
             spent_wei: 0,
             block_ms: 2_000,
         };
@@ -260,6 +274,7 @@ fn the_deadline_wins_over_the_ceiling_and_the_spend_cap_as_the_operator_chose() 
             settled_size: 0,
             nonce_next: None,
             gas_max: 100_000,
+            pinned: Default::default(),
             spent_wei: 0,
             block_ms: 2_000,
         };
@@ -276,4 +291,29 @@ fn a_replacement_carries_the_newest_checkpoint_unless_later_ones_extend_the_old(
     assert_eq!(armed(&look(&[Some(pooled.clone())], std::slice::from_ref(&stuck), Timing::Press)).size, 20);
     let later = Attempt { extends: 15, size: 18, ..attempt(2, 4, Orphaned) };
     assert_eq!(armed(&look(&[Some(pooled)], &[stuck, later], Timing::Press)).size, 15);
+}
+
+#[test]
+fn what_a_key_signed_that_was_moved_is_followed_and_not_replaced() {
+    // The old key's transaction has the nonce that is ours to use next.
+    let old = Attempt { is_foreign: true, ..attempt(1, 3, Broadcast) };
+    let pooled = report(&[(1, Sight::Pooled)]);
+    let decision = look(&[Some(pooled)], std::slice::from_ref(&old), Timing::Press);
+    let plan = armed(&decision);
+    assert_eq!((plan.nonce, plan.replaces, plan.size), (3, None, 20));
+    assert_eq!((decision.notes[0].id, decision.notes[0].state), (1, Abandoned), "only we may anchor now");
+    // Until the contract takes anchors from us it may still get in.
+    let head = HeadSeen { admits_us: false, ..report(&[]).head };
+    let waits = Report { head, ..report(&[(1, Sight::Pooled)]) };
+    let decision = look(&[Some(waits)], std::slice::from_ref(&old), Timing::Press);
+    assert!(decision.notes.is_empty() && decision.alarms.contains(&Alarm::NotAdmitted));
+    // It came too late: one transaction's gas, and no doubt.
+    let late = Sight::Mined { block: 4_999, block_hash: HASH, succeeded: false };
+    let decision = look(&[Some(report(&[(1, late)]))], std::slice::from_ref(&old), Timing::Press);
+    assert_eq!((decision.notes[0].state, decision.alarms[0]), (Reverted, Alarm::LostRace));
+    armed(&decision);
+    // It got in before, under a nonce that our own account has not come to.
+    let in_time = Report { nonce: 0, ..anchored(1, 4_999) };
+    let decision = look(&[Some(in_time)], &[Attempt { nonce: 7, ..old }], Timing::Press);
+    assert_eq!((decision.notes[0].state, &decision.alarms[..]), (Included, &[][..]));
 }

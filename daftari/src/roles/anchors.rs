@@ -1,6 +1,12 @@
 //! `daftari anchors`: the story of each anchor, and an operator's word to the worker. It speaks to the database only; the
 //! worker reads what was said in its next round.
 
+mod plot;
+mod report;
+mod rotate;
+
+use std::time::Duration;
+
 use anyhow::{Context, ensure};
 use proof::{AnchorPlace, PostingKind};
 use store::{AttemptStory, PgConnection};
@@ -20,6 +26,10 @@ pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
     match config.act {
         AnchorsAct::List { limit } => list(conn, &place, limit).await,
         AnchorsAct::Explain { size } => explain(conn, &place, size).await,
+        AnchorsAct::Report { staleness, days, svg, json } => {
+            let days = Duration::from_secs(u64::from(days) * 24 * 3600);
+            report::report(conn, &place, staleness.0, days, svg.as_deref(), json).await
+        }
         AnchorsAct::Force => {
             store::force_anchor(conn, &place).await?;
             println!("the newest checkpoint is anchored in the worker's next round");
@@ -55,6 +65,10 @@ pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
             println!("it goes on in the worker's next round");
             Ok(())
         }
+        AnchorsAct::Reconcile { chain_rpc_url, dry_run } => {
+            rotate::reconcile(conn, &place, &chain_rpc_url.0, dry_run).await
+        }
+        AnchorsAct::Rotate(told) => rotate::rotate(conn, &place, *told).await,
     }
 }
 
@@ -76,8 +90,9 @@ async fn list(conn: &mut PgConnection, place: &AnchorPlace, limit: u32) -> anyho
     }
     for story in store::attempt_stories(conn, place, None, limit).await? {
         let block = story.block.map_or("in no block".to_owned(), |it| format!("block {it}"));
-        let state = format!("{:?}", story.state).to_lowercase();
-        println!("{:>10} leaves  {state:<10} {block:<18} {}  {}", story.size, cost(&story), hash(&story));
+        let state = story.state.name();
+        let what = if story.size == story.extends { "pinned" } else { "leaves" };
+        println!("{:>10} {what}  {state:<10} {block:<18} {}  {}", story.size, cost(&story), hash(&story));
     }
     Ok(())
 }
@@ -87,11 +102,13 @@ async fn explain(conn: &mut PgConnection, place: &AnchorPlace, size: u64) -> any
     anyhow::ensure!(!stories.is_empty(), "no transaction of ours carries the checkpoint of {size} leaves");
     for story in stories {
         println!(
-            "{} with nonce {} carries {} leaves beyond {}; it offers {} gwei, {} of them as a tip; {}",
+            "{} with nonce {} {}; it offers {} gwei, {} of them as a tip; {}",
             hash(&story),
             story.nonce,
-            story.size,
-            story.extends,
+            match story.size == story.extends {
+                true => format!("pins {} leaves", story.size),
+                false => format!("carries {} leaves beyond {}", story.size, story.extends),
+            },
             story.fee_wei_max / 1_000_000_000,
             story.tip_wei_max / 1_000_000_000,
             cost(&story),
@@ -99,7 +116,7 @@ async fn explain(conn: &mut PgConnection, place: &AnchorPlace, size: u64) -> any
         for step in &story.steps {
             let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(step.at_ms) * 1_000_000)?;
             let block = step.block.map(|it| format!(" in block {it}")).unwrap_or_default();
-            let state = format!("{:?}", step.state).to_lowercase();
+            let state = step.state.name();
             println!("  {}  {state}{block}: {}", at.format(&Rfc3339)?, step.why);
         }
     }

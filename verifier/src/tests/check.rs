@@ -156,6 +156,13 @@ async fn an_anchored_receipt_carries_exactly_the_anchored_checkpoint() {
     expect(&it.check(&receipt).await, 0, "valid", None, "holds that checkpoint");
     let again = it.world.receipt(first, "member-key", "").await.bytes;
     assert_eq!(size(&again), 2, "the smallest anchored one, so that the file stays as it is");
+    // What is pinned is checked without asking for events: from then on it is what a receipt carries.
+    let conn = &mut *it.world.pool.acquire().await.unwrap();
+    store::record_pin(conn, &place, 3, true).await.unwrap();
+    let pinned = it.world.receipt(first, "member-key", "").await.bytes;
+    assert_eq!(size(&pinned), 3);
+    expect(&it.check(&pinned).await, 0, "valid", None, "holds that checkpoint");
+    store::record_pin(conn, &place, 3, false).await.unwrap();
 
     let body: Value = serde_json::from_slice(&it.world.get("/v1/anchors").await.bytes).unwrap();
     assert_eq!(body["anchors"][0]["latest"]["size"], 3);

@@ -1,5 +1,7 @@
 //! The shell's part in the simulation: it keeps what a database would, and loses what a process would.
 
+use std::collections::BTreeSet;
+
 use super::chain::{Sent, SimChain, Tx};
 use super::endpoint::{Endpoint, Lie, Mode};
 use crate::machine::{Act, AnchorPolicy, Attempt, Doubt, Memory, Owed, Plan, Report, World, decide};
@@ -20,7 +22,8 @@ pub(super) struct Worker {
     pub(super) settled_size: u64,
     pub(super) is_halted: bool,
     pub(super) doubt: Option<Doubt>,
-    pub(super) claimed_final: Vec<(u64, u64)>,
+    /// What was called final: hash, block and size.
+    pub(super) claimed_final: Vec<(u64, u64, u64)>,
     pub(super) story: Vec<String>,
     pub(super) restarts: u64,
     pub(super) lied_to: u64,
@@ -69,6 +72,7 @@ impl Worker {
         endpoints: &mut [Endpoint],
         newest: u64,
         leaves_ms: &[u64],
+        hurried: &BTreeSet<u64>,
         crash_after: Option<u32>,
     ) -> bool {
         let open: Vec<(u64, Attempt)> = self
@@ -85,7 +89,7 @@ impl Worker {
             report.head.owed = leaves_ms.get(size as usize).map(|oldest_ms| Owed {
                 size: newest,
                 oldest_ms: *oldest_ms,
-                hurried_ms: None,
+                hurried_ms: hurried.range(size..newest).next().map(|it| leaves_ms[*it as usize]),
             });
         }
         let now_ms = chain.now_ms;
@@ -98,6 +102,7 @@ impl Worker {
             settled_size: self.settled_size,
             nonce_next: self.attempts.iter().map(|it| it.it.nonce + 1).max(),
             gas_max: GAS_MAX,
+            pinned: Default::default(),
             spent_wei: 0,
             block_ms: self.blocks.usual_ms(),
         };
@@ -131,7 +136,8 @@ impl Worker {
                 self.last_anchor_ms = Some(now_ms);
             }
             if note.state == AttemptState::Final {
-                self.claimed_final.push((stored.hash, note.block.expect("it is in a block").0));
+                let block = note.block.expect("it is in a block").0;
+                self.claimed_final.push((stored.hash, block, stored.it.size));
             }
             if note.state == AttemptState::Archived {
                 self.settled_size = self.settled_size.max(stored.it.size);
@@ -182,6 +188,7 @@ impl Worker {
     fn arm(&mut self, plan: &Plan, now_ms: u64) {
         let id = self.attempts.len() as i64 + 1;
         let it = Attempt {
+            is_foreign: false,
             id,
             nonce: plan.nonce,
             extends: plan.extends,

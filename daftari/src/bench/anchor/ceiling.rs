@@ -2,7 +2,7 @@
 //! step, counted in a series fifty times as long that nobody else sees. No rule that sees only these can do better, but for
 //! the width of the bins; one that has to learn them does worse.
 
-use super::judge::optimum;
+use anchor_worker::schedule::optimum;
 
 /// Bins of the price, and of the last step.
 const PRICES: usize = 24;

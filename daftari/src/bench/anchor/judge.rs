@@ -1,8 +1,6 @@
 //! What the scheduler pays, beside fixed intervals of every phase and beside the best that could have been known.
 
-use std::collections::VecDeque;
-
-use anchor_worker::schedule::PriceTimer;
+use anchor_worker::schedule::{PriceTimer, optimum};
 
 use super::prices::{Random, Series};
 
@@ -85,27 +83,6 @@ impl Track {
     pub(super) fn would_take(&self, price: f64) -> bool {
         self.timer.takes_price(price, self.window.saturating_sub(self.gap + 1))
     }
-}
-
-/// The cheapest posts with no gap beyond the window: a shortest path, with the least of the last so many kept in a queue.
-pub(super) fn optimum(prices: &[f64], window: usize) -> f64 {
-    let mut least: VecDeque<(usize, f64)> = VecDeque::new();
-    let mut best = f64::INFINITY;
-    for (slot, price) in prices.iter().enumerate() {
-        while least.front().is_some_and(|it| it.0 + window < slot) {
-            least.pop_front();
-        }
-        let before = if slot < window { 0.0 } else { least.front().map_or(f64::INFINITY, |it| it.1) };
-        let cost = price + before;
-        while least.back().is_some_and(|it| cost <= it.1) {
-            least.pop_back();
-        }
-        least.push_back((slot, cost));
-        if prices.len() <= slot + window {
-            best = best.min(cost);
-        }
-    }
-    best
 }
 
 /// The middle 95 % of the ratio over stretches of a window each, drawn with replacement; none where there are too few.

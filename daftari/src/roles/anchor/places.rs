@@ -27,6 +27,7 @@ pub(super) struct Target {
 struct Terms {
     gap: Span,
     staleness: Option<Span>,
+    pin_every: Span,
     ceiling_gwei: u64,
     spend_cap_milli: Option<u64>,
     at_spend_cap: config::AtSpendCap,
@@ -45,6 +46,7 @@ struct Written {
     sender: Option<String>,
     gap: Option<Span>,
     staleness: Option<Span>,
+    pin_every: Option<Span>,
     ceiling_gwei: Option<u64>,
     spend_cap_milli: Option<u64>,
     at_spend_cap: Option<config::AtSpendCap>,
@@ -98,6 +100,7 @@ async fn read_file(file: &Path, config: &Anchor) -> anyhow::Result<Vec<Target>> 
             terms: Terms {
                 gap: it.gap.unwrap_or(usual.gap),
                 staleness: it.staleness.or(usual.staleness),
+                pin_every: it.pin_every.unwrap_or(usual.pin_every),
                 ceiling_gwei: it.ceiling_gwei.unwrap_or(usual.ceiling_gwei),
                 spend_cap_milli: it.spend_cap_milli.or(usual.spend_cap_milli),
                 at_spend_cap: it.at_spend_cap.unwrap_or(usual.at_spend_cap),
@@ -120,6 +123,7 @@ impl Terms {
         Self {
             gap: config.anchor_gap,
             staleness: config.anchor_staleness,
+            pin_every: config.anchor_pin_every,
             ceiling_gwei: config.anchor_ceiling_gwei,
             spend_cap_milli: config.anchor_spend_cap_milli,
             at_spend_cap: config.anchor_at_spend_cap,
@@ -131,6 +135,7 @@ impl Terms {
         let fee_ceiling_wei = u128::from(self.ceiling_gwei) * 1_000_000_000;
         AnchorPolicy {
             staleness_max_ms: self.staleness.map_or(0, |it| it.0.as_millis() as u64),
+            pin_every_ms: self.pin_every.0.as_millis() as u64,
             fee_ceiling_wei,
             fee_limit_wei: 4 * fee_ceiling_wei,
             spend_cap_wei: self.spend_cap_milli.map(|it| u128::from(it) * 1_000_000_000_000_000),
