@@ -20,6 +20,9 @@ abstract contract GatewayBase is Base, PointsBase {
     bytes32 private constant T_COMMITMENT = "daftari/v1/commitment";
     bytes32 internal constant SALT = keccak256("a salt");
 
+    /// The log that is written: the first one, or its successor.
+    bytes32 internal written = LOG;
+
     address internal immutable guardian = makeAddr("guardian");
     address internal immutable holder = makeAddr("holder");
 
@@ -79,12 +82,12 @@ abstract contract GatewayBase is Base, PointsBase {
 
     /// Writes a leaf of this kind with this body into the log, and says what can be claimed with it.
     function append(uint8 kind, bytes memory body) internal returns (Claim memory claim) {
-        claim.log = LOG;
+        claim.log = written;
         claim.leafIndex = uint64(hashes.length);
         claim.parts = partsOf(body);
         claim.salt = SALT;
         claim.body = body;
-        hashes.push(Reference.leafHash(encode(kind, LOG, claim.leafIndex, commitmentOf(claim.parts))));
+        hashes.push(Reference.leafHash(encode(kind, written, claim.leafIndex, commitmentOf(claim.parts))));
     }
 
     /// Shows the leaf in the head of this size.
