@@ -3,6 +3,7 @@
 
 use devstack::{Anvil, AnvilConfig};
 use journeys::{Answered, JsonRpc, System, answer_of, daftari, eventually, kill_all, part, processes_of};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::purchase;
@@ -12,6 +13,8 @@ const FRIEND: &str = "5d0f6a1e-7c2b-4d3e-9f8a-1b2c3d4e5f12";
 /// anvil's sixth and seventh accounts, for which it signs by itself.
 const HOLDER: &str = "0x9965507d1a55bcc2695c58ba16fb37d819b0a4dc";
 const BUYER: &str = "0x976ea74026e726554db657fa54763abd0c3a0aa9";
+/// anvil's third account, from which the bridge pays.
+const BRIDGE: &str = "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc";
 
 #[tokio::test]
 async fn points_go_to_the_chain_and_come_back() {
@@ -40,6 +43,7 @@ async fn points_go_to_the_chain_and_come_back() {
     }
     crossing.what_is_wrong_is_found().await;
     crossing.a_broken_finality_halts().await;
+    crossing.is_claimed_by_hand().await;
     crossing.expires_there().await;
     crossing.system.check_books().await;
     crossing.system.interrupt().await;
@@ -208,6 +212,48 @@ impl Crossing {
         self.tamper(&other).await;
     }
 
+    /// The bridge has nothing to pay with: with what the member's receipt says, anybody claims, as a document says.
+    async fn is_claimed_by_hand(&self) {
+        self.call("anvil_setBalance", json!([BRIDGE, "0x0"])).await;
+        let withdrawn = self.withdraw(7, 24 * 3600).await;
+        let id = withdrawn["transaction_id"].as_str().expect("it was posted");
+        let rpc = self.system.fact("chain_rpc_url");
+        let receipt = self.folder.join("withdrawn.tlog-proof");
+        let file = receipt.to_str().expect("a path is text");
+        let words = [file, "--policy", self.system.fact("policy"), "--rpc", rpc, "--cast"];
+        let (api, path) = (self.system.api(), format!("/v1/receipts/{id}"));
+        let printed = eventually("the receipt is anchored", async || {
+            let reply = api.try_ask(Method::GET, &path, &[("X-User-ID", MEMBER)], None).await.ok()?;
+            std::fs::write(&receipt, reply.text).expect("it can be kept");
+            let judged = System::verify(&words).await;
+            (judged.code == Some(0)).then_some(judged.stdout)
+        })
+        .await;
+        let said: String = printed.lines().filter(|it| it.contains('=')).fold(String::new(), |said, line| {
+            if said.contains("\nPLACE=") { said } else { format!("{said}\n{line}") }
+        });
+        let by_hand = async |heading| {
+            let commands = journeys::commands_of("contracts/POINTS.md", heading);
+            let set = format!("export GATEWAY={} WALLET='--unlocked --from {BUYER}'", self.gateway());
+            let told = journeys::cast(&format!("{said}\n{set}\n{commands}"), rpc).await.expect(0).stdout;
+            assert_eq!(told.matches("(success)").count(), 1, "{told}");
+            told.lines().last().expect("it is answered").to_owned()
+        };
+        let matures_at = by_hand("Claiming by hand").await;
+        assert!(matures_at.starts_with(|it: char| it.is_ascii_digit() && it != '0'), "{matures_at}");
+        self.later(61).await;
+        let before = self.balance(HOLDER).await;
+        assert_eq!(by_hand("Once it has stood").await, "true");
+        assert_eq!(self.balance(HOLDER).await, before + 7);
+        self.mine(10).await;
+        eventually("the claim is known", async || {
+            self.open().await["withdrawals"].as_array().expect("a list").is_empty().then_some(())
+        })
+        .await;
+        let told = self.check(0).await;
+        assert_eq!((&told["bridge"], &told["unexpired"]), (&json!(84), &json!(84)), "{told}");
+    }
+
     /// Points that nobody burned in time go to breakage, once a final block is known that is later.
     async fn expires_there(&self) {
         self.later(14 * 30 * 24 * 3600).await;
@@ -219,13 +265,14 @@ impl Crossing {
         })
         .await;
         assert_eq!((&told["gone"], &told["unexpired"]), (&json!(0), &json!(0)), "{told}");
-        self.tamper("update gateway_claim set minted = set_byte(minted, 15, 121)").await;
+        let first = "update gateway_claim set minted = set_byte(minted, 15,";
+        self.tamper(&format!("{first} 121) where get_byte(minted, 15) = 120")).await;
         let told = self.check(1).await;
         assert!(
-            told["problems"].to_string().contains("expired with 78 points, and 77 were posted"),
+            told["problems"].to_string().contains("expired with 85 points, and 84 were posted"),
             "{told}"
         );
-        self.tamper("update gateway_claim set minted = set_byte(minted, 15, 120)").await;
+        self.tamper(&format!("{first} 120) where get_byte(minted, 15) = 121")).await;
     }
 
     async fn tamper(&self, statement: &str) {

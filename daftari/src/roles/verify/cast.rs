@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use proof::{AnchorPlace, Entry, Part, PartValue, Policy, Verified};
+use proof::{AnchorPlace, Body, Entry, Part, PartValue, Policy, Verified};
 
 /// The commands for each contract that the policy names; nothing where it names none.
 pub(super) fn commands(policy: &Policy, verified: &Verified) -> String {
@@ -25,13 +25,14 @@ fn write_place(text: &mut String, place: &AnchorPlace, verified: &Verified) -> s
     writeln!(text, "CONTRACT={} REGISTRANT={}", hex(place.contract), hex(place.registrant))?;
     writeln!(text, "LOG={}", hex(leaf.log_id))?;
     writeln!(text, "SIZE={} ROOT={}", verified.checkpoint.size, hex(verified.checkpoint.root))?;
-    writeln!(text, "LEAF={}", hex(leaf.leaf(verified.leaf_index).encode()))?;
+    writeln!(text, "INDEX={} LEAF={}", verified.leaf_index, hex(leaf.leaf(verified.leaf_index).encode()))?;
     writeln!(text, "PROOF='[{}]'", list(&verified.path))?;
     let body = parts.body.unwrap_or_default();
     let [header, details, body] = [parts.header, parts.details, body].map(hex);
     writeln!(text, "PARTS='({header},{details},{body},[{}])'", list(&parts.entries))?;
     let header = write_opened(text, "HEADER", &leaf.header)?;
     let details = write_opened(text, "DETAILS", &leaf.details)?;
+    let has_body = write_body(text, leaf.body.as_ref())?;
     for (position, entry) in leaf.entries.iter().enumerate() {
         if let Part::Opened { salt, value } = entry {
             writeln!(text, "POSITION={position} SALT={} ENTRY={}", hex(salt), hex(Entry::part_bytes(value)))?;
@@ -62,7 +63,21 @@ fn write_place(text: &mut String, place: &AnchorPlace, verified: &Verified) -> s
              string,string))' $LEAF $PARTS $DETAILS_SALT $DETAILS\n",
         );
     }
+    if has_body {
+        text.push_str(
+            "# That it has this body: the leaf's kind, 2 for a withdrawal. contracts/POINTS.md says how it is claimed.\n\
+             cast call $CONTRACT 'openBody(bytes,(bytes32,bytes32,bytes32,bytes32[]),bytes32,bytes)(uint8)' $LEAF $PARTS \
+             $BODY_SALT $BODY\n",
+        );
+    }
     Ok(())
+}
+
+/// Salt and bytes of the body, where there is one and the receipt opens it; whether it does.
+fn write_body(text: &mut String, part: Option<&Part<Body>>) -> Result<bool, std::fmt::Error> {
+    let Some(Part::Opened { salt, value }) = part else { return Ok(false) };
+    writeln!(text, "BODY_SALT={} BODY={}", hex(salt), hex(value.encode()))?;
+    Ok(true)
 }
 
 /// Salt and bytes of a part that the receipt opens; whether it does.
