@@ -5,6 +5,7 @@
 //! what the chain has done, the gateway says: so a round that was cut off anywhere is begun again, and two bridges at
 //! once do nothing twice.
 
+mod agreement;
 mod audit;
 mod claims;
 mod errors;
@@ -16,13 +17,14 @@ use std::sync::Arc;
 
 use chain::{Account, AuditLog, Fees, Gateway, GatewayTerms};
 use proof::{AnchorPlace, Hash};
-use store::{Committer, GatewayAt, Keyring, PgPool, StoreError};
+use store::{Committer, GatewayAt, GatewayFacts, Keyring, PgPool, StoreError};
 use tiles::TileStore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::run::{Pacing, rests_until_stopped};
 
+pub use agreement::agreed_terms;
 pub use audit::{BridgeAudit, audit_bridge};
 pub use errors::{BridgeDoubt, BridgeError, BridgeObstacle};
 
@@ -46,7 +48,7 @@ pub struct BridgeConfig {
     pub program_id: i16,
     /// In which unit.
     pub unit: u16,
-    /// No event of the gateway is in an earlier block.
+    /// From which block on the gateway is read where it is not known yet.
     pub first_block: u64,
     /// Who pays for settlements and claims; without it they are left to others.
     pub account: Option<Account>,
@@ -81,6 +83,8 @@ pub struct Bridge {
     refused: BTreeMap<u64, String>,
     /// Claims that were handed in, by leaf.
     tried: BTreeMap<u64, claims::Tried>,
+    /// The contract's head, where it is none of this log's: told once.
+    strange: Option<(u64, Hash)>,
 }
 
 /// What a round did.
@@ -99,12 +103,26 @@ pub struct Bridged {
 }
 
 impl Bridge {
-    /// The bridge of this configuration.
-    pub fn new(config: BridgeConfig) -> Self {
+    /// The bridge of this configuration. From here on the books know its gateway, and send points there.
+    pub async fn open(config: BridgeConfig) -> Result<Self, BridgeError> {
         assert!(!config.endpoints.is_empty(), "a gateway is seen through an endpoint");
         let gateway = &config.endpoints[0];
         let at = GatewayAt { chain_id: gateway.chain().id(), contract: gateway.contract() };
-        Self {
+        let conn = &mut *config.pool.acquire().await.map_err(StoreError::from)?;
+        let first_block = config.first_block;
+        if store::gateway_state(conn, &at).await?.is_none() {
+            // Whatever is claimed or burned from now on is then in a block that will be read.
+            let (min, alone) = (config.final_depth_min, config.final_depth_alone);
+            let last = agreement::agreed_final(&config.endpoints, min, alone).await?.unwrap_or(0);
+            if last < first_block {
+                return Err(BridgeObstacle::FirstBlock { first_block, last }.into());
+            }
+        }
+        let GatewayTerms { points, epoch_s, zone_s, .. } = config.terms;
+        let terms = ledger::Gateway { unit: config.unit, token: points, epoch_s, zone_s };
+        let facts = GatewayFacts { program_id: config.program_id, terms, first_block };
+        store::ensure_gateway(conn, &at, &facts).await?;
+        Ok(Self {
             config,
             at,
             holder: Uuid::new_v4(),
@@ -114,7 +132,8 @@ impl Bridge {
             pending: None,
             refused: BTreeMap::new(),
             tried: BTreeMap::new(),
-        }
+            strange: None,
+        })
     }
 
     /// One round: reads, credits, takes back, posts what expired, claims.
@@ -138,7 +157,10 @@ impl Bridge {
             .set(state.map_or(0, |it| it.known_until) as f64);
         metrics::gauge!("daftari_bridge_burns_open", "chain_id" => label.clone()).set(open.len() as f64);
         metrics::gauge!("daftari_bridge_burns_in_trouble", "chain_id" => label.clone()).set(unknown as f64);
-        metrics::gauge!("daftari_bridge_claims_refused", "chain_id" => label).set(self.refused.len() as f64);
+        metrics::gauge!("daftari_bridge_claims_refused", "chain_id" => label.clone())
+            .set(self.refused.len() as f64);
+        metrics::gauge!("daftari_bridge_strange_head", "chain_id" => label)
+            .set(f64::from(u8::from(self.strange.is_some())));
         Ok(())
     }
 

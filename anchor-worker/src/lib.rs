@@ -26,8 +26,8 @@ pub use anchor::{
     AnchorCosts, AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, Stepped, anchor_costs, forget_if_reset,
 };
 pub use bridge::{
-    Bridge, BridgeAudit, BridgeConfig, BridgeDoubt, BridgeError, BridgeObstacle, Bridged, audit_bridge,
-    bridge_until,
+    Bridge, BridgeAudit, BridgeConfig, BridgeDoubt, BridgeError, BridgeObstacle, Bridged, agreed_terms,
+    audit_bridge, bridge_until,
 };
 pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};

@@ -1,5 +1,6 @@
 mod adopt;
 mod anchor;
+mod bridge;
 mod fixture;
 mod key;
 mod keys;

@@ -78,6 +78,12 @@ pub enum Code {
     NothingToExtend,
     /// A withdrawal is of points that end on too many days.
     TooManyDays,
+    /// A withdrawal is of points that do not last as long as it must.
+    EndsTooSoon,
+    /// A withdrawal could be claimed for too long, or not at all.
+    ClaimTimeOutOfRange,
+    /// A withdrawal is for whom nobody could spend it.
+    HolderUnfit,
     /// It would take effect in a closed period.
     PeriodClosed,
     /// The member takes part no more.
@@ -137,6 +143,7 @@ impl Code {
         Self::WrongKind,
         Self::NothingToExtend,
         Self::TooManyDays,
+        Self::EndsTooSoon,
         Self::PeriodClosed,
         Self::MemberClosed,
         Self::Conflict,
@@ -146,6 +153,8 @@ impl Code {
         Self::IdempotencyKeyReused,
         Self::SameMember,
         Self::HoldTimeOutOfRange,
+        Self::ClaimTimeOutOfRange,
+        Self::HolderUnfit,
         Self::InFuture,
         Self::AmountOutOfRange,
         Self::ItemCount,
@@ -210,15 +219,22 @@ impl Code {
             Self::StillPending => (409, "STILL_PENDING", "The earning is pending"),
             Self::AlreadyClaimed => (409, "ALREADY_CLAIMED", "The withdrawal was claimed"),
             Self::StillClaimable => (409, "STILL_CLAIMABLE", "The withdrawal can be claimed yet"),
-            Self::MemberReserved => (409, "MEMBER_RESERVED", "The member has points on hold or pending"),
+            Self::MemberReserved => {
+                (409, "MEMBER_RESERVED", "The member has points on hold, pending or withdrawn")
+            }
             Self::MoreThanLeft => (409, "MORE_THAN_LEFT", "Less is left of it"),
             Self::WrongKind => (409, "WRONG_KIND", "This cannot be done to such a transaction"),
             Self::NothingToExtend => (409, "NOTHING_TO_EXTEND", "There is nothing to extend"),
+            Self::EndsTooSoon => (409, "ENDS_TOO_SOON", "The points end too soon to be withdrawn"),
             Self::TooManyDays => (409, "TOO_MANY_DAYS", "The points end on too many days"),
             Self::PeriodClosed => (409, "PERIOD_CLOSED", "The period is closed"),
             Self::MemberClosed => (410, "MEMBER_CLOSED", "The member's account is closed"),
             Self::SameMember => (422, "SAME_MEMBER", "Both sides are the same member"),
             Self::HoldTimeOutOfRange => (422, "HOLD_TIME_OUT_OF_RANGE", "A hold cannot end then"),
+            Self::ClaimTimeOutOfRange => {
+                (422, "CLAIM_TIME_OUT_OF_RANGE", "A withdrawal cannot be claimed until then")
+            }
+            Self::HolderUnfit => (422, "HOLDER_UNFIT", "Nobody could spend what that holder has"),
             Self::InFuture => (422, "IN_FUTURE", "It would take effect in the future"),
             Self::AmountOutOfRange => (422, "AMOUNT_OUT_OF_RANGE", "The amount is out of range"),
             Self::ItemCount => (422, "ITEM_COUNT", "The request has too many items"),

@@ -29,6 +29,8 @@ pub struct GatewayTerms {
     pub place: Hash,
     /// By how many seconds the program's local time is ahead of UTC.
     pub zone_s: i32,
+    /// How long the token's epochs are, in seconds.
+    pub epoch_s: u32,
 }
 
 /// A withdrawal that was paid.
@@ -136,11 +138,15 @@ impl Gateway {
 
     /// What it was made with. That it is the operator's own contract, whoever names its address has to know.
     pub async fn terms(&self) -> Result<GatewayTerms, ChainError> {
+        let points = self.ask(Bindings::pointsCall {}).await?;
+        let epoch_s = self.ask_at(points, Token::epochLengthCall {}, None).await?;
         Ok(GatewayTerms {
-            points: self.ask(Bindings::pointsCall {}).await?.into_array(),
+            points: points.into_array(),
             audit: self.ask(Bindings::auditCall {}).await?.into_array(),
             place: self.ask(Bindings::placeCall {}).await?.0,
             zone_s: self.ask(Bindings::zoneCall {}).await?,
+            epoch_s: u32::try_from(epoch_s)
+                .map_err(|_| ChainError::Malformed(format!("epochs of {epoch_s} seconds")))?,
         })
     }
 

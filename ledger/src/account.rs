@@ -255,6 +255,9 @@ pub struct Account {
     pub lots: BTreeMap<Lot, Balances>,
     /// Of a member, the open reservations, by the posting that began them.
     pub reservations: BTreeMap<Uuid, Reservation>,
+    /// Of a member who is to leave, what was withdrawn and is neither paid on its chain nor back. It is read for them alone: of
+    /// everyone else it says only what the present batch did.
+    pub withdrawn: i64,
 }
 
 /// What a fund is, besides its account.
@@ -282,6 +285,7 @@ impl Account {
             used: Used::default(),
             lots: BTreeMap::new(),
             reservations: BTreeMap::new(),
+            withdrawn: 0,
         }
     }
 

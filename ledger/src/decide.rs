@@ -10,7 +10,7 @@ use crate::account::{
 use crate::books::{Books, Done, Original, Refused, item_count_is_right};
 use crate::day::Moment;
 use crate::points::{HOUSE_LIMIT, MEMBER_LIMIT};
-use crate::policy::{Limit, Terms};
+use crate::policy::{Gateway, Limit, Terms};
 use crate::posting::{Entry, Posting};
 use crate::refusal::Refusal;
 use crate::request::{Command, Destination, House, Item, MemberRef, Name, Request, Screening};
@@ -204,10 +204,10 @@ impl<'a> Desk<'a> {
         account.reservations.get(&id).map(|it| (account, it)).ok_or(over)
     }
 
-    /// Checks that a withdrawal goes through a gateway of the request's program and unit.
-    pub(crate) fn check_gateway(&self, destination: &Destination) -> Result<(), Refusal> {
-        let unit = self.terms.gateways.get(&(destination.chain_id, destination.gateway));
-        if unit == Some(&self.request.unit) { Ok(()) } else { Err(Refusal::GatewayUnknown) }
+    /// The gateway of the request's program and unit through which a withdrawal goes.
+    pub(crate) fn gateway(&self, destination: &Destination) -> Result<Gateway, Refusal> {
+        let gateway = self.terms.gateways.get(&(destination.chain_id, destination.gateway));
+        gateway.copied().filter(|it| it.unit == self.request.unit).ok_or(Refusal::GatewayUnknown)
     }
 
     /// Checks an amount against the limits of its flow. The merchant's day counts where there is a merchant.

@@ -51,7 +51,7 @@ pub use day::{Day, Moment, Stretch, Zone};
 pub use earn::is_ahead;
 pub use event::{DEFAULT_SOURCE, Event, EventError};
 pub use points::{HOUSE_LIMIT, MEMBER_LIMIT, Points, PointsError};
-pub use policy::{Expiry, FlowLimits, HoldPolicy, Limit, Policy, PolicyError, Strangers, Terms};
+pub use policy::{Expiry, FlowLimits, Gateway, HoldPolicy, Limit, Policy, PolicyError, Strangers, Terms};
 pub use posting::{Entry, Posting, PostingError};
 pub use rates::{Rate, Rates};
 pub use refusal::{Refusal, RefusalRow};

@@ -2,7 +2,7 @@
 
 use proof::PostingKind;
 
-use crate::account::{Lot, Parts, Status};
+use crate::account::{Account, Lot, Parts, Status};
 use crate::day::Day;
 use crate::decide::{Decided, Desk, change_in_range};
 use crate::points::Points;
@@ -70,9 +70,7 @@ impl Desk<'_> {
         if from.id == to.id {
             return Err(Refusal::SameMember);
         }
-        if !from.reservations.is_empty() {
-            return Err(Refusal::MemberReserved);
-        }
+        self.check_nothing_open(from)?;
         let (leaves, joins, points) = (from.id, to.id, from.balances.available);
         let parts: Parts = from.lots.iter().map(|(lot, it)| (*lot, it.available)).collect();
         let sides = if points < 0 {
@@ -96,12 +94,18 @@ impl Desk<'_> {
         };
         let account = member.id;
         // What a closed member has falls due at once, after what was asked.
-        if status == Status::Closed && !member.reservations.is_empty() {
-            return Err(Refusal::MemberReserved);
+        if status == Status::Closed {
+            self.check_nothing_open(member)?;
         }
         self.post(PostingKind::ACT, item.posting_id, vec![])?;
         self.books.change(account).status = status;
         Ok(self.done(0, account))
+    }
+
+    /// Checks that nothing can come back to a member who leaves: it would be nobody's.
+    fn check_nothing_open(&self, member: &Account) -> Result<(), Refusal> {
+        let is_open = !member.reservations.is_empty() || member.withdrawn != 0;
+        if is_open { Err(Refusal::MemberReserved) } else { Ok(()) }
     }
 
     pub(crate) fn expire_on_chain(&mut self, item: &Item, points: Points) -> Decided {

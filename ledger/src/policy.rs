@@ -183,11 +183,38 @@ pub struct Terms {
     pub closed_before_us: i64,
     /// The funds whose points can be spent with one merchant only, by number.
     pub merchants: HashMap<u32, String>,
-    /// The gateways that mint the program's points, by chain and contract, with the unit of which.
-    pub gateways: HashMap<(u64, [u8; 20]), u16>,
+    /// The gateways that mint the program's points, by chain and contract.
+    pub gateways: HashMap<(u64, [u8; 20]), Gateway>,
     /// What a point is worth.
     pub rates: Rates,
     zone: Zone,
+}
+
+/// What a decision has to know of a gateway. A token never changes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gateway {
+    /// The unit whose points it mints.
+    pub unit: u16,
+    /// The token that they become.
+    pub token: [u8; 20],
+    /// How long an epoch is, at whose end points expire there, in seconds.
+    pub epoch_s: u32,
+    /// By how many seconds its local time is ahead of UTC.
+    pub zone_s: i32,
+}
+
+impl Gateway {
+    /// Until which Unix second points must last that can be claimed before this one: an epoch longer. Of the epochs that end
+    /// no later than such points there is then one that has not ended, whenever they are claimed.
+    pub(crate) fn last_until(&self, claim_before: u64) -> i64 {
+        i64::try_from(claim_before).unwrap_or(i64::MAX).saturating_add(self.epoch_s.into())
+    }
+
+    /// Whether points of this last day last so long there.
+    pub fn lasts(&self, day: Day, claim_before: u64) -> bool {
+        let end = (i64::from(day.number()) + 1) * 24 * 3600 - i64::from(self.zone_s);
+        self.last_until(claim_before) <= end
+    }
 }
 
 impl Default for Policy {

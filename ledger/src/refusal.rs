@@ -56,8 +56,8 @@ pub enum Refusal {
     /// The member takes part no more.
     #[error("the member's account is closed")]
     MemberClosed,
-    /// The member has open holds or pending earnings, which must be ended first.
-    #[error("the member has points on hold or pending: end these first")]
+    /// The member has open holds, pending earnings or withdrawals that may yet come back: these must be over first.
+    #[error("the member has points on hold, pending or withdrawn and not claimed: end these first")]
     MemberReserved,
     /// Somebody cannot give to themselves.
     #[error("both sides are the same member")]
@@ -105,6 +105,25 @@ pub enum Refusal {
     /// A withdrawal goes through a gateway of its program and unit.
     #[error("the contract is no gateway of this program and unit")]
     GatewayUnknown,
+    /// Nobody could spend what is minted to that holder: the zero address, the gateway or the token.
+    #[error("the holder is nobody, the gateway or the token: what is minted there is lost")]
+    HolderUnfit,
+    /// A withdrawal is claimed from now on, and comes back within 90 days if it is not.
+    #[error("a withdrawal's claim-before is later than now and no later than second {latest} after 1970")]
+    ClaimTime {
+        /// The last second that it may name.
+        latest: i64,
+    },
+    /// A withdrawal is of points that last an epoch of the token longer than they can be claimed.
+    #[error(
+        "only {lasting} of the points last until second {until} after 1970: an epoch longer than they could be claimed"
+    )]
+    EndsTooSoon {
+        /// How many last so long.
+        lasting: i64,
+        /// The Unix second until which they must.
+        until: i64,
+    },
     /// No points end so soon, or they end later already.
     #[error("there are no points whose end this would put off")]
     NothingToExtend,
@@ -207,7 +226,9 @@ impl Refusal {
             Self::MemberSuspended => "make the member active first",
             Self::ScreenDenied | Self::ScreenReview => "ask the program's operator",
             Self::MemberClosed => "nothing is posted for them any more: after a merge, name the other member",
-            Self::MemberReserved => "capture or void their holds, confirm or cancel what is pending",
+            Self::MemberReserved => {
+                "capture or void their holds, confirm or cancel what is pending, and wait until what was withdrawn is claimed or back"
+            }
             Self::SameMember => "name two members",
             Self::PostingUnknown => "check the id, and that it is of this program and unit",
             Self::HoldOver => "place a new hold, or redeem",
@@ -222,6 +243,11 @@ impl Refusal {
             Self::AlreadyClaimed => "nothing: its holder burns the points to bring them back",
             Self::GatewayUnknown => {
                 "check the chain and the address: `daftari bridge run` makes a gateway known"
+            }
+            Self::HolderUnfit => "name the address of somebody's wallet",
+            Self::ClaimTime { .. } => "name a claim-before within these",
+            Self::EndsTooSoon { .. } => {
+                "withdraw only those, name an earlier claim-before, or spend the others here"
             }
             Self::NothingToExtend => "name a day that is to come, and through which some points end",
             Self::TooManyDays => "withdraw less at a time",
@@ -268,6 +294,9 @@ impl Refusal {
             Self::ScreenDenied => row(23, 0, 0),
             Self::ScreenReview => row(24, 0, 0),
             Self::GatewayUnknown => row(25, 0, 0),
+            Self::HolderUnfit => row(26, 0, 0),
+            Self::ClaimTime { latest } => row(27, latest, 0),
+            Self::EndsTooSoon { lasting, until } => row(28, lasting, until),
             Self::LimitExceeded { limit, left, required } => {
                 let at = Limit::ALL.iter().position(|it| *it == limit).expect("all limits are listed");
                 row(LIMITS + at as i16, left, required)
@@ -311,6 +340,9 @@ impl Refusal {
             23 => Self::ScreenDenied,
             24 => Self::ScreenReview,
             25 => Self::GatewayUnknown,
+            26 => Self::HolderUnfit,
+            27 => Self::ClaimTime { latest: available },
+            28 => Self::EndsTooSoon { lasting: available, until: required },
             _ => {
                 let limit = *Limit::ALL.get(usize::try_from(code - LIMITS).ok()?)?;
                 Self::LimitExceeded { limit, left: available, required }

@@ -41,6 +41,9 @@ impl Desk<'_> {
         self.post(PostingKind::REVERSE, item.posting_id, vec![side, house])?;
         self.last().reverses = Some(posting);
         self.undone(posting, points);
+        if original.kind == PostingKind::WITHDRAW {
+            self.books.change(account).withdrawn -= points;
+        }
         Ok(self.done(points, account))
     }
 

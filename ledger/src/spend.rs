@@ -7,13 +7,16 @@ use proof::{ExpiryAmount, PostingKind, Withdrawal};
 use crate::account::{Account, Flow, Lot, Parts};
 use crate::decide::{Decided, Desk};
 use crate::points::Points;
-use crate::policy::Limit;
+use crate::policy::{Gateway, Limit};
 use crate::refusal::Refusal;
 use crate::request::{Destination, House, Item, MemberRef};
 use crate::side::Side;
 
 /// On how many days the points of one withdrawal may end: what a leaf's body holds.
 const DAYS_MAX: usize = 64;
+
+/// For how long a withdrawal may be claimed, in seconds: 90 days. What nobody claims comes back after that.
+const CLAIM_S_MAX: i64 = 90 * 24 * 3600;
 
 impl Desk<'_> {
     pub(crate) fn redeem(
@@ -73,10 +76,22 @@ impl Desk<'_> {
     ) -> Decided {
         let points = points.get();
         // What is sent to a contract that nobody reads is never seen again, and another program's would mint it as its own.
-        self.check_gateway(destination)?;
+        let gateway = self.gateway(destination)?;
+        self.check_destination(destination, &gateway)?;
         let (member, house) = (self.spender(member)?, self.house(House::Bridge)?);
         // On the chain nothing would keep them with their merchant.
-        let parts = self.choose(member, points, |lot| self.terms.may_be_spent(lot, None))?;
+        let may = |lot: &Lot| self.terms.may_be_spent(lot, None);
+        self.choose(member, points, may)?;
+        // What ends sooner could not be minted any more when it is claimed: it would be gone there, and had been good here.
+        let lasts = |lot: &Lot| may(lot) && gateway.lasts(lot.last_day, destination.claim_before);
+        let lasting = self.spendable(member, lasts);
+        if lasting < points {
+            return Err(Refusal::EndsTooSoon {
+                lasting,
+                until: gateway.last_until(destination.claim_before),
+            });
+        }
+        let parts = self.choose(member, points, lasts)?;
         self.check_limits(Flow::Redeem, points, member, None)?;
         let mut by_day = BTreeMap::<i32, u64>::new();
         for (lot, part) in &parts {
@@ -92,9 +107,24 @@ impl Desk<'_> {
         let amounts = by_day.into_iter().map(|(day, amount)| ExpiryAmount { day, amount }).collect();
         self.last().withdrawal =
             Some(Withdrawal { chain_id, gateway, holder, withdrawal_id, claim_before, amounts });
+        self.books.change(account).withdrawn += points;
         self.count(Flow::Redeem, points, &[account]);
         self.was_active(account);
         Ok(self.done(points, account))
+    }
+
+    /// Checks that points can be claimed there, and come back if they are not: the token gives nothing to nobody or to itself, and
+    /// what the gateway has is lost.
+    fn check_destination(&self, destination: &Destination, gateway: &Gateway) -> Result<(), Refusal> {
+        if [[0; 20], destination.gateway, gateway.token].contains(&destination.holder) {
+            return Err(Refusal::HolderUnfit);
+        }
+        let now = self.now.us.div_euclid(1_000_000);
+        let latest = now + CLAIM_S_MAX;
+        match i64::try_from(destination.claim_before) {
+            Ok(before) if now < before && before <= latest => Ok(()),
+            _ => Err(Refusal::ClaimTime { latest }),
+        }
     }
 
     /// The parts that are spent, if there are enough and the member keeps what they must.

@@ -6,9 +6,10 @@ use ledger::{
     AccountKind, Command, Day, Done, Entry, Fund, HOUSE_LIMIT, Limit, Lot, MEMBER_LIMIT, Moment, Name,
     Posting, Refusal, Refused, Request, Terms,
 };
-use proof::{Balances, LotMovement, PostingKind, Withdrawal};
+use proof::{Balances, Hash, LotMovement, PostingKind, Withdrawal};
 use uuid::Uuid;
 
+use crate::generate::is_paid;
 use crate::state::{Chains, House, Member, Past, Place, State, minus, total};
 
 /// The books.
@@ -94,6 +95,20 @@ impl Model {
     /// The account of this name.
     pub fn named(&self, program: i16, unit: u16, name: &Name) -> Option<Uuid> {
         self.names.get(&(program, unit, name.clone())).copied()
+    }
+
+    /// How much of what a member withdrew is neither paid nor back.
+    pub fn withdrawn(&self, member: Uuid) -> i64 {
+        let open = self.state.members[&member].withdrawn.values();
+        open.filter(|(id, _)| !self.chains.paid.contains(id)).map(|it| it.1).sum()
+    }
+
+    /// The chains pay what was withdrawn so far under an id that [`is_paid`] says will be. These are the ids.
+    pub fn pay(&mut self) -> Vec<Hash> {
+        let ids = self.state.members.values().flat_map(|it| it.withdrawn.values()).map(|it| it.0);
+        let fresh: Vec<Hash> = ids.filter(|it| is_paid(it) && !self.chains.paid.contains(it)).collect();
+        self.chains.paid.extend(&fresh);
+        fresh
     }
 
     /// The members' accounts.

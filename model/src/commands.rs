@@ -15,6 +15,7 @@ use crate::state::{Past, Place, SetAside, first, points_of};
 
 const FIVE_MINUTES_US: i64 = 300_000_000;
 const SECOND_US: i64 = 1_000_000;
+const NINETY_DAYS: i128 = 7_776_000;
 
 type Decided = Result<Done, Refusal>;
 
@@ -236,12 +237,32 @@ impl Attempt<'_> {
     }
 
     fn withdraw(&mut self, id: Uuid, member: &MemberRef, points: i64, to: &Destination) -> Decided {
-        let gateway = self.terms.gateways.get(&(to.chain_id, to.gateway));
-        if gateway.is_none_or(|unit| *unit != self.request.unit) {
+        let Some(gateway) = self.terms.gateways.get(&(to.chain_id, to.gateway)).copied() else {
+            return Err(Refusal::GatewayUnknown);
+        };
+        if gateway.unit != self.request.unit {
             return Err(Refusal::GatewayUnknown);
         }
+        if to.holder == [0; 20] || to.holder == to.gateway || to.holder == gateway.token {
+            return Err(Refusal::HolderUnfit);
+        }
+        let (now, before) = (i128::from(self.now.us / SECOND_US), i128::from(to.claim_before));
+        let latest = now + NINETY_DAYS;
+        if before <= now || latest < before {
+            return Err(Refusal::ClaimTime { latest: latest as i64 });
+        }
         let (member, house) = (self.spending(member)?, self.house(House::Bridge)?);
-        let parts = self.chosen(member, points, &|lot| self.may_go_to(lot, None))?;
+        let may = |lot: &Lot| self.may_go_to(lot, None);
+        self.chosen(member, points, &may)?;
+        // A lot is good there up to the last second of its day, by the gateway's clock.
+        let until = before + i128::from(gateway.epoch_s);
+        let over = |lot: &Lot| (i128::from(lot.last_day.number()) + 1) * 86_400 - i128::from(gateway.zone_s);
+        let lasts = |lot: &Lot| may(lot) && until <= over(lot);
+        let lasting = points_of(&self.spendable(member, &lasts));
+        if lasting < points {
+            return Err(Refusal::EndsTooSoon { lasting, until: until as i64 });
+        }
+        let parts = self.chosen(member, points, &lasts)?;
         self.limit(Flow::Redeem, points, member, None)?;
         let mut days = BTreeMap::<i32, u64>::new();
         for (lot, part) in &parts {
@@ -251,7 +272,9 @@ impl Attempt<'_> {
             return Err(Refusal::TooManyDays);
         }
         self.post(PostingKind::WITHDRAW, Some(id), &[member, house], |state| {
-            member_of(state, member).take(Place::Free, &parts);
+            let member = member_of(state, member);
+            member.take(Place::Free, &parts);
+            member.withdrawn.insert(id, (to.withdrawal_id, points));
             house_of(state, house).points += i128::from(points);
         })?;
         self.last().withdrawal = Some(Withdrawal {
@@ -436,7 +459,11 @@ impl Attempt<'_> {
         back.sort();
         self.post(PostingKind::REVERSE, Some(id), &[past.member, house], |state| {
             house_of(state, house).points -= i128::from(points);
-            member_of(state, past.member).give(&back);
+            let member = member_of(state, past.member);
+            member.give(&back);
+            if let Some((_, left)) = member.withdrawn.get_mut(&posting) {
+                *left -= points;
+            }
         })?;
         self.past_of(posting).parts = spent;
         Ok(())
@@ -518,7 +545,7 @@ impl Attempt<'_> {
             return Err(Refusal::SameMember);
         }
         let leaving = &self.state.members[&from];
-        if !leaving.set_aside.is_empty() {
+        if !leaving.set_aside.is_empty() || self.awaits_a_withdrawal(from) {
             return Err(Refusal::MemberReserved);
         }
         let (parts, debt) = (leaving.parts(Place::Free), leaving.debt);
@@ -539,12 +566,19 @@ impl Attempt<'_> {
     fn set_status(&mut self, id: Uuid, member: &MemberRef, status: Status) -> Decided {
         let member =
             if status == Status::Closed { self.known_member(member)? } else { self.taking_part(member)? };
-        if status == Status::Closed && !self.state.members[&member].set_aside.is_empty() {
+        let leaves = status == Status::Closed;
+        if leaves && (!self.state.members[&member].set_aside.is_empty() || self.awaits_a_withdrawal(member)) {
             return Err(Refusal::MemberReserved);
         }
         self.post(PostingKind::ACT, Some(id), &[], |_| {})?;
         member_of(&mut self.state, member).status = status;
         self.done(0, member)
+    }
+
+    /// Whether something that was withdrawn is neither paid nor all back.
+    fn awaits_a_withdrawal(&self, member: Uuid) -> bool {
+        let withdrawn = &self.state.members[&member].withdrawn;
+        withdrawn.values().any(|(id, points)| *points != 0 && !self.chains.paid.contains(id))
     }
 
     fn budget(&mut self, item: &Item, fund: &str, change: i64) -> Decided {

@@ -2,8 +2,9 @@
 
 use jiff::{Timestamp, ToSpan};
 use ledger::{
-    Command, Day, Destination, Event, Expiry, FlowLimits, Fund, HOUSE_LIMIT, HoldPolicy, House, Item,
-    MEMBER_LIMIT, Maturity, MemberRef, Moment, Points, Policy, Request, RuleSet, Screening, Status, Stretch,
+    Command, Day, Destination, Event, Expiry, FlowLimits, Fund, Gateway, HOUSE_LIMIT, HoldPolicy, House,
+    Item, MEMBER_LIMIT, Maturity, MemberRef, Moment, Points, Policy, Request, RuleSet, Screening, Status,
+    Stretch,
 };
 use proof::{Details, Hash, Text};
 use uuid::Uuid;
@@ -14,8 +15,11 @@ pub const RULES: &[u8] = br#"{"rates":{"purchase":"1"}}"#;
 /// The program that requests are of.
 pub const PROGRAM: i16 = 1;
 
-/// The withdrawals of this id were paid.
-pub const PAID: Hash = [4; 32];
+/// With this begin the ids of withdrawals that are paid.
+const PAID: u8 = 4;
+/// The token behind the gateway, and a holder like others.
+const TOKEN: [u8; 20] = [5; 20];
+const HOLDER: [u8; 20] = [2; 20];
 const MINUTE_US: i64 = 60_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
 const PARTNERS: [&str; 3] = ["duka", "cafe", "nobody"];
@@ -43,6 +47,16 @@ pub fn gateway(seed: u64) -> [u8; 20] {
     let mut gateway = [1; 20];
     gateway[..8].copy_from_slice(&seed.to_be_bytes());
     gateway
+}
+
+/// What decisions know of that gateway: epochs of a week, and a local time that is none of the programs'.
+pub fn gateway_terms() -> Gateway {
+    Gateway { unit: 1, token: TOKEN, epoch_s: 7 * 24 * 3600, zone_s: 2 * 3600 }
+}
+
+/// Whether the chain pays a withdrawal of this id, once what asked for it is over.
+pub fn is_paid(withdrawal_id: &Hash) -> bool {
+    withdrawal_id[0] == PAID
 }
 
 /// Numbers that follow from a seed: SplitMix64.
@@ -339,12 +353,18 @@ impl Generator {
     }
 
     fn destination(&mut self, now: Moment) -> Destination {
-        let seconds = self.random.of(&[-5, 0, 600, 3 * 24 * 3600]);
+        let longest = 90 * 24 * 3600;
+        let seconds = self.random.of(&[1, 600, 600, 600, 6 * 3600, 3 * 24 * 3600, longest]);
+        let seconds = if self.random.one_in(10) { self.random.of(&[-5, 0, longest + 1]) } else { seconds };
         let claim_before = u64::try_from(now.us / 1_000_000 + seconds).unwrap_or(0);
-        let claim_before = if self.random.one_in(10) { u64::MAX } else { claim_before };
-        let withdrawal_id = if self.random.one_in(4) { PAID } else { [3; 32] };
+        let claim_before = if self.random.one_in(30) { u64::MAX } else { claim_before };
+        let mut withdrawal_id = [0; 32];
+        withdrawal_id[0] = if self.random.one_in(4) { PAID } else { 3 };
+        withdrawal_id[16..24].copy_from_slice(&self.seed.to_be_bytes());
+        withdrawal_id[24..].copy_from_slice(&self.count.to_be_bytes());
         let gateway = if self.random.one_in(12) { [2; 20] } else { gateway(self.seed) };
-        Destination { chain_id: 137, gateway, holder: [2; 20], withdrawal_id, claim_before }
+        let holder = if self.random.one_in(20) { self.random.of(&[[0; 20], gateway, TOKEN]) } else { HOLDER };
+        Destination { chain_id: 137, gateway, holder, withdrawal_id, claim_before }
     }
 
     /// One in three times the first member; seldom one that there is not.

@@ -20,6 +20,8 @@ mod shrink;
 mod state;
 
 pub use attempt::{Answer, Effect, Model};
-pub use generate::{Generator, PAID, PROGRAM, RULES, Random, gateway, houses, member, random_policy};
+pub use generate::{
+    Generator, PROGRAM, RULES, Random, gateway, gateway_terms, houses, is_paid, member, random_policy,
+};
 pub use shrink::shrink;
 pub use state::{Chains, House, Member, Piece, Place, SetAside};

@@ -47,6 +47,8 @@ pub struct Member {
     pub debt: i64,
     pub pieces: Vec<Piece>,
     pub set_aside: Vec<SetAside>,
+    /// By posting, what was withdrawn under which id, less what came back.
+    pub(crate) withdrawn: BTreeMap<Uuid, (Hash, i64)>,
     pub(crate) flows: Flows,
 }
 
@@ -120,6 +122,7 @@ impl Member {
             debt: 0,
             pieces: vec![],
             set_aside: vec![],
+            withdrawn: BTreeMap::new(),
             flows: Flows::new(),
         }
     }

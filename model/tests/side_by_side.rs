@@ -9,7 +9,8 @@ use ledger::{
     Original, Policy, Posting, Refusal, Request, Terms,
 };
 use model::{
-    Chains, Effect, Generator, Model, PAID, PROGRAM, Random, gateway, houses, member, random_policy, shrink,
+    Chains, Effect, Generator, Model, PROGRAM, Random, gateway, gateway_terms, houses, member, random_policy,
+    shrink,
 };
 use proof::{Details, PostingKind};
 use uuid::Uuid;
@@ -43,11 +44,11 @@ fn id(number: u64) -> Uuid {
 impl Both {
     fn open(policy: Policy, seed: u64) -> Self {
         let mut terms = Terms::new(policy).expect("a random policy is within its bounds");
-        terms.gateways.insert((137, gateway(seed)), 1);
+        terms.gateways.insert((137, gateway(seed)), gateway_terms());
         let mut both = Self { books: Books::default(), model: Model::default(), terms, accounts: vec![] };
         // Some withdrawals are over by then, and some are not.
         let known_until = (BEGIN_US / 1_000_000) as u64 + 12 * 3600;
-        both.model.chains = Chains { known_until, paid: [PAID].into() };
+        both.model.chains = Chains { known_until, ..Chains::default() };
         for number in 0..MEMBERS {
             both.insert(Account::new(id(number), AccountKind::Member, 1));
             for it in [member(number), MemberRef::Id(id(number))] {
@@ -96,6 +97,7 @@ impl Both {
     fn step(&mut self, step: &Step) -> Decision {
         let Step { now, closed_before_us, request } = step;
         self.terms.closed_before_us = *closed_before_us;
+        self.read_withdrawn();
         let before = self.all();
         let decision = self.books.decide(request, &self.terms, *now);
         let answer = self.model.decide(request, &self.terms, *now);
@@ -131,8 +133,17 @@ impl Both {
         decision
     }
 
+    /// What the store would read of withdrawals before it decides.
+    fn read_withdrawn(&mut self) {
+        for id in (0..MEMBERS).map(id) {
+            let withdrawn = self.model.withdrawn(id);
+            self.books.insert(Account { withdrawn, ..self.books.account(id).clone() });
+        }
+    }
+
     /// What the store would read of these postings, when a later request goes on from them.
     fn recall(&mut self, decision: &Decision) {
+        self.model.pay();
         for posting in &decision.postings {
             let is_member = |id: &Uuid| self.books.account(*id).kind == AccountKind::Member;
             let entry = posting.entries().iter().find(|it| is_member(&it.account));
@@ -235,6 +246,7 @@ fn program(seed: u64) -> (Policy, Vec<Step>) {
         if model.decide(&real, &terms, now).result.is_err() {
             generator.refused(&request);
         }
+        model.pay();
         steps.push(Step { now, closed_before_us: terms.closed_before_us, request });
     }
     (policy, steps)

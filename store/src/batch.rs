@@ -6,7 +6,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use ledger::{AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Refused, Request, Strangers};
+use ledger::{
+    AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Refused, Request, Status, Strangers,
+};
 use proof::{
     Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
 };
@@ -17,6 +19,7 @@ use uuid::Uuid;
 use crate::accounts::{self, State};
 use crate::directory::{Directory, Identity, MemberKey, Members, Programs, Settled};
 use crate::error::StoreError;
+use crate::gateways::BRIDGE_SOURCE;
 use crate::guard::Guard;
 use crate::keyring::Keyring;
 use crate::log_head::{self, LogHead};
@@ -25,6 +28,7 @@ use crate::originals::{self, PostingKey};
 use crate::outcomes::{self, Accepted, OutcomeKey, Remembered};
 use crate::rows::Rows;
 use crate::tip::{LastTip, Tip};
+use crate::withdrawals;
 
 /// What all batches share.
 pub(crate) struct Context {
@@ -163,6 +167,7 @@ async fn decide<'a>(
     scene.find_settled(conn, context, requests).await?;
     scene.bring_in_members(members);
     scene.lock_members(conn).await?;
+    scene.read_withdrawn(conn, requests).await?;
     // In statements after the locks: a joined read would keep the snapshot from before the wait.
     match scene.read_lots(conn, &programs).await {
         // A reservation may be for a house that was opened after the programs were read.
@@ -380,6 +385,28 @@ impl Scene {
     async fn lock_members(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
         if !self.members.is_empty() {
             self.states = accounts::lock_balances(conn, &self.members).await?;
+        }
+        Ok(())
+    }
+
+    /// What may yet come back, where somebody is to leave.
+    async fn read_withdrawn(
+        &mut self,
+        conn: &mut PgConnection,
+        requests: &[&Request],
+    ) -> Result<(), StoreError> {
+        let leaves = |it: &Command| {
+            matches!(it, Command::Merge { .. } | Command::SetStatus { status: Status::Closed, .. })
+        };
+        if !requests.iter().flat_map(|it| &it.items).any(|it| leaves(&it.command)) {
+            return Ok(());
+        }
+        let numbers: Vec<i64> = self.members.keys().copied().collect();
+        for (number, points) in withdrawals::withdrawn(conn, &numbers).await? {
+            let id = self.members[&number].id;
+            for state in self.states.iter_mut().filter(|it| it.account.id == id) {
+                state.account.withdrawn = points;
+            }
         }
         Ok(())
     }
@@ -675,9 +702,10 @@ impl Batch<'_> {
 }
 
 /// Whether an outcome is kept with its key: not of what nobody asked for or only asked about, and not where it is
-/// decided anew each time.
+/// decided anew each time. What the bridge is refused an operator mends, and the bridge asks again.
 fn is_kept(request: &Request, outcome: &Result<Vec<Accepted>, Refused>) -> bool {
     let settles = request.items.iter().all(|it| matches!(it.command, Command::Settle { .. }));
-    let remembered = outcome.as_ref().map_or_else(|it| it.refusal.row().is_some(), |_| true);
+    let asks_again = request.source == BRIDGE_SOURCE;
+    let remembered = outcome.as_ref().map_or_else(|it| !asks_again && it.refusal.row().is_some(), |_| true);
     remembered && !request.dry_run && !settles
 }

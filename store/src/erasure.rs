@@ -162,16 +162,8 @@ async fn demand_quiet(conn: &mut PgConnection, numbers: &[i64], acts: &[i64]) ->
               limit 1),
              (select 'has a withdrawal that may yet come back'
               from entry
-              join posting using (leaf_index)
+              join open_withdrawal using (leaf_index)
               where entry.account_id = any($1)
-                  and posting.body is not null
-                  and not exists (
-                      select from gateway_claim where withdrawal_id = substring(posting.body from 49 for 32)
-                  )
-                  and not exists (
-                      select from posting as undone
-                      where undone.reverses = posting.posting_id and undone.program_id = posting.program_id
-                  )
               limit 1)
          )",
     )

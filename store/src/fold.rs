@@ -5,7 +5,7 @@
 //! suspended or closed, stand in no entry: the last follows from outcomes (`check/outcomes.rs`), the others from nothing.
 
 use ledger::{Account, AccountKind, Day, Flow, Lot, Reservation, ReservationKind};
-use proof::{Balances, Hash, LotMovement, PostingKind};
+use proof::{Balances, Body, Hash, LeafKind, LotMovement, PostingKind, Withdrawal};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -30,6 +30,7 @@ pub(crate) struct EntryRow {
     recorded_at: i64,
     reverses: Option<Uuid>,
     follows: Option<Uuid>,
+    body: Option<Vec<u8>>,
     /// Where the entry sets points aside or frees them: the account on the other side, if there is one.
     house: Option<Uuid>,
 }
@@ -232,17 +233,22 @@ impl Folded {
             return Err("what is earned has another day or end than it should");
         }
         let spends = [PostingKind::REDEEM, PostingKind::TRANSFER, PostingKind::WITHDRAW].contains(&kind);
-        if (spends && total < 0 || holds)
-            && !is_in_order(account, moved, day, &|it| terms.merchants.contains_key(&it.fund))
-        {
+        // Lots for one merchant only may have had to stay, and those that do not last where a withdrawal goes.
+        let withdrawal = entry.withdrawal();
+        let goes = |it: &Withdrawal| Some((terms.gateways.get(&(it.chain_id, it.gateway))?, it.claim_before));
+        let gateway = withdrawal.as_ref().and_then(goes);
+        let may_stay = |it: &Lot| {
+            let is_short = gateway.is_some_and(|(gateway, before)| !gateway.lasts(it.last_day, before));
+            is_short || terms.merchants.contains_key(&it.fund)
+        };
+        if (spends && total < 0 || holds) && !is_in_order(account, moved, day, &may_stay) {
             return Err("it spends a lot while an earlier one is left");
         }
         Ok(())
     }
 }
 
-/// Whether nothing is left of any lot that should have been spent before the last one that was. Lots for one merchant only
-/// may have had to stay.
+/// Whether nothing is left of any lot that should have been spent before the last one that was, but of those that may stay.
 fn is_in_order(
     account: &Account,
     moved: &[(Lot, Balances)],
@@ -259,6 +265,13 @@ fn is_in_order(
 impl EntryRow {
     pub(crate) fn posting_kind(&self) -> PostingKind {
         PostingKind(u8::try_from(self.kind).unwrap_or_default())
+    }
+
+    fn withdrawal(&self) -> Option<Withdrawal> {
+        match Body::decode(LeafKind::Withdrawal, self.body.as_deref()?) {
+            Ok(Body::Withdrawal(withdrawal)) => Some(withdrawal),
+            _ => None,
+        }
     }
 }
 

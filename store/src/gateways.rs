@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use ledger::Claim;
+use ledger::{Claim, Gateway};
 use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
@@ -143,40 +143,116 @@ pub fn withdrawal_key(withdrawal: &proof::Withdrawal) -> String {
     format!("withdrawal:{}", hex::encode(withdrawal.withdrawal_id))
 }
 
-/// Makes a gateway known, to be read from this block on. One that is known stays as it is, and must be of this program.
+/// What makes a gateway known to the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayFacts {
+    /// Whose points it mints.
+    pub program_id: i16,
+    /// What decisions know of it.
+    pub terms: Gateway,
+    /// From which block on it is read.
+    pub first_block: u64,
+}
+
+/// Makes a gateway known: from here on the books send points there. One that is known must be as it was.
 pub async fn ensure_gateway(
     conn: &mut PgConnection,
     at: &GatewayAt,
+    facts: &GatewayFacts,
+) -> Result<(), StoreError> {
+    let known = known(conn, at).await?;
+    let known = match known {
+        Some((_, _, Some(_), ..)) => known,
+        _ => {
+            make_known(conn, at, facts).await?;
+            self::known(conn, at).await?
+        }
+    };
+    let Gateway { unit, token, epoch_s, zone_s } = facts.terms;
+    let (token, epoch_s) = (Some(token.to_vec()), i32::try_from(epoch_s).ok());
+    if known == Some((facts.program_id, unit as i16, token, epoch_s, Some(zone_s))) {
+        return Ok(());
+    }
+    Err(StoreError::Missing(
+        "this gateway is known as one of another program or unit, or with another token, other epochs or another local time"
+            .to_owned(),
+    ))
+}
+
+/// Program, unit, token, epoch and zone.
+type KnownRow = (i16, i16, Option<Vec<u8>>, Option<i32>, Option<i32>);
+
+async fn known(conn: &mut PgConnection, at: &GatewayAt) -> Result<Option<KnownRow>, StoreError> {
+    let row = sqlx::query_as(
+        "select program_id, unit, token, epoch_s, zone_s from gateway where chain_id = $1 and contract = $2",
+    )
+    .bind(at.chain_id as i64)
+    .bind(&at.contract[..])
+    .fetch_optional(conn)
+    .await?;
+    Ok(row)
+}
+
+async fn make_known(conn: &mut PgConnection, at: &GatewayAt, facts: &GatewayFacts) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
+    // Withdrawals through it are decided on from here on.
+    log_head::raise_epoch(&mut transaction).await?;
+    let made = sqlx::query(
+        "insert into gateway (chain_id, contract, program_id, unit, block, block_hash, token, epoch_s, zone_s)
+         values ($1, $2, $3, $4, $5, '', $6, $7, $8)
+         on conflict (chain_id, contract) do update
+         set token = excluded.token, epoch_s = excluded.epoch_s, zone_s = excluded.zone_s
+         where gateway.token is null",
+    )
+    .bind(at.chain_id as i64)
+    .bind(&at.contract[..])
+    .bind(facts.program_id)
+    .bind(facts.terms.unit as i16)
+    .bind(facts.first_block.saturating_sub(1) as i64)
+    .bind(&facts.terms.token[..])
+    .bind(i64::from(facts.terms.epoch_s))
+    .bind(facts.terms.zone_s)
+    .execute(&mut *transaction)
+    .await
+    .map_err(StoreError::from);
+    match made {
+        Err(error) if error.constraint() == Some("gateway_token_once") => Err(StoreError::Missing(
+            "another gateway mints the same token: what expires there would be posted twice".to_owned(),
+        )),
+        made => {
+            made?;
+            Ok(transaction.commit().await?)
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct TermsRow {
     program_id: i16,
-    unit: u16,
-    first_block: u64,
-) -> Result<GatewayState, StoreError> {
-    if gateway_state(conn, at).await?.is_none() {
-        let mut transaction = conn.begin().await?;
-        // Withdrawals through it are decided on from here on.
-        log_head::raise_epoch(&mut transaction).await?;
-        sqlx::query(
-            "insert into gateway (chain_id, contract, program_id, unit, block, block_hash)
-             values ($1, $2, $3, $4, $5, '')
-             on conflict do nothing",
-        )
-        .bind(at.chain_id as i64)
-        .bind(&at.contract[..])
-        .bind(program_id)
-        .bind(unit as i16)
-        .bind(first_block.saturating_sub(1) as i64)
-        .execute(&mut *transaction)
-        .await?;
-        transaction.commit().await?;
-    }
-    let state = gateway_state(conn, at).await?;
-    let state = state.expect("it was there or has just been made known, and none is ever forgotten");
-    if (state.program_id, state.unit) != (program_id, unit) {
-        return Err(StoreError::Missing(
-            "this gateway mints the points of another program or unit".to_owned(),
-        ));
-    }
-    Ok(state)
+    chain_id: i64,
+    contract: Vec<u8>,
+    unit: i16,
+    token: Vec<u8>,
+    epoch_s: i32,
+    zone_s: i32,
+}
+
+/// What decisions know of the gateways, with the program of each. Of one without a token the bridge has read too little for
+/// anything to be sent there.
+pub(crate) async fn all_terms(conn: &mut PgConnection) -> Result<Vec<(i16, GatewayAt, Gateway)>, StoreError> {
+    let rows: Vec<TermsRow> = sqlx::query_as(
+        "select program_id, chain_id, contract, unit, token, epoch_s, zone_s
+         from gateway
+         where token is not null",
+    )
+    .fetch_all(conn)
+    .await?;
+    let read = |row: TermsRow| {
+        let at = GatewayAt { chain_id: row.chain_id as u64, contract: fixed(row.contract)? };
+        let (unit, token, epoch_s) = (row.unit as u16, fixed(row.token)?, row.epoch_s as u32);
+        Ok((row.program_id, at, Gateway { unit, token, epoch_s, zone_s: row.zone_s }))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// How far a gateway was read, where it is known.
@@ -507,7 +583,7 @@ pub async fn burns(
              and known.unit = gateway.unit
          where burn.chain_id = $1 and burn.contract = $2 and (burn.leaf_index is null or not $3)
          -- However many wait for somebody to say whose they are: others are not kept waiting behind them.
-         order by $3 and burn.problem is not null and coalesce(burn.member_id, known.member_id) is null, burn.burn_id
+         order by $3 and burn.problem is not null and burn.member_id is null, burn.burn_id
          limit $4",
     )
     .bind(at.chain_id as i64)
@@ -542,8 +618,8 @@ pub async fn note_burn(
     Ok(())
 }
 
-/// Names the member to whom a burn is credited whose reference nobody knows. False where there is no such burn that is
-/// still open.
+/// Names the member to whom a burn is credited whose reference nobody knows, or whose reference's member takes part no more:
+/// for a member who joined another, that one. False where there is no such burn that is still open.
 pub async fn assign_burn(
     conn: &mut PgConnection,
     at: &GatewayAt,
@@ -559,7 +635,10 @@ pub async fn assign_burn(
                  select from credit_reference as known
                  join gateway on (gateway.chain_id, gateway.contract) = ($1, $2)
                      and (gateway.program_id, gateway.unit) = (known.program_id, known.unit)
-                 where known.reference = credit_to
+                 join account on (account.program_id, account.unit, account.member_id, account.kind)
+                     = (known.program_id, known.unit, known.member_id, 1)
+                 join balance using (account_id)
+                 where known.reference = credit_to and balance.status <> 3
              )",
     )
     .bind(at.chain_id as i64)

@@ -7,6 +7,7 @@ use ledger::{Policy, Terms};
 use sqlx::PgConnection;
 
 use crate::error::StoreError;
+use crate::gateways;
 
 /// The terms of all programs through the log.
 pub(crate) struct History {
@@ -43,6 +44,11 @@ impl History {
         for (program, number, merchant) in merchants {
             for (_, terms) in terms.entry(program).or_default() {
                 terms.merchants.insert(number as u32, merchant.clone());
+            }
+        }
+        for (program, at, gateway) in gateways::all_terms(conn).await? {
+            for (_, terms) in terms.entry(program).or_default() {
+                terms.gateways.insert((at.chain_id, at.contract), gateway);
             }
         }
         let rows: Vec<(i16, i64, i64)> =

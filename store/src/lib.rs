@@ -114,9 +114,10 @@ pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};
 pub use funds::fund_named;
 pub use gateways::{
-    BRIDGE_SOURCE, Burn, BurnStory, BurnedEpoch, ExpiredOnChain, GatewayAt, GatewayEvents, GatewayState,
-    PaidClaim, assign_burn, burn_key, burns, ensure_gateway, expired_key, expired_on_chain, gateway_state,
-    give_reference, note_burn, note_expired, record_gateway_events, settled_heads, withdrawal_key,
+    BRIDGE_SOURCE, Burn, BurnStory, BurnedEpoch, ExpiredOnChain, GatewayAt, GatewayEvents, GatewayFacts,
+    GatewayState, PaidClaim, assign_burn, burn_key, burns, ensure_gateway, expired_key, expired_on_chain,
+    gateway_state, give_reference, note_burn, note_expired, record_gateway_events, settled_heads,
+    withdrawal_key,
 };
 pub use guard::{Ask, Guard, Outside, Seen};
 pub use held::{HeldError, everything_held};

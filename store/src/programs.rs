@@ -7,8 +7,8 @@ use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::anchors::fixed;
 use crate::error::StoreError;
+use crate::gateways;
 use crate::keyring::{Keyring, Secret};
 use crate::log_head;
 use crate::rates;
@@ -387,14 +387,8 @@ pub async fn terms(conn: &mut PgConnection, program_id: i16) -> Result<Terms, St
             .fetch_all(&mut *conn)
             .await?;
     terms.merchants = merchants.into_iter().map(|(number, merchant)| (number as u32, merchant)).collect();
-    let gateways: Vec<(i64, Vec<u8>, i16)> =
-        sqlx::query_as("select chain_id, contract, unit from gateway where program_id = $1")
-            .bind(program_id)
-            .fetch_all(&mut *conn)
-            .await?;
-    for (chain_id, contract, unit) in gateways {
-        terms.gateways.insert((chain_id as u64, fixed(contract)?), unit as u16);
-    }
+    let gateways = gateways::all_terms(conn).await?.into_iter().filter(|it| it.0 == program_id);
+    terms.gateways = gateways.map(|(_, at, gateway)| ((at.chain_id, at.contract), gateway)).collect();
     terms.rates = Rates::new(&rates::rates(conn, program_id).await?);
     let closed: Option<i64> =
         sqlx::query_scalar("select max(closed_before) from period_close where program_id = $1")

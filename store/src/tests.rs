@@ -4,6 +4,7 @@ mod corruption;
 mod declarations;
 mod erasure;
 mod fixture;
+mod gateways;
 mod guard;
 mod hurry;
 mod keys;

@@ -198,6 +198,7 @@ async fn entries_after(
     let rows = sqlx::query_as(
         "select entry.*, posting.posting_id, posting.program_id, posting.kind, posting.recorded_at, posting.reverses,
              posting.follows,
+             posting.body,
              case when entry.held_change <> 0 or entry.pending_change <> 0 then (
                  select account.id
                  from entry as other

@@ -62,23 +62,13 @@ pub async fn open_withdrawals(
              ) as entries,
              program.id as program, program.secret
          from gateway
-         join posting on posting.leaf_index >= gateway.open_from
-             and posting.program_id = gateway.program_id
+         join open_withdrawal as open on open.leaf_index >= gateway.open_from
+             and open.program_id = gateway.program_id
+         join posting on posting.leaf_index = open.leaf_index
          join program on program.program_id = posting.program_id
          where gateway.chain_id = $1
              and gateway.contract = $2
-             and posting.body is not null
-             and substring(posting.body from 1 for 28) = $3
-             and not exists (
-                 select from gateway_claim as claim
-                 where claim.chain_id = $1
-                     and claim.contract = $2
-                     and claim.withdrawal_id = substring(posting.body from 49 for 32)
-             )
-             and not exists (
-                 select from posting as undone
-                 where undone.reverses = posting.posting_id and undone.program_id = posting.program_id
-             )
+             and substring(open.body from 1 for 28) = $3
          order by posting.leaf_index
          limit $4",
     )
@@ -89,6 +79,28 @@ pub async fn open_withdrawals(
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(|row| row.read(keyring)).collect()
+}
+
+/// Of these accounts, how much was withdrawn and is open. Asked under the accounts' locks, under which it is withdrawn and taken
+/// back.
+pub(crate) async fn withdrawn(
+    conn: &mut PgConnection,
+    accounts: &[i64],
+) -> Result<Vec<(i64, i64)>, StoreError> {
+    let rows = sqlx::query_as(
+        "select entry.account_id, sum(open.points)::bigint
+         from gateway
+         join open_withdrawal as open on open.leaf_index >= gateway.open_from
+             and open.program_id = gateway.program_id
+             and substring(open.body from 1 for 28) = int8send(gateway.chain_id) || gateway.contract
+         join entry on entry.leaf_index = open.leaf_index
+         where entry.account_id = any($1)
+         group by entry.account_id",
+    )
+    .bind(accounts)
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
 }
 
 impl Row {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chain::{ChainError, Gateway, GatewayTerms, Supply};
+use chain::{ChainError, Gateway, Supply};
+use futures::future::join_all;
 use store::{GatewayAt, PgPool, StoreError};
 
+use super::agreement::{agreed, agreed_terms};
 use super::{BridgeError, BridgeObstacle};
 
 /// What the books and the chain say of a gateway, as of one final block and one moment of the books.
@@ -28,20 +30,13 @@ pub struct BridgeAudit {
     pub problems: Vec<String>,
 }
 
-/// Compares the books with the chain, at the last final block that was read.
-pub async fn audit_bridge(
-    pool: &PgPool,
-    gateway: &Gateway,
-    terms: &GatewayTerms,
-) -> Result<BridgeAudit, BridgeError> {
-    let at = GatewayAt { chain_id: gateway.chain().id(), contract: gateway.contract() };
+/// Compares the books with the chain, at the last final block that was read, as more than half of these endpoints show it.
+pub async fn audit_bridge(pool: &PgPool, endpoints: &[Gateway]) -> Result<BridgeAudit, BridgeError> {
+    let terms = agreed_terms(endpoints).await?;
+    let at = GatewayAt { chain_id: endpoints[0].chain().id(), contract: endpoints[0].contract() };
     let books = store::bridge_books(&mut *pool.acquire().await.map_err(StoreError::from)?, &at).await?;
     let state = &books.state;
-    let (hash, _) = gateway.block(state.block).await?.unwrap_or_default();
     let mut problems = books.problems.clone();
-    if state.block_hash != Some(hash) {
-        return Err(BridgeObstacle::Disagreement { agreed: 0, endpoints: 1, block: state.block }.into());
-    }
     // What came to each epoch by claims, less what was burned of it for credit, is all that can be there.
     let mut came = BTreeMap::<u64, i128>::new();
     for (epoch, minted) in &books.minted {
@@ -51,11 +46,20 @@ pub async fn audit_bridge(
         *came.entry(*epoch).or_default() -= i128::from(*burned);
     }
     let epochs: Vec<u64> = came.keys().copied().collect();
-    let supply = match gateway.supply(&terms.points, &epochs, state.block).await {
-        // Nothing came, and as of that block there was no token yet.
-        Err(ChainError::NoContract(_)) if epochs.is_empty() => Supply::default(),
-        supply => supply?,
+    let ask = async |it: &Gateway| {
+        let hash = it.block(state.block).await?.map(|it| it.0);
+        let supply = match it.supply(&terms.points, &epochs, state.block).await {
+            // Nothing came, and as of that block there was no token yet.
+            Err(ChainError::NoContract(_)) if epochs.is_empty() => Supply::default(),
+            supply => supply?,
+        };
+        Ok((hash, supply))
     };
+    let what = format!("supply as of block {}", state.block);
+    let (hash, supply) = agreed(join_all(endpoints.iter().map(ask)).await, what)?;
+    if state.block_hash != hash {
+        return Err(BridgeObstacle::OtherBlock { block: state.block }.into());
+    }
     for ((epoch, came), held) in came.iter().zip(&supply.by_epoch) {
         if *came < i128::from(*held) {
             problems.push(format!("epoch {epoch} holds {held} points, and only {came} came to it"));

@@ -38,7 +38,6 @@ impl Tried {
 impl Bridge {
     /// Hands in what is owed now: claims whose head is mature, else the settlement of a head that others wait for.
     pub(super) async fn claim(&mut self, open: &[OpenWithdrawal]) -> Result<u64, BridgeError> {
-        self.refused.retain(|leaf, _| open.iter().any(|it| it.leaf_index == *leaf));
         self.tried.retain(|leaf, _| open.iter().any(|it| it.leaf_index == *leaf));
         let Some(account) = self.config.account.clone() else { return Ok(0) };
         if open.is_empty() {
@@ -188,6 +187,9 @@ impl Bridge {
         known.dedup();
         let mut heads = Vec::new();
         for (size, root) in known {
+            if !self.is_ours(size, &root).await? {
+                continue;
+            }
             let matures_at = gateway.matures_at(size, &root).await?;
             if matures_at != 0 && matures_at != u64::MAX {
                 heads.push((size, root, matures_at));
@@ -207,13 +209,35 @@ impl Bridge {
         leaf_index: u64,
     ) -> Result<Option<SignedTransaction>, BridgeError> {
         let head = audit_log.head().await?;
-        if head.size <= leaf_index || head.halted || gateway.matures_at(head.size, &head.root).await? != 0 {
+        let is_strange = head.size != 0 && !self.is_ours(head.size, &head.root).await?;
+        let strange = is_strange.then_some((head.size, head.root));
+        if strange.is_some() && self.strange != strange {
+            let (chain_id, size) = (self.at.chain_id, head.size);
+            tracing::error!(
+                chain_id,
+                size,
+                "an endpoint shows a head that is none of this log's: it is not settled"
+            );
+        }
+        self.strange = strange;
+        if is_strange
+            || head.size <= leaf_index
+            || head.halted
+            || gateway.matures_at(head.size, &head.root).await? != 0
+        {
             return Ok(None);
         }
         let signed = gateway.sign_settle(account, nonce, fees, &self.config.terms.place).await?;
         tracing::info!(chain_id = self.at.chain_id, size = head.size, "a head is settled for claims");
         self.settling.push((head.size, head.root));
         Ok(Some(signed))
+    }
+
+    /// Whether this log was sealed so. Of any other head nothing of ours can be proven, and to settle it would help whoever
+    /// anchored it.
+    async fn is_ours(&self, size: u64, root: &Hash) -> Result<bool, BridgeError> {
+        let sealed = store::checkpoint_at(&mut *self.connection().await?, size).await?;
+        Ok(sealed.is_some_and(|it| it.root == *root))
     }
 
     async fn path(&self, leaf_index: u64, size: u64) -> Result<Vec<Hash>, BridgeError> {

@@ -31,16 +31,30 @@ pub enum BridgeObstacle {
     #[error(transparent)]
     Tiles(#[from] TileError),
     /// Too few endpoints say the same of what is final.
-    #[error(
-        "only {agreed} of {endpoints} endpoints show the same in the blocks up to {block}: more than half must"
-    )]
+    #[error("only {agreed} of {endpoints} endpoints show the same {what}: more than half must")]
     Disagreement {
         /// How many say the same.
         agreed: usize,
         /// How many there are.
         endpoints: usize,
-        /// Up to which block they were asked.
+        /// What they were asked for.
+        what: String,
+    },
+    /// The block that the bridge read last is another one, or none, where it is looked at now.
+    #[error("block {block} is not the one that the bridge has read")]
+    OtherBlock {
+        /// Which.
         block: u64,
+    },
+    /// A gateway that is not read from the beginning may have paid withdrawals that would be taken back as unpaid.
+    #[error(
+        "block {first_block}, from which the gateway is to be read, is later than the last final one, {last}"
+    )]
+    FirstBlock {
+        /// From which block it is to be read.
+        first_block: u64,
+        /// The last one that most endpoints call final.
+        last: u64,
     },
 }
 

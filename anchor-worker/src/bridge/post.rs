@@ -85,6 +85,7 @@ impl Bridge {
         let open = store::open_withdrawals(&mut conn, &self.config.keyring, &self.at, PAGE).await?;
         store::note_open_from(&mut conn, &self.at, open.first().map_or(size, |it| it.leaf_index)).await?;
         drop(conn);
+        self.refused.retain(|leaf, _| open.iter().any(|it| it.leaf_index == *leaf));
         let (over, open): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|it| it.withdrawal.claim_before <= known_until);
         let mut taken_back = 0;
@@ -104,8 +105,8 @@ impl Bridge {
         Ok((open, taken_back))
     }
 
-    /// Posts a command and gives its leaf, or why the books refuse it. It is tried out first: a refusal that depends on what
-    /// an operator may mend, a closed member say, is not to be remembered with the key.
+    /// Posts a command and gives its leaf, or why the books refuse it. A refusal is not remembered with the bridge's keys: it
+    /// depends on what an operator may mend.
     async fn post(
         &self,
         key: &str,
@@ -117,10 +118,6 @@ impl Bridge {
         let item = Item { posting_id: Uuid::now_v7(), command, details };
         let request = Request::one(self.config.program_id, SOURCE.to_owned(), key.to_owned(), item);
         let request = Request { unit: self.config.unit, ..request };
-        let tried = self.config.committer.submit(Request { dry_run: true, ..request.clone() }).await?;
-        if let Err(refused) = tried.outcome {
-            return Ok(Err(refused.refusal.to_string()));
-        }
         let answer = self.config.committer.submit(request).await?;
         Ok(answer.outcome.map(|items| items[0].leaf_index).map_err(|it| it.refusal.to_string()))
     }

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use chain::{ChainError, Gateway, GatewaySeen};
 use futures::future::join_all;
 use proof::Hash;
-use store::{Burn, BurnedEpoch, GatewayEvents, GatewayState, PaidClaim};
+use store::{Burn, BurnedEpoch, GatewayEvents, GatewayState, PaidClaim, StoreError};
 
-use super::{Bridge, BridgeDoubt, BridgeError, BridgeObstacle};
+use super::{Bridge, BridgeDoubt, BridgeError, BridgeObstacle, agreement};
 
 /// How many blocks are asked for at once, at most; fewer where endpoints refuse.
 pub(super) const STRIDE_MAX: u64 = 5_000;
@@ -27,11 +27,13 @@ impl Bridge {
     /// Reads on by one stride, and says how many blocks it was.
     pub(super) async fn watch(&mut self) -> Result<u64, BridgeError> {
         let mut conn = self.connection().await?;
-        let it = &self.config;
+        let state = store::gateway_state(&mut conn, &self.at).await?;
         let state =
-            store::ensure_gateway(&mut conn, &self.at, it.program_id, it.unit, it.first_block).await?;
+            state.ok_or_else(|| StoreError::Missing("the gateway is not known any more".to_owned()))?;
         drop(conn);
-        let Some(target) = self.finalized().await? else { return Ok(0) };
+        let it = &self.config;
+        let target = agreement::agreed_final(&it.endpoints, it.final_depth_min, it.final_depth_alone).await?;
+        let Some(target) = target else { return Ok(0) };
         if target <= state.block {
             return Ok(0);
         }
@@ -51,35 +53,6 @@ impl Bridge {
             tracing::info!(chain_id = self.at.chain_id, block = end, claims, burns, "read what is final");
         }
         Ok(blocks)
-    }
-
-    /// The newest block that more than half of all endpoints call final.
-    async fn finalized(&self) -> Result<Option<u64>, BridgeError> {
-        let (min, alone) = (self.config.final_depth_min, self.config.final_depth_alone);
-        let ask = async |it: &Gateway| {
-            it.chain().check_id().await?;
-            let latest = it.chain().latest_block().await?;
-            let finalized = it.chain().finalized_block().await?;
-            Ok::<_, ChainError>(match finalized {
-                Some(finalized) => Some(finalized.min(latest.saturating_sub(min))),
-                None => latest.checked_sub(alone),
-            })
-        };
-        let answers = join_all(self.config.endpoints.iter().map(ask)).await;
-        let mut failure = None;
-        let mut claims = Vec::new();
-        for answer in answers {
-            match answer {
-                Ok(claim) => claims.extend(claim),
-                Err(error) => failure = Some(error),
-            }
-        }
-        claims.sort_unstable_by_key(|it| std::cmp::Reverse(*it));
-        match (claims.get(self.config.endpoints.len() / 2), failure) {
-            (Some(block), _) => Ok(Some(*block)),
-            (None, Some(error)) => Err(error.into()),
-            (None, None) => Ok(None),
-        }
     }
 
     /// What more than half of all endpoints show alike.
@@ -103,36 +76,18 @@ impl Bridge {
             }
             Ok::<_, ChainError>(Shown { before, seen, expiries })
         };
-        let answers = join_all(self.config.endpoints.iter().map(ask)).await;
-        let mut groups: Vec<(usize, Shown)> = Vec::new();
-        let mut failure = None;
-        for answer in answers {
-            match answer {
-                Ok(shown) => match groups.iter_mut().find(|it| it.1 == shown) {
-                    Some(group) => group.0 += 1,
-                    None => groups.push((1, shown)),
-                },
-                Err(error) => failure = Some(error),
+        let shown = agreement::agreed(
+            join_all(self.config.endpoints.iter().map(ask)).await,
+            format!("events in the blocks up to {end}"),
+        );
+        match &shown {
+            Ok(_) => self.stride = (self.stride * 2).min(STRIDE_MAX),
+            Err(BridgeError::Retry(BridgeObstacle::Chain(ChainError::Refused(_)))) => {
+                self.stride = (self.stride / 2).max(1);
             }
+            Err(_) => {}
         }
-        let endpoints = self.config.endpoints.len();
-        let best = groups.into_iter().max_by_key(|it| it.0);
-        match (best, failure) {
-            (Some((count, shown)), _) if endpoints < 2 * count => {
-                self.stride = (self.stride * 2).min(STRIDE_MAX);
-                Ok(shown)
-            }
-            (_, Some(error)) => {
-                if matches!(error, ChainError::Refused(_)) {
-                    self.stride = (self.stride / 2).max(1);
-                }
-                Err(error.into())
-            }
-            (best, None) => {
-                let agreed = best.map_or(0, |it| it.0);
-                Err(BridgeObstacle::Disagreement { agreed, endpoints, block: end }.into())
-            }
-        }
+        shown
     }
 
     fn events(&self, shown: Shown) -> GatewayEvents {

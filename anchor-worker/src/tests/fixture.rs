@@ -21,8 +21,8 @@ pub(super) struct Fixture {
     pub(super) log: LogIdentity,
     pub(super) folder: Arc<TileStore>,
     pub(super) url: String,
-    committer: Committer,
-    program: Program,
+    pub(super) committer: Committer,
+    pub(super) program: Program,
     posted: AtomicU64,
 }
 
@@ -127,8 +127,12 @@ impl Fixture {
         let earning = Earning { points, remainder: Default::default(), rule_set_hash: [7; 32] };
         let event = Event::parse(payload.as_bytes()).unwrap();
         let command = Command::earn(earning, event, payload.into_bytes());
+        self.request("event:test", &number.to_string(), command)
+    }
+
+    pub(super) fn request(&self, source: &str, key: &str, command: Command) -> Request {
         let item = Item { posting_id: Uuid::now_v7(), command, details: Details::default() };
-        Request::one(self.program.program_id, "event:test".to_owned(), number.to_string(), item)
+        Request::one(self.program.program_id, source.to_owned(), key.to_owned(), item)
     }
 
     /// The leaves that the database holds, as the log's bytes.

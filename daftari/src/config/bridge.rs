@@ -30,7 +30,8 @@ pub(crate) enum Bridge {
         #[arg(long, env = "ACTOR")]
         actor: String,
     },
-    /// Name the member to whom a burn is credited whose reference was never given out.
+    /// Name the member to whom a burn is credited whose reference was never given out, or was given to a member who takes part no
+    /// more.
     Credit {
         #[command(flatten)]
         at: BridgeAt,
@@ -46,7 +47,7 @@ pub(crate) enum Bridge {
     Check {
         #[command(flatten)]
         at: BridgeAt,
-        /// The chain's JSON-RPC.
+        /// The chain's JSON-RPC, several of them with commas between: more than half must show the same before it is believed.
         #[arg(long, env = "CHAIN_RPC_URL", hide_env_values = true)]
         chain_rpc_url: SecretText,
         /// Print JSON.

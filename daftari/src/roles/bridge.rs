@@ -4,7 +4,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anchor_worker::{AnchorPolicy, BridgeAudit, BridgeConfig, Pacing, audit_bridge, bridge_until};
+use anchor_worker::{
+    AnchorPolicy, BridgeAudit, BridgeConfig, Pacing, agreed_terms, audit_bridge, bridge_until,
+};
 use anyhow::{Context, ensure};
 use chain::{Account, Addresses, AuditLog, Chain, Gateway, is_place};
 use ledger::MemberRef;
@@ -39,7 +41,10 @@ pub(crate) async fn run(command: Bridge) -> anyhow::Result<ExitCode> {
             let member = member_id(conn, books.program.program_id, &member).await?;
             let (_, gateway) = gateway_at(&at)?;
             let assigned = store::assign_burn(conn, &gateway, burn, member, &actor).await?;
-            ensure!(assigned, "there is no burn {burn} that is open and whose reference is not one of ours");
+            ensure!(
+                assigned,
+                "there is no burn {burn} that is open and whose reference is not that of a member who takes part"
+            );
             println!("burn {burn} is credited in the bridge's next round");
         }
         Bridge::Check { at, chain_rpc_url, json } => return Ok(check(&at, &chain_rpc_url.0, json).await),
@@ -67,7 +72,7 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
     let guard = Some(committer.guard().clone());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let served = Served {
-        rpc_urls: config.chain_rpc_url.0.split(',').map(|it| it.trim().to_owned()).collect(),
+        rpc_urls: urls(&config.chain_rpc_url.0),
         addresses,
         account,
         unit: config.at.unit,
@@ -113,14 +118,7 @@ pub(crate) async fn assemble(
     let endpoints = rpc_urls.iter().map(gateway).collect::<anyhow::Result<Vec<_>>>()?;
     let audit_log = |url| Ok(AuditLog::new(chain_of(url)?, addresses.place(), &log_id)?);
     let audit_logs = rpc_urls.iter().map(audit_log).collect::<anyhow::Result<Vec<_>>>()?;
-    let mut found = Err(anyhow::anyhow!("--chain-rpc-url is empty"));
-    for endpoint in &endpoints {
-        found = terms(endpoint).await;
-        if found.is_ok() {
-            break;
-        }
-    }
-    let terms = found?;
+    let terms = agreed_terms(&endpoints).await?;
     let place = addresses.place();
     ensure!(
         terms.audit == place.contract && is_place(&terms.place, &log_id, &place.registrant),
@@ -128,14 +126,10 @@ pub(crate) async fn assemble(
     );
     ensure!(
         terms.points == points.loyalty_points.into_array() && terms.zone_s.abs() <= ZONE_S_MAX,
-        "an endpoint shows the gateway with another token than the addresses name, or with a local time that is nowhere"
+        "most endpoints show the gateway with another token than the addresses name, or with a local time that is nowhere"
     );
-    // From here on the books send points there.
-    let at = GatewayAt { chain_id: addresses.chain_id, contract: points.points_gateway.into_array() };
-    let conn = &mut *books.pool.acquire().await?;
-    store::ensure_gateway(conn, &at, books.program.program_id, unit, first_block).await?;
     let policy = AnchorPolicy::new(addresses.chain_id, Duration::ZERO);
-    Ok(anchor_worker::Bridge::new(BridgeConfig {
+    let bridge = anchor_worker::Bridge::open(BridgeConfig {
         pool: books.pool.clone(),
         keyring: books.keyring()?,
         committer,
@@ -150,12 +144,13 @@ pub(crate) async fn assemble(
         fee_ceiling_wei,
         final_depth_min: policy.final_depth_min,
         final_depth_alone: policy.final_depth_alone,
-    }))
+    });
+    Ok(bridge.await?)
 }
 
-async fn terms(gateway: &Gateway) -> anyhow::Result<chain::GatewayTerms> {
-    gateway.chain().check_id().await?;
-    Ok(gateway.terms().await?)
+/// Endpoints with commas between.
+fn urls(text: &str) -> Vec<String> {
+    text.split(',').map(|it| it.trim().to_owned()).collect()
 }
 
 fn gateway_at(at: &BridgeAt) -> anyhow::Result<(Addresses, GatewayAt)> {
@@ -227,8 +222,8 @@ async fn list(at: &BridgeAt, is_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn check(at: &BridgeAt, rpc_url: &str, is_json: bool) -> ExitCode {
-    match audit(at, rpc_url).await {
+async fn check(at: &BridgeAt, rpc_urls: &str, is_json: bool) -> ExitCode {
+    match audit(at, rpc_urls).await {
         Ok(audit) => {
             print!("{}", told(&audit, is_json));
             ExitCode::from(u8::from(!audit.problems.is_empty()))
@@ -240,13 +235,15 @@ async fn check(at: &BridgeAt, rpc_url: &str, is_json: bool) -> ExitCode {
     }
 }
 
-async fn audit(at: &BridgeAt, rpc_url: &str) -> anyhow::Result<BridgeAudit> {
+async fn audit(at: &BridgeAt, rpc_urls: &str) -> anyhow::Result<BridgeAudit> {
     let books = OpenBooks::open(&at.database).await?;
     let (addresses, gateway) = gateway_at(at)?;
-    let chain = Chain::of_id(rpc_url, addresses.chain_id)?;
-    let gateway = Gateway::new(chain, gateway.contract, &books.log.log_id);
-    let terms = terms(&gateway).await?;
-    Ok(audit_bridge(&books.pool, &gateway, &terms).await?)
+    let endpoint = |url: String| {
+        let chain = Chain::of_id(&url, addresses.chain_id)?;
+        Ok(Gateway::new(chain, gateway.contract, &books.log.log_id))
+    };
+    let endpoints = urls(rpc_urls).into_iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(audit_bridge(&books.pool, &endpoints).await?)
 }
 
 fn told(audit: &BridgeAudit, is_json: bool) -> String {

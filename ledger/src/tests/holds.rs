@@ -83,7 +83,7 @@ fn a_suspended_member_ends_what_was_begun_and_begins_nothing() {
     refuse(&mut shop, redeem("asha", 1, "duka"), suspended);
     refuse(&mut shop, transfer("asha", "juma", 1), suspended);
     refuse(&mut shop, hold("asha", 1, "duka", 60), suspended);
-    refuse(&mut shop, withdraw("asha", 1, 0), suspended);
+    refuse(&mut shop, withdraw("asha", 1, SOON), suspended);
     refuse(&mut shop, Command::Increase { hold: held, points: pts(1) }, suspended);
     check(&mut shop, earn("asha", 1), "asha 51 held 50");
     shop.does(earn("juma", 1));

@@ -102,11 +102,31 @@ fn a_member_joins_another_with_points_or_with_debt() {
     assert_eq!(shop.lots("juma"), "");
 }
 
+/// It would come back to an account that is nobody's any more.
+#[test]
+fn nobody_leaves_while_what_they_withdrew_may_come_back() {
+    let mut shop = Shop::under("{}");
+    shop.does(earn("asha", 10));
+    shop.chain.known_until = SOON;
+    let at_once = shop.request(vec![withdraw("asha", 4, SOON), status("asha", Status::Closed)]);
+    assert_eq!(shop.decide(&at_once).result.unwrap_err().refusal, Refusal::MemberReserved);
+    let withdrawn = shop.does(withdraw("asha", 4, SOON));
+    let leaves = [merge("asha", "juma"), status("asha", Status::Closed)];
+    let refuse_both = |shop: &mut Shop| {
+        leaves.iter().for_each(|it| refuse(shop, it.clone(), Refusal::MemberReserved));
+    };
+    refuse_both(&mut shop);
+    shop.does(reverse(withdrawn, 3));
+    refuse_both(&mut shop);
+    shop.does(reverse(withdrawn, 0));
+    check(&mut shop, merge("asha", "juma"), "asha 0, juma 10");
+}
+
 #[test]
 fn what_expired_on_a_chain_goes_from_the_bridge_to_breakage() {
     let mut shop = Shop::under("{}");
     shop.does(earn("asha", 100));
-    shop.does(withdraw("asha", 40, 0));
+    shop.does(withdraw("asha", 40, SOON));
     check(&mut shop, expire_on_chain(15), "asha 60, bridge 25, breakage 15");
 }
 

@@ -75,7 +75,7 @@ fn what_the_screening_says_of_spends_is_done() {
         transfer("asha", "juma", 1),
         hold("asha", 1, "duka", 60),
         Command::Increase { hold: held, points: pts(1) },
-        withdraw("asha", 1, 0),
+        withdraw("asha", 1, SOON),
     ];
     let screened = |shop: &mut Shop, command: &Command, screening| {
         let request = Request { screening, ..shop.request(vec![command.clone()]) };
@@ -174,7 +174,7 @@ fn a_fingerprint_tells_requests_apart_part_by_part() {
     check_differs(&redeemed, &one(redeem("asha", 16, "duka")), &["amount"]);
     check_differs(&redeemed, &one(redeem("asha", 15, "cafe")), &["counterpart"]);
     check_differs(&redeemed, &one(redeem("asha", 15, "")), &["counterpart"]);
-    check_differs(&redeemed, &one(withdraw("asha", 15, 0)), &["command", "counterpart"]);
+    check_differs(&redeemed, &one(withdraw("asha", 15, SOON)), &["command", "counterpart"]);
     check_differs(&one(redeem("asha", 15, "")), &one(redeem_up_to("asha", 15)), &["command"]);
     check_differs(&one(earn("asha", 15)), &one(earn("asha", 30)), &[]);
     check_differs(&one(earn("asha", 15)), &one(earn("juma", 15)), &["counterpart"]);

@@ -63,18 +63,17 @@ fn a_captures_points_go_back_to_the_lots_that_it_took() {
 fn a_withdrawal_is_reversed_once_its_chain_shows_that_it_can_be_claimed_no_more() {
     let mut shop = Shop::under("{}");
     shop.does(earn("asha", 100));
-    shop.chain.known_until = 1000;
-    let withdrawn = shop.does(withdraw("asha", 40, 1000));
-    let claimable = shop.does(withdraw("asha", 10, 1001));
-    let for_ever = shop.does(withdraw("asha", 20, u64::MAX));
+    shop.chain.known_until = SOON;
+    let withdrawn = shop.does(withdraw("asha", 60, SOON));
+    let claimable = shop.does(withdraw("asha", 10, SOON + 1));
     shop.chain.is_paid = true;
-    let claimed = shop.does(withdraw("asha", 30, 1000));
+    let claimed = shop.does(withdraw("asha", 30, SOON));
     // Our clock says nothing of what the chain has seen.
     shop.later(1_000_000_000_000_000);
-    refuse(&mut shop, reverse(claimable, 0), Refusal::StillClaimable { until: 1001 });
-    refuse(&mut shop, reverse(for_ever, 0), Refusal::StillClaimable { until: i64::MAX });
+    let until = i64::try_from(SOON + 1).unwrap();
+    refuse(&mut shop, reverse(claimable, 0), Refusal::StillClaimable { until });
     refuse(&mut shop, reverse(claimed, 0), Refusal::AlreadyClaimed);
-    check(&mut shop, reverse(withdrawn, 0), "asha 40, bridge 60");
+    check(&mut shop, reverse(withdrawn, 0), "asha 60, bridge 40");
 }
 
 /// Else whoever withdrew in time and never claimed would have points that never end.
@@ -82,8 +81,8 @@ fn a_withdrawal_is_reversed_once_its_chain_shows_that_it_can_be_claimed_no_more(
 fn a_way_to_the_chain_and_back_refreshes_no_points() {
     let mut shop = Shop::under(r#"{"grace_days": 30}"#);
     shop.does(import("asha", &[("2026-01-20", 50)]));
-    shop.chain.known_until = 1000;
-    let withdrawn = shop.does(withdraw("asha", 20, 1000));
+    shop.chain.known_until = SOON;
+    let withdrawn = shop.does(withdraw("asha", 20, SOON));
     let spent = shop.does(redeem("asha", 20, ""));
     shop.at("2026-01-25T10:00:00Z");
     shop.does(reverse(withdrawn, 0));

@@ -23,6 +23,11 @@ const NAMES: [(&str, AccountKind); 12] = [
     ("brekkie", AccountKind::Breakage),
 ];
 
+/// The token that the shop's gateway mints: its epochs are days.
+pub(super) const TOKEN: [u8; 20] = [9; 20];
+/// An hour after the shop has opened, as a Unix second.
+pub(super) const SOON: u64 = 1_768_474_800;
+
 /// The program, and the time there.
 pub(super) struct Shop {
     pub(super) books: Books,
@@ -44,7 +49,8 @@ impl Shop {
     pub(super) fn under(policy: &str) -> Self {
         let mut terms = Terms::parse(policy.as_bytes()).expect("it is a policy");
         terms.merchants.insert(1, "duka".to_owned());
-        terms.gateways.insert((137, [1; 20]), 1);
+        let gateway = Gateway { unit: 1, token: TOKEN, epoch_s: 24 * 3600, zone_s: 3 * 3600 };
+        terms.gateways.insert((137, [1; 20]), gateway);
         let mut books = Books::default();
         for (name, kind) in NAMES {
             let mut account = Account::new(id(name), kind, 1);
@@ -289,6 +295,14 @@ pub(super) fn withdraw(member: &str, points: i64, claim_before: u64) -> Command 
         claim_before,
     };
     Command::Withdraw { member: who(member), points: pts(points), destination }
+}
+
+/// One of asha's points, to this holder.
+pub(super) fn withdraw_to(holder: [u8; 20], claim_before: u64) -> Command {
+    let Command::Withdraw { member, points, destination } = withdraw("asha", 1, claim_before) else {
+        unreachable!()
+    };
+    Command::Withdraw { member, points, destination: Destination { holder, ..destination } }
 }
 
 pub(super) fn deposit(member: &str, amounts: &[(&str, i64)]) -> Command {

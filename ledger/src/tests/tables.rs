@@ -61,7 +61,7 @@ fn each_command_posts_its_kind() {
         (extend("asha", "never", "never"), "", "asha 90 held 10 pending 10"),
         (merge("juma", "asha"), "merge", "asha 90 held 10 pending 10"),
         (status("asha", Status::Suspended), "act", "asha 90 held 10 pending 10"),
-        (withdraw("asha", 1, 0), "withdraw", "asha 89 held 10 pending 10"),
+        (withdraw("asha", 1, SOON), "withdraw", "asha 89 held 10 pending 10"),
         (deposit("asha", &[("never", 1)]), "deposit", "asha 91 held 10 pending 10"),
         (import("asha", &[("never", 1)]), "import", "asha 91 held 10 pending 10"),
         (budget("prize", -1), "adjust", "asha 90 held 10 pending 10"),
@@ -165,15 +165,15 @@ fn each_refusal_is_given() {
         (given("{}", &|_, _, pending| vec![reverse(pending, 1)]), Refusal::StillPending),
         (
             given("{}", &|shop, _, _| {
-                let withdrawn = shop.does(withdraw("asha", 1, 2_000_000_000));
+                let withdrawn = shop.does(withdraw("asha", 1, SOON));
                 vec![reverse(withdrawn, 1)]
             }),
-            Refusal::StillClaimable { until: 2_000_000_000 },
+            Refusal::StillClaimable { until: i64::try_from(SOON).unwrap() },
         ),
         (
             given("{}", &|shop, _, _| {
                 shop.chain.is_paid = true;
-                let withdrawn = shop.does(withdraw("asha", 1, 0));
+                let withdrawn = shop.does(withdraw("asha", 1, SOON));
                 vec![reverse(withdrawn, 1)]
             }),
             Refusal::AlreadyClaimed,
@@ -181,7 +181,16 @@ fn each_refusal_is_given() {
         (plain(stray_withdrawal(136, [1; 20])), Refusal::GatewayUnknown),
         (plain(stray_withdrawal(137, [2; 20])), Refusal::GatewayUnknown),
         (plain(extend("asha", "never", "never")), Refusal::NothingToExtend),
-        (given("{}", &|_, _, _| vec![on_many_days.clone(), withdraw("juma", 65, 0)]), Refusal::TooManyDays),
+        (
+            given("{}", &|_, _, _| vec![on_many_days.clone(), withdraw("juma", 65, SOON)]),
+            Refusal::TooManyDays,
+        ),
+        (plain(withdraw_to([0; 20], SOON)), Refusal::HolderUnfit),
+        (plain(withdraw("asha", 1, 0)), Refusal::ClaimTime { latest: now_us / 1_000_000 + 90 * 24 * 3600 }),
+        (
+            given("{}", &|_, _, _| vec![import("juma", &[("2026-01-15", 9)]), withdraw("juma", 9, SOON)]),
+            Refusal::EndsTooSoon { lasting: 0, until: i64::try_from(SOON).unwrap() + 24 * 3600 },
+        ),
         (plain(late_correction(-1)), Refusal::PeriodClosed),
         (plain(late_correction(i64::MAX)), Refusal::InFuture),
         (limited(adjust("asha", 51)), Refusal::ApprovalRequired { above: 50 }),
@@ -213,7 +222,7 @@ fn each_refusal_is_given() {
 
 /// One through a contract that is no gateway of the program.
 fn stray_withdrawal(chain_id: u64, gateway: [u8; 20]) -> Command {
-    let Command::Withdraw { member, points, destination } = withdraw("asha", 1, 0) else { unreachable!() };
+    let Command::Withdraw { member, points, destination } = withdraw("asha", 1, SOON) else { unreachable!() };
     Command::Withdraw { member, points, destination: Destination { chain_id, gateway, ..destination } }
 }
 

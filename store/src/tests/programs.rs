@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use futures::future::join_all;
 use ledger::{Command, Flow, House, Item, Name, Policy, Request, Terms};
-use model::{Chains, Generator, PAID, RULES, Random, gateway, houses, member, random_policy};
+use model::{Generator, RULES, Random, gateway, gateway_terms, houses, member, random_policy};
 use proof::Details;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::runtime::Runtime;
@@ -74,8 +74,10 @@ impl<'a> Run<'a> {
             history: History::default(),
             asked: vec![],
         };
-        ensure_gateway(&mut conn, &run.gateway, program, 1, 1).await.unwrap();
-        run.terms.gateways.insert((run.gateway.chain_id, run.gateway.contract), 1);
+        let terms = ledger::Gateway { token: gateway(!seed), ..gateway_terms() };
+        let facts = GatewayFacts { program_id: program, terms, first_block: 1 };
+        ensure_gateway(&mut conn, &run.gateway, &facts).await.unwrap();
+        run.terms.gateways.insert((run.gateway.chain_id, run.gateway.contract), terms);
         run.open_accounts(&mut conn).await;
         run.settle_policy(&mut conn).await;
         run
@@ -164,20 +166,20 @@ impl<'a> Run<'a> {
         now_us
     }
 
-    /// The chain shows what was claimed until a day ago.
+    /// The chain shows what was claimed until a day ago: of what earlier waves withdrew, some.
     async fn show_claims(&mut self, conn: &mut PgConnection, now_us: i64) {
         let at = self.gateway;
         let known = gateway_state(conn, &at).await.unwrap().expect("it was made known");
         let known_until = (now_us / 1_000_000) as u64 - 24 * 3600;
-        let paid = PaidClaim {
-            withdrawal_id: PAID,
+        let paid = |withdrawal_id| PaidClaim {
+            withdrawal_id,
             holder: [2; 20],
             minted: vec![(1, 1)],
             lapsed: 0,
             block: 1,
             transaction: [0; 32],
         };
-        let claims = if known.block == 0 { vec![paid] } else { vec![] };
+        let claims = self.history.model.pay().into_iter().map(paid).collect();
         let events = GatewayEvents {
             block: known.block + 1,
             block_hash: [7; 32],
@@ -186,7 +188,7 @@ impl<'a> Run<'a> {
             ..GatewayEvents::default()
         };
         assert!(record_gateway_events(conn, &at, known.block, &events).await.unwrap());
-        self.history.model.chains = Chains { known_until, paid: [PAID].into() };
+        self.history.model.chains.known_until = known_until;
     }
 
     /// What a wave asks: new requests, sweeps, and earlier requests again, with what they asked or with something else.

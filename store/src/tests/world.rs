@@ -5,6 +5,7 @@ use proof::Text;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, PARTNER, keyring};
+use super::gateways::{self, GATEWAY};
 use crate::*;
 
 pub(super) const NAIROBI: &[u8] =
@@ -23,12 +24,13 @@ pub(super) fn named(name: &str) -> MemberRef {
 pub(super) struct World {
     pub(super) books: Fixture,
     asked: u32,
+    claim_before: u64,
 }
 
 impl World {
     pub(super) async fn new() -> Self {
         let books = Fixture::new().await;
-        let mut world = Self { books, asked: 0 };
+        let mut world = Self { books, asked: 0, claim_before: 0 };
         world.settle_terms().await;
         world.earn_and_spend().await;
         world.reserve().await;
@@ -87,7 +89,8 @@ impl World {
             };
             ensure_fund(&mut conn, &keyring(), program, &spec).await.unwrap();
         }
-        ensure_gateway(&mut conn, &GATEWAY, program, 1, 1).await.unwrap();
+        ensure_gateway(&mut conn, &GATEWAY, &gateways::facts(program)).await.unwrap();
+        self.claim_before = gateways::in_an_hour(&mut conn).await;
         let now = log_head::clock_us(&mut conn).await.unwrap();
         close_period(&mut conn, program, now - 86_400_000_000, "ops").await.unwrap();
     }
@@ -108,7 +111,7 @@ impl World {
         self.ask(Command::Withdraw {
             member: named("amina"),
             points: points(25),
-            destination: destination(),
+            destination: self.destination([3; 32]),
         })
         .await;
         let amounts = vec![(Day::NEVER, points(7)), (Day::parse("2040-01-31").unwrap(), points(8))];
@@ -222,15 +225,25 @@ impl World {
     /// One withdrawal is never claimed and is undone, and some of what went there expires there.
     async fn come_back_from_a_chain(&mut self) {
         let mut conn = self.books.pool.acquire().await.unwrap();
-        let events =
-            GatewayEvents { block: 1, time_s: destination().claim_before, ..GatewayEvents::default() };
+        let events = GatewayEvents { block: 1, time_s: self.claim_before, ..GatewayEvents::default() };
         assert!(record_gateway_events(&mut conn, &GATEWAY, 0, &events).await.unwrap());
         self.earn("safari", 90).await;
-        let destination = Destination { withdrawal_id: NEVER_CLAIMED, ..destination() };
+        let destination = self.destination(NEVER_CLAIMED);
         let withdrawn =
             self.ask(Command::Withdraw { member: named("safari"), points: points(90), destination }).await;
         self.ask(Command::Reverse { posting: withdrawn, points: None }).await;
         self.ask(Command::ExpireOnChain { points: points(2) }).await;
+    }
+
+    fn destination(&self, withdrawal_id: [u8; 32]) -> Destination {
+        let GatewayAt { chain_id, contract } = GATEWAY;
+        Destination {
+            chain_id,
+            gateway: contract,
+            holder: [2; 20],
+            withdrawal_id,
+            claim_before: self.claim_before,
+        }
     }
 
     async fn ask_settlement(&mut self, account: Uuid) {
@@ -238,16 +251,5 @@ impl World {
     }
 }
 
-const GATEWAY: GatewayAt = GatewayAt { chain_id: 31337, contract: [1; 20] };
 /// The id of the withdrawal that is undone.
 const NEVER_CLAIMED: [u8; 32] = [5; 32];
-
-fn destination() -> Destination {
-    Destination {
-        chain_id: GATEWAY.chain_id,
-        gateway: GATEWAY.contract,
-        holder: [2; 20],
-        withdrawal_id: [3; 32],
-        claim_before: 4_000_000_000,
-    }
-}

@@ -1,0 +1,135 @@
+use chain::dev::{DEV_BRIDGE_KEY, DEV_KEY, ensure_contract, ensure_points};
+use chain::{Account, AuditLog, Chain, Gateway, fees_for, tip_floor_wei};
+use devstack::{Anvil, AnvilConfig};
+use ledger::{Command, Destination, MemberRef, Points};
+use proof::Hash;
+use store::{GatewayAt, Keyring};
+
+use super::fixture::Fixture;
+use crate::*;
+
+fn account() -> Account {
+    Account::from_key(DEV_KEY).unwrap()
+}
+
+/// A log, and a chain with its gateway.
+struct Bridged {
+    log: Fixture,
+    _anvil: Anvil,
+    audit_log: AuditLog,
+    gateway: Gateway,
+}
+
+impl Bridged {
+    async fn new() -> Self {
+        let log = Fixture::new().await;
+        // A block is final once three have followed.
+        let config = AnvilConfig { epoch_blocks: Some(1), ..AnvilConfig::default() };
+        let anvil = tokio::task::spawn_blocking(move || Anvil::start(&config)).await.unwrap().unwrap();
+        let chain = Chain::connect(&anvil.url()).await.unwrap();
+        let (audit_log, gateway) = gateway_of(&chain, &log.log.log_id).await;
+        Self { log, _anvil: anvil, audit_log, gateway }
+    }
+
+    async fn config(&self, first_block: u64) -> BridgeConfig {
+        BridgeConfig {
+            pool: self.log.pool.clone(),
+            keyring: Keyring::new(&[9; 32]),
+            committer: self.log.committer.clone(),
+            tiles: self.log.folder.clone(),
+            endpoints: vec![self.gateway.clone()],
+            audit_logs: vec![self.audit_log.clone()],
+            terms: agreed_terms(std::slice::from_ref(&self.gateway)).await.unwrap(),
+            program_id: self.log.program.program_id,
+            unit: 1,
+            first_block,
+            account: Some(Account::from_key(DEV_BRIDGE_KEY).unwrap()),
+            fee_ceiling_wei: u128::MAX,
+            final_depth_min: 0,
+            final_depth_alone: 0,
+        }
+    }
+
+    fn at(&self) -> GatewayAt {
+        GatewayAt { chain_id: self.gateway.chain().id(), contract: self.gateway.contract() }
+    }
+
+    /// Anchors a root of this size, the first one of the place.
+    async fn anchor(&self, size: u64, root: &Hash) {
+        let chain = self.audit_log.chain();
+        let nonce = chain.nonce(&account().address()).await.unwrap();
+        let fees = fees_for(chain.base_fee_wei().await.unwrap(), tip_floor_wei(chain.id()), 40);
+        let signed = self.audit_log.sign_anchor(&account(), nonce, fees, size, root, &[]).await.unwrap();
+        chain.send_raw(&signed.raw).await.unwrap();
+        while self.audit_log.head().await.unwrap().size != size {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn gateway_of(chain: &Chain, log_id: &Hash) -> (AuditLog, Gateway) {
+    let audit_log = ensure_contract(chain, &account(), log_id).await.unwrap();
+    let points = ensure_points(&audit_log, &account(), log_id).await.unwrap().points.unwrap();
+    (audit_log, Gateway::new(chain.clone(), points.points_gateway.into_array(), log_id))
+}
+
+/// Another contract stands for an endpoint that lies about this one.
+#[tokio::test]
+async fn a_gateway_is_what_most_endpoints_say() {
+    let it = Bridged::new().await;
+    let (_, other) = gateway_of(it.gateway.chain(), &[8; 32]).await;
+    let (honest, lying) = (it.gateway.terms().await.unwrap(), other.terms().await.unwrap());
+    assert_ne!(honest.points, lying.points);
+    assert_eq!(honest.epoch_s, 30 * 24 * 3600);
+    let most = [other.clone(), it.gateway.clone(), it.gateway.clone()];
+    assert_eq!(agreed_terms(&most).await.unwrap(), honest);
+    let error = agreed_terms(&most[..2]).await.unwrap_err();
+    assert!(error.to_string().contains("only 1 of 2 endpoints"), "{error}");
+
+    // The same holds for what is checked.
+    let mut bridge = Bridge::open(it.config(0).await).await.unwrap();
+    assert_ne!(bridge.step().await.unwrap().blocks, 0);
+    let audited = audit_bridge(&it.log.pool, &most[1..]).await.unwrap();
+    assert_eq!(audited.problems, Vec::<String>::new());
+    let error = audit_bridge(&it.log.pool, &most[..2]).await.unwrap_err();
+    assert!(error.to_string().contains("only 1 of 2 endpoints"), "{error}");
+}
+
+#[tokio::test]
+async fn a_gateway_is_read_from_a_block_that_is_final_already() {
+    let it = Bridged::new().await;
+    let error = Bridge::open(it.config(100_000).await).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, BridgeError::Retry(BridgeObstacle::FirstBlock { .. })), "{error}");
+    let mut conn = it.log.pool.acquire().await.unwrap();
+    assert_eq!(store::gateway_state(&mut conn, &it.at()).await.unwrap(), None, "nothing is sent there");
+    let last = it.gateway.chain().finalized_block().await.unwrap().unwrap();
+    Bridge::open(it.config(last).await).await.unwrap();
+    // Where it was read from is settled by then.
+    Bridge::open(it.config(100_000).await).await.unwrap();
+}
+
+/// Whoever stole the writer's key has to settle what they anchored themselves.
+#[tokio::test]
+async fn a_head_that_is_not_this_logs_is_not_settled() {
+    let it = Bridged::new().await;
+    let mut bridge = Bridge::open(it.config(0).await).await.unwrap();
+    it.log.post(1).await;
+    let latest = it.gateway.chain().latest_block().await.unwrap();
+    let (_, now_s) = it.gateway.block(latest).await.unwrap().unwrap();
+    let destination = Destination {
+        chain_id: it.at().chain_id,
+        gateway: it.at().contract,
+        holder: [2; 20],
+        withdrawal_id: [3; 32],
+        claim_before: now_s + 24 * 3600,
+    };
+    let member = MemberRef::External("asha".to_owned());
+    let command = Command::Withdraw { member, points: Points::new(2).unwrap(), destination };
+    let request = it.log.request("operator:test", "withdraw", command);
+    assert!(it.log.committer.submit(request).await.unwrap().outcome.is_ok());
+    it.log.seal_all().await;
+    let ours = store::latest_checkpoint(&mut it.log.pool.acquire().await.unwrap()).await.unwrap().unwrap();
+    it.anchor(ours.size, &[6; 32]).await;
+    assert_eq!(bridge.step().await.unwrap().sent, 0);
+    assert_eq!(it.gateway.matures_at(ours.size, &[6; 32]).await.unwrap(), 0);
+}
