@@ -147,6 +147,10 @@ impl Gate {
     }
 
     /// The programs whose callers are let in.
+    pub(crate) fn program_id(&self) -> i16 {
+        self.inner.program_id
+    }
+
     pub(crate) fn programs(&self) -> impl Iterator<Item = i16> {
         [self.inner.program_id].into_iter().chain(self.inner.sandbox)
     }
@@ -188,20 +192,25 @@ impl Gate {
         Ok(standings)
     }
 
-    /// Counts one of something that has a quota of its own.
-    pub(crate) async fn count_one(&self, kind: Kind, name: &str) -> Result<(), Problem> {
-        let quota = Quota::new(self.inner.program_id, kind, name, kind.hourly());
+    /// Counts one of something that has a quota of its own in each program.
+    pub(crate) async fn count_one(&self, program_id: i16, kind: Kind, name: &str) -> Result<(), Problem> {
+        let quota = Quota::new(program_id, kind, name, kind.hourly());
         match self.inner.limits.take(&quota).await? {
             Ok(_) => Ok(()),
             Err(standing) => Err(Problem::rate_limited(standing.frees_in_s)),
         }
     }
 
+    /// Counts a failure of whoever asks from there, whichever program they were after.
+    pub(crate) async fn count_failure(&self, peer: Peer) -> Result<(), Problem> {
+        self.count_one(self.inner.program_id, Kind::Failures, &peer.name()).await
+    }
+
     /// A failure of whoever asks from there: counted by their address, so that no one else's quota is used by it. Where there were
     /// too many, they are told so instead.
     pub(crate) async fn failed(&self, peer: Option<Peer>, problem: Problem) -> Problem {
         let Some(peer) = peer else { return problem };
-        match self.count_one(Kind::Failures, &peer.name()).await {
+        match self.count_failure(peer).await {
             Ok(()) => problem,
             Err(too_many) => too_many,
         }
@@ -466,7 +475,8 @@ fn narrowed(client: &Identity, claims: &Claims, member_hourly: i64) -> Identity 
 /// Who shows a token and a key: the same caller by both, with what both may.
 fn both(token: &Identity, key: &Identity) -> Result<Caller, Problem> {
     let who = |it: &Identity| {
-        (it.credential.owner.clone(), it.role, it.credential.partner_id.clone(), it.member.clone())
+        let Credential { program_id, owner, partner_id, .. } = &it.credential;
+        (*program_id, owner.clone(), it.role, partner_id.clone(), it.member.clone())
     };
     let same = who(token) == who(key);
     if !same {

@@ -186,7 +186,7 @@ async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let body = asked.json().await?;
     let wish: KeyWish = serde_json::from_slice(&body).map_err(|error| not_json(&error))?;
     let new = read(wish, api.program_id)?;
-    api.gate.count_one(Kind::Keys, &asked.caller.credential.owner).await?;
+    api.gate.count_one(api.program_id, Kind::Keys, &asked.caller.credential.owner).await?;
     let mut acting = api.acting().await?;
     let made = store::issue_key(acting.conn(), api.gate.keyring(), &new).await;
     let key = made.map_err(|refusal| match refusal {

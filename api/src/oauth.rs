@@ -184,7 +184,7 @@ async fn refreshed(gate: &Gate, form: &Form) -> Result<Granted, Failure> {
     let shown =
         form.get("refresh_token").ok_or_else(|| refuse("invalid_request", "refresh_token is missing"))?;
     let RefreshToken { session_id, turn } = RefreshToken::read(shown, gate.keyring()).ok_or_else(gone)?;
-    gate.count_one(Kind::Tokens, &session_id.to_string()).await?;
+    gate.count_one(gate.program_id(), Kind::Tokens, &session_id.to_string()).await?;
     let mut conn = gate.conn().await?;
     let mut turned = None;
     for program_id in gate.programs() {

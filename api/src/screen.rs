@@ -29,7 +29,7 @@ pub(crate) fn allow(_: &Spend<'_>) -> Screening {
 /// The rule of sandboxes: what it says of a spend, the spend's member says, so that a partner can try all of it.
 pub(crate) fn by_name(spend: &Spend<'_>) -> Screening {
     let names = spend.command.names();
-    let is = |fixed: Uuid| names.contains(&Name::Member(MemberRef::Id(fixed)));
+    let is = |fixed: Uuid| names.first() == Some(&Name::Member(MemberRef::Id(fixed)));
     match () {
         () if is(DENIED) => Screening::Deny,
         () if is(REVIEWED) => Screening::Review,

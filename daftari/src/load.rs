@@ -37,6 +37,8 @@ pub(crate) struct LoadReport {
 pub(crate) struct Tally {
     /// Requests answered with success.
     pub(crate) succeeded: u64,
+    /// Of these, how many were told that nothing is new.
+    pub(crate) unmodified: u64,
     /// Requests answered 503: ask again.
     pub(crate) unavailable: u64,
     /// Requests answered with another error of the server's.
@@ -133,6 +135,7 @@ fn tell(mut answers: Vec<Answered>, started: Instant) -> anyhow::Result<LoadRepo
         match it.status {
             200..400 => {
                 tally.succeeded += 1;
+                tally.unmodified += u64::from(it.status == 304);
                 latencies.push(u32::try_from(it.took.as_micros()).unwrap_or(u32::MAX));
             }
             503 => tally.unavailable += 1,
@@ -156,9 +159,9 @@ fn tell(mut answers: Vec<Answered>, started: Instant) -> anyhow::Result<LoadRepo
 }
 
 impl LoadReport {
-    /// What was answered to this kind of request; nothing else may have been asked for in vain.
+    /// What was answered to this kind of request, where nothing was asked for in vain.
     pub(crate) fn of(&self, ask: Ask) -> anyhow::Result<&Tally> {
-        let bad = self.asked.values().map(|it| it.failed + it.broken).sum::<u64>();
+        let bad = self.asked.values().map(|it| it.failed + it.broken + it.unavailable).sum::<u64>();
         let first = self.first_failure.as_deref().unwrap_or_default();
         ensure!(bad == 0, "{bad} requests failed, one of them with {first}");
         self.asked.get(&ask).ok_or_else(|| anyhow::anyhow!("nobody asked for {ask:?}"))

@@ -27,6 +27,8 @@ pub(crate) struct LastTip(Mutex<Kept>);
 struct Kept {
     /// How often the tip turned out not to be so: what was lent before is not taken back after.
     turns: u64,
+    /// Whether nobody else appended lately, also while the tip is lent.
+    is_alone: bool,
     tip: Option<Tip>,
 }
 
@@ -39,6 +41,7 @@ impl LastTip {
     pub(crate) fn take_back(&self, turns: u64, tip: Tip) {
         let mut kept = self.lock();
         if kept.turns == turns {
+            kept.is_alone = tip.is_alone;
             kept.tip = Some(tip);
         }
     }
@@ -52,12 +55,12 @@ impl LastTip {
     /// even where the log has come to look the same.
     pub(crate) fn forget(&self) {
         let mut kept = self.lock();
-        *kept = Kept { turns: kept.turns + 1, tip: None };
+        *kept = Kept { turns: kept.turns + 1, is_alone: false, tip: None };
     }
 
     /// Whether the next batch may be decided ahead, as far as can be told before it is known what it is about.
     pub(crate) fn is_alone(&self) -> bool {
-        self.lock().tip.as_ref().is_some_and(|it| it.is_alone)
+        self.lock().is_alone
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

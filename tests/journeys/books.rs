@@ -173,18 +173,24 @@ impl Office {
 
         let gateway = ["--chain-id", "137", "--gateway", "0x1111111111111111111111111111111111111111"];
         let holder = ["--holder", "0x2222222222222222222222222222222222222222"];
-        let before = ["--claim-before", "2100-01-01T00:00:00Z"];
-        let withdraw = [&["withdraw", "juma", "40"], &gateway[..], &holder[..], &before[..]].concat();
+        let until = format!("{}T00:00:00Z", self.day_after_today().await);
+        let before = ["--claim-before", &until];
+        self.books(&["enrol", "amani"]).await.expect(0);
+        self.posted(&["adjust", "amani", "100", "--reason", "goodwill"]).await;
+        let withdraw = [&["withdraw", "amani", "40"], &gateway[..], &holder[..], &before[..]].concat();
         // A gateway that nobody has made known would be a hole.
         let stray = self.books(&[&["post"], &withdraw[..]].concat()).await.expect(1);
         assert!(stray.stderr.contains("is no gateway of this program"), "{stray:#?}");
         self.sql(
-            "insert into gateway (chain_id, contract, program_id, unit, block, block_hash)
-             select 137, decode(repeat('11', 20), 'hex'), program_id, 1, 0, '' from program",
+            "insert into gateway (chain_id, contract, program_id, unit, block, block_hash, token, epoch_s, zone_s)
+             select 137, decode(repeat('11', 20), 'hex'), program_id, 1, 0, '', decode(repeat('33', 20), 'hex'), 86400, 0
+             from program",
         )
         .await;
-        assert_eq!(self.posted(&withdraw).await["available"], 1860);
-        assert_eq!(self.posted(&["deposit", "juma", "30@2099-12-31", "10@never"]).await["available"], 1900);
+        assert_eq!(self.posted(&withdraw).await["available"], 60);
+        // Whoever left now would leave it to nobody.
+        self.refused(&["merge", "amani", "asha"], "member_reserved").await;
+        assert_eq!(self.posted(&["deposit", "amani", "30@2099-12-31", "10@never"]).await["available"], 100);
 
         // Several things together, from a file: all of them or nothing.
         let items = json!([

@@ -21,13 +21,13 @@ pub(super) async fn authenticate(
     let client = match recognise(gate, parts, form).await {
         Err(Failure::Refused(refused)) if refused.error == "invalid_client" => {
             if let Some(peer) = Peer::of(parts) {
-                gate.count_one(Kind::Failures, &peer.name()).await?;
+                gate.count_failure(peer).await?;
             }
             return Err(Failure::Refused(refused));
         }
         recognised => recognised?,
     };
-    gate.count_one(Kind::Tokens, &client.credential.owner).await?;
+    gate.count_one(client.credential.program_id, Kind::Tokens, &client.credential.owner).await?;
     Ok(client)
 }
 

@@ -82,6 +82,11 @@ async fn tokens_lead_where_their_clients_key_does() {
         live.send(by_token(others)).await.check_problem(404, "USER_NOT_FOUND");
         tokens.push(token);
     }
+    // A token and a key of two programs are not of one caller, whatever their names.
+    for (token, key, member) in [(&tokens[0], &test, MEMBER), (&tokens[1], &real, FOREIGN)] {
+        let ask = balance(key, member).with("authorization", &format!("Bearer {token}"));
+        live.send(ask).await.check_problem(401, "UNAUTHORIZED");
+    }
     // A client of the same name in the other program learns nothing of a token, and cannot withdraw it.
     for (id, key, token, is_active) in [
         ("duka-shop", &real, &tokens[0], true),

@@ -150,6 +150,9 @@ impl Trial<'_> {
             let load = self.closed(api, 64, &[ask]).await?;
             let tally = load.of(ask)?;
             *rate = tally.succeeded as f64 / load.seconds;
+            // Each connection has to be told once what it knows from then on.
+            let is_news = tally.succeeded - tally.unmodified;
+            ensure!(ask != Ask::NotModified || is_news <= 64, "{is_news} unchanged balances were told again");
             if ask == Ask::Balance {
                 report.figure_at_most("balance_http_p99_ms", ms(tally.p99_us), "ms", 10.0);
             }
