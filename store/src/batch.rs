@@ -551,7 +551,7 @@ impl Batch<'_> {
             }
             None => {
                 let outcome = self.decide(request);
-                if is_kept(request, &outcome) && !self.waits(request, &outcome) {
+                if is_kept(request, &outcome) {
                     let fingerprint = request.fingerprint();
                     let number = |it: &Accepted| self.scene.identities[&it.account].account_id;
                     self.rows.remember(request, &fingerprint, &outcome, self.now_us, number);
@@ -561,14 +561,6 @@ impl Batch<'_> {
             }
         };
         Answer { outcome, replayed, recorded_at_us: self.now_us, log_size }
-    }
-
-    /// Whether it is an event that waits until its member is enrolled: then it is decided anew.
-    fn waits(&self, request: &Request, outcome: &Result<Vec<Accepted>, Refused>) -> bool {
-        let is_strange = matches!(outcome, Err(Refused { refusal: Refusal::MemberUnknown, .. }));
-        is_strange
-            && request.items.iter().all(|it| matches!(it.command, Command::Earn { .. }))
-            && self.programs.program(request.program).is_some_and(|it| it.strangers() == Strangers::Park)
     }
 
     fn decide(&mut self, request: &Request) -> Result<Vec<Accepted>, Refused> {
@@ -702,10 +694,13 @@ impl Batch<'_> {
 }
 
 /// Whether an outcome is kept with its key: not of what nobody asked for or only asked about, and not where it is
-/// decided anew each time. What the bridge is refused an operator mends, and the bridge asks again.
+/// decided anew each time. What the bridge is refused an operator mends, and the bridge asks again. An earning of somebody
+/// unknown may be had once they are enrolled, whatever the policy said of strangers when it was asked for first.
 fn is_kept(request: &Request, outcome: &Result<Vec<Accepted>, Refused>) -> bool {
     let settles = request.items.iter().all(|it| matches!(it.command, Command::Settle { .. }));
+    let is_strange = matches!(outcome, Err(Refused { refusal: Refusal::MemberUnknown, .. }))
+        && request.items.iter().all(|it| matches!(it.command, Command::Earn { .. }));
     let asks_again = request.source == BRIDGE_SOURCE;
     let remembered = outcome.as_ref().map_or_else(|it| !asks_again && it.refusal.row().is_some(), |_| true);
-    remembered && !request.dry_run && !settles
+    remembered && !request.dry_run && !settles && !is_strange
 }

@@ -102,6 +102,29 @@ async fn a_refusal_is_remembered_with_its_amounts() {
     assert_eq!(refused(&stranger), Refusal::MemberUnknown);
 }
 
+/// An earning of somebody unknown is decided anew, as it may be had once they are enrolled. A spend is not.
+#[tokio::test]
+async fn an_earning_of_a_stranger_is_not_remembered_as_refused() {
+    let books = Fixture::new().await;
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    add_policy(conn, books.program.program_id, br#"{"strangers":"refuse"}"#).await.unwrap();
+    let member = Uuid::new_v4();
+    let earn = || books.committer.submit(books.earn("k", &member.to_string(), 5));
+    for answer in [earn().await.unwrap(), earn().await.unwrap()] {
+        assert_eq!((refused(&answer), answer.replayed), (Refusal::MemberUnknown, false));
+    }
+    let spend = || books.committer.submit(books.redeem("s", member, 1));
+    spend().await.unwrap();
+    let names = [MemberRef::Id(member)];
+    enrol_members(conn, &keyring(), books.program.program_id, 1, &names).await.unwrap();
+    let earned = earn().await.unwrap();
+    assert!(earned.outcome.is_ok() && !earned.replayed, "{earned:?}");
+    assert!(earn().await.unwrap().replayed);
+    let again = spend().await.unwrap();
+    assert_eq!((refused(&again), again.replayed), (Refusal::MemberUnknown, true));
+    books.check_books().await;
+}
+
 /// A committer learns of what was settled after it began before it is asked about it: here of a hold with a partner whom
 /// it does not know.
 #[tokio::test]

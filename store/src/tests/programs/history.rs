@@ -154,7 +154,9 @@ impl History {
         self.seen.names.extend(answer.outcome.as_ref().err().map(|it| name(&it.refusal)));
         let settles = request.items.iter().any(|it| matches!(it.command, Command::Settle { .. }));
         let is_kept = answer.outcome.as_ref().map_or_else(|it| it.refusal.row().is_some(), |_| true);
-        if is_kept && !settles && !request.dry_run {
+        let is_strange = matches!(answer.outcome, Err(Refused { refusal: Refusal::MemberUnknown, .. }))
+            && request.items.iter().all(|it| matches!(it.command, Command::Earn { .. }));
+        if is_kept && !settles && !is_strange && !request.dry_run {
             let key = (request.source.clone(), request.key.clone());
             let value = (request.fingerprint(), answer.outcome.clone(), answer.log_size);
             let before = self.known.insert(key, value);
