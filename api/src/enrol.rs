@@ -8,7 +8,7 @@ use axum::response::Response;
 use ledger::MemberRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{Enrolment, NameTaken, Role, StoreError};
+use store::{Enrolment, NameTaken, New, Role, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
@@ -36,9 +36,10 @@ pub(crate) struct NewMember {
 /// A member who is enrolled.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct EnrolledTold {
-    /// The member.
-    user_id: Uuid,
-    /// What other systems call them.
+    /// The member. A partner is not told the id of one who took part before, unless they named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<Uuid>,
+    /// What other systems call them. A partner is told only what they named.
     #[serde(skip_serializing_if = "Option::is_none")]
     external_id: Option<String>,
     /// How many events that had waited for them were released now. Where there are more, they follow within seconds.
@@ -78,21 +79,31 @@ pub(crate) async fn enrol(api: Arc<Api>, mut asked: Asked) -> Result<Response, P
         enrol_as(&api, &asked, user_id, external_id.as_deref(), None).await?.map_err(name_taken)?;
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     let member_id = enrolled.member_id;
-    let external_id = store::external_id(&mut conn, api.program_id, member_id).await?;
+    let known_as = store::external_id(&mut conn, api.program_id, member_id).await?;
     drop(conn);
-    let events_released = release(&api, member_id, external_id.as_deref()).await?;
-    let mut response = json(&EnrolledTold { user_id: member_id, external_id, events_released });
-    if enrolled.is_new {
+    let events_released = release(&api, member_id, known_as.as_deref()).await?;
+    let told = match asked.caller.role {
+        // Who somebody is whom others have enrolled is none of a partner's business.
+        Role::Partner => {
+            let user_id = user_id.or((enrolled.new == Some(New::Member)).then_some(member_id));
+            EnrolledTold { user_id, external_id, events_released }
+        }
+        _ => EnrolledTold { user_id: Some(member_id), external_id: known_as, events_released },
+    };
+    let mut response = json(&told);
+    if enrolled.new.is_some() {
         *response.status_mut() = StatusCode::CREATED;
     }
-    let address = format!("/api/v1/members/{member_id}");
-    let address = HeaderValue::from_str(&address).expect("a UUID is a header's value");
-    response.headers_mut().insert(LOCATION, address);
+    if let Some(user_id) = told.user_id {
+        let address = format!("/api/v1/members/{user_id}");
+        let address = HeaderValue::from_str(&address).expect("a UUID is a header's value");
+        response.headers_mut().insert(LOCATION, address);
+    }
     Ok(response)
 }
 
 /// Enrols a member under these names, as an act of whoever asks. Whom an operator names, they take in again, also where that
-/// name was erased.
+/// name was erased; and only an operator gives a name to somebody who is a member already.
 pub(crate) async fn enrol_as(
     api: &Api,
     asked: &Asked,
@@ -102,15 +113,21 @@ pub(crate) async fn enrol_as(
 ) -> Result<Result<Enrolment, NameTaken>, Problem> {
     let (program_id, keyring) = (api.program_id, api.gate.keyring());
     let mut acting = api.acting().await?;
-    if asked.caller.role != Role::Partner {
+    let may_name = asked.caller.role != Role::Partner;
+    if may_name {
         let by_name = external_id.map(|it| MemberRef::External(it.to_owned()));
         let names: Vec<MemberRef> = member_id.map(MemberRef::Id).into_iter().chain(by_name).collect();
         store::readmit_members(acting.conn(), keyring, program_id, &names).await?;
     }
-    let enrolled = store::enrol_member(acting.conn(), keyring, program_id, member_id, external_id).await?;
-    if let Ok(Enrolment { account, is_new: true, .. }) = &enrolled {
-        let after = Enrolled { status: "active" };
-        let deed = deed("member.enrolled", account.to_string(), None::<&Enrolled>, Some(&after));
+    let enrolled =
+        store::enrol_member(acting.conn(), keyring, program_id, member_id, external_id, may_name).await?;
+    if let Ok(Enrolment { account, new: Some(new), .. }) = &enrolled {
+        let enrols = Enrolled { status: "active" };
+        let (action, after) = match new {
+            New::Member | New::Account => ("member.enrolled", Some(&enrols)),
+            New::Name => ("member.named", None),
+        };
+        let deed = deed(action, account.to_string(), None::<&Enrolled>, after);
         api.done(acting, asked, reason, deed).await?;
     }
     Ok(enrolled)
@@ -131,8 +148,9 @@ async fn release(api: &Api, member_id: Uuid, external_id: Option<&str>) -> Resul
     let waiting =
         store::events_parked_for(&mut conn, program_id, member_id, external_id, RELEASED_MAX).await?;
     drop(conn);
+    let mut released = 0;
     for event in &waiting {
-        api.intake.release(event).await?;
+        released += usize::from(api.intake.release(event).await?.is_some());
     }
-    Ok(waiting.len())
+    Ok(released)
 }

@@ -94,16 +94,19 @@ fn number(asked: &Asked) -> Result<i64, Problem> {
 /// `POST /api/v1/parked-events/{parked_event_id}/release`: its member is enrolled, and it earns as it would have.
 pub(crate) async fn release(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let Because { reason } = asked.read().await?;
-    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
-    let event = store::parked_event(&mut conn, api.program_id, number(&asked)?).await?;
-    let event = event.ok_or_else(not_found)?;
-    drop(conn);
+    let number = number(&asked)?;
+    let mut acting = api.acting().await?;
+    // Nobody drops it before it is said that it is released.
+    store::hold_parked(acting.conn(), api.program_id, number).await?;
+    let event = store::parked_event(acting.conn(), api.program_id, number).await?.ok_or_else(not_found)?;
+    let deed = deed("parked_event.released", number.to_string(), None::<&()>, None::<&()>);
+    api.done(acting, &asked, Some(reason.clone()), deed).await?;
     let (member_id, external_id) = match event.member() {
         MemberRef::Id(id) => (Some(id), None),
         MemberRef::External(name) => (None, Some(name)),
     };
     enrol_as(&api, &asked, member_id, external_id.as_deref(), Some(reason)).await?.map_err(name_taken)?;
-    let verdict = api.intake.release(&event).await?;
+    let verdict = api.intake.release(&event).await?.ok_or_else(not_found)?;
     Ok(json(&events::result(&api, &verdict)))
 }
 

@@ -6,6 +6,7 @@ use ledger::{Command, Earning, Event, Item, Points, Refusal, Refused, Request, R
 use proof::{Details, Hash, Text};
 use sha2::{Digest, Sha256};
 use store::{Accepted, Committer, ParkedEvent, PgPool, StoreError, SubmitError, ToPark};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::rules::KnownRules;
@@ -103,12 +104,14 @@ pub struct Intake {
     pool: PgPool,
     program: i16,
     rules: Arc<KnownRules>,
+    /// One event at a time is released, since it keeps a connection while another one posts.
+    releasing: Arc<Mutex<()>>,
 }
 
 impl Intake {
     /// The intake of one program.
     pub fn new(committer: Committer, pool: PgPool, program: i16) -> Self {
-        Self { committer, pool, program, rules: Arc::default() }
+        Self { committer, pool, program, rules: Arc::default(), releasing: Arc::default() }
     }
 
     /// Posts the event, or keeps it as rejected. `origin` tells an operator where it came from: `http`, or the Kafka
@@ -124,14 +127,25 @@ impl Intake {
         Ok(verdict)
     }
 
-    /// Takes an event that waits to its verdict, whatever it is; then it waits no more.
-    pub async fn release(&self, parked: &ParkedEvent) -> Result<Verdict, Retry> {
+    /// Takes an event that waits to its verdict, whatever it is; then it waits no more. One that waits no more already has
+    /// the verdict of whoever posted it, or none where it was dropped.
+    pub async fn release(&self, parked: &ParkedEvent) -> Result<Option<Verdict>, Retry> {
+        let number = parked.parked_event_id;
+        let _turn = self.releasing.lock().await;
+        // Nobody drops it meanwhile. Where this is cut off, it waits on: it is released again, and posted once.
+        let mut held = self.pool.begin().await.map_err(StoreError::from)?;
+        if !store::hold_parked(&mut held, self.program, number).await? {
+            drop(held);
+            return match Event::parse(&parked.payload) {
+                Ok(event) => self.replay(event).await,
+                Err(_) => Ok(None),
+            };
+        }
         let verdict = self.verdict(&parked.payload).await?;
         self.conclude(&parked.payload, &parked.origin, &verdict).await?;
-        // From here it is posted or kept: where this is cut off, it is released again, and posted once.
-        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-        store::unpark(&mut conn, self.program, parked.parked_event_id).await?;
-        Ok(verdict)
+        store::unpark(&mut held, self.program, number).await?;
+        held.commit().await.map_err(StoreError::from)?;
+        Ok(Some(verdict))
     }
 
     async fn conclude(&self, payload: &[u8], origin: &str, verdict: &Verdict) -> Result<(), Retry> {

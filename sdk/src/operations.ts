@@ -231,10 +231,10 @@ export type Eligibility = {
 export type EnrolledTold = {
   /** How many events that had waited for them were released now. Where there are more, they follow within seconds. */
   events_released: number;
-  /** What other systems call them. */
+  /** What other systems call them. A partner is told only what they named. */
   external_id?: string | null;
-  /** The member. */
-  user_id: string;
+  /** The member. A partner is not told the id of one who took part before, unless they named it. */
+  user_id?: string | null;
 };
 
 /** What happened: four fields suffice, and others are kept with it. */

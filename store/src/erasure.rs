@@ -308,14 +308,19 @@ async fn forget_elsewhere(
     let parked = sqlx::query(
         "delete from parked_event
          where program_id = $1
-             and exists (
-                 select from unnest($2::text[]) as name
-                 cross join lateral (select lower(to_jsonb(name)::text) as quoted) as quoted
-                 where position(encode(convert_to(quoted, 'UTF8'), 'escape') in lower(encode(payload, 'escape'))) > 0
+             and (
+                 member_id = $3
+                 or external_id = any($2)
+                 or exists (
+                     select from unnest($2::text[]) as name
+                     cross join lateral (select lower(to_jsonb(name)::text) as quoted) as quoted
+                     where position(encode(convert_to(quoted, 'UTF8'), 'escape') in lower(encode(payload, 'escape'))) > 0
+                 )
              )",
     )
     .bind(program_id)
     .bind(member.names())
+    .bind(member.member_id)
     .execute(&mut *conn)
     .await?;
     sqlx::query("delete from member_session where program_id = $1 and member = any($2)")

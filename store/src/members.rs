@@ -62,8 +62,19 @@ pub struct Enrolment {
     pub member_id: Uuid,
     /// The account of their points, as leaves name it.
     pub account: Uuid,
-    /// Whether it is new that they take part, or that they have this name.
-    pub is_new: bool,
+    /// What is new of them, if anything.
+    pub new: Option<New>,
+}
+
+/// What is new of a member who is enrolled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum New {
+    /// The member: nobody was called so before.
+    Member,
+    /// That they have points.
+    Account,
+    /// What others call them.
+    Name,
 }
 
 /// Why a member cannot be enrolled under these names.
@@ -76,13 +87,14 @@ pub enum NameTaken {
 }
 
 /// Enrols a member under an id of the program's, another's name, or both, in the unit of the points. Whoever takes part
-/// already goes on as they are; without a name besides their id they may be given one.
+/// already goes on as they are; without a name besides their id they are given one where whoever asks may name them.
 pub async fn enrol_member(
     conn: &mut PgConnection,
     keyring: &Keyring,
     program_id: i16,
     member_id: Option<Uuid>,
     external_id: Option<&str>,
+    may_name: bool,
 ) -> Result<Result<Enrolment, NameTaken>, StoreError> {
     let mut transaction = conn.begin().await?;
     let names: Vec<MemberRef> = member_id
@@ -104,7 +116,7 @@ pub async fn enrol_member(
     .execute(&mut *transaction)
     .await?;
     let given = match (member_id, external_id) {
-        (Some(id), Some(name)) => give_name(&mut transaction, program_id, id, name).await?,
+        (Some(id), Some(name)) if may_name => give_name(&mut transaction, program_id, id, name).await?,
         _ => Ok(false),
     };
     let Ok(given) = given else { return Ok(Err(NameTaken::Another)) };
@@ -129,7 +141,12 @@ pub async fn enrol_member(
     let account =
         accounts.get(&key).ok_or_else(|| StoreError::Damaged("an account has vanished".to_owned()))?.id;
     transaction.commit().await?;
-    Ok(Ok(Enrolment { member_id: found, account, is_new: made.rows_affected() == 1 || given || opened }))
+    let new = match made.rows_affected() == 1 {
+        true => Some(New::Member),
+        false if opened => Some(New::Account),
+        false => given.then_some(New::Name),
+    };
+    Ok(Ok(Enrolment { member_id: found, account, new }))
 }
 
 /// Gives a member a name besides their id, where they have none; says whether it did.

@@ -124,31 +124,72 @@ pub async fn events_parked_for(
     Ok(events.bind(external_id).bind(i64::from(limit)).fetch_all(conn).await?)
 }
 
-/// Events of any program whose member takes part by now, oldest first, at most so many.
-pub async fn releasable_events(conn: &mut PgConnection, limit: u32) -> Result<Vec<ParkedEvent>, StoreError> {
+/// The event that follows this many of those that wait after this one, of any program; `None` where there are no more.
+pub async fn parked_event_beyond(
+    conn: &mut PgConnection,
+    after: i64,
+    count: u32,
+) -> Result<Option<i64>, StoreError> {
+    let beyond = sqlx::query_scalar(
+        "select parked_event_id
+         from parked_event
+         where parked_event_id > $1
+         order by parked_event_id
+         offset $2
+         limit 1",
+    );
+    Ok(beyond.bind(after).bind(i64::from(count)).fetch_optional(conn).await?)
+}
+
+/// Events of any program whose member takes part by now, of those after this one and before that one, oldest first, at
+/// most so many.
+pub async fn releasable_events(
+    conn: &mut PgConnection,
+    after: i64,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<ParkedEvent>, StoreError> {
     let statement = format!(
         "{COLUMNS}
-         where exists (
-             select from account
-             where account.program_id = parked_event.program_id
-                 and account.member_id = coalesce(
-                     parked_event.member_id,
-                     (select member.member_id
-                      from member
-                      where member.program_id = parked_event.program_id
-                          and member.external_id = parked_event.external_id)
-                 )
-                 and account.partner_id is null
-                 and account.kind = 1
-                 and account.unit = 1
-                 and account.fund_id is null
-                 and account.secret <> ''
-         )
+         where parked_event_id > $1
+             and parked_event_id < $2
+             and exists (
+                 select from account
+                 where account.program_id = parked_event.program_id
+                     and account.member_id = coalesce(
+                         parked_event.member_id,
+                         (select member.member_id
+                          from member
+                          where member.program_id = parked_event.program_id
+                              and member.external_id = parked_event.external_id)
+                     )
+                     and account.partner_id is null
+                     and account.kind = 1
+                     and account.unit = 1
+                     and account.fund_id is null
+                     and account.secret <> ''
+             )
          order by parked_event_id
-         limit $1"
+         limit $3"
     );
-    let events = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(i64::from(limit));
-    Ok(events.fetch_all(conn).await?)
+    let events = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(after).bind(before.unwrap_or(i64::MAX));
+    Ok(events.bind(i64::from(limit)).fetch_all(conn).await?)
+}
+
+/// Keeps the event of this number from everybody else until the transaction ends; says whether it waits still.
+pub async fn hold_parked(conn: &mut PgConnection, program_id: i16, number: i64) -> Result<bool, StoreError> {
+    let held: Option<i64> = sqlx::query_scalar(
+        "select parked_event_id
+         from parked_event
+         where program_id = $1
+             and parked_event_id = $2
+         for update",
+    )
+    .bind(program_id)
+    .bind(number)
+    .fetch_optional(conn)
+    .await?;
+    Ok(held.is_some())
 }
 
 /// Lets the event of this number wait no more; says whether it did.

@@ -9,6 +9,7 @@ mod guard;
 mod hurry;
 mod keys;
 mod migrations;
+mod parked;
 mod programs;
 mod reads;
 mod receipts;

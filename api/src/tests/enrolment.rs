@@ -93,7 +93,9 @@ async fn what_waits_earns_once_its_member_is_enrolled_and_once_only() {
     assert_eq!((&seen["external_id"], &seen["balance"]["available"]), (&json!("juma"), &json!(57)));
     assert_eq!(desk.world.send(of("juma", "e-1", 50)).await.json()["replayed"], true);
     let again = desk.enrol(&desk.partner, json!({"external_id": "juma"})).await;
-    assert_eq!((again.status.as_u16(), &again.json()["events_released"]), (200, &json!(0)));
+    let known = json!({"external_id": "juma", "events_released": 0});
+    assert_eq!((again.status.as_u16(), again.json()), (200, known), "a partner learns no id");
+    assert!(again.headers.get("location").is_none(), "nor here");
     assert_eq!(desk.waiting().await.len(), 1);
     let deeds = desk.deeds().await;
     assert_eq!(deeds.len(), 1, "what is so already is no act");
@@ -125,6 +127,64 @@ async fn whoever_is_enrolled_elsewhere_is_not_waited_for_any_more() {
     desk.world.check_books().await;
 }
 
+/// The sender was refused before the program let strangers wait: that stands in nobody's way.
+#[tokio::test]
+async fn what_was_refused_of_a_stranger_waits_and_earns_once_the_program_says_so() {
+    let desk = Desk::of_a_program_that("refuse").await;
+    desk.world.send(of("juma", "e-1", 50)).await.check_problem(422, "USER_NOT_FOUND");
+    let mut conn = desk.world.pool.acquire().await.unwrap();
+    store::add_policy(&mut conn, desk.world.program_id, br#"{"strangers":"park"}"#).await.unwrap();
+    assert_eq!(desk.world.send(of("juma", "e-1", 50)).await.status, 202);
+    let told = desk.enrol(&desk.operator, json!({"external_id": "juma"})).await;
+    assert_eq!((told.status.as_u16(), &told.json()["events_released"]), (201, &json!(1)));
+    assert_eq!(desk.look("juma").await.json()["balance"]["available"], 50);
+    desk.world.check_books().await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_released_keeps_no_other() {
+    let desk = Desk::of_a_program_that("park").await;
+    for member in ["broken", "juma"] {
+        assert_eq!(desk.world.send(of(member, member, 50)).await.status, 202);
+    }
+    let mut conn = desk.world.pool.acquire().await.unwrap();
+    let names = ["broken", "juma"].map(|it| ledger::MemberRef::External(it.into()));
+    let keyring = Keyring::new(&[7; 32]);
+    store::enrol_members(&mut conn, &keyring, desk.world.program_id, 1, &names).await.unwrap();
+    // Their secret opens with no key of ours.
+    let broken = "update account
+        set secret = '\\x00'
+        where member_id = (select member_id from member where external_id = 'broken')";
+    store::tamper(&mut conn, broken).await.unwrap();
+    let mut releaser = ingest::Releaser::new(desk.world.pool.clone(), desk.world.committer.clone());
+    for released in [1, 0] {
+        assert_eq!(releaser.pass().await.unwrap(), released);
+        let waiting = desk.waiting().await;
+        let whose: Vec<&Value> = waiting.iter().map(|it| &it["user_id"]).collect();
+        assert_eq!(whose, ["broken"]);
+    }
+    assert_eq!(desk.look("juma").await.json()["balance"]["available"], 50);
+}
+
+#[tokio::test]
+async fn who_released_an_event_and_why_is_said_also_of_a_members() {
+    let desk = Desk::of_a_program_that("park").await;
+    assert_eq!(desk.world.send(of("juma", "e-1", 50)).await.status, 202);
+    let mut conn = desk.world.pool.acquire().await.unwrap();
+    let names = [ledger::MemberRef::External("juma".into())];
+    let keyring = Keyring::new(&[7; 32]);
+    store::enrol_members(&mut conn, &keyring, desk.world.program_id, 1, &names).await.unwrap();
+    let number = desk.waiting().await[0]["id"].to_string();
+    let because = json!({"reason": "asked at the counter"}).to_string();
+    let release = Ask::post(format!("/api/v1/parked-events/{number}/release"), because);
+    assert_eq!(desk.world.send(release.with("x-api-key", &desk.operator)).await.status, 200);
+    let told = acts(&mut conn, desk.world.program_id, None, 100).await.unwrap();
+    let [act] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((act.deed.action.as_str(), &act.deed.subject), ("parked_event.released", &number));
+    assert_eq!(act.reason.as_deref(), Some("asked at the counter"));
+    desk.world.check_books().await;
+}
+
 #[tokio::test]
 async fn an_operator_releases_an_event_with_its_member_or_drops_it() {
     let desk = Desk::of_a_program_that("park").await;
@@ -144,7 +204,7 @@ async fn an_operator_releases_an_event_with_its_member_or_drops_it() {
     desk.look("asha").await.check_problem(404, "USER_NOT_FOUND");
     assert_eq!(desk.waiting().await, Vec::<Value>::new());
     let told: Vec<String> = desk.deeds().await.into_iter().map(|it| it.action).collect();
-    assert_eq!(told, ["parked_event.dropped", "member.enrolled"]);
+    assert_eq!(told, ["parked_event.dropped", "member.enrolled", "parked_event.released"]);
     desk.world.check_books().await;
 }
 
@@ -158,12 +218,21 @@ async fn an_external_id_means_one_member_whoever_gives_it() {
     let earned = desk.world.send(of(strange, "e-1", 9)).await;
     assert_eq!((earned.status.as_u16(), &earned.json()["balance"]), (200, &json!(9)));
 
-    // By id first, and named afterwards, once.
+    // By id first, and named afterwards, once, by an operator: a partner names nobody who is a member already.
     let by_id = desk.enrol(&desk.partner, json!({"user_id": MEMBER})).await;
     assert_eq!((by_id.status.as_u16(), by_id.json().get("external_id")), (201, None));
     let named = json!({"user_id": MEMBER, "external_id": "amina"});
-    assert_eq!(desk.enrol(&desk.partner, named.clone()).await.status, 201);
-    assert_eq!(desk.enrol(&desk.partner, named).await.status, 200);
+    desk.enrol(&desk.partner, named.clone()).await.check_problem(409, "CONFLICT");
+    assert_eq!(desk.enrol(&desk.operator, named.clone()).await.status, 201);
+    assert_eq!(desk.enrol(&desk.operator, named.clone()).await.status, 200);
+    assert_eq!(desk.deeds().await[0].action, "member.named");
+    // Who names both knows both; who names one is shown that one.
+    for known in [named, json!({"user_id": MEMBER}), json!({"external_id": "amina"})] {
+        let told = desk.enrol(&desk.partner, known.clone()).await;
+        let mut body = told.json();
+        body.as_object_mut().unwrap().remove("events_released");
+        assert_eq!((told.status.as_u16(), body), (200, known));
+    }
     assert_eq!(desk.world.send(of("amina", "e-2", 5)).await.json()["balance"], 5);
     assert_eq!(desk.look(MEMBER).await.json()["balance"]["available"], 5);
     for taken in [
@@ -181,7 +250,7 @@ async fn an_external_id_means_one_member_whoever_gives_it() {
     // Two at once are one member.
     let twin = json!({"external_id": "twin"});
     let (one, other) =
-        tokio::join!(desk.enrol(&desk.partner, twin.clone()), desk.enrol(&desk.operator, twin));
+        tokio::join!(desk.enrol(&desk.operator, twin.clone()), desk.enrol(&desk.operator, twin));
     assert_eq!(one.json()["user_id"], other.json()["user_id"]);
     assert_eq!(one.status.as_u16() + other.status.as_u16(), 401, "one of them is told that it is new");
     desk.world.check_books().await;

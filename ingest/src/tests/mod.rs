@@ -145,6 +145,41 @@ async fn a_stranger_is_not_enrolled_where_the_program_does_not() {
     assert_eq!(world.check_books().await.leaves, 0);
 }
 
+/// An event that an operator drops while it is released has either earned or gone, and never both.
+#[tokio::test]
+async fn a_dropped_event_earns_nothing_also_where_it_is_released_at_the_time() {
+    let world = World::where_events_enrol(false).await;
+    let conn = &mut *world.pool.acquire().await.unwrap();
+    store::add_policy(conn, world.program_id, br#"{"strangers":"park"}"#).await.unwrap();
+    let mut waiting = Vec::new();
+    for n in 0..21 {
+        let event = purchase("amina", &format!("e-{n}"), 5);
+        let Verdict::Parked { number } = world.intake.accept(event.as_bytes(), "http").await.unwrap() else {
+            panic!("it waits");
+        };
+        waiting.push(store::parked_event(conn, world.program_id, number).await.unwrap().unwrap());
+    }
+    let names = [ledger::MemberRef::External("amina".into())];
+    store::enrol_members(conn, &Keyring::new(&[7; 32]), world.program_id, 1, &names).await.unwrap();
+
+    let first = waiting.pop().unwrap();
+    assert!(store::unpark(conn, world.program_id, first.parked_event_id).await.unwrap());
+    assert_eq!(world.intake.release(&first).await.unwrap(), None, "it was dropped before");
+    assert_eq!(world.leaves().await, 0);
+    let mut posted = 0;
+    for event in &waiting {
+        let dropping = store::unpark(conn, world.program_id, event.parked_event_id);
+        let (released, dropped) = tokio::join!(world.intake.release(event), dropping);
+        let released = released.unwrap();
+        assert_eq!(released.is_none(), dropped.unwrap(), "{released:?}");
+        posted += u64::from(released.is_some());
+        // Who releases it again is told what came of it.
+        let replayed = world.intake.release(event).await.unwrap();
+        assert_eq!(replayed.is_some(), released.is_some(), "{replayed:?}");
+    }
+    assert_eq!(world.check_books().await.leaves, posted);
+}
+
 #[tokio::test]
 async fn new_rules_are_seen_without_a_restart() {
     let world = World::new().await;

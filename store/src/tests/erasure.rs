@@ -95,6 +95,17 @@ impl Erasing {
         let conn = &mut *it.books.pool.acquire().await.unwrap();
         let program = it.books.program.program_id;
         keep_rejected(conn, program, "http", "no_rate", "none", payload.as_bytes()).await.unwrap();
+        // An event that waits for them, and names them in JSON's other letters.
+        let payload = payload.replacen("amina", r"\u0061mina", 1);
+        let event = ToPark {
+            member: &MemberRef::parse(&it.name),
+            source: "event:test",
+            key: "waits",
+            fingerprint: &ledger::Fingerprint([7; 32]),
+            origin: "http",
+            payload: payload.as_bytes(),
+        };
+        park(conn, program, event).await.unwrap().unwrap();
         // A receiver of webhooks that was told of the first earning, and answered with a name.
         sqlx::query(
             "with endpoint as (
@@ -174,7 +185,16 @@ async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
         .unwrap();
     let secret = keyring().open(account.id, &wrapped).unwrap();
     let before = dump(conn).await;
-    for table in ["member", "account", "posting", "event", "outcome", "rejected_event", "webhook_attempt"] {
+    for table in [
+        "member",
+        "account",
+        "posting",
+        "event",
+        "outcome",
+        "rejected_event",
+        "parked_event",
+        "webhook_attempt",
+    ] {
         let told = traces(&before, &names).iter().any(|it| it.starts_with(&format!("public.{table}: ")));
         assert!(told, "what is looked for is in {table} before");
     }
@@ -188,7 +208,7 @@ async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
     seal(books).await;
     let before = books.check_books().await;
     let erased = it.erase(act).await.unwrap();
-    assert_eq!((erased.accounts, erased.rejected_events), (1, 1));
+    assert_eq!((erased.accounts, erased.rejected_events), (1, 2));
 
     let after = books.check_books().await;
     assert_eq!(after.root, before.root, "the log is as it was");
