@@ -49,11 +49,13 @@ pub async fn introduce(
     say(conn, keys, next, false).await
 }
 
-/// Whether this key can retire: another one signs, and a chain has heard of that one, where the log is anchored at all.
+/// Whether this key can retire: another one signs, and a chain has heard of that one, where the log is anchored at all: as
+/// the caller says, or as the database knows.
 pub async fn check_retirement(
     conn: &mut PgConnection,
     keys: &LogKeys,
     old: &VerifierKey,
+    is_anchored: bool,
 ) -> Result<(), RotateError> {
     let history = keys.history_in(conn).await?;
     match history.terms().iter().find(|it| it.key == *old) {
@@ -77,7 +79,7 @@ pub async fn check_retirement(
         return refused("no other key has signed the newest checkpoint: give one to every sealer".to_owned());
     };
     if let Some(introduced) = signing.introduced
-        && !store::is_announced(conn, introduced.leaf_index).await?
+        && !store::is_announced(conn, introduced.leaf_index, is_anchored).await?
     {
         return refused(format!(
             "leaf {}, which introduces the other key, is not in a block yet that nothing can undo: ask again, or \
@@ -89,8 +91,13 @@ pub async fn check_retirement(
 }
 
 /// Retires a key: it signs no checkpoint that covers the leaf. Answers the leaf's index.
-pub async fn retire(conn: &mut PgConnection, keys: &LogKeys, old: &VerifierKey) -> Result<u64, RotateError> {
-    check_retirement(conn, keys, old).await?;
+pub async fn retire(
+    conn: &mut PgConnection,
+    keys: &LogKeys,
+    old: &VerifierKey,
+    is_anchored: bool,
+) -> Result<u64, RotateError> {
+    check_retirement(conn, keys, old, is_anchored).await?;
     say(conn, keys, old, true).await
 }
 

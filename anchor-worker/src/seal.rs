@@ -165,7 +165,7 @@ pub struct Sealer {
     pool: PgPool,
     pub(crate) folder: Arc<TileStore>,
     keys: LogKeys,
-    // What the log says of its keys, in the leaves below this index.
+    // What the log says of its keys, in the leaves below this index: no others are sealed.
     history: KeyHistory,
     history_to: u64,
     pub(crate) log: LogIdentity,
@@ -260,14 +260,15 @@ impl Sealer {
             ensure_log(conn, &self.log).await?;
             self.is_checked = true;
         }
+        let last = latest_checkpoint(conn).await?;
+        let last_size = last.as_ref().map_or(0, |it| it.size);
+        // Before the keys: on another timeline the log may tell of others.
+        self.check_outside(conn, last_size).await?;
         self.read_keys(conn).await?;
         let standing = standing.map(|it| self.read_own(&it)).transpose()?.map(|it| it.size);
         let published = published.map(|it| self.read_own(&it)).transpose()?;
-        let last = latest_checkpoint(conn).await?;
-        let last_size = last.as_ref().map_or(0, |it| it.size);
         check_extends(conn, published.as_ref(), last_size).await?;
-        self.check_outside(conn, last_size).await?;
-        let size = log_size(conn).await?;
+        let size = self.history_to;
         metrics::gauge!("daftari_unsealed_leaves").set(size.saturating_sub(last_size) as f64);
         if size < last_size {
             return Err(Doubt::Behind { published: last_size, known: size }.into());
@@ -305,7 +306,9 @@ impl Sealer {
     }
 
     async fn extend(&mut self, conn: &mut PgConnection, edge: &Edge) -> Result<Sealed, SealError> {
-        let stored = leaves(conn, edge.size(), self.batch_leaves).await?;
+        // No leaf that is newer than what is known of the keys: it may retire one of them.
+        let count = u64::from(self.batch_leaves).min(self.history_to - edge.size()) as u32;
+        let stored = leaves(conn, edge.size(), count).await?;
         let leaves = stored.iter().map(|it| self.rehash(it)).collect::<Result<Vec<_>, _>>()?;
         let (after, tiles) = edge.extended(&leaves);
         self.write(tiles).await?;

@@ -123,14 +123,25 @@ impl Witnesses {
     pub async fn seen(&self, origin: &str) -> Vec<(String, Checkpoint)> {
         let path = format!("{}/checkpoint", hex_of(&origin_hash(origin)));
         let asked = self.each.iter().map(async |known| {
-            let answer = self.client.get(format!("{}/{path}", known.url)).send().await.ok()?;
-            let answer = answer.error_for_status().ok()?;
-            let note = String::from_utf8(read(answer).await.ok()?).ok()?;
-            let seen = verify_checkpoint(&note, &self.policy.of_logs().vouched()).ok()?.checkpoint;
-            Some((known.name.clone(), seen))
+            let seen = self.seen_by(known, &path).await.inspect_err(|problem| {
+                tracing::warn!(witness = known.name, problem, "a witness has not said what it has seen");
+            });
+            Some((known.name.clone(), seen.ok()??))
         });
         let seen = futures::future::join_all(asked).await;
         seen.into_iter().flatten().filter(|(_, it)| it.origin == origin).collect()
+    }
+
+    async fn seen_by(&self, known: &Known, path: &str) -> Result<Option<Checkpoint>, String> {
+        let answer = self.client.get(format!("{}/{path}", known.url)).send().await;
+        let answer = answer.map_err(|error| error.without_url().to_string())?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let answer = answer.error_for_status().map_err(|error| error.without_url().to_string())?;
+        let note = String::from_utf8(read(answer).await?).map_err(|_| "its answer is not text".to_owned())?;
+        let seen = verify_checkpoint(&note, &self.policy.of_logs().vouched());
+        Ok(Some(seen.map_err(|refusal| refusal.to_string())?.checkpoint))
     }
 }
 

@@ -40,8 +40,8 @@ pub enum Finding {
         /// What is wrong.
         problem: String,
     },
-    /// The policy calls a key retired by a leaf that says no such thing.
-    #[error("leaf {leaf_index} does not retire the key that the policy says it does")]
+    /// The policy calls a key retired by a leaf that says no such thing, or at another time than the leaf's.
+    #[error("leaf {leaf_index} does not retire the key that the policy says it does, or not at that time")]
     KeyNotRetired {
         /// The leaf.
         leaf_index: u64,

@@ -263,7 +263,7 @@ pub(crate) struct Outside {
     /// Where the log is published, an http(s) address or a folder. Where the database lacks what stands there, commits halt.
     #[arg(long, env = "PUBLISHED_LOG", requires = "log_policy_file")]
     pub(crate) published_log: Option<String>,
-    /// The policy with the log's keys; the witnesses and contracts that it names are asked too.
+    /// The policy with the log's keys, read anew at each look; the witnesses and contracts that it names are asked too.
     #[arg(long, env = "LOG_POLICY_FILE", requires = "published_log")]
     pub(crate) log_policy_file: Option<PathBuf>,
     /// The JSON-RPC of the chain whose contracts are asked.

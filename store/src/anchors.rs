@@ -564,13 +564,18 @@ pub async fn latest_anchor_age_ms(
     Ok(age.map(|it| it.max(0) as u64))
 }
 
-/// Whether a final anchor covers this leaf somewhere; where the log was never anchored, nobody waits for one.
-pub async fn is_announced(conn: &mut PgConnection, leaf_index: u64) -> Result<bool, StoreError> {
+/// Whether a final anchor covers this leaf somewhere. Where the log is not anchored, as far as the caller and the database
+/// know, nobody waits for one.
+pub async fn is_announced(
+    conn: &mut PgConnection,
+    leaf_index: u64,
+    is_anchored: bool,
+) -> Result<bool, StoreError> {
     let announced = sqlx::query_scalar(
-        "select coalesce(bool_or(size > $1 and final_at is not null), true)
-         from anchor",
+        "select exists (select from anchor where size > $1 and final_at is not null)
+             or not ($2 or exists (select from anchor) or exists (select from anchor_attempt))",
     );
-    Ok(announced.bind(leaf_index as i64).fetch_one(conn).await?)
+    Ok(announced.bind(leaf_index as i64).bind(is_anchored).fetch_one(conn).await?)
 }
 
 /// The smallest anchor that covers this leaf, at every place that has one.

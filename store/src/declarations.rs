@@ -1,5 +1,7 @@
 //! Leaves that are no postings: what the log says of itself.
 
+use std::ops::Range;
+
 use proof::{Body, Hash, KeyHistory, LeafKind, OpenedLeaf, VerifierKey};
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
@@ -117,9 +119,7 @@ pub async fn declarations_of(
     log: &LogIdentity,
     kind: LeafKind,
 ) -> Result<Vec<(u64, OpenedLeaf)>, StoreError> {
-    let mut found = declarations_between(conn, log, 0, i64::MAX as u64).await?;
-    found.retain(|(_, it)| it.kind == kind);
-    Ok(found)
+    declarations(conn, log, 0..i64::MAX as u64, Some(&[kind])).await
 }
 
 /// What the log that begins with this key has said of its keys.
@@ -129,7 +129,9 @@ pub async fn key_history(
     first: VerifierKey,
 ) -> Result<KeyHistory, StoreError> {
     let mut history = KeyHistory::new(first);
-    for (leaf_index, leaf) in declarations_between(conn, log, 0, i64::MAX as u64).await? {
+    // The kinds that `KeyHistory` heeds.
+    let kinds = [LeafKind::Key, LeafKind::Orphan];
+    for (leaf_index, leaf) in declarations(conn, log, 0..i64::MAX as u64, Some(&kinds)).await? {
         history.read(leaf_index, &leaf);
     }
     Ok(history)
@@ -142,16 +144,28 @@ pub async fn declarations_between(
     begin: u64,
     end: u64,
 ) -> Result<Vec<(u64, OpenedLeaf)>, StoreError> {
+    declarations(conn, log, begin..end, None).await
+}
+
+async fn declarations(
+    conn: &mut PgConnection,
+    log: &LogIdentity,
+    leaves: Range<u64>,
+    kinds: Option<&[LeafKind]>,
+) -> Result<Vec<(u64, OpenedLeaf)>, StoreError> {
+    let kinds: Option<Vec<i16>> = kinds.map(|it| it.iter().map(|kind| *kind as i16).collect());
     let rows: Vec<DeclarationRow> = sqlx::query_as(
         "select leaf_index, leaf.kind, declaration_id, declaration.recorded_at, declaration.body
          from declaration
          join leaf using (leaf_index)
          where leaf_index >= $1
              and leaf_index < $2
+             and ($3::smallint[] is null or leaf.kind = any($3))
          order by leaf_index",
     )
-    .bind(begin as i64)
-    .bind(end as i64)
+    .bind(leaves.start as i64)
+    .bind(leaves.end as i64)
+    .bind(kinds)
     .fetch_all(conn)
     .await?;
     rows.into_iter().map(|it| it.open(log.log_id)).collect()

@@ -56,6 +56,8 @@ struct Known {
     size: i64,
     /// Why nothing may be committed.
     halted: Option<String>,
+    /// Why the last look at what is published saw nothing.
+    unread: Option<String>,
 }
 
 impl Guard {
@@ -103,6 +105,7 @@ impl Guard {
         // Before the size is read: a batch that is committed meanwhile is in neither.
         let own = self.known().size;
         let size = log_head::log_size(conn).await? as i64;
+        let unread = asked.as_ref().err().cloned();
         let shown = match asked {
             Ok(seen) => first_problem(conn, &seen, size as u64).await?,
             // That it does not answer now is no doubt of what was found before.
@@ -120,6 +123,16 @@ impl Guard {
         });
         let problem = shown.or(forgotten);
         let mut known = self.known();
+        if unread.is_some() {
+            metrics::counter!("daftari_published_unread_total").increment(1);
+        }
+        if known.unread != unread {
+            match &unread {
+                Some(problem) => tracing::warn!(%problem, "what is published is not looked at"),
+                None => tracing::info!("what is published is looked at again"),
+            }
+            known.unread = unread;
+        }
         if known.halted != problem {
             match &problem {
                 Some(problem) => tracing::error!(%problem, "commits halt"),

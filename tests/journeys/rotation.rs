@@ -19,12 +19,17 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     let walk = Walk { world: World::new().await };
     let next = walk.world.path("next.key").display().to_string();
     let old_policy = walk.world.path("policy.txt").display().to_string();
-    let api = walk.world.start("api", "1", &[]);
     let anchor = walk.world.start("anchor", "1", &["--next-log-key-file", &next]);
     let proofs = walk.world.start("verifier", "1", &["--policy-file", &old_policy]);
-    for role in [&api, &anchor, &proofs] {
+    for role in [&anchor, &proofs] {
         role.is_ready().await;
     }
+    // Whoever posts is held against what is published, by a policy file of its own.
+    let (tiles, guard) = (walk.world.path("tiles"), walk.world.path("guard.txt"));
+    std::fs::copy(&old_policy, &guard).expect("a policy can be copied");
+    let outside = ["--published-log", text(&tiles), "--log-policy-file", text(&guard)];
+    let api = walk.world.start("api", "1", &outside);
+    api.is_ready().await;
     let before = walk.earn(&api, "before").await;
     let kept = walk.receipt(&proofs, &before, "before").await;
     walk.verify(&kept, &old_policy, &[]).await.expect(0);
@@ -51,7 +56,8 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     let told: Value = walk.keys(&proofs).await;
     assert_eq!(told["keys"].as_array().map(Vec::len), Some(2), "{told}");
 
-    // 3. Once a chain has it for good, the old key retires.
+    // 3. Whoever posts is given the lines while it runs; once a chain has the key for good, the old one retires.
+    std::fs::rename(walk.policy("guard.new", &said), &guard).expect("a policy can be replaced");
     walk.make_final().await;
     let said = walk.rotate(&["--retire", &walk.public_key("log.key")]).await.expect(0);
     let policy = walk.policy("after.txt", &said);
@@ -70,6 +76,21 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     let after = walk.earn(&api, "after").await;
     let receipt = walk.receipt(&proofs, &after, "after").await;
     walk.verify(&receipt, &policy, &[]).await.expect(0);
+    // It was never blind meanwhile, and starts again under the new key.
+    assert!(!api.process.log().contains("what is published is not looked at"), "{}", api.process.log());
+    assert_eq!(api.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+    let api = walk.world.start("api", "2", &outside);
+    api.is_ready().await;
+    walk.earn(&api, "restarted").await;
+    // One whose policy knows the first key alone posts nothing, and says why.
+    let blind = ["--published-log", text(&tiles), "--log-policy-file", &old_policy];
+    let blind = walk.world.start("api", "blind", &blind);
+    eventually("it says why it posts nothing", async || {
+        let asked = blind.api().try_ask(Method::GET, "/health/ready", &[], None).await.ok()?;
+        (asked.status == 503 && asked.text.contains("is not this log's")).then_some(())
+    })
+    .await;
+    assert_eq!(blind.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
     let stale = walk.verify(&receipt, &old_policy, &["--json"]).await.expect(1).json();
     assert_eq!(stale["code"], "unsigned", "{stale}");
 
@@ -94,18 +115,19 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     let sound = walk.audit(&proofs, &policy).await.expect(0);
     assert!(sound.stdout.contains("retires the log's key"), "{}", sound.stdout);
     walk.monitor(&proofs, &policy, &seen).await.expect(0);
-    // A policy that calls another leaf the retirement is found to be wrong.
-    let wrong = configured.lines().map(|line| match line.rsplit_once(' ') {
-        Some((head, _)) if line.starts_with("retired") => {
-            let (head, _) = head.rsplit_once(' ').expect("it has four words");
-            format!("{head} 0 1\n")
-        }
-        _ => format!("{line}\n"),
-    });
-    let wrong_policy = walk.world.path("wrong.txt");
-    std::fs::write(&wrong_policy, wrong.collect::<String>()).expect("a policy can be written");
-    let found = walk.audit(&proofs, text(&wrong_policy)).await.expect(1);
-    assert!(found.stdout.contains("leaf 0 does not retire the key"), "{}", found.stdout);
+    // A policy that calls another leaf the retirement is found to be wrong, and so is one with another time.
+    let leaf = told["history"][0]["retired_in_leaf"].to_string();
+    for wrong_leaf in ["0", &leaf] {
+        let wrong = configured.lines().map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            ["retired", vkey, ..] => format!("retired {vkey} {wrong_leaf} 1\n"),
+            _ => format!("{line}\n"),
+        });
+        let wrong_policy = walk.world.path("wrong.txt");
+        std::fs::write(&wrong_policy, wrong.collect::<String>()).expect("a policy can be written");
+        let found = walk.audit(&proofs, text(&wrong_policy)).await.expect(1);
+        let says = format!("leaf {wrong_leaf} does not retire the key");
+        assert!(found.stdout.contains(&says), "{}", found.stdout);
+    }
     check_books(&walk.world.database_url).await;
     for role in [api, anchor, proofs] {
         assert_eq!(role.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));

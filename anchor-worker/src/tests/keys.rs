@@ -1,10 +1,14 @@
 //! The log's key is changed: both sign during the overlap, and what one of them holds follows from the leaves.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use proof::{Policy, Refusal, VerifierKey, verify_checkpoint};
+use proof::{Body, Policy, Refusal, VerifierKey, verify_checkpoint};
+use tokio::runtime::Handle;
 
 use super::fixture::{Fixture, ORIGIN};
+use crate::failpoint::{Act, Failpoint, Moment};
 use crate::{LogKey, LogKeys, Obstacle, RotateError, SealError, Sealed, Sealer, introduce, retire};
 
 struct Rotation {
@@ -43,7 +47,12 @@ impl Rotation {
     }
 
     async fn retire(&self, key: &VerifierKey) -> Result<u64, RotateError> {
-        retire(&mut self.it.pool.acquire().await.unwrap(), &self.both(), key).await
+        retire(&mut self.it.pool.acquire().await.unwrap(), &self.both(), key, false).await
+    }
+
+    /// The same where verifiers' policies name a contract.
+    async fn retire_anchored(&self, key: &VerifierKey) -> Result<u64, RotateError> {
+        retire(&mut self.it.pool.acquire().await.unwrap(), &self.both(), key, true).await
     }
 }
 
@@ -73,6 +82,7 @@ async fn a_key_takes_anothers_place_with_an_overlap() {
     assert_eq!(world.seal(world.both()).await.unwrap(), Sealed::Checkpoint { size: 6 });
     assert_eq!(world.signed(), [true, true]);
 
+    refused(world.retire_anchored(&first).await, "is not in a block yet");
     let retired = world.retire(&first).await.unwrap();
     assert_eq!(retired, 6);
     refused(world.retire(&first).await, "leaf 6 has retired");
@@ -98,6 +108,43 @@ async fn a_key_takes_anothers_place_with_an_overlap() {
     }
     let report = world.it.check_books().await;
     assert_eq!(report.leaves, 8);
+}
+
+/// A retirement that is committed while a sealer is at work waits for the next seal: that one knows of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_retires_during_a_seal_signs_no_checkpoint_that_says_so() {
+    let world = Rotation { it: Fixture::new().await };
+    let (first, next) = (world.it.key().verifier_key(), world.next().verifier_key());
+    assert_eq!(world.introduce(&next).await.unwrap(), 0);
+    let publishes = (Act::PublishCheckpoint, Moment::Before);
+    let sealer = |failpoint: Failpoint| {
+        Sealer::new(world.it.pool.clone(), world.it.folder.clone(), world.both()).with_failpoint(failpoint)
+    };
+    // A checkpoint that is recorded and not published is published first by the next seal, which has read the keys by then.
+    let ended = sealer(Arc::new(move |act: Act, moment: Moment| (act, moment) == publishes))
+        .seal()
+        .await
+        .unwrap_err();
+    assert!(matches!(ended, SealError::Retry(Obstacle::Failpoint(..))), "{ended}");
+    world.it.post(1).await;
+    let (pool, log) = (world.it.pool.clone(), world.it.log.clone());
+    let (public_key, is_said) = (first.public_key().to_vec(), AtomicBool::new(false));
+    let mut sealer = sealer(Arc::new(move |act: Act, moment: Moment| {
+        if (act, moment) == publishes && !is_said.swap(true, Ordering::Relaxed) {
+            let body = Body::Key { retired: true, signature_type: 1, public_key: public_key.clone() };
+            let says = async {
+                let conn = &mut *pool.acquire().await.unwrap();
+                let leaf_index = store::append_declarations(conn, &log, vec![body]).await.unwrap();
+                assert_eq!(leaf_index, 2);
+            };
+            tokio::task::block_in_place(|| Handle::current().block_on(says));
+        }
+        false
+    }));
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 2 });
+    assert_eq!(world.signed(), [true, true], "the retirement is not covered yet");
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 3 });
+    assert_eq!(world.signed(), [false, true]);
 }
 
 /// A key that was stolen after it retired dates back what it signs; and nothing that it signs later is looked at.

@@ -1,6 +1,6 @@
 //! The leaves that are no postings: read opened, and account maps to their last row.
 
-use proof::{Body, Leaf, MapIndex, MapRow, OpenedLeaf, Part};
+use proof::{Body, KeyHistory, Leaf, MapIndex, MapRow, OpenedLeaf, Part};
 use tiles::Beside;
 
 use super::{KeySaid, Walk};
@@ -9,10 +9,11 @@ use crate::source::SourceError;
 
 impl Walk<'_> {
     pub(super) async fn read_declarations(&mut self) -> Result<(), SourceError> {
+        let mut keys = self.keys_before();
         for leaf in std::mem::take(&mut self.declarations) {
             self.report.declarations += 1;
             let leaf_index = leaf.leaf_index;
-            match self.read_declaration(&leaf).await {
+            match self.read_declaration(&leaf, &mut keys).await {
                 Ok(Body::Map { log_size, .. }) if leaf_index < log_size => {
                     self.note([map(leaf_index, "it describes leaves that come after it")]);
                 }
@@ -35,29 +36,51 @@ impl Walk<'_> {
                 }
             }
         }
-        self.check_retirements();
+        self.check_retirements(&keys);
         Ok(())
     }
 
-    /// A key that the policy calls retired was retired by the log, in the leaf that the policy names.
-    fn check_retirements(&mut self) {
+    /// What is known of the keys before the first leaf that is read now. What an earlier walk has passed it has read, so
+    /// there the policy is taken at its word.
+    fn keys_before(&self) -> KeyHistory {
+        let (policy, origin, begin) = (&self.audit.policy, &self.checkpoint.origin, self.report.resumed_from);
+        let own: Vec<_> = policy.log_keys.iter().filter(|it| it.name() == origin).collect();
+        let first = *own.first().expect("the checkpoint was verified");
+        let mut keys = KeyHistory::new(first.clone());
+        let retired = policy.retired.iter().filter(|it| it.key.name() == origin);
+        let introduced = own[1..].iter().map(|key| (0, 0, false, *key));
+        let retired = retired.map(|it| (it.leaf_index, it.retired_at as i64, true, &it.key));
+        for (leaf_index, time, retired, key) in introduced.chain(retired).filter(|it| it.0 < begin) {
+            let body = Body::Key { retired, signature_type: 1, public_key: key.public_key().to_vec() };
+            let log_id = proof::log_id(origin, first.public_key());
+            let time_us = time.saturating_mul(1_000_000);
+            keys.read(leaf_index, &proof::declaration(log_id, [0; 16], time_us, body));
+        }
+        keys
+    }
+
+    /// A key that the policy calls retired was retired by the log, in the leaf and at the time that the policy names.
+    fn check_retirements(&mut self, keys: &KeyHistory) {
         let read = self.report.resumed_from..self.checkpoint.size;
         let policy = &self.audit.policy;
         let retired = policy.retired.iter().filter(|it| it.key.name() == self.checkpoint.origin);
         let found: Vec<_> = retired
             .filter(|it| read.contains(&it.leaf_index))
             .filter(|it| {
-                let public_key = hex::encode(it.key.public_key());
-                let said = KeySaid { leaf_index: it.leaf_index, retired: true, public_key };
-                !self.report.keys.contains(&said)
+                let term = keys.terms().iter().find(|term| term.key == it.key);
+                let leaf = term.and_then(|term| term.retired);
+                leaf.is_none_or(|leaf| {
+                    let retired_at = leaf.recorded_at_us.div_euclid(1_000_000) as u64;
+                    (leaf.leaf_index, retired_at) != (it.leaf_index, it.retired_at)
+                })
             })
             .map(|it| Finding::KeyNotRetired { leaf_index: it.leaf_index })
             .collect();
         self.note(found);
     }
 
-    /// What the leaf says, which is public.
-    async fn read_declaration(&self, leaf: &Leaf) -> Result<Body, SourceError> {
+    /// What the leaf says, which is public, and what follows for the keys.
+    async fn read_declaration(&self, leaf: &Leaf, keys: &mut KeyHistory) -> Result<Body, SourceError> {
         let beside = Beside::Declaration(leaf.leaf_index);
         let bytes = self.audit.source.beside(beside).await?;
         let damaged = |problem: String| SourceError::Damaged { path: beside.path(), problem };
@@ -66,6 +89,7 @@ impl Walk<'_> {
         if opened.leaf(leaf.leaf_index) != *leaf {
             return Err(damaged("it opens to another leaf than the log has".to_owned()));
         }
+        keys.read(leaf.leaf_index, &opened);
         match opened.body {
             Some(Part::Opened { value, .. }) => Ok(value),
             _ => Err(damaged("its body is closed".to_owned())),

@@ -1,7 +1,7 @@
 //! What a committer is held against: the published checkpoint, and at the start and after each failover the contracts and
 //! the witnesses.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,20 +42,17 @@ pub(crate) async fn seen(config: &Outside, log: &LogIdentity, ask: Ask) -> anyho
 struct Known {
     place: String,
     source: Source,
-    policy: Policy,
-    witnesses: Witnesses,
+    policy_file: PathBuf,
     rpc_url: Option<String>,
     log: LogIdentity,
 }
 
 impl Known {
     fn open(config: &Outside, log: &LogIdentity) -> anyhow::Result<Option<Self>> {
-        let (Some(place), Some(policy)) = (&config.published_log, &config.log_policy_file) else {
+        let (Some(place), Some(policy_file)) = (&config.published_log, &config.log_policy_file) else {
             return Ok(None);
         };
-        let at = || format!("the policy {} cannot be read", policy.display());
-        let policy = Policy::parse(&std::fs::read_to_string(policy).with_context(at)?).with_context(at)?;
-        let witnesses = Witnesses::new(policy.clone(), PATIENCE)?;
+        read_policy(policy_file)?;
         let source = match place {
             it if it.starts_with("http://") || it.starts_with("https://") => Source::at(it)?,
             folder => {
@@ -66,23 +63,27 @@ impl Known {
             }
         };
         let rpc_url = config.guard_rpc_url.as_ref().map(|it| it.0.clone());
-        Ok(Some(Self { place: place.clone(), source, policy, witnesses, rpc_url, log: log.clone() }))
+        let (place, policy_file) = (place.clone(), policy_file.clone());
+        Ok(Some(Self { place, source, policy_file, rpc_url, log: log.clone() }))
     }
 
     async fn seen(&self, ask: Ask) -> anyhow::Result<Vec<Seen>> {
         let mut seen = Vec::new();
+        // Each time anew: the log's keys change while this process runs.
+        let policy = read_policy(&self.policy_file)?;
         let note = tokio::time::timeout(PATIENCE, self.source.greatest_checkpoint()).await;
         if let Some(note) = note.context("no answer in time")?? {
-            let verified = verify_checkpoint(&note, &self.policy.of_logs().vouched())
+            let verified = verify_checkpoint(&note, &policy.of_logs().vouched())
                 .with_context(|| format!("the checkpoint at {} is not this log's", self.place))?;
             let who = format!("the published log at {}", self.place);
             seen.push(Seen { who, size: verified.checkpoint.size, root: verified.checkpoint.root });
         }
         if ask == Ask::Everyone {
-            for (name, it) in self.witnesses.seen(&self.log.origin).await {
+            let witnesses = Witnesses::new(policy.clone(), PATIENCE)?;
+            for (name, it) in witnesses.seen(&self.log.origin).await {
                 seen.push(Seen { who: format!("the witness {name}"), size: it.size, root: it.root });
             }
-            match tokio::time::timeout(PATIENCE, self.contracts()).await {
+            match tokio::time::timeout(PATIENCE, self.contracts(&policy)).await {
                 Ok(Ok(heads)) => seen.extend(heads),
                 // Like a witness, a chain that is away keeps nobody from going on.
                 Ok(Err(error)) => tracing::warn!(%error, "the contracts were not asked what they know"),
@@ -92,16 +93,22 @@ impl Known {
         Ok(seen)
     }
 
-    async fn contracts(&self) -> anyhow::Result<Vec<Seen>> {
+    async fn contracts(&self, policy: &Policy) -> anyhow::Result<Vec<Seen>> {
         let Some(url) = &self.rpc_url else { return Ok(Vec::new()) };
         let chain = Chain::connect(url).await?;
         let chain_id = chain.id();
         let mut heads = Vec::new();
-        for place in self.policy.anchors.iter().filter(|it| it.chain_id == chain_id) {
+        for place in policy.anchors.iter().filter(|it| it.chain_id == chain_id) {
             let head = AuditLog::new(chain.clone(), *place, &self.log.log_id)?.head().await?;
             let who = format!("the contract on chain {chain_id}");
             heads.push(Seen { who, size: head.size, root: head.root });
         }
         Ok(heads)
     }
+}
+
+/// The policy in this file.
+pub(crate) fn read_policy(path: &Path) -> anyhow::Result<Policy> {
+    let at = || format!("the policy {} cannot be read", path.display());
+    Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)
 }

@@ -29,11 +29,13 @@ pub(super) async fn rotate(config: Rotate) -> anyhow::Result<()> {
             )
         }
     };
+    let policy = config.outside.log_policy_file.as_deref().map(guard::read_policy).transpose()?;
+    let is_anchored = policy.is_some_and(|it| !it.anchors.is_empty());
     let vkey = key.encode();
     let says = if retires { "retires" } else { "introduces" };
     if config.dry_run {
         match retires {
-            true => anchor_worker::check_retirement(conn, &held, &key).await?,
+            true => anchor_worker::check_retirement(conn, &held, &key, is_anchored).await?,
             false => anchor_worker::check_introduction(conn, &held, &key).await?,
         }
         println!(
@@ -43,7 +45,7 @@ pub(super) async fn rotate(config: Rotate) -> anyhow::Result<()> {
         return Ok(());
     }
     let leaf_index = match retires {
-        true => anchor_worker::retire(conn, &held, &key).await?,
+        true => anchor_worker::retire(conn, &held, &key, is_anchored).await?,
         false => anchor_worker::introduce(conn, &held, &key).await?,
     };
     println!("Leaf {leaf_index} {says} {vkey}.");
