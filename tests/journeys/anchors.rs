@@ -14,6 +14,10 @@ const DEPLOYER_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae78
 const WRITER_KEY: &str = "7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6";
 const WRITER: &str = "0x90f79bf6eb2c4f870365e785982e1f101e93b906";
 const ADMIN: &str = "0x15d34aaf54267db7d7c367839aaf71a00a2c6a65";
+/// The admin's key, and that of the account that becomes the writer: anvil's fifth and sixth, known to everyone.
+const ADMIN_KEY: &str = "47e179ec197488593b187f80a00eb0da91f1b9d0b13f8733639f19c30a34926a";
+const NEXT_KEY: &str = "8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba";
+const NEXT: &str = "0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc";
 const MEMBER: &str = "5d0f6a1e-7c2b-4d3e-9f8a-1b2c3d4e5f21";
 /// A standby that has not taken over by then is not one.
 const TAKEOVER_MAX: Duration = Duration::from_secs(15);
@@ -47,6 +51,7 @@ async fn an_operator_anchors_to_two_chains_with_two_workers() {
     let last = workers.pop().expect("one is left");
     office.obeys(&last).await;
     office.raises_alarms(&last).await;
+    office.moves_the_key().await;
     last.process.kill().await;
     office.no_log_holds_a_key();
     office.system.check_books().await;
@@ -213,11 +218,14 @@ impl Office {
         let text = std::fs::read_to_string(self.folder.join("keys/log.key")).expect("up has made the key");
         // The last field may hold a `+` of its own.
         let seed = text.trim().splitn(5, '+').nth(4).expect("a key has five fields");
-        for name in ["up", "worker-one", "worker-two"] {
+        for name in ["up", "worker-one", "worker-two", "worker-three"] {
             let said =
                 std::fs::read_to_string(self.folder.join(format!("{name}.log"))).expect("it has logged");
             assert!(said.contains("sealed") || said.contains("anchor"), "{name} has worked");
-            assert!(!said.contains(WRITER_KEY) && !said.contains(seed), "{name}.log holds a key");
+            assert!(
+                [WRITER_KEY, NEXT_KEY, seed].iter().all(|key| !said.contains(key)),
+                "{name}.log holds a key"
+            );
         }
     }
 
@@ -308,6 +316,7 @@ impl Office {
         .await;
         assert!(story.contains("armed: ") && story.contains("broadcast: "), "{story}");
         self.anchors(0, &["explain", "999999"]).await.expect(1);
+        self.reports().await;
 
         self.anchors(0, &["pause", "the key is moved"]).await.expect(0);
         let before = self.chains[0].anchored().await;
@@ -319,6 +328,22 @@ impl Office {
         self.anchors(0, &["resume"]).await.expect(0);
         self.is_anchored(0).await;
         self.anchors(0, &["force"]).await.expect(0);
+    }
+
+    /// What was spent is told, and drawn as a file that loads nothing.
+    async fn reports(&self) {
+        let drawn = self.folder.join("report.svg");
+        let svg = drawn.to_str().expect("a path in UTF-8");
+        let told = self.anchors(0, &["report", "--staleness", "5s", "--json", "--svg", svg]).await.expect(0);
+        let told: Value = serde_json::from_str(&told.stdout).expect("it is JSON");
+        assert!(1 <= told["transactions"].as_u64().expect("a count") && told["reverted"] == 0, "{told}");
+        assert!(0.0 < told["spent"].as_f64().expect("an amount"), "{told}");
+        let text = self.anchors(0, &["report", "--staleness", "5s"]).await.expect(0).stdout;
+        assert!(text.contains("leaves anchored") && text.contains("fixed intervals"), "{text}");
+        let drawn = std::fs::read_to_string(drawn).expect("it was drawn");
+        assert!(drawn.starts_with("<svg") && drawn.contains("<circle"), "{drawn}");
+        let loads = ["href", "<script", "@import", "url("].iter().any(|it| drawn.contains(it));
+        assert!(!loads, "a plot that needs something else to be seen");
     }
 
     /// Alarms that begin and end by themselves with what they are about.
@@ -372,6 +397,39 @@ impl Office {
         self.chains[1].start_again(&port).await;
         worker.alarm(two, "no_endpoint", false).await;
         self.is_anchored(1).await;
+    }
+
+    /// The writer's key of the first chain is moved: announced, waited for, taken over, each by a process of its own. The worker
+    /// with the old key makes way for one with the new.
+    async fn moves_the_key(&mut self) {
+        let url = self.chains[0].url.clone();
+        let key = self.secret("admin.key", ADMIN_KEY).display().to_string();
+        let rotate = ["rotate", "--to", NEXT, "--chain-rpc-url", &url];
+        let told = self.anchors(0, &[&rotate[..], &["--dry-run"]].concat()).await.expect(0).stdout;
+        assert!(told.contains("next: announce the change") && told.contains("0x"), "{told}");
+        let sends = [&rotate[..], &["--chain-key-file", &key]].concat();
+        let told = self.anchors(0, &sends).await.expect(0).stdout;
+        assert!(
+            told.contains("done: announce") && told.contains("announced: it can be taken over"),
+            "{told}"
+        );
+        let told = self.anchors(0, &sends).await.expect(0).stdout;
+        assert!(!told.contains("done:"), "it is announced once: {told}");
+        self.chains[0].call("evm_increaseTime", json!([3600])).await;
+        self.chains[0].call("evm_mine", json!([])).await;
+        let told = self.anchors(0, &sends).await.expect(0).stdout;
+        assert!(told.contains("done: make the announced change") && told.contains("is the writer"), "{told}");
+
+        self.secret("writer.key", NEXT_KEY);
+        let worker = self.worker("three").await;
+        self.grow().await;
+        self.is_anchored(0).await;
+        self.is_anchored(1).await;
+        worker.alarm(self.chains[0].id, "not_admitted", false).await;
+        worker.process.kill().await;
+        let told =
+            self.anchors(0, &["reconcile", "--chain-rpc-url", &url, "--dry-run"]).await.expect(0).stdout;
+        assert!(told.contains("its events show"), "{told}");
     }
 
     async fn admin(&self, number: usize, signature: &str) {

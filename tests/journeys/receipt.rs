@@ -5,7 +5,7 @@ use std::path::Path;
 use journeys::{Answered, JsonRpc, Reply, System, lasting_port, node, root};
 use proof::{Checkpoint, Entry, Part, Receipt, SignedNote, Signer, VerifierKey};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::purchase;
@@ -47,9 +47,35 @@ async fn one_receipt_four_verifiers() {
     the_contract_judges(&system, &receipt.text).await;
     anyone_judges_by_hand(&system, &file, &redeemed).await;
     each_side_sees_its_own(&system, &url, &receipt).await;
+    everyone_reads_the_anchors_story(&system, &verified["proves"]["anchored"]["block"]).await;
 
     system.check_books().await;
     system.interrupt().await;
+}
+
+/// How the checkpoint came into the chain, step by step, with why and for how much.
+async fn everyone_reads_the_anchors_story(system: &System, block: &Value) {
+    let told = system.api().get("/v1/anchors").await;
+    assert_eq!(told.status, 200, "{}", told.text);
+    let stories = told.body["anchors"][0]["transactions"].as_array().expect("a list");
+    let mined = stories.iter().find(|it| it["block"] == *block).expect("the receipt's anchor has a story");
+    let steps = mined["steps"].as_array().expect("a list");
+    let became: Vec<_> = steps.iter().map(|it| it["state"].as_str().expect("a name")).collect();
+    assert_eq!(became[..3], ["armed", "broadcast", "included"], "{mined}");
+    assert!(steps.iter().all(|it| it["why"].as_str().is_some_and(|it| !it.is_empty())), "{mined}");
+    assert!(mined["paid_wei"].as_str().is_some_and(|it| it.parse().is_ok_and(|it: u128| 0 < it)), "{mined}");
+
+    let alone = system.api().get(&format!("/v1/anchors?size={}", mined["size"])).await;
+    let stories = alone.body["anchors"][0]["transactions"].as_array().expect("a list");
+    assert!(stories.iter().any(|it| it["transaction"] == mined["transaction"]), "{}", alone.text);
+    assert!(stories.iter().all(|it| it["size"] == mined["size"]), "{}", alone.text);
+    let many = system.api().get("/v1/anchors?limit=1001").await;
+    assert_eq!(
+        (many.status, &many.body["validation_errors"][0]["field"]),
+        (400, &json!("limit")),
+        "{}",
+        many.text
+    );
 }
 
 /// The printed commands, pasted as they are, let the contract confirm the root, the leaf, the partner's 100 points, which

@@ -1,6 +1,7 @@
 //! The proof service: the log as C2SP `tlog-tiles` lays it out, receipts, the page that checks them; and the check
 //! behind `daftari verify`.
 
+mod anchors;
 mod check;
 mod export;
 mod history;
@@ -48,7 +49,7 @@ pub struct ProofService {
     /// How many leaves are known to be published: never more than are.
     published_size: AtomicU64,
     /// What was last said of the anchors, for when our rows cannot be asked.
-    told_anchors: Mutex<Option<log::Anchors>>,
+    told_anchors: Mutex<Option<anchors::Anchors>>,
     sandbox: Option<Arc<Self>>,
 }
 
@@ -196,9 +197,15 @@ fn public_log() -> Vec<Route<ProofService>> {
     const TEXT: &str = "text/plain; charset=utf-8";
     const BYTES: &str = "application/octet-stream";
     vec![
-        get("/v1/anchors", "getAnchors", "Where the log is anchored, as far as we know")
-            .answers::<log::Anchors>(200, "The places.")
-            .open(log::anchors),
+        get(
+            "/v1/anchors",
+            "getAnchors",
+            "Where the log is anchored, as far as we know, and the story of each anchor",
+        )
+        .query::<u64>("size", "Only the transactions that carry the checkpoint of this size.")
+        .query::<u64>("limit", "How many transactions of each place; 20 where it is left out, 1,000 at most.")
+        .answers::<anchors::Anchors>(200, "The places.")
+        .open(anchors::anchors),
         get("/v1/keys", "getKeys", "The log's keys").answers::<keys::Keys>(200, "The keys.").open(keys::keys),
         get("/checkpoint", "getCheckpoint", "The published checkpoint, a signed note")
             .header::<String>("If-None-Match", "The ETag of the one that the caller has.")

@@ -1,7 +1,7 @@
 //! The public log: checkpoint, tiles and bundles from the object store, and who signs it. No row is read for a proof.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::{Code, Problem};
 use axum::extract::{Request, State};
@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use proof::{Checkpoint, TILE_WIDTH, TileId};
 use schemars::JsonSchema;
 use serde::Serialize;
-use store::StoreError;
 use tiles::{Beside, StoredTile, TileError, TileStore};
 
 use crate::ProofService;
@@ -141,85 +140,4 @@ pub(crate) async fn read<T: Send + 'static>(
         Ok(Err(error)) => Err(Problem::internal(error)),
         Err(error) => Err(Problem::internal(error)),
     }
-}
-
-/// Where the log is anchored, as far as our rows know: the contract's state is the truth.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(crate) struct Anchors {
-    /// Whether our rows were asked just now; else this is what they said the last time.
-    is_current: bool,
-    /// The places.
-    anchors: Vec<Place>,
-}
-
-/// A place where the log is anchored.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(rename = "AnchorPlace")]
-struct Place {
-    /// The chain.
-    chain_id: u64,
-    /// The contract's address.
-    contract: String,
-    /// Who registered the log there.
-    registrant: String,
-    /// The last anchor.
-    latest: Option<Latest>,
-}
-
-/// An anchor.
-#[derive(Clone, Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Anchor")]
-struct Latest {
-    /// The size of the checkpoint.
-    size: u64,
-    /// The block.
-    block: u64,
-    /// The transaction's hash.
-    transaction: String,
-    /// Whether the chain has promised to keep it.
-    is_final: bool,
-    /// For how many milliseconds it has stood.
-    age_ms: Option<u64>,
-}
-
-pub(crate) async fn anchors(State(service): State<Arc<ProofService>>) -> Result<Response, Problem> {
-    let told = match told_anchors(&service).await {
-        Ok(anchors) => {
-            let told = Anchors { is_current: true, anchors };
-            *lock(&service.told_anchors) = Some(told.clone());
-            told
-        }
-        Err(error) => match lock(&service.told_anchors).clone() {
-            Some(told) => Anchors { is_current: false, ..told },
-            None => return Err(error.into()),
-        },
-    };
-    Ok(public("application/json", "public, max-age=1", axum::Json(told)))
-}
-
-async fn told_anchors(service: &ProofService) -> Result<Vec<Place>, StoreError> {
-    let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
-    let mut anchors = Vec::new();
-    for place in &service.policy.anchors {
-        let latest = store::latest_anchor(&mut conn, place).await?;
-        let age_ms = store::latest_anchor_age_ms(&mut conn, place).await?;
-        anchors.push(Place {
-            chain_id: place.chain_id,
-            contract: format!("0x{}", hex::encode(place.contract)),
-            registrant: format!("0x{}", hex::encode(place.registrant)),
-            latest: latest.map(|it| Latest {
-                size: it.size,
-                block: it.block,
-                transaction: format!("0x{}", hex::encode(it.transaction)),
-                is_final: it.is_final,
-                age_ms,
-            }),
-        });
-    }
-    Ok(anchors)
-}
-
-// What the lock guards is whole between any two statements, so a panic elsewhere poisons nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -178,13 +178,13 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// The two numbers of a query.
-struct Numbers {
+pub(crate) struct Numbers {
     names: [&'static str; 2],
     values: [Option<u64>; 2],
 }
 
 impl Numbers {
-    fn read(uri: &Uri, names: [&'static str; 2]) -> Result<Self, Problem> {
+    pub(crate) fn read(uri: &Uri, names: [&'static str; 2]) -> Result<Self, Problem> {
         let query: Query<Vec<(String, String)>> =
             Query::try_from_uri(uri).map_err(|_| Problem::invalid_parameter("query", "it cannot be read"))?;
         let mut values = [None; 2];
@@ -200,6 +200,10 @@ impl Numbers {
             }
         }
         Ok(Self { names, values })
+    }
+
+    pub(crate) fn values(&self) -> [Option<u64>; 2] {
+        self.values
     }
 
     fn required(&self, at: usize) -> Result<u64, Problem> {
