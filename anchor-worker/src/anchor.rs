@@ -74,12 +74,14 @@ pub struct Anchorer {
     holder: Uuid,
     memory: Memory,
     schedule: Schedule,
-    // Whether the schedule knows what the process before knew, and the time of the last header that was written down.
+    // Whether the schedule knows what the process before knew, and when the last header was written down.
     is_recalled: bool,
     remembered_ms: u64,
     told_costs_ms: u64,
-    // What this process has handed over: what another had sent may have gone with the node that took it.
+    // What this process has handed over: what another had sent may have gone with the node that took it, unless this one
+    // stood by while it was sent.
     sent: BTreeMap<i64, u64>,
+    has_stood_by: bool,
     hurry: Hurry,
     alarms: Vec<Alarm>,
     // Endpoints that have shown that the contract there is ours.
@@ -122,6 +124,7 @@ impl Anchorer {
             remembered_ms: 0,
             told_costs_ms: 0,
             sent: BTreeMap::new(),
+            has_stood_by: false,
             hurry: Hurry::default(),
             alarms: Vec::new(),
             is_known,
@@ -158,8 +161,9 @@ impl Anchorer {
         let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
         let place = self.endpoints[0].place();
         let Some(token) = store::hold_lease(conn, &place, self.holder, LEASE_MS).await? else {
-            // Whoever takes over begins like a new process.
+            // Whoever takes over begins like a new process, but for what was sent: it went to the same endpoints.
             (self.memory, self.sent, self.is_recalled) = (Memory::default(), BTreeMap::new(), false);
+            self.has_stood_by = true;
             return Ok(Stepped::StoodBy);
         };
         let order = store::anchor_order(conn, &place).await?;
@@ -171,10 +175,15 @@ impl Anchorer {
         }
         let looked = self.look(conn).await?;
         let facts = store::place_facts(conn, &place, &self.account.address()).await?;
-        let pinned = store::pinned(conn, &place).await?;
+        let pinned = match self.policy.pin_every_ms {
+            0 => Pinned::default(),
+            _ => store::pinned(conn, &place).await?,
+        };
         let decision = self.decide(&looked, &facts, pinned, order.is_forced);
         self.note(conn, &looked, &decision).await?;
-        self.remember(conn, &looked).await?;
+        if let Err(error) = self.remember(conn, &looked, facts.now_ms).await {
+            tracing::warn!(chain_id = place.chain_id, %error, "what a block costs is not written down");
+        }
         self.tell(&looked, &facts, &decision);
         let obstacle = looked.obstacle(&decision, &facts);
         if decision.alarms.contains(&Alarm::NotAdmitted) {
@@ -202,7 +211,7 @@ impl Anchorer {
     fn decide(&mut self, looked: &Looked, facts: &PlaceFacts, pinned: Pinned, is_forced: bool) -> Decision {
         let Self { policy, schedule, memory, .. } = self;
         if let Some(it) = looked.usual() {
-            schedule.observe(policy, it.block, it.block_time_s * 1000, it.base_fee_wei);
+            schedule.observe(policy, it.block, it.block_time_s.saturating_mul(1000), it.base_fee_wei);
         }
         let world = World {
             now_ms: facts.now_ms,

@@ -400,6 +400,9 @@ fn next(
             None => fresh(policy, world, view, &owed, verdict, states, alarms),
         };
     };
+    // A pin that no block takes gives its nonce to an anchor that is wanted, and to none that may wait.
+    let is_only_pin = last.is_pin() && verdict.timing == Timing::Wait;
+    let size = if is_only_pin { report.head.size } else { owed.size };
     if last.extends == report.head.size {
         let later = later(world, last);
         // What no block will take at today's price is not sent again as it is.
@@ -415,15 +418,15 @@ fn next(
             return rest("a transaction waits for a block");
         };
         // Later attempts extend what this one carries: then the same checkpoint goes again, only dearer.
-        let size = if later.is_empty() { owed.size } else { last.size };
+        let size = if later.is_empty() { size } else { last.size };
         return replace(policy, world, view, last, size, &verdict, why, alarms);
     }
     // The head moved under it: as it is, the contract would refuse it.
-    replace(policy, world, view, last, owed.size, &verdict, "the head has moved under it", alarms)
+    replace(policy, world, view, last, size, &verdict, "the head has moved under it", alarms)
 }
 
 /// The head is pinned from time to time, while nothing presses and the price is one to pay. A pin that no block takes gives its
-/// nonce to the next anchor.
+/// nonce to the next anchor that is wanted.
 fn pin(policy: &AnchorPolicy, world: &World<'_>, view: &View, is_shared: bool) -> Option<(Act, String)> {
     let report = view.report(world);
     let size = report.head.size;

@@ -40,9 +40,11 @@ pub async fn reconcile(
     only_say: bool,
 ) -> Result<Reconciled, AnchorError> {
     let place = audit_log.place();
-    let head = audit_log.head().await?;
-    let history: BTreeMap<u64, Sighting> = audit_log.history().await?.into_iter().collect();
+    // Our rows first: what the worker writes down in the meantime is not missing in older events.
     let ours = store::anchors_at(conn, &place).await?;
+    let head = audit_log.head().await?;
+    let shown = audit_log.chain().latest_block().await?;
+    let history: BTreeMap<u64, Sighting> = audit_log.history().await?.into_iter().collect();
     let mut found = Reconciled { head: head.size, anchored: history.len(), ..Reconciled::default() };
     for (size, sighting) in &history {
         let is_signed = store::checkpoint_at(conn, *size).await?.is_some_and(|it| it.root == sighting.root);
@@ -61,7 +63,8 @@ pub async fn reconcile(
             }
         }
     }
-    for anchor in ours.iter().filter(|it| !history.contains_key(&it.size)) {
+    // Of blocks that the endpoint has not come to it says nothing.
+    for anchor in ours.iter().filter(|it| it.block <= shown && !history.contains_key(&it.size)) {
         match anchor.is_final {
             true => found.broken.push(anchor.size),
             false => {

@@ -3,7 +3,7 @@
 use alloy::primitives::{B256, Bytes};
 
 use crate::error::ChainError;
-use crate::rpc::Chain;
+use crate::rpc::{Chain, SENDER_PATIENCE};
 
 /// What came of handing a transaction to a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,8 @@ pub enum Handed {
 impl Chain {
     /// Hands signed bytes over.
     pub async fn hand(&self, raw: &[u8]) -> Result<Handed, ChainError> {
-        let sent = self.ask::<_, B256>("eth_sendRawTransaction", (Bytes::copy_from_slice(raw),)).await;
+        let raw = Bytes::copy_from_slice(raw);
+        let sent = self.ask_within::<_, B256>(SENDER_PATIENCE, "eth_sendRawTransaction", (raw,)).await;
         match sent {
             Ok(_) => Ok(Handed::Taken),
             Err(ChainError::Refused(why)) => meaning(&why).ok_or(ChainError::Refused(why)),

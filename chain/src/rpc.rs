@@ -13,6 +13,8 @@ use crate::error::ChainError;
 use crate::fees::Fees;
 
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a sender waits: its lease must not end while one endpoint is silent.
+pub(crate) const SENDER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What became of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +168,8 @@ impl Chain {
             input: TransactionInput::both(Bytes::copy_from_slice(input)),
             ..Default::default()
         };
-        Ok(self.ask::<_, U64>("eth_estimateGas", (request, "latest")).await?.to())
+        let gas: U64 = self.ask_within(SENDER_PATIENCE, "eth_estimateGas", (request, "latest")).await?;
+        Ok(gas.to())
     }
 
     pub(crate) async fn ask<P, R>(&self, method: &'static str, params: P) -> Result<R, ChainError>
@@ -174,10 +177,23 @@ impl Chain {
         P: alloy::rpc::json_rpc::RpcSend,
         R: alloy::rpc::json_rpc::RpcRecv,
     {
-        let answered = tokio::time::timeout(ANSWER_PATIENCE, self.client.request(method, params)).await;
+        self.ask_within(ANSWER_PATIENCE, method, params).await
+    }
+
+    pub(crate) async fn ask_within<P, R>(
+        &self,
+        patience: Duration,
+        method: &'static str,
+        params: P,
+    ) -> Result<R, ChainError>
+    where
+        P: alloy::rpc::json_rpc::RpcSend,
+        R: alloy::rpc::json_rpc::RpcRecv,
+    {
+        let answered = tokio::time::timeout(patience, self.client.request(method, params)).await;
         match answered {
             Ok(answer) => answer.map_err(|error| self.error(method, error)),
-            Err(_) => Err(ChainError::Unreachable(format!("{method} took longer than {ANSWER_PATIENCE:?}"))),
+            Err(_) => Err(ChainError::Unreachable(format!("{method} took longer than {patience:?}"))),
         }
     }
 

@@ -2,9 +2,13 @@
 
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
 use alloy::rpc::types::{Block, Transaction, TransactionInput, TransactionReceipt, TransactionRequest};
+use futures::future::try_join_all;
 
 use crate::audit_log::{AuditLog, Head};
 use crate::error::ChainError;
+
+/// How many transactions an endpoint is asked for at once: more than are ever open, unless a chain is in trouble.
+const AT_ONCE: usize = 64;
 
 /// What an endpoint shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +57,9 @@ pub enum TransactionSight {
 }
 
 impl AuditLog {
-    /// Asks the endpoint for all that a decision needs. Receipts come last and count only up to the block that was read
-    /// first, so that nothing in the answer is newer than the rest of it.
+    /// Asks the endpoint for all that a decision needs: for the newest block first, then for everything as of it at once, so
+    /// that it takes no longer for more transactions. Receipts count only up to that block: nothing in the answer is newer
+    /// than the rest of it.
     pub async fn snapshot(
         &self,
         sender: &[u8; 20],
@@ -64,34 +69,23 @@ impl AuditLog {
         let latest: Option<Block> = chain.ask("eth_getBlockByNumber", ("latest", false)).await?;
         let latest = latest.ok_or_else(|| ChainError::Refused("it has no newest block".into()))?.header;
         let number = U64::from(latest.number);
-        let finalized = chain.finalized_block().await?;
         let (to, input) = self.head_call();
         let request = TransactionRequest {
             to: Some(to.into()),
             input: TransactionInput::both(input),
             ..Default::default()
         };
-        let head: Bytes = chain.ask("eth_call", (request, number)).await?;
-        let head = self.read_head(&head)?;
-        let sender = Address::from(*sender);
-        let nonce: U64 = chain.ask("eth_getTransactionCount", (sender, number)).await?;
-        let balance: U256 = chain.ask("eth_getBalance", (sender, number)).await?;
-        let nonce_final = match finalized {
-            Some(block) => {
-                let asked = chain.ask::<_, U64>("eth_getTransactionCount", (sender, U64::from(block))).await;
-                match asked {
-                    Ok(nonce) => Some(nonce.to()),
-                    // It does not keep the state of that block: then it does not say.
-                    Err(ChainError::Refused(_)) => None,
-                    Err(error) => return Err(error),
-                }
-            }
-            None => None,
+        let head = async {
+            let answer: Bytes = chain.ask("eth_call", (request, number)).await?;
+            self.read_head(&answer)
         };
-        let mut sights = Vec::with_capacity(transactions.len());
-        for hash in transactions {
-            sights.push(self.sight(B256::from(*hash), latest.number).await?);
-        }
+        let sender = Address::from(*sender);
+        let nonce = chain.ask::<_, U64>("eth_getTransactionCount", (sender, number));
+        let balance = chain.ask::<_, U256>("eth_getBalance", (sender, number));
+        let finality = self.finality(sender);
+        let sights = self.sights(transactions, latest.number);
+        let (head, nonce, balance, (finalized, nonce_final), sights) =
+            futures::try_join!(head, nonce, balance, finality, sights)?;
         Ok(Snapshot {
             block: latest.number,
             block_time_s: latest.timestamp,
@@ -103,6 +97,31 @@ impl AuditLog {
             balance_wei: u128::try_from(balance).unwrap_or(u128::MAX),
             transactions: sights,
         })
+    }
+
+    /// The newest block that the endpoint calls final, and the sender's nonce as of it.
+    async fn finality(&self, sender: Address) -> Result<(Option<u64>, Option<u64>), ChainError> {
+        let Some(block) = self.chain().finalized_block().await? else { return Ok((None, None)) };
+        let asked = self.chain().ask::<_, U64>("eth_getTransactionCount", (sender, U64::from(block))).await;
+        match asked {
+            Ok(nonce) => Ok((Some(block), Some(nonce.to()))),
+            // It does not keep the state of that block: then it does not say.
+            Err(ChainError::Refused(_)) => Ok((Some(block), None)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn sights(
+        &self,
+        transactions: &[[u8; 32]],
+        upto: u64,
+    ) -> Result<Vec<TransactionSight>, ChainError> {
+        let mut sights = Vec::with_capacity(transactions.len());
+        for some in transactions.chunks(AT_ONCE) {
+            let asked = some.iter().map(|hash| self.sight(B256::from(*hash), upto));
+            sights.extend(try_join_all(asked).await?);
+        }
+        Ok(sights)
     }
 
     async fn sight(&self, hash: B256, upto: u64) -> Result<TransactionSight, ChainError> {

@@ -18,6 +18,8 @@ pub enum RpcFate {
     Unavailable,
     /// It is not passed on: the answer is an error of JSON-RPC.
     Error,
+    /// It is passed on after so long.
+    Late(Duration),
     /// It is not passed on, and there is no answer until the weather changes.
     Silence,
     /// It is passed on, and the connection ends before its answer.
@@ -128,6 +130,10 @@ impl Line {
                 json!({"jsonrpc": "2.0", "id": question["id"], "error": error})
             }
             RpcFate::Silence => return self.wait_for_change(),
+            RpcFate::Late(time) => {
+                thread::sleep(time);
+                self.answer(&question, false)?
+            }
             RpcFate::Pass | RpcFate::Lose | RpcFate::CutAnswer | RpcFate::Stale => {
                 self.answer(&question, fate == RpcFate::Stale)?
             }

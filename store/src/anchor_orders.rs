@@ -201,7 +201,8 @@ pub async fn place_facts(
                      and not exists (
                          select from anchor_attempt as it
                          where it.chain_id = $1 and it.contract = $2 and it.registrant = $3
-                             and it.size = anchor.size and it.state in (1, 2, 3, 4, 5, 7, 8)
+                             and it.size = anchor.size and it.extends < it.size
+                             and it.state in (1, 2, 3, 4, 5, 7, 8)
                      )) as settled_size,
                 (select max(nonce) + 1 from anchor_attempt where chain_id = $1 and sender = $4) as nonce_next,
                 (select coalesce(sum(paid_wei), 0)::text

@@ -409,7 +409,7 @@ async fn forget_anchors_beyond(
              and (final_at is null or exists (
                  select from anchor_attempt as it
                  where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and it.size = anchor.size
-                     and it.state in (1, 2, 3, 4, 5, 7, 8)
+                     and it.extends < it.size and it.state in (1, 2, 3, 4, 5, 7, 8)
              ))",
     )
     .bind(place.chain_id as i64)
@@ -510,7 +510,7 @@ pub async fn anchors_to_settle(
              and not exists (
                  select from anchor_attempt as it
                  where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and it.size = anchor.size
-                     and it.state in (1, 2, 3, 4, 5, 7, 8)
+                     and it.extends < it.size and it.state in (1, 2, 3, 4, 5, 7, 8)
              )
          order by size
          limit 16",

@@ -12,6 +12,17 @@ use crate::machine::{Attempt, Decision, HeadSeen, Owed, Report, Sight};
 
 /// How long an endpoint has to show all that a round asks for. Whoever is silent must not outlast the lease.
 const LOOK_PATIENCE: Duration = Duration::from_secs(3);
+/// The same for what is asked after the look.
+pub(super) const ASK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What an endpoint answers, or that it did not in time.
+pub(super) async fn within<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, ChainError>>,
+) -> Result<T, ChainError> {
+    let late = |_| Err(ChainError::Unreachable(format!("the endpoint was not done in {patience:?}")));
+    tokio::time::timeout(patience, asked).await.unwrap_or_else(late)
+}
 
 /// What a round sees.
 pub(super) struct Looked {
@@ -31,12 +42,9 @@ impl Anchorer {
         let hashes: Vec<[u8; 32]> = stored.iter().map(|it| it.transaction).collect();
         let sender = self.account.address();
         let endpoints = self.endpoints.iter().zip(&self.is_known);
-        let asked = join_all(endpoints.map(async |(it, known)| {
-            let asked = tokio::time::timeout(LOOK_PATIENCE, ask(it, *known, &sender, &hashes)).await;
-            asked.unwrap_or_else(|_| {
-                Err(ChainError::Unreachable(format!("the endpoint was not done in {LOOK_PATIENCE:?}")))
-            })
-        }))
+        let asked = join_all(
+            endpoints.map(async |(it, known)| within(LOOK_PATIENCE, ask(it, *known, &sender, &hashes)).await),
+        )
         .await;
         let mut failure = None;
         let mut snapshots = Vec::new();
@@ -113,7 +121,11 @@ impl Anchorer {
             fees: chain::Fees { fee_wei_max: it.fee_wei_max, tip_wei_max: it.tip_wei_max },
             state: it.state,
             stored_ms: it.stored_ms,
-            sent_ms: self.sent.get(&it.anchor_attempt_id).copied(),
+            sent_ms: self
+                .sent
+                .get(&it.anchor_attempt_id)
+                .copied()
+                .or(it.sent_ms.filter(|_| self.has_stood_by)),
             refusals: it.refusals,
             block_hash: it.block_hash,
         }

@@ -1,16 +1,18 @@
 //! Writing down what is known, before anything is done.
 
 use chain::Sighting;
+use futures::future::join_all;
 use proof::AnchorPlace;
 use store::{Anchor, AttemptNote, AttemptState, PgConnection};
 
-use super::{AnchorError, Anchorer, Looked};
+use super::look::{ASK_PATIENCE, within};
+use super::{AnchorError, AnchorObstacle, Anchorer, Looked};
 use crate::machine::{Decision, Note};
 
 impl Anchorer {
     /// Makes our records say what the chain shows, whoever anchored it. A round's notes are one transaction.
     pub(super) async fn note(
-        &self,
+        &mut self,
         conn: &mut PgConnection,
         looked: &Looked,
         decision: &Decision,
@@ -31,7 +33,14 @@ impl Anchorer {
             tell(first_leaf, attempt.size, &attempt.transaction, note.state, note.block.map(|it| it.0));
         }
         if report.head.is_ours {
-            self.adopt(conn, looked, believed, report.head.size).await?;
+            match self.adopt(conn, looked, believed, report.head.size).await {
+                // What others anchored keeps us from nothing: a later round writes it down.
+                Err(AnchorError::Retry(AnchorObstacle::Chain(error))) => {
+                    self.memory.note_failure(believed);
+                    tracing::warn!(chain_id = self.chain_id(), %error, "an anchor is not written down yet");
+                }
+                adopted => adopted?,
+            }
         }
         Ok(())
     }
@@ -47,7 +56,7 @@ impl Anchorer {
         let attempt = looked.stored.iter().find(|it| it.anchor_attempt_id == note.anchor_attempt_id);
         let Some(attempt) = attempt.filter(|it| it.extends == it.size) else { return Ok(()) };
         let place = self.endpoints[0].place();
-        let root = self.endpoints[believed].pinned_root(attempt.size).await?;
+        let root = within(ASK_PATIENCE, self.endpoints[believed].pinned_root(attempt.size)).await?;
         let ours = store::checkpoint_at(conn, attempt.size).await?;
         let is_pinned = root.is_some() && root == ours.map(|it| it.root);
         store::record_pin(conn, &place, attempt.size, is_pinned).await?;
@@ -66,19 +75,27 @@ impl Anchorer {
         let endpoint = &self.endpoints[believed];
         let latest = store::latest_anchor(conn, &place).await?;
         let finalized = looked.finalized();
-        if 0 < head_size
-            && latest.is_none_or(|it| it.size < head_size)
-            && let Some(sighting) = endpoint.sighting(head_size, None).await?
-        {
-            store::record_anchor(conn, &anchor(place, head_size, &sighting, None)).await?;
+        let mut wanted = Vec::new();
+        if 0 < head_size && latest.is_none_or(|it| it.size < head_size) {
+            wanted.push((head_size, None));
         }
         // Looked for again before it is called final: a reorganisation may have moved it.
-        for before in store::anchors_to_settle(conn, &place, finalized.unwrap_or(0)).await? {
-            if let Some(sighting) = endpoint.sighting(before.size, Some(before.block)).await? {
-                store::record_anchor(conn, &anchor(place, before.size, &sighting, finalized)).await?;
+        let unsettled = store::anchors_to_settle(conn, &place, finalized.unwrap_or(0)).await?;
+        wanted.extend(unsettled.iter().map(|it| (it.size, Some(it.block))));
+        let asked = wanted.iter().map(|(size, hint)| within(ASK_PATIENCE, endpoint.sighting(*size, *hint)));
+        let sightings = join_all(asked).await;
+        let mut failure = None;
+        for ((size, hint), sighting) in wanted.into_iter().zip(sightings) {
+            match sighting {
+                Ok(Some(sighting)) => {
+                    let found = anchor(place, size, &sighting, hint.and(finalized));
+                    store::record_anchor(conn, &found).await?;
+                }
+                Ok(None) => {}
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), |it| Err(it.into()))
     }
 }
 

@@ -26,15 +26,19 @@ impl Anchorer {
         &mut self,
         conn: &mut PgConnection,
         looked: &Looked,
+        now_ms: u64,
     ) -> Result<(), AnchorError> {
         let Some(snapshot) = looked.usual() else { return Ok(()) };
-        let time_ms = snapshot.block_time_s * 1000;
-        if time_ms < self.remembered_ms.saturating_add(Schedule::remembered_every_ms(&self.policy)) {
+        let time_ms = snapshot.block_time_s.saturating_mul(1000);
+        // What a chain's clock is behind or ahead of ours is less than a window: anything else is made up, or of no use.
+        let is_odd = self.policy.staleness_max_ms.max(60_000) < time_ms.abs_diff(now_ms);
+        let again_ms = self.remembered_ms.saturating_add(Schedule::remembered_every_ms(&self.policy));
+        if is_odd || now_ms < again_ms {
             return Ok(());
         }
+        self.remembered_ms = now_ms;
         let header = SeenHeader { block: snapshot.block, time_ms, base_fee_wei: snapshot.base_fee_wei };
         store::record_header(conn, self.chain_id(), &header).await?;
-        self.remembered_ms = time_ms;
-        self.tell_costs(conn, time_ms).await
+        self.tell_costs(conn, now_ms).await
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use chain::{ChainError, Handed};
+use chain::{Chain, ChainError, Handed};
 use futures::future::join_all;
 use store::{AttemptState, NewAttempt, PgConnection};
 
+use super::look::{ASK_PATIENCE, within};
 use super::note::tell;
 use super::{AnchorDoubt, AnchorError, AnchorObstacle, Anchorer, Looked, Stepped};
 use crate::failpoint::{Act as Durable, Moment};
@@ -42,7 +43,7 @@ impl Anchorer {
         };
         let (old, new) = (plan.extends, plan.size);
         let endpoint = &self.endpoints[plan.endpoint];
-        if old == new && endpoint.pinned_root(new).await? == Some(root) {
+        if old == new && within(ASK_PATIENCE, endpoint.pinned_root(new)).await? == Some(root) {
             store::record_pin(conn, &endpoint.place(), new, true).await?;
             return Ok(Stepped::Rested("somebody has pinned the head already".to_owned()));
         }
@@ -98,7 +99,7 @@ impl Anchorer {
         plan: &Plan,
         why: String,
     ) -> Result<Stepped, AnchorError> {
-        let heads = join_all(self.endpoints.iter().map(|it| it.head())).await;
+        let heads = join_all(self.endpoints.iter().map(|it| within(ASK_PATIENCE, it.head()))).await;
         let same = heads.iter().flatten().filter(|it| it.size == plan.extends).count();
         if same <= self.endpoints.len() / 2 {
             return Ok(Stepped::Rested("the head has moved in the meantime".to_owned()));
@@ -108,8 +109,8 @@ impl Anchorer {
         Err(doubt.into())
     }
 
-    /// Hands stored bytes to every endpoint. Noted as sent before it is: an error of any kind means that it was sent,
-    /// perhaps.
+    /// Hands stored bytes to every endpoint that answered in this round: to wait for the others would outlast the lease.
+    /// Noted as sent before it is: an error of any kind means that it was sent, perhaps.
     pub(super) async fn broadcast(
         &mut self,
         conn: &mut PgConnection,
@@ -118,18 +119,24 @@ impl Anchorer {
         why: &str,
         now_ms: u64,
     ) -> Result<Stepped, AnchorError> {
+        let seen = self.endpoints.iter().zip(&looked.snapshots);
+        let mut chains: Vec<Chain> =
+            seen.filter(|(_, shown)| shown.is_some()).map(|(it, _)| it.chain().clone()).collect();
         for attempt in ids.iter().filter_map(|id| looked.stored.iter().find(|it| it.anchor_attempt_id == *id))
         {
             store::record_sending(conn, attempt.anchor_attempt_id, why).await?;
             self.sent.insert(attempt.anchor_attempt_id, now_ms);
             self.passes(Durable::SendAttempt, Moment::Before)?;
-            let handed = join_all(self.endpoints.iter().map(|it| it.chain().hand(&attempt.raw))).await;
+            let handed = join_all(chains.iter().map(|it| it.hand(&attempt.raw))).await;
             self.passes(Durable::SendAttempt, Moment::After)?;
             if handed.contains(&Ok(Handed::Underpriced)) {
                 store::record_refusal(conn, attempt.anchor_attempt_id).await?;
                 let chain_id = self.chain_id().to_string();
                 metrics::counter!("daftari_anchor_refusals", "chain_id" => chain_id).increment(1);
             }
+            // Whoever was silent is not waited for again.
+            let mut answers = handed.iter();
+            chains.retain(|_| !matches!(answers.next(), Some(Err(ChainError::Unreachable(_)))));
             if handed.iter().all(Result::is_err)
                 && let Some(Err(error)) = handed.into_iter().next()
             {

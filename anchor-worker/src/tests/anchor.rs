@@ -93,7 +93,7 @@ impl Anchored {
         .await;
     }
 
-    async fn open_attempts(&self) -> Vec<store::AnchorAttempt> {
+    pub(super) async fn open_attempts(&self) -> Vec<store::AnchorAttempt> {
         let conn = &mut *self.log.pool.acquire().await.unwrap();
         store::open_attempts(conn, &self.audit_log.place()).await.unwrap()
     }
@@ -359,6 +359,28 @@ async fn two_senders_at_once_anchor_once() {
 }
 
 #[tokio::test]
+async fn a_standby_that_takes_over_knows_what_was_sent() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.rpc("evm_setAutomine", json!([false]));
+    let patient = AnchorPolicy { resend_after_ms: 3_600_000, ..policy() };
+    let mut first = it.anchorer_of(account(), patient);
+    let mut standby = it.anchorer_of(account(), patient).of_holder(Uuid::new_v4());
+    assert_eq!(first.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(first.step().await.unwrap(), Stepped::Broadcast);
+    assert_eq!(standby.step().await.unwrap(), Stepped::StoodBy);
+    first.leave().await.unwrap();
+    assert!(
+        rests(standby.step().await.unwrap()),
+        "it waits for a block, and is not sent anew at each change"
+    );
+    let attempt = it.open_attempts().await.remove(0);
+    it.mine(&attempt).await;
+    assert!(rests(standby.step().await.unwrap()));
+    assert_eq!(it.latest().await.unwrap().size, 3);
+}
+
+#[tokio::test]
 async fn trap_7_a_lease_is_held_and_fenced_not_only_checked() {
     let it = Anchored::new().await;
     it.grow(3).await;
@@ -582,6 +604,31 @@ async fn a_new_process_knows_what_the_one_before_had_learnt_of_prices() {
 }
 
 #[tokio::test]
+async fn a_block_from_no_time_of_ours_is_not_remembered() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    let year_2100_s = 4_102_444_800_u64;
+    it.rpc("evm_setNextBlockTimestamp", json!([year_2100_s]));
+    it.rpc("evm_mine", json!([]));
+    assert_eq!(it.audit_log.chain().latest_time_s().await.unwrap(), year_2100_s);
+    assert_eq!(it.anchorer().step().await.unwrap(), Stepped::Armed);
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    assert!(store::headers_between(conn, 31337, 0, 1 << 43).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn prices_that_cannot_be_written_down_end_no_round() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.log.tamper("alter table base_fee add constraint takes_no_more check (false) not valid").await;
+    let mut anchorer = it.anchorer();
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Broadcast);
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    assert!(store::headers_between(conn, 31337, 0, 1 << 43).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_anchors_cost_is_told_beside_what_others_would_have_paid() {
     let it = Anchored::new().await;
     remember_prices(&it).await;
@@ -774,7 +821,7 @@ async fn our_rows_are_put_right_by_the_contracts_events() {
     it.log
         .tamper("delete from anchor where size = 3; update anchor set block = block + 1 where size = 5")
         .await;
-    let invented = Anchor { place, size: 4, block: 9, transaction: [7; 32], is_final: false };
+    let invented = Anchor { place, size: 4, block: 1, transaction: [7; 32], is_final: false };
     store::record_anchor(conn, &invented).await.unwrap();
     let expected =
         Reconciled { head: 8, anchored: 3, written: vec![3, 5], vanished: vec![4], ..Reconciled::default() };
@@ -785,9 +832,13 @@ async fn our_rows_are_put_right_by_the_contracts_events() {
 
     // What was final and is nowhere, and a root that we have not signed, no row puts right.
     store::record_anchor(conn, &Anchor { is_final: true, ..invented }).await.unwrap();
+    // Of a block that the endpoint has not come to it says nothing.
+    let beyond = Anchor { size: 6, block: 1 << 32, ..invented };
+    store::record_anchor(conn, &beyond).await.unwrap();
     it.log.tamper("update checkpoint set root = sha256('x') where size = 5").await;
     let found = reconcile(conn, &it.audit_log, false).await.unwrap();
     assert_eq!((&found.broken[..], &found.strangers[..]), (&[4][..], &[5][..]));
+    assert_eq!(found.vanished, Vec::<u64>::new());
     assert!(found.is_doubtful());
 }
 

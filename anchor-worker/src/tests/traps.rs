@@ -294,6 +294,22 @@ fn a_replacement_carries_the_newest_checkpoint_unless_later_ones_extend_the_old(
 }
 
 #[test]
+fn a_stuck_pin_gives_its_nonce_to_no_anchor_that_may_wait() {
+    let pin = Attempt { stored_ms: 900_000, sent_ms: Some(999_000), size: 10, ..attempt(1, 3, Broadcast) };
+    let pooled = report(&[(1, Sight::Pooled)]);
+    let moved = Report { head: HeadSeen { size: 15, ..pooled.head }, ..pooled.clone() };
+    let plan = |report: &Report, timing| {
+        let decision = look(&[Some(report.clone())], std::slice::from_ref(&pin), timing);
+        let plan = armed(&decision);
+        (plan.nonce, plan.extends, plan.size)
+    };
+    assert_eq!(plan(&pooled, Timing::Wait), (3, 10, 10));
+    assert_eq!(plan(&moved, Timing::Wait), (3, 15, 15), "it is a pin of the head that is there now");
+    assert_eq!(plan(&pooled, Timing::Send), (3, 10, 20));
+    assert_eq!(plan(&moved, Timing::Send), (3, 15, 20));
+}
+
+#[test]
 fn what_a_key_signed_that_was_moved_is_followed_and_not_replaced() {
     // The old key's transaction has the nonce that is ours to use next.
     let old = Attempt { is_foreign: true, ..attempt(1, 3, Broadcast) };

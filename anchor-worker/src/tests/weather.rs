@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use chain::{AuditLog, Chain};
 use devstack::{RpcFate, RpcWire};
+use uuid::Uuid;
 
 use super::anchor::{Anchored, account, policy};
 use crate::*;
@@ -79,6 +80,34 @@ async fn one_endpoint_in_bad_weather_delays_nothing() {
         it.wires[0]
             .set(move |_| if asked.fetch_add(1, Ordering::Relaxed) < 4 { RpcFate::Pass } else { fate });
         it.anchors_one_more(&format!("one endpoint, from its fifth answer on: {fate:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_look_takes_no_longer_for_many_open_transactions() {
+    let mut it = Weathered::new().await;
+    for _ in 0..15 {
+        it.anchors_one_more("fair weather").await;
+    }
+    assert!(12 < it.it.open_attempts().await.len(), "none of them is deep enough to be forgotten");
+    for wire in &it.wires {
+        wire.set(|_| RpcFate::Late(Duration::from_millis(250)));
+    }
+    it.anchors_one_more("every answer takes a quarter of a second").await;
+}
+
+#[tokio::test]
+async fn a_round_with_silent_endpoints_ends_before_its_lease() {
+    let mut it = Weathered::new().await;
+    it.it.grow(1).await;
+    it.size += 1;
+    // One says nothing at all, another nothing to what is sent.
+    it.wires[0].set(|_| RpcFate::Silence);
+    it.wires[1].set(|method| if method == SEND { RpcFate::Silence } else { RpcFate::Pass });
+    let (mut holder, mut standby) = (it.anchorer(), it.anchorer().of_holder(Uuid::new_v4()));
+    for expected in [Stepped::Armed, Stepped::Broadcast] {
+        assert_eq!(holder.step().await.unwrap(), expected);
+        assert_eq!(standby.step().await.unwrap(), Stepped::StoodBy, "after it has {expected:?}");
     }
 }
 
