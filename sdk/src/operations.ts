@@ -72,6 +72,44 @@ export type AnchorPlace = {
   latest: Anchor | null;
   /** Who registered the log there. */
   registrant: string;
+  /** The last transactions, or those that carry the size that was asked for, oldest first. */
+  transactions: Array<AnchorTransaction>;
+};
+
+/** A step of a story. */
+export type AnchorStep = {
+  /** When. */
+  at: string;
+  /** The block that held it then. */
+  block: number | null;
+  /** What it became. */
+  state: string;
+  /** Why. */
+  why: string;
+};
+
+/** A transaction that was signed to anchor a checkpoint, and all that became of it. */
+export type AnchorTransaction = {
+  /** The block that holds it. */
+  block: number | null;
+  /** The size of the head that it extends; the same as `size` where it pins the head. */
+  extends: number;
+  /** What it offers for a unit of gas in all, in wei. */
+  fee_wei_max: string;
+  /** Its nonce: of those that share one, one takes effect. */
+  nonce: number;
+  /** What it cost, in wei. */
+  paid_wei: string | null;
+  /** The size of the checkpoint that it carries. */
+  size: number;
+  /** How far it has come: `armed`, `broadcast`, `included`, `final` or `archived`; or `replaced`, `dropped`, `orphaned`, `reverted`, `spent` or `abandoned`. */
+  state: string;
+  /** What happened, in order. */
+  steps: Array<AnchorStep>;
+  /** What it offers to the producer, in wei. */
+  tip_wei_max: string;
+  /** Its hash. */
+  transaction: string;
 };
 
 /** Where the log is anchored, as far as our rows know: the contract's state is the truth. */
@@ -2209,9 +2247,16 @@ export interface Operations {
     };
     answer: RedemptionResponse;
   };
-  /** Where the log is anchored, as far as we know */
+  /** Where the log is anchored, as far as we know, and the story of each anchor */
   getAnchors: {
-    request: Record<string, never>;
+    request: {
+      query?: {
+        /** Only the transactions that carry the checkpoint of this size. */
+        size?: number;
+        /** How many transactions of each place; 20 where it is left out, 1,000 at most. */
+        limit?: number;
+      };
+    };
     answer: Anchors;
   };
   /** A receipt for an auditor: what was said, and the house's entries */

@@ -11,8 +11,6 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use proof::{Checkpoint, TILE_WIDTH, TileId};
-use schemars::JsonSchema;
-use serde::Serialize;
 use tiles::{Beside, StoredTile, TileError, TileStore};
 
 use crate::ProofService;
