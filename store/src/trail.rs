@@ -6,6 +6,7 @@ use proof::{Balances, LotMovement, PostingKind};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::accounts;
 use crate::amounts::Amounts;
 use crate::error::StoreError;
 
@@ -96,35 +97,58 @@ pub async fn account_number(
     unit: u16,
     name: &Name,
 ) -> Result<Option<i64>, StoreError> {
-    let (kind, member, external, owner) = match name {
-        Name::Member(MemberRef::Id(id)) => (AccountKind::Member, Some(*id), None, None),
-        Name::Member(MemberRef::External(id)) => (AccountKind::Member, None, Some(id.as_str()), None),
-        Name::House(House::Issuance) => (AccountKind::Issuance, None, None, None),
-        Name::House(House::Redemption) => (AccountKind::Redemption, None, None, None),
-        Name::House(House::Breakage) => (AccountKind::Breakage, None, None, None),
-        Name::House(House::Bridge) => (AccountKind::Bridge, None, None, None),
-        Name::House(House::Settlement(partner)) => {
-            (AccountKind::Settlement, None, None, Some(partner.as_str()))
-        }
-        Name::House(House::Fund(fund)) => (AccountKind::Fund, None, None, Some(fund.as_str())),
+    let (kind, owner) = match name {
+        Name::Member(member) => return member_account_number(conn, program_id, unit, member).await,
+        Name::House(House::Issuance) => (AccountKind::Issuance, None),
+        Name::House(House::Redemption) => (AccountKind::Redemption, None),
+        Name::House(House::Breakage) => (AccountKind::Breakage, None),
+        Name::House(House::Bridge) => (AccountKind::Bridge, None),
+        Name::House(House::Settlement(partner)) => (AccountKind::Settlement, Some(partner.as_str())),
+        Name::House(House::Fund(fund)) => (AccountKind::Fund, Some(fund.as_str())),
     };
     let number = sqlx::query_scalar(
         "select account_id
          from account
-         left join member using (program_id, member_id)
          left join fund using (program_id, fund_id)
          where program_id = $1
              and unit = $2
              and kind = $3
-             and (kind <> 1 or member_id = $4 or external_id = $5)
-             and coalesce(partner_id, fund.name) is not distinct from $6",
+             and member_id is null
+             and coalesce(partner_id, fund.name) is not distinct from $4",
     )
     .bind(program_id)
     .bind(unit as i16)
     .bind(kind as i16)
-    .bind(member)
-    .bind(external)
     .bind(owner)
+    .fetch_optional(conn)
+    .await?;
+    Ok(number)
+}
+
+/// There are many members, and each is found by their key.
+async fn member_account_number(
+    conn: &mut PgConnection,
+    program_id: i16,
+    unit: u16,
+    member: &MemberRef,
+) -> Result<Option<i64>, StoreError> {
+    let number = sqlx::query_scalar(
+        "select account_id
+         from account
+         where program_id = $1
+             and member_id = coalesce(
+                 $2,
+                 (select member_id from member where program_id = $1 and external_id = $3)
+             )
+             and partner_id is null
+             and kind = 1
+             and unit = $4
+             and fund_id is null",
+    )
+    .bind(program_id)
+    .bind(accounts::id_of(member))
+    .bind(accounts::name_of(member))
+    .bind(unit as i16)
     .fetch_optional(conn)
     .await?;
     Ok(number)

@@ -186,6 +186,33 @@ async fn a_history_reads_the_same_both_ways_and_the_feed_has_all_of_it() {
     assert_eq!(account_number(&mut conn, program, 1, &nobody).await.unwrap(), None);
 }
 
+/// However many members there are, an account is found by its key.
+#[tokio::test]
+async fn an_account_is_found_without_looking_at_all_of_them() {
+    let mut world = World::new().await;
+    for number in 0..30 {
+        world.earn(&format!("member-{number}"), 1).await;
+    }
+    let program = world.books.program.program_id;
+    let mut conn = world.books.pool.acquire().await.unwrap();
+    let member_id = "select member_id from member where external_id = 'member-7'";
+    let member_id: uuid::Uuid = sqlx::query_scalar(member_id).fetch_one(&mut *conn).await.unwrap();
+    // As it is where there are too many to be read, which these few would be.
+    sqlx::raw_sql("begin; set local enable_seqscan = off").execute(&mut *conn).await.unwrap();
+    let looked_at = "select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint
+         from pg_stat_xact_user_tables
+         where relname in ('account', 'member')";
+    let before: i64 = sqlx::query_scalar(looked_at).fetch_one(&mut *conn).await.unwrap();
+    let mut found = Vec::new();
+    for member in [named("member-7"), ledger::MemberRef::Id(member_id)] {
+        found.push(account_number(&mut conn, program, 1, &Name::Member(member)).await.unwrap().unwrap());
+    }
+    assert_eq!(found[0], found[1]);
+    let after: i64 = sqlx::query_scalar(looked_at).fetch_one(&mut *conn).await.unwrap();
+    assert!(after - before <= 4, "{} rows were looked at", after - before);
+    sqlx::raw_sql("rollback").execute(&mut *conn).await.unwrap();
+}
+
 /// An account's history over more entries than one page of the check.
 #[tokio::test]
 async fn the_check_follows_an_account_across_pages() {
