@@ -195,7 +195,8 @@ pub(crate) async fn with_entries(
              entry.available_change, entry.held_change, entry.pending_change,
              entry.available_after, entry.held_after, entry.pending_after
          from entry
-         join account using (account_id)
+         -- The limit keeps the planner from reading all accounts.
+         cross join lateral (select * from account where account.account_id = entry.account_id limit 1) as account
          where leaf_index = any($1)
          order by leaf_index, ordinal",
     )
