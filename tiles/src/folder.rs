@@ -26,6 +26,12 @@ pub(crate) struct Folder {
     settled: Mutex<HashSet<PathBuf>>,
 }
 
+// A file that has its bytes and not yet its name.
+struct Staged {
+    path: PathBuf,
+    _locked: File,
+}
+
 impl Folder {
     pub(crate) fn open(root: PathBuf) -> Result<Self, TileError> {
         let staging = root.join(STAGING);
@@ -54,31 +60,49 @@ impl Folder {
 
     fn put_at(&self, path: &Path, bytes: &[u8]) -> Result<(), TileError> {
         let folder = path.parent().unwrap_or(&self.root);
-        self.settle(folder)?;
-        let staged = self.root.join(STAGING).join(format!(
-            "{}-{}",
-            self.staging_prefix,
-            self.staged.fetch_add(1, Ordering::Relaxed)
-        ));
-        let mut file = File::create(&staged).map_err(at(&staged))?;
-        // Locked until it has its name: that is how a sweep tells it from what a crash left behind. One that is swept in
-        // the instant before this fails to be renamed, which passes.
-        file.lock().map_err(at(&staged))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(&staged))?;
-        fs::rename(&staged, path).map_err(at(path))?;
-        sync_folder(folder)
-    }
-
-    /// Takes a folder of superseded tiles away; that there is none is as good.
-    pub(crate) fn remove_below(&self, path: &str) -> Result<(), TileError> {
-        let path = self.root.join(path);
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(at(&path)(error)),
-            _ => {
-                lock(&self.settled).remove(&path);
-                Ok(())
+        loop {
+            self.settle(folder)?;
+            let staged = self.stage(bytes)?;
+            let placed = fs::rename(&staged.path, path).and_then(|()| File::open(folder)?.sync_all());
+            match placed {
+                // Whoever writes a full tile takes its partial ones away, also from under a sealer that is behind and still
+                // writes one: that makes their folder anew. So it is where the staged file was swept before it was locked.
+                Err(error) if error.kind() == ErrorKind::NotFound && lock(&self.settled).remove(folder) => {}
+                placed => return placed.map_err(at(path)),
             }
         }
+    }
+
+    // The file stays locked until its writer has closed it, which is after it has its name: that is how a sweep tells it from
+    // what a crash left behind.
+    fn stage(&self, bytes: &[u8]) -> Result<Staged, TileError> {
+        let path = self.staging();
+        let mut file = File::create(&path).map_err(at(&path))?;
+        file.lock().map_err(at(&path))?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(&path))?;
+        Ok(Staged { path, _locked: file })
+    }
+
+    // A name below the staging folder that nobody else has.
+    fn staging(&self) -> PathBuf {
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        self.root.join(STAGING).join(format!("{}-{number}", self.staging_prefix))
+    }
+
+    /// Takes a folder of superseded tiles away; that there is none is as good. It loses its name first: what is
+    /// written under that name from then on stays.
+    pub(crate) fn remove_below(&self, path: &str) -> Result<(), TileError> {
+        let path = self.root.join(path);
+        let unnamed = self.staging();
+        match fs::rename(&path, &unnamed) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            renamed => renamed.map_err(at(&path))?,
+        }
+        lock(&self.settled).remove(&path);
+        // What stays of it is swept: a tile whose writer had found the folder before it lost its name, or all of it when a sweep
+        // is at it already.
+        let _ = fs::remove_dir_all(&unnamed);
+        Ok(())
     }
 
     /// Publishes a checkpoint where it may stand. It is written down beside the folder first, so that what was once seen
@@ -134,7 +158,8 @@ impl Folder {
     }
 }
 
-// Removes what crashed writers left: a file that nobody holds locked. A folder that we may only read stays as it is.
+// Removes what crashed writers left: a file that nobody holds locked, and a folder that is on its way out. A folder that we
+// may only read stays as it is.
 fn sweep(staging: &Path) {
     let Ok(staged) = fs::read_dir(staging) else { return };
     for path in staged.flatten().map(|it| it.path()) {
@@ -142,6 +167,8 @@ fn sweep(staging: &Path) {
             && file.try_lock().is_ok()
         {
             let _ = fs::remove_file(&path);
+        } else if path.is_dir() {
+            let _ = fs::remove_dir_all(&path);
         }
     }
 }

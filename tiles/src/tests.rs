@@ -299,6 +299,33 @@ fn nothing_is_left_beside_the_log() {
     }
 }
 
+/// A sealer that is behind writes partial tiles while one that is ahead takes them away.
+#[test]
+fn partial_tiles_are_written_while_the_full_one_takes_them_away() {
+    for place in places() {
+        let bundle = |width| TileId { level: None, index: 0, width };
+        let bytes = |width| vec![0; usize::from(width) * (2 + LEAF_BYTES)];
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let store = place.open();
+                    for width in 1..100 {
+                        store.write(bundle(width), &bytes(width)).unwrap();
+                        assert_eq!(store.read(bundle(width)).unwrap(), Some(bytes(width)));
+                    }
+                });
+            }
+            scope.spawn(|| {
+                let store = place.open();
+                for _ in 0..200 {
+                    store.write(bundle(256), &bytes(256)).unwrap();
+                }
+            });
+        });
+        assert_eq!(place.open().read(bundle(256)).unwrap(), Some(bytes(256)));
+    }
+}
+
 #[test]
 fn a_folder_that_is_only_viewed_stays_as_it_is() {
     let [place, _] = places();
@@ -318,8 +345,12 @@ fn what_a_crash_left_staged_is_swept_and_what_is_being_written_stays() {
     std::fs::write(&left, "half a tile").unwrap();
     let writing = std::fs::File::create(&written).unwrap();
     writing.lock().unwrap();
+    // Partial tiles that were on their way out.
+    let removed = place.file(".staging").join("removed");
+    std::fs::create_dir(&removed).unwrap();
+    std::fs::write(removed.join("7"), "a partial tile").unwrap();
     place.open();
-    assert!(!left.exists() && written.exists());
+    assert!(!left.exists() && !removed.exists() && written.exists());
     drop(writing);
     place.open();
     assert!(!written.exists());
