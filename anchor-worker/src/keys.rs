@@ -83,8 +83,6 @@ impl LogKeys {
     /// Whether a key of the log has signed it, as far as the log and this process know its keys.
     pub(crate) fn have_signed(&self, note: &SignedNote, history: &KeyHistory) -> bool {
         let known = history.terms().iter().map(|it| it.key.clone());
-        known.chain(self.verifier_keys()).any(|key| {
-            note.signatures.iter().any(|line| key.is_named_by(line) && key.verifies(&note.text, line))
-        })
+        known.chain(self.verifier_keys()).any(|key| note.is_signed_by(&key))
     }
 }

@@ -69,12 +69,9 @@ pub async fn check_retirement(
     if others.is_empty() {
         return refused("it is the only key of the log: introduce another one first".to_owned());
     }
-    let signed_by = |note: &SignedNote, key: &VerifierKey| {
-        note.signatures.iter().any(|line| key.is_named_by(line) && key.verifies(&note.text, line))
-    };
     let newest = store::latest_checkpoint(conn).await?;
     let note = newest.as_ref().and_then(|it| SignedNote::parse(&it.note).ok());
-    let signing = others.iter().find(|it| note.as_ref().is_some_and(|note| signed_by(note, &it.key)));
+    let signing = others.iter().find(|it| note.as_ref().is_some_and(|note| note.is_signed_by(&it.key)));
     let Some(signing) = signing else {
         return refused("no other key has signed the newest checkpoint: give one to every sealer".to_owned());
     };

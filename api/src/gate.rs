@@ -146,11 +146,12 @@ impl Gate {
         self.programs().any(|it| it == program_id)
     }
 
-    /// The programs whose callers are let in.
+    /// The program, and not its sandbox.
     pub(crate) fn program_id(&self) -> i16 {
         self.inner.program_id
     }
 
+    /// The programs whose callers are let in.
     pub(crate) fn programs(&self) -> impl Iterator<Item = i16> {
         [self.inner.program_id].into_iter().chain(self.inner.sandbox)
     }

@@ -187,6 +187,13 @@ impl FromStr for SecretText {
     }
 }
 
+impl SecretText {
+    /// Endpoints, with commas between.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.0.split(',').map(|it| it.trim().to_owned()).collect()
+    }
+}
+
 impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")

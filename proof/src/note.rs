@@ -34,6 +34,11 @@ pub struct SignedNote {
 }
 
 impl SignedNote {
+    /// Whether this key has signed it.
+    pub fn is_signed_by(&self, key: &VerifierKey) -> bool {
+        self.signatures.iter().any(|it| key.is_named_by(it) && key.verifies(&self.text, it))
+    }
+
     /// Reads a note, refusing every spelling but the one that [`SignedNote::encode`] writes.
     pub fn parse(note: &str) -> Result<Self, NoteError> {
         if note.chars().any(|it| it < ' ' && it != '\n') {

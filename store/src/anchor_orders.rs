@@ -4,6 +4,7 @@ use proof::AnchorPlace;
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::anchors::is_unsettled;
 use crate::error::StoreError;
 
 /// What was said about a place.
@@ -188,7 +189,7 @@ pub async fn place_facts(
     place: &AnchorPlace,
     sender: &[u8; 20],
 ) -> Result<PlaceFacts, StoreError> {
-    let row: FactsRow = sqlx::query_as(
+    let row: FactsRow = sqlx::query_as(concat!(
         "select (extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms,
                 (select (extract(epoch from included_at) * 1000)::bigint
                  from anchor
@@ -198,18 +199,15 @@ pub async fn place_facts(
                 (select coalesce(max(size), 0)
                  from anchor
                  where chain_id = $1 and contract = $2 and registrant = $3 and final_at is not null
-                     and not exists (
-                         select from anchor_attempt as it
-                         where it.chain_id = $1 and it.contract = $2 and it.registrant = $3
-                             and it.size = anchor.size and it.extends < it.size
-                             and it.state in (1, 2, 3, 4, 5, 7, 8)
-                     )) as settled_size,
+                     and not ",
+        is_unsettled!(),
+        ") as settled_size,
                 (select max(nonce) + 1 from anchor_attempt where chain_id = $1 and sender = $4) as nonce_next,
                 (select coalesce(sum(paid_wei), 0)::text
                  from anchor_attempt
                  where chain_id = $1 and contract = $2 and registrant = $3
-                     and clock_timestamp() - interval '24 hours' < included_at) as spent_wei",
-    )
+                     and clock_timestamp() - interval '24 hours' < included_at) as spent_wei"
+    ))
     .bind(place.chain_id as i64)
     .bind(&place.contract[..])
     .bind(&place.registrant[..])

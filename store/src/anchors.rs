@@ -105,6 +105,19 @@ pub struct NewAttempt<'a> {
     pub why: &'a str,
 }
 
+/// Whether a transaction that anchors this size has not come to its end. One that pins the head has the same size, and anchors
+/// nothing.
+macro_rules! is_unsettled {
+    () => {
+        "exists (
+             select from anchor_attempt as it
+             where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and it.size = anchor.size
+                 and it.extends < it.size and it.state in (1, 2, 3, 4, 5, 7, 8)
+         )"
+    };
+}
+pub(crate) use is_unsettled;
+
 #[derive(FromRow)]
 pub(crate) struct AnchorRow {
     chain_id: i64,
@@ -403,15 +416,13 @@ async fn forget_anchors_beyond(
     place: &AnchorPlace,
     size: u64,
 ) -> Result<u64, StoreError> {
-    let forgotten = sqlx::query(
+    let forgotten = sqlx::query(concat!(
         "delete from anchor
-         where chain_id = $1 and contract = $2 and registrant = $3 and size > $4
-             and (final_at is null or exists (
-                 select from anchor_attempt as it
-                 where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and it.size = anchor.size
-                     and it.extends < it.size and it.state in (1, 2, 3, 4, 5, 7, 8)
-             ))",
-    )
+             where chain_id = $1 and contract = $2 and registrant = $3 and size > $4
+                 and (final_at is null or ",
+        is_unsettled!(),
+        ")"
+    ))
     .bind(place.chain_id as i64)
     .bind(&place.contract[..])
     .bind(&place.registrant[..])
@@ -503,18 +514,16 @@ pub async fn anchors_to_settle(
     place: &AnchorPlace,
     block_max: u64,
 ) -> Result<Vec<Anchor>, StoreError> {
-    let rows: Vec<AnchorRow> = sqlx::query_as(
+    let rows: Vec<AnchorRow> = sqlx::query_as(concat!(
         "select chain_id, contract, registrant, size, block, transaction_hash, false as is_final
-         from anchor
-         where chain_id = $1 and contract = $2 and registrant = $3 and block <= $4 and final_at is null
-             and not exists (
-                 select from anchor_attempt as it
-                 where it.chain_id = $1 and it.contract = $2 and it.registrant = $3 and it.size = anchor.size
-                     and it.extends < it.size and it.state in (1, 2, 3, 4, 5, 7, 8)
-             )
-         order by size
-         limit 16",
-    )
+             from anchor
+             where chain_id = $1 and contract = $2 and registrant = $3 and block <= $4 and final_at is null
+                 and not ",
+        is_unsettled!(),
+        "
+             order by size
+             limit 16"
+    ))
     .bind(place.chain_id as i64)
     .bind(&place.contract[..])
     .bind(&place.registrant[..])

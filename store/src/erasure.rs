@@ -284,40 +284,51 @@ async fn forget_attempts(conn: &mut PgConnection, leaves: &[i64]) -> Result<(), 
     Ok(())
 }
 
+/// Whether an event's bytes name whom `$2` lists: as JSON has names, in quotes, since a short one may stand within a longer one.
+macro_rules! payload_names {
+    () => {
+        "exists (
+             select from unnest($2::text[]) as name
+             where position(
+                 encode(convert_to(lower(to_jsonb(name)::text), 'UTF8'), 'escape') in lower(encode(payload, 'escape'))
+             ) > 0
+         )"
+    };
+}
+pub(crate) use payload_names;
+
 /// Rejected events and sessions that name the member. Answers how many events there were.
 async fn forget_elsewhere(
     conn: &mut PgConnection,
     program_id: i16,
     member: &MemberToErase,
 ) -> Result<u64, StoreError> {
-    // As JSON has them, in quotes: a short name is not found within a longer one.
-    let rejected = sqlx::query(
+    let rejected = sqlx::query(concat!(
         "delete from rejected_event
          where program_id = $1
-             and exists (
-                 select from unnest($2::text[]) as name
-                 cross join lateral (select lower(to_jsonb(name)::text) as quoted) as quoted
-                 where position(encode(convert_to(quoted, 'UTF8'), 'escape') in lower(encode(payload, 'escape'))) > 0
-                     or position(lower(name) in lower(detail)) > 0
-             )",
-    )
+             and (",
+        payload_names!(),
+        "
+                 or exists (
+                     select from unnest($2::text[]) as name where position(lower(name) in lower(detail)) > 0
+                 )
+             )"
+    ))
     .bind(program_id)
     .bind(member.names())
     .execute(&mut *conn)
     .await?;
-    let parked = sqlx::query(
+    let parked = sqlx::query(concat!(
         "delete from parked_event
          where program_id = $1
              and (
                  member_id = $3
                  or external_id = any($2)
-                 or exists (
-                     select from unnest($2::text[]) as name
-                     cross join lateral (select lower(to_jsonb(name)::text) as quoted) as quoted
-                     where position(encode(convert_to(quoted, 'UTF8'), 'escape') in lower(encode(payload, 'escape'))) > 0
-                 )
-             )",
-    )
+                 or ",
+        payload_names!(),
+        "
+             )"
+    ))
     .bind(program_id)
     .bind(member.names())
     .bind(member.member_id)

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
 
-use crate::erasure::{MemberToErase, member_to_erase};
+use crate::erasure::{MemberToErase, member_to_erase, payload_names};
 use crate::error::StoreError;
 use crate::told::{Told, leaves_of, outcomes_of};
 
@@ -214,13 +214,10 @@ async fn tell_rejected(
     let mut section = Section::open("rejected_events", out)?;
     let mut after = 0_i64;
     loop {
-        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(
-            "select rejected_event_id, case when exists (
-                 select from unnest($2::text[]) as name
-                 where position(
-                     encode(convert_to(lower(to_jsonb(name)::text), 'UTF8'), 'escape') in lower(encode(payload, 'escape'))
-                 ) > 0
-             ) then jsonb_build_object(
+        let rows: Vec<(i64, Option<String>)> = sqlx::query_as(concat!(
+            "select rejected_event_id, case when ",
+            payload_names!(),
+            " then jsonb_build_object(
                  'origin', origin, 'reason', reason, 'detail', detail, 'payload', encode(payload, 'escape'),
                  'first_seen_at', first_seen_at
              )::text end
@@ -228,8 +225,8 @@ async fn tell_rejected(
              where program_id = $1
                  and rejected_event_id > $3
              order by rejected_event_id
-             limit $4",
-        )
+             limit $4"
+        ))
         .bind(program_id)
         .bind(member.names())
         .bind(after)

@@ -11,10 +11,9 @@ use proof::AnchorPlace;
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::{AttemptStory, PgConnection, StoreError};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::ProofService;
+use crate::check::rfc3339;
 use crate::log::public;
 use crate::proofs::Numbers;
 
@@ -166,7 +165,7 @@ async fn place_told(
 impl From<AttemptStory> for Story {
     fn from(it: AttemptStory) -> Self {
         let step = |it: store::StoryStep| Step {
-            at: instant(it.at_ms),
+            at: rfc3339(it.at_ms as i64 * 1000).unwrap_or_default(),
             state: it.state.name(),
             block: it.block,
             why: it.why,
@@ -188,11 +187,6 @@ impl From<AttemptStory> for Story {
 
 fn prefixed(bytes: &[u8]) -> String {
     format!("0x{}", hex::encode(bytes))
-}
-
-fn instant(ms: u64) -> String {
-    let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
-    instant.ok().and_then(|it| it.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 // What the lock guards is whole between any two statements, so a panic elsewhere poisons nothing.

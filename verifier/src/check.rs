@@ -285,7 +285,7 @@ fn entry(entry: &Entry) -> ProvesEntry {
     }
 }
 
-fn rfc3339(micros: i64) -> Option<String> {
+pub(crate) fn rfc3339(micros: i64) -> Option<String> {
     let instant = OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1000).ok()?;
     instant.format(&Rfc3339).ok()
 }

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::ground::{API_KEY, PARTNER, WRAPPING_KEY, log_size};
 use super::pgbench::Pgbench;
 use super::report::{Report, resident_mb};
-use super::role::{answers, own_program};
+use super::role::{Role, own_program};
 use super::sockets::{self, Sockets};
 use super::stage::{self, Stage, TPCB_CLIENTS, TPCB_SCALE};
 use crate::config::Bench;
@@ -103,26 +103,18 @@ struct Trial<'a> {
     loads: Cell<u64>,
 }
 
-/// `daftari api` in a process of its own.
+/// `daftari api` in a process of its own, and where it answers.
 struct Api {
     address: SocketAddr,
-    process: Child,
+    role: Role,
 }
 
 impl Trial<'_> {
     async fn start(&self) -> anyhow::Result<Api> {
-        let address = SocketAddr::from(([127, 0, 0, 1], devstack::free_port()?));
-        let process = Command::new(own_program()?)
-            .args(["--log-level", "warn", "api", "--listen", &address.to_string()])
-            .args(["--database-url", &self.url])
-            .arg("--wrapping-key-file")
-            .arg(&self.key_file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        answers(address, "/health/ready").await?;
-        Ok(Api { address, process })
+        let key_file = self.key_file.to_str().context("a path in UTF-8")?;
+        let words = ["api", "--listen", "127.0.0.1:0", "--database-url", &self.url];
+        let mut role = Role::start(&[&words[..], &["--wrapping-key-file", key_file]].concat())?;
+        Ok(Api { address: role.address().await?, role })
     }
 
     async fn redeem(&self, api: &Api, tpcb: f64, report: &mut Report) -> anyhow::Result<()> {
@@ -227,7 +219,7 @@ impl Trial<'_> {
 
     async fn idle(&self, api: &Api, report: &mut Report) -> anyhow::Result<()> {
         sockets::allow_files(2 * u64::from(IDLE))?;
-        let pid = api.process.id().context("the API has ended")?;
+        let pid = api.role.pid().as_raw_nonzero().get().cast_unsigned();
         let before = resident_mb(pid)?;
         let sockets = Sockets::open(api.address, IDLE.min(self.config.members)).await?;
         report.figure("memory_without_sockets_mb", before, "MB");

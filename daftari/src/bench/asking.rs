@@ -10,6 +10,7 @@ use store::{Answer, Committer};
 use uuid::Uuid;
 
 use super::ground::PARTNER;
+use super::report::Times;
 use super::stage::Books;
 use crate::load::{Random, member};
 
@@ -44,15 +45,6 @@ pub(super) struct Callers {
     pub(super) seed: u64,
     /// What the next key is made of.
     next: Arc<AtomicU64>,
-}
-
-/// How long answers took, in milliseconds, in order.
-pub(super) struct Latencies(Vec<f64>);
-
-impl Latencies {
-    pub(super) fn at(&self, share: f64) -> f64 {
-        self.0[((self.0.len() - 1) as f64 * share) as usize]
-    }
 }
 
 impl Callers {
@@ -91,8 +83,8 @@ impl Callers {
     }
 
     /// Redemptions at a fixed rate, whatever the answers take. Latency counts from when a request was due to be sent.
-    pub(super) async fn open_loop(&self, rate: f64, duration: Duration) -> anyhow::Result<Latencies> {
-        let latencies = Arc::new(Mutex::new(Vec::with_capacity((rate * duration.as_secs_f64()) as usize)));
+    pub(super) async fn open_loop(&self, rate: f64, duration: Duration) -> anyhow::Result<Times> {
+        let latencies = Arc::new(Mutex::new(Times::default()));
         let mut caller = self.caller(1 << 32, Spread::Uniform);
         let (started, mut sent) = (Instant::now(), 0_u64);
         let mut tasks = tokio::task::JoinSet::new();
@@ -106,7 +98,7 @@ impl Callers {
                 tasks.spawn(async move {
                     let answer = committer.submit(request).await?;
                     ensure!(answer.outcome.is_ok(), "a request was refused");
-                    latencies.lock().expect("nobody panics with it").push(at.elapsed().as_secs_f64() * 1e3);
+                    latencies.lock().expect("nobody panics with it").since(at);
                     Ok(())
                 });
                 sent += 1;
@@ -119,9 +111,8 @@ impl Callers {
         while let Some(done) = tasks.join_next().await {
             done??;
         }
-        let mut latencies = std::mem::take(&mut *latencies.lock().expect("nobody panics with it"));
-        latencies.sort_unstable_by(f64::total_cmp);
-        Ok(Latencies(latencies))
+        let latencies = std::mem::take(&mut *latencies.lock().expect("nobody panics with it"));
+        Ok(latencies)
     }
 
     fn caller(&self, number: u64, spread: Spread) -> Caller {

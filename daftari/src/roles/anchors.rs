@@ -130,3 +130,8 @@ fn cost(story: &AttemptStory) -> String {
 fn hash(story: &AttemptStory) -> String {
     format!("0x{}", hex::encode(story.transaction))
 }
+
+/// An instant of so many seconds since 1970, as people read it.
+fn instant(time_s: u64) -> anyhow::Result<String> {
+    Ok(OffsetDateTime::from_unix_timestamp(i64::try_from(time_s)?)?.format(&Rfc3339)?)
+}

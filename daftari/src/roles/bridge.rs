@@ -16,7 +16,7 @@ use tiles::TileStore;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::config::{Bridge, BridgeAt, BridgeRun, ChainKeyAt};
+use crate::config::{Bridge, BridgeAt, BridgeRun, ChainKeyAt, SecretText};
 use crate::roles::{OpenBooks, contracts, serve_operations, watch};
 use crate::{keys, logging, signals};
 
@@ -47,7 +47,7 @@ pub(crate) async fn run(command: Bridge) -> anyhow::Result<ExitCode> {
             );
             println!("burn {burn} is credited in the bridge's next round");
         }
-        Bridge::Check { at, chain_rpc_url, json } => return Ok(check(&at, &chain_rpc_url.0, json).await),
+        Bridge::Check { at, chain_rpc_url, json } => return Ok(check(&at, &chain_rpc_url, json).await),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -72,7 +72,7 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
     let guard = Some(committer.guard().clone());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let served = Served {
-        rpc_urls: urls(&config.chain_rpc_url.0),
+        rpc_urls: config.chain_rpc_url.urls(),
         addresses,
         account,
         unit: config.at.unit,
@@ -148,11 +148,6 @@ pub(crate) async fn assemble(
     Ok(bridge.await?)
 }
 
-/// Endpoints with commas between.
-fn urls(text: &str) -> Vec<String> {
-    text.split(',').map(|it| it.trim().to_owned()).collect()
-}
-
 fn gateway_at(at: &BridgeAt) -> anyhow::Result<(Addresses, GatewayAt)> {
     let addresses = contracts::addresses(&at.addresses)?;
     let points = addresses.points.with_context(|| format!("{} names no gateway", at.addresses.display()))?;
@@ -222,7 +217,7 @@ async fn list(at: &BridgeAt, is_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn check(at: &BridgeAt, rpc_urls: &str, is_json: bool) -> ExitCode {
+async fn check(at: &BridgeAt, rpc_urls: &SecretText, is_json: bool) -> ExitCode {
     match audit(at, rpc_urls).await {
         Ok(audit) => {
             print!("{}", told(&audit, is_json));
@@ -235,14 +230,14 @@ async fn check(at: &BridgeAt, rpc_urls: &str, is_json: bool) -> ExitCode {
     }
 }
 
-async fn audit(at: &BridgeAt, rpc_urls: &str) -> anyhow::Result<BridgeAudit> {
+async fn audit(at: &BridgeAt, rpc_urls: &SecretText) -> anyhow::Result<BridgeAudit> {
     let books = OpenBooks::open(&at.database).await?;
     let (addresses, gateway) = gateway_at(at)?;
     let endpoint = |url: String| {
         let chain = Chain::of_id(&url, addresses.chain_id)?;
         Ok(Gateway::new(chain, gateway.contract, &books.log.log_id))
     };
-    let endpoints = urls(rpc_urls).into_iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
+    let endpoints = rpc_urls.urls().into_iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(audit_bridge(&books.pool, &endpoints).await?)
 }
 

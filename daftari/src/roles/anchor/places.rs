@@ -71,8 +71,14 @@ pub(super) async fn read(config: &Anchor) -> anyhow::Result<Vec<Target>> {
         }
         _ => bail!("a chain needs --addresses, or --contract and --registrant"),
     };
-    let rpc_urls = rpc_url.0.split(',').map(|it| it.trim().to_owned()).collect();
-    Ok(vec![Target { rpc_urls, chain_id, contract, registrant, account, terms: Terms::of(config) }])
+    Ok(vec![Target {
+        rpc_urls: rpc_url.urls(),
+        chain_id,
+        contract,
+        registrant,
+        account,
+        terms: Terms::of(config),
+    }])
 }
 
 /// The file holds endpoints' keys, so nobody else may read it.

@@ -8,10 +8,8 @@ use anyhow::Context;
 use proof::AnchorPlace;
 use serde::Serialize;
 use store::PgConnection;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::plot;
+use super::{instant, plot};
 
 const WEI: f64 = 1e18;
 
@@ -62,15 +60,11 @@ pub(super) async fn report(
 }
 
 fn told(costs: &AnchorCosts, staleness_ms: u64) -> anyhow::Result<Told> {
-    let at = |ms: u64| {
-        let whole = OffsetDateTime::from_unix_timestamp((ms / 1000) as i64)?;
-        anyhow::Ok(whole.format(&Rfc3339)?)
-    };
     let pins = || costs.paid.iter().filter(|it| it.is_pin);
     let gas: Vec<f64> = costs.paid.iter().filter_map(|it| it.gas_used).map(|it| it as f64).collect();
     Ok(Told {
-        from: at(costs.begin_ms)?,
-        to: at(costs.end_ms)?,
+        from: instant(costs.begin_ms / 1000)?,
+        to: instant(costs.end_ms / 1000)?,
         staleness_s: staleness_ms / 1000,
         transactions: costs.paid.len(),
         reverted: costs.paid.iter().filter(|it| it.is_reverted).count(),

@@ -8,9 +8,8 @@ use anyhow::ensure;
 use chain::{AuditLog, Chain, RoleCall};
 use proof::AnchorPlace;
 use store::PgConnection;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::instant;
 use crate::config::{RotateRole, parse_address};
 use crate::keys;
 
@@ -101,8 +100,4 @@ async fn audit_log(conn: &mut PgConnection, place: &AnchorPlace, rpc_url: &str) 
     let audit_log = AuditLog::new(chain, *place, &log.log_id)?;
     audit_log.check_code().await?;
     Ok(audit_log)
-}
-
-fn instant(time_s: u64) -> anyhow::Result<String> {
-    Ok(OffsetDateTime::from_unix_timestamp(i64::try_from(time_s)?)?.format(&Rfc3339)?)
 }
