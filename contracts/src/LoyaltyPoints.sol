@@ -119,7 +119,8 @@ contract LoyaltyPoints is ERC20PermitUpgradeable, AccessControlUpgradeable, UUPS
         for (uint256 i = 0; i < items.length; ++i) {
             BurnItem calldata item = items[i];
             bool own = item.from == msg.sender;
-            if (!own && allowance(item.from, msg.sender) < item.amount) {
+            // Nobody can burn for the zero address, not even nothing: the allowance could not be spent, and would end the batch.
+            if (item.from == address(0) || (!own && allowance(item.from, msg.sender) < item.amount)) {
                 emit Skipped(batch, i, Refusal.Allowance);
             } else if (balanceOf(item.from) < item.amount) {
                 emit Skipped(batch, i, Refusal.Balance);

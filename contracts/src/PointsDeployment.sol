@@ -39,8 +39,15 @@ contract PointsDeployment {
     /// The only minter.
     PointsGateway public immutable gateway;
 
+    /// @notice The least delay of the timelock: whoever holds points has a day to see what is announced, and to burn them before it.
+    uint256 public constant TIMELOCK_DELAY_MIN = 1 days;
+
+    /// @notice Refuses a timelock that would give nobody the time to see anything.
+    error TimelockTooShort(uint256 delay);
+
     /// @param implementation The token's code, deployed before.
     constructor(address implementation, IAuditLog audit, bytes32 place, PointsTerms memory terms) {
+        require(TIMELOCK_DELAY_MIN <= terms.timelockDelay, TimelockTooShort(terms.timelockDelay));
         timelock = new TimelockController(terms.timelockDelay, terms.proposers, terms.executors, address(0));
         terms.token.upgrader = address(timelock);
         terms.token.minter = _made(3);

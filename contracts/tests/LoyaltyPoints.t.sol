@@ -64,6 +64,14 @@ contract LoyaltyPointsTest is PointsBase {
         assertEq(left, MINT_MAX);
     }
 
+    function testFuzz_initialize_saysHowMuchMayBeMinted(uint64 mintMax) public {
+        Settings memory settings = settingsFor(minter);
+        settings.mintMax = mintMax;
+        vm.expectEmit();
+        emit ILoyaltyPoints.MintMaxChanged(0, mintMax);
+        deployPoints(settings);
+    }
+
     function test_initialize_onlyOnce() public {
         vm.expectRevert(Initializable.InvalidInitialization.selector);
         points.initialize(settingsFor(minter));
@@ -666,10 +674,11 @@ contract LoyaltyPointsTest is PointsBase {
         mint(address(this), lastEpoch(), 10);
         vm.prank(alice);
         points.approve(address(this), allowed);
-        BurnItem[] memory items = new BurnItem[](3);
+        BurnItem[] memory items = new BurnItem[](4);
         items[0] = BurnItem({ from: alice, amount: value });
         items[1] = BurnItem({ from: bob, amount: 1 });
         items[2] = BurnItem({ from: address(this), amount: own });
+        items[3] = BurnItem({ from: address(0), amount: 0 });
         bool first = value <= allowed && value <= 120;
         if (!first) {
             vm.expectEmit(address(points));
@@ -681,6 +690,8 @@ contract LoyaltyPointsTest is PointsBase {
             vm.expectEmit(address(points));
             emit ILoyaltyPoints.Skipped("b", 2, Refusal.Balance);
         }
+        vm.expectEmit(address(points));
+        emit ILoyaltyPoints.Skipped("b", 3, Refusal.Allowance);
         uint256 done = points.burnBatch("b", items);
         assertEq(done, (first ? 1 : 0) + (own <= 10 ? 1 : 0));
         assertEq(points.balanceOf(alice), first ? 120 - value : 120);

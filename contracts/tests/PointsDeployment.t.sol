@@ -53,6 +53,16 @@ contract PointsDeploymentTest is Base, PointsBase {
         assertEq(mintMax, MINT_MAX);
     }
 
+    function testFuzz_itRefusesATimelockThatNobodyCouldWatch(uint256 delay) public {
+        delay = bound(delay, 0, 1 days - 1);
+        PointsTerms memory it = terms();
+        it.timelockDelay = delay;
+        vm.expectRevert(abi.encodeWithSelector(PointsDeployment.TimelockTooShort.selector, delay));
+        make(it);
+        it.timelockDelay = 1 days;
+        assertEq(make(it).timelock().getMinDelay(), 1 days);
+    }
+
     /// Of all roles there are, each is held by exactly one of those that are meant to: what is granted is told by an event.
     function testFuzz_onlyTheMeantHoldRoles(address deployer) public {
         vm.assume(deployer != safe && deployer != pauser && deployer != address(0));
@@ -81,7 +91,7 @@ contract PointsDeploymentTest is Base, PointsBase {
 
     /// The address is a hash of all that it is made with: other terms, another address, and the same ones twice are refused.
     function testFuzz_addressesFollowFromTheTerms(uint64 delay) public {
-        delay = uint64(bound(delay, 0, 30 days));
+        delay = uint64(bound(delay, 1 days, 30 days));
         PointsTerms memory it = terms();
         it.timelockDelay = delay;
         bytes memory code_ = abi.encodePacked(type(PointsDeployment).creationCode, abi.encode(code, audit, place, it));

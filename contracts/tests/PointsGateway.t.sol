@@ -140,6 +140,13 @@ contract PointsGatewayTest is GatewayBase {
         gateway.cancel(LOG, 4, root);
     }
 
+    function testFuzz_guardian_isNamedFromTheStart(address first) public {
+        vm.assume(first != address(0));
+        vm.expectEmit();
+        emit IPointsGateway.GuardianChanged(address(0), first);
+        assertEq(deploy(first, 0, 1, 0).guardian(), first);
+    }
+
     function testFuzz_setGuardian(address caller, address next) public {
         vm.assume(caller != upgrader && next != address(0));
         vm.expectRevert(abi.encodeWithSelector(IPointsGateway.NotUpgrader.selector, caller));

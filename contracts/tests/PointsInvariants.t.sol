@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import { ILoyaltyPoints, MintItem, Refusal } from "../src/ILoyaltyPoints.sol";
+import { IERC20Permit } from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
+import { BurnItem, ILoyaltyPoints, MintItem, Refusal } from "../src/ILoyaltyPoints.sol";
 import { PointsBase } from "./PointsBase.sol";
 
 /// Any account does any act with the token at any time, beside a plain model that has one number for each holder and epoch, and that
@@ -14,6 +15,8 @@ contract PointsActors is PointsBase {
     mapping(uint256 => uint256) private recorded;
     mapping(uint256 => uint256) private mintedOn;
     mapping(string act => uint256) public done;
+    mapping(address => uint256) private keys;
+    uint256 private mintMax = MINT_MAX;
     bool private stopped;
 
     constructor() {
@@ -21,7 +24,9 @@ contract PointsActors is PointsBase {
         points = deployPoints(settingsFor(minter));
         origin = firstEpoch();
         for (uint256 i = 0; i < 4; ++i) {
-            accounts.push(makeAddr(vm.toString(i)));
+            (address holder, uint256 key) = makeAddrAndKey(vm.toString(i));
+            accounts.push(holder);
+            keys[holder] = key;
         }
     }
 
@@ -97,6 +102,19 @@ contract PointsActors is PointsBase {
         }
     }
 
+    function transferFromAtEpoch(uint256 who, uint256 from, uint256 to, uint256 age, uint256 amount) external {
+        (address caller, address sender, address receiver) = (account(who), account(from), account(to));
+        uint256 epoch = epochOf(age);
+        amount = bound(amount, 0, held[sender][epoch] + 1);
+        bool may = !stopped && firstEpoch() <= epoch && amount <= held[sender][epoch];
+        bytes memory call = abi.encodeCall(points.transferFromAtEpoch, (epoch, sender, receiver, amount));
+        if (act("transferFromAtEpoch", caller, call, may && amount <= allowed[sender][caller])) {
+            spend(sender, caller, amount);
+            held[sender][epoch] -= amount;
+            held[receiver][epoch] += amount;
+        }
+    }
+
     /// Never asks whether anything is stopped.
     function burn(uint256 from, uint256 amount) external {
         address sender = account(from);
@@ -113,6 +131,41 @@ contract PointsActors is PointsBase {
             spend(sender, caller, amount);
             move(sender, address(0), amount);
         }
+    }
+
+    /// What fails is passed over; the same holder may come twice.
+    function burnBatch(uint256 who, bytes32 batch, uint256[3] memory from, uint256[3] memory amounts) external {
+        address caller = account(who);
+        if (points.batchUsed(caller, batch)) return;
+        BurnItem[] memory items = new BurnItem[](3);
+        uint256 expected = 0;
+        for (uint256 i = 0; i < 3; ++i) {
+            address holder = from[i] % 5 == 0 ? address(0) : account(from[i]);
+            items[i] = BurnItem({ from: holder, amount: bound(amounts[i], 0, sumOf(holder) + 1) });
+            bool may = holder == caller || (holder != address(0) && items[i].amount <= allowed[holder][caller]);
+            if (!may || sumOf(holder) < items[i].amount) continue;
+            if (holder != caller) spend(holder, caller, items[i].amount);
+            move(holder, address(0), items[i].amount);
+            ++expected;
+        }
+        vm.prank(caller);
+        assertEq(points.burnBatch(batch, items), expected);
+    }
+
+    /// Somebody hands in what the owner signed, once.
+    function permit(uint256 who, uint256 from, uint256 to, uint256 amount) external {
+        (address owner, address spender) = (account(from), account(to));
+        amount = bound(amount, 0, MINT_MAX);
+        bytes memory call = signed(owner, spender, amount);
+        act("permit", account(who), call, true);
+        allowed[owner][spender] = amount;
+        act("permit", account(who), call, false);
+    }
+
+    function setMintMax(uint256 who, uint64 next) external {
+        address caller = who % 2 == 0 ? upgrader : account(who);
+        next = uint64(bound(next, MINT_MAX / 2, 2 * MINT_MAX));
+        if (act("setMintMax", caller, abi.encodeCall(points.setMintMax, (next)), caller == upgrader)) mintMax = next;
     }
 
     function approve(uint256 from, uint256 to, uint256 amount) external {
@@ -146,6 +199,16 @@ contract PointsActors is PointsBase {
         vm.warp(block.timestamp + bound(time, 1, 20 days));
     }
 
+    function signed(address owner, address spender, uint256 amount) private view returns (bytes memory) {
+        IERC20Permit it = IERC20Permit(address(points));
+        bytes32 typeHash =
+            keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        bytes32 what = keccak256(abi.encode(typeHash, owner, spender, amount, it.nonces(owner), block.timestamp));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", it.DOMAIN_SEPARATOR(), what));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(keys[owner], digest);
+        return abi.encodeCall(it.permit, (owner, spender, amount, block.timestamp, v, r, s));
+    }
+
     // --- what must hold
 
     function checkBalances() external view {
@@ -156,7 +219,8 @@ contract PointsActors is PointsBase {
         }
         assertEq(points.totalSupply(), total);
         (, uint256 left) = points.mintAllowance();
-        assertEq(left, MINT_MAX - mintedOn[block.timestamp / 1 days]);
+        uint256 minted = mintedOn[block.timestamp / 1 days];
+        assertEq(left, minted < mintMax ? mintMax - minted : 0);
     }
 
     function checkEpochs() external view {
@@ -188,7 +252,7 @@ contract PointsActors is PointsBase {
     function why(address to, uint256 epoch, uint256 amount) private view returns (Refusal) {
         if (to == address(0)) return Refusal.Receiver;
         if (epoch < firstEpoch() || lastEpoch() < epoch) return Refusal.Epoch;
-        return mintedOn[block.timestamp / 1 days] + amount > MINT_MAX ? Refusal.Rate : Refusal.None;
+        return mintedOn[block.timestamp / 1 days] + amount > mintMax ? Refusal.Rate : Refusal.None;
     }
 
     function count(address to, uint256 epoch, uint256 amount) private {
@@ -246,7 +310,7 @@ contract PointsInvariantsTest is PointsBase {
     function setUp() public {
         actors = new PointsActors();
         targetContract(address(actors));
-        bytes4[] memory selectors = new bytes4[](13);
+        bytes4[] memory selectors = new bytes4[](17);
         selectors[0] = PointsActors.mint.selector;
         selectors[1] = PointsActors.mintEndingBy.selector;
         selectors[2] = PointsActors.mintBatch.selector;
@@ -260,6 +324,10 @@ contract PointsInvariantsTest is PointsBase {
         selectors[10] = PointsActors.pause.selector;
         selectors[11] = PointsActors.resume.selector;
         selectors[12] = PointsActors.wait_.selector;
+        selectors[13] = PointsActors.transferFromAtEpoch.selector;
+        selectors[14] = PointsActors.burnBatch.selector;
+        selectors[15] = PointsActors.permit.selector;
+        selectors[16] = PointsActors.setMintMax.selector;
         targetSelector(FuzzSelector({ addr: address(actors), selectors: selectors }));
     }
 

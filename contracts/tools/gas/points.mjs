@@ -4,6 +4,7 @@ import { address, call, cast, deploy, draw, figure, measure, number, operator, r
 import { sparseTree } from "./tree.mjs";
 
 const LEVELS = 20;
+const DAY = 86_400;
 
 const bytesOf = (text) => Buffer.from(text.slice(2), "hex");
 const ask = async (to, ...what) => BigInt(await rpc("eth_call", { to, data: call(...what) }, "latest"));
@@ -16,19 +17,20 @@ const NOBODY = `0x${"0".repeat(40)}`;
 async function deployPoints() {
   ({ log, place } = await register());
   const token = { tuple: ["Points", "PTS", 2, 30 * 86_400, 0, 12, 2n ** 60n, NOBODY, NOBODY, address()] };
-  const terms = { tuple: [token, 0, [operator], [operator], operator, 0, 100, 0] };
+  const terms = { tuple: [token, DAY, [operator], [operator], operator, 0, 100, 0] };
   const types = `address,address,bytes32,(${TERMS})`;
   const made = await deploy("PointsDeployment", types, await deploy("LoyaltyPoints"), audit, place, terms);
   const madeOf = async (name) => `0x${(await ask(made, `${name}()`)).toString(16).padStart(40, "0")}`;
   points = await madeOf("points");
   gateway = await madeOf("gateway");
-  epoch = await ask(points, "currentEpoch()");
-  // Batches are measured with the operator as a second minter. The timelock has no delay here.
+  // Batches are measured with the operator as a second minter.
   const timelock = await madeOf("timelock");
   const grant = call("grantRole(bytes32,address)", cast("keccak", "MINT_ROLE"), operator);
   const change = ["(address,uint256,bytes,bytes32,bytes32", [points, 0, grant, number(0, 32), number(0, 32)]];
-  await send({ to: timelock, data: call(`schedule${change[0]},uint256)`, ...change[1], 0) });
+  await send({ to: timelock, data: call(`schedule${change[0]},uint256)`, ...change[1], DAY) });
+  await rpc("evm_setNextBlockTimestamp", Number((await time()) + BigInt(DAY)));
   await send({ to: timelock, data: call(`execute${change[0]})`, ...change[1]) });
+  epoch = await ask(points, "currentEpoch()");
 }
 
 export async function measurePoints() {
