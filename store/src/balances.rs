@@ -85,7 +85,7 @@ pub(crate) struct Row {
 
 /// One statement for all who are asked about. The limits keep the planner from joining the other way round, all accounts with
 /// each name.
-const READ: &str = "
+pub(crate) const READ: &str = "
 with clock as materialized (
     select epoch, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
     from log_head

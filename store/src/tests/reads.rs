@@ -46,6 +46,36 @@ async fn a_balance_as_of_any_point_is_what_a_replay_up_to_it_gives() {
     assert_eq!(size_at(&mut conn, i64::MAX).await.unwrap(), times.len() as u64);
 }
 
+/// However many holds there are on other accounts, and whether or not the planner knows of them.
+#[tokio::test]
+async fn a_balance_is_found_by_the_keys_of_its_account() {
+    let books = Fixture::new().await;
+    books.member_with("amina", 100).await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::query(
+        "insert into reservation
+         select gen_random_uuid(), 1000000 + number / 4, 1, 1, number, number, decode(repeat('00', 24), 'hex')
+         from generate_series(1, 20000) as number",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    for prepare in ["", "analyze reservation"] {
+        sqlx::query(prepare).execute(&mut *conn).await.unwrap();
+        let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {}", balances::READ)))
+            .bind([1_i16])
+            .bind([0_i16])
+            .bind([None::<Uuid>])
+            .bind([Some("amina")])
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("reservation_by_account"), "{plan}");
+        assert!(!plan.contains("reservation_by_due"), "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn liability_at_any_size_adds_up_to_the_house_accounts() {
     let World { books, .. } = World::new().await;
