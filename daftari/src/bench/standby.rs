@@ -172,10 +172,15 @@ async fn answer_alone(seed: u64, alone: Alone) -> anyhow::Result<(Findings, Stri
     let mut callers = Callers::start(CALLERS, seed, &pair.places());
     callers.answers(ANSWERS).await?;
     pair.line.cut();
-    let waiting = pair.waits_for_standby().await?;
     match alone {
-        Alone::Cancelled => kill(waiting, Signal::INT),
+        Alone::Cancelled => {
+            // The first may have reached the standby, and only the standby's word was cut off. The second began afterwards.
+            for _ in 0..2 {
+                pair.cancels_a_wait().await?;
+            }
+        }
         Alone::Restarted => {
+            pair.waits_for_standby().await?;
             pair.kill_primary();
             pair.primary = start_postgres(&pair.settings).await?;
             pair.wire.lead_to(pair.primary.port());
@@ -311,6 +316,18 @@ impl Pair {
             ensure!(Instant::now() < deadline, "no commit waits for the standby: {sessions:?}");
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Cancels waits for the standby until the primary shows a longer log.
+    async fn cancels_a_wait(&self) -> anyhow::Result<()> {
+        let url = self.primary.url(DATABASE);
+        let (size, deadline) = (ground::log_size(&url).await?, Instant::now() + PATIENCE);
+        while ground::log_size(&url).await? == size {
+            ensure!(Instant::now() < deadline, "no commit ends whose wait is cancelled");
+            kill(self.waits_for_standby().await?, Signal::INT);
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
     }
 
     /// Holds what was told against the books of the promoted standby.
