@@ -173,7 +173,8 @@ impl Office {
 
         let gateway = ["--chain-id", "137", "--gateway", "0x1111111111111111111111111111111111111111"];
         let holder = ["--holder", "0x2222222222222222222222222222222222222222"];
-        let until = format!("{}T00:00:00Z", self.day_after_today().await);
+        // Not tomorrow, which may have begun by the time it is asked.
+        let until = format!("{}T00:00:00Z", self.day_in(2).await);
         let before = ["--claim-before", &until];
         self.books(&["enrol", "amani"]).await.expect(0);
         self.posted(&["adjust", "amani", "100", "--reason", "goodwill"]).await;
@@ -286,9 +287,10 @@ impl Office {
     /// An import and a sweep are killed on their way, and begun again: each line is posted once, and so is each expiry.
     async fn is_cut_off_and_begins_again(&self) {
         let mut text = "member,points,last_day,earned_day\n".to_owned();
-        let tomorrow = self.day_after_today().await;
+        // A day that lasts for as long as the test does, also where midnight comes meanwhile.
+        let last_day = self.day_in(2).await;
         for number in 0..CUT_OFF {
-            text += &format!("crowd-{number},10,{tomorrow},2026-01-05\n");
+            text += &format!("crowd-{number},10,{last_day},2026-01-05\n");
         }
         let file = self.file("crowd.csv", &text);
         let before = self.leaves().await;
@@ -298,8 +300,8 @@ impl Office {
         assert_eq!(self.leaves().await, before + CUT_OFF);
         assert_eq!(self.available("crowd-0").await, 10);
 
-        // Three days pass: recorded time never goes back.
-        self.sql("update log_head set recorded_at = recorded_at + 3 * 86400000000").await;
+        // Four days pass: recorded time never goes back.
+        self.sql("update log_head set recorded_at = recorded_at + 4 * 86400000000").await;
         let before = self.leaves().await;
         self.kill_on_its_way(&["sweep"], before, CUT_OFF).await;
         self.books(&["sweep"]).await.expect(0);
@@ -309,13 +311,30 @@ impl Office {
         self.refused(&["redeem", "crowd-0", "1"], "insufficient_balance").await;
     }
 
-    /// Starts a command, and kills it once it has posted something, before it has posted all.
+    /// Starts a command, and kills it once it has posted something. However fast it is, it does not come to its last posting:
+    /// that one waits for a lock.
     async fn kill_on_its_way(&self, words: &[&str], before: u64, all: u64) {
+        let pool = store::connect(&self.database_url, 1).await.expect("the database answers");
+        let mut holder = pool.acquire().await.expect("a connection");
+        let gate = format!(
+            "create function waits() returns trigger language plpgsql as
+                 $$ begin perform pg_advisory_xact_lock_shared(7); return new; end $$;
+             create trigger waits before update on log_head for each row
+                 when ({} <= new.size) execute function waits();
+             select pg_advisory_lock(7)",
+            before + all
+        );
+        store::tamper(&mut holder, &gate).await.expect("it is done");
         let process = Process::start(self.command(words), &self.path("killed.log"));
         eventually("something is posted", async || (before < self.leaves().await).then_some(())).await;
         process.kill().await;
         let leaves = self.leaves().await;
         assert!(before < leaves && leaves < before + all, "{leaves}: it was not killed on its way");
+        // What waits goes on to its end; then the trigger can be dropped.
+        let open = "select pg_advisory_unlock(7); drop trigger waits on log_head; drop function waits()";
+        store::tamper(&mut holder, open).await.expect("it is done");
+        drop(holder);
+        pool.close().await;
     }
 
     async fn leaves(&self) -> u64 {
@@ -331,11 +350,11 @@ impl Office {
         pool.close().await;
     }
 
-    /// Tomorrow, or the day after, where the day ends meanwhile: what a member of today still has.
-    async fn day_after_today(&self) -> String {
+    /// The day that it is in so many days, as of now.
+    async fn day_in(&self, days: u32) -> String {
         let date = answer_of({
             let mut date = tokio::process::Command::new("date");
-            date.args(["-u", "-d", "tomorrow", "+%F"]);
+            date.args(["-u", "-d", &format!("{days} days"), "+%F"]);
             date
         });
         date.await.expect(0).stdout.trim().to_owned()
