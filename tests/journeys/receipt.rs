@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use journeys::{Answered, JsonRpc, Reply, System, lasting_port, node, root};
+use journeys::{Answered, JsonRpc, Reply, System, eventually, lasting_port, node, root};
 use proof::{Checkpoint, Entry, Part, Receipt, SignedNote, Signer, VerifierKey};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -55,10 +55,14 @@ async fn one_receipt_four_verifiers() {
 
 /// How the checkpoint came into the chain, step by step, with why and for how much.
 async fn everyone_reads_the_anchors_story(system: &System, block: &Value) {
-    let told = system.api().get("/v1/anchors").await;
-    assert_eq!(told.status, 200, "{}", told.text);
-    let stories = told.body["anchors"][0]["transactions"].as_array().expect("a list");
-    let mined = stories.iter().find(|it| it["block"] == *block).expect("the receipt's anchor has a story");
+    // That the contract has it is known a round before what became of the transaction.
+    let mined = &eventually("the receipt's anchor has a story", async || {
+        let told = system.api().get("/v1/anchors").await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        let stories = told.body["anchors"][0]["transactions"].as_array().expect("a list");
+        stories.iter().find(|it| it["block"] == *block).cloned()
+    })
+    .await;
     let steps = mined["steps"].as_array().expect("a list");
     let became: Vec<_> = steps.iter().map(|it| it["state"].as_str().expect("a name")).collect();
     assert_eq!(became[..3], ["armed", "broadcast", "included"], "{mined}");
