@@ -4,7 +4,7 @@
 // valid, 1 for refused and 2 for everything else, as `daftari verify` does.
 import { launchBrowser } from "./browser.mjs";
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 90_000;
 const EXIT = { valid: 0, refused: 1 };
 
 const [pageUrl, receipt, apiKey = ""] = process.argv.slice(2);

@@ -78,7 +78,7 @@ async fn anchor(log: &AuditLog, old: u64, new: u64) -> Receipt {
             }
         }
     };
-    let receipt = tokio::time::timeout(Duration::from_secs(20), mined).await.expect("it is mined in time");
+    let receipt = tokio::time::timeout(Duration::from_secs(60), mined).await.expect("it is mined in time");
     assert!(receipt.succeeded);
     receipt
 }

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::*;
 
 const RULE_SET: &[u8] = br#"{"rates":{"purchase":"1"}}"#;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Books with two partners, and a hub that runs.
 struct World {

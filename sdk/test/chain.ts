@@ -5,8 +5,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { keccak256 } from "./keccak.js";
 import { u64 } from "./make.js";
 
-const ANVIL_WAIT_MS = 20_000;
-const MINED_WAIT_MS = 10_000;
+const ANVIL_WAIT_MS = 60_000;
+const MINED_WAIT_MS = 60_000;
 const repository = new URL("../../", import.meta.url);
 
 interface AbiItem {

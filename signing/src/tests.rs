@@ -54,12 +54,13 @@ async fn what_fails_says_why_and_what_was_written_is_never_repeated() {
 async fn one_that_hangs_is_ended() {
     let (folder, command) = program("echo $$ > pid.tmp && mv pid.tmp pid; exec sleep 600");
     let began = Instant::now();
-    let late = command.with_patience(Duration::from_secs(1)).sign(b"x").await;
+    // Time enough for a shell to begin, on a machine that does much else.
+    let late = command.with_patience(Duration::from_secs(3)).sign(b"x").await;
     assert!(matches!(late, Err(SigningError::Late { .. })), "{late:?}");
-    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_secs(60));
     let pid = fs::read_to_string(folder.path().join("pid")).unwrap();
     let state = format!("/proc/{}/stat", pid.trim());
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let ended = || fs::read_to_string(&state).map_or(true, |it| it.contains(") Z "));
     while !ended() {
         assert!(Instant::now() < deadline, "it still runs");

@@ -9,7 +9,8 @@ use tokio::process::Command;
 
 use crate::machine::root;
 
-const PATIENCE: Duration = Duration::from_secs(100);
+/// Longer than any command takes, also a benchmark of crashes on a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a program said, and how it ended.
 #[derive(Clone, Debug)]

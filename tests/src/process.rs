@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::machine::root;
 
 /// How long anything may take before the journey fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How much of a log a failing journey shows.
 const TAIL_LINES: usize = 30;
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::fixture::Fixture;
 use crate::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A log with a chain to anchor it on.
 pub(super) struct Anchored {

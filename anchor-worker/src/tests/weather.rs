@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::anchor::{Anchored, account, policy};
 use crate::*;
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 const SEND: &str = "eth_sendRawTransaction";
 
 /// A log that sees its chain through three wires.

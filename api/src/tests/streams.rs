@@ -12,7 +12,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const STREAM: &str = "/api/v1/loyalty/stream";
 
 async fn served(world: &World) -> SocketAddr {

@@ -337,7 +337,7 @@ async fn the_documents_lead_to_what_is_served() {
     let told = next.send(partner_balance().with("authorization", &token)).await;
     assert_eq!(told.json()["error"], "USER_NOT_FOUND", "{}", told.text());
     let token = bearer(&next.token("duka", &key, "grant_type=client_credentials").await);
-    tokio::time::timeout(std::time::Duration::from_secs(5), async {
+    tokio::time::timeout(std::time::Duration::from_secs(60), async {
         while world.send(partner_balance().with("authorization", &token)).await.status == 401 {}
     })
     .await

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::*;
 
 const WEBHOOKS: &str = "/api/v1/webhooks";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says challenges again and keeps what it gets.
 #[derive(Default)]

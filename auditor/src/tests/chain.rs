@@ -26,7 +26,7 @@ async fn anchor(log: &Forger, contract: &AuditLog) -> Result<(), ChainError> {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), mined).await.expect("it is mined in time");
+    tokio::time::timeout(Duration::from_secs(60), mined).await.expect("it is mined in time");
     Ok(())
 }
 

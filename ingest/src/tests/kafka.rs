@@ -37,7 +37,7 @@ impl Consumer {
 
     async fn stop(self) {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(30), self.task).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), self.task).await.unwrap().unwrap().unwrap();
     }
 
     /// As a crash would: nothing is drained, nothing more is committed.

@@ -87,7 +87,7 @@ fn purchase(user: &str, id: &str, amount: u64) -> String {
 
 /// Waits until this holds.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !holds().await {
         assert!(Instant::now() < deadline, "still not: {what}");
         tokio::task::yield_now().await;
