@@ -191,9 +191,10 @@ async fn an_endpoint_is_its_owners_and_leads_nowhere_inside() {
     let list = world.send(ask(Method::GET, "", &json!({})).with("x-api-key", "kiosk-key")).await.json();
     assert_eq!(list["data"], json!([]));
     // A dead end says why.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dead = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound, and nobody listens: nor does anybody else meanwhile.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let dead = format!("http://{}/", silent.local_addr().unwrap());
     let made = world.send(post("", json!({"url": dead}))).await.json();
     let path = format!("/{}/verification", made["id"].as_str().unwrap());
     let problem = world.send(post(&path, json!({}))).await.check_problem(409, "WEBHOOK_NOT_VERIFIED");
