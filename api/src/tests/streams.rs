@@ -196,7 +196,8 @@ async fn a_stream_is_refused_like_any_other_path() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_closes_when_its_credential_ends_and_when_nobody_is_there() {
-    let world = World::pinging(Duration::from_secs(1)).await.with_points(10).await;
+    // Whoever is not there for as long is let go: so long nobody may be kept from reading who is.
+    let world = World::pinging(Duration::from_secs(4)).await.with_points(10).await;
     let at = served(&world).await;
     let key = world.key(Role::Partner, "leaver", &["loyalty:read"]).await;
     let mut socket = open(at, "", &[("x-api-key", &key)]).await.unwrap();
