@@ -134,8 +134,14 @@ fn post() -> Arc<Post> {
 }
 
 impl World {
+    /// One who keeps what it takes for longer than it is away, also on a machine that does much else.
     fn courier(&self) -> JoinHandle<()> {
-        let pace = Pace { schedule: &SCHEDULE, lease: Duration::from_secs(1) };
+        self.courier_for(PATIENCE)
+    }
+
+    /// One whose endpoints another one takes over so long after its death.
+    fn courier_for(&self, lease: Duration) -> JoinHandle<()> {
+        let pace = Pace { schedule: &SCHEDULE, lease };
         let courier = Courier::new(self.pool.clone(), self.program_id, post(), pace);
         tokio::spawn(courier.run(CancellationToken::new()))
     }
@@ -302,12 +308,12 @@ async fn couriers_that_are_killed_in_the_middle_lose_nothing() {
         // It has arrived, and whoever brought it dies before they hear so.
         let before = receiver.got().len();
         *receiver.is_silent.lock().unwrap() = true;
-        let courier = world.courier();
+        let courier = world.courier_for(Duration::from_secs(1));
         receiver.until(|it| before < it.len()).await;
         courier.abort();
         let _ = courier.await;
         *receiver.is_silent.lock().unwrap() = false;
-        let next = world.courier();
+        let next = world.courier_for(Duration::from_secs(1));
         let all = asked.clone();
         receiver
             .until(move |it| it.iter().any(|it| it.body()["data"]["transaction_id"] == *all.last().unwrap()))
