@@ -26,7 +26,7 @@ pub use anvil::{Anvil, AnvilConfig};
 pub use bound::spawn_bound;
 pub use error::Error;
 pub use kafka::{Kafka, KafkaConfig};
-pub use port::free_port;
+pub use port::{free_port, lasting_port};
 pub use postgres::{Postgres, PostgresConfig, STANDBY_NAME};
 pub use rpc_wire::{RpcFate, RpcWeather, RpcWire};
 pub use scratch::Scratch;

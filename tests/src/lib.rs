@@ -10,6 +10,7 @@ mod system;
 pub use api::{Api, Reply};
 pub use ask::{Answered, answer_of, bash, cast, commands_of, node};
 pub use chain::JsonRpc;
-pub use machine::{kill_all, lasting_port, processes_of, root};
+pub use devstack::lasting_port;
+pub use machine::{kill_all, processes_of, root};
 pub use process::{Process, daftari, daftari_path, eventually, part};
 pub use system::{System, check_books};

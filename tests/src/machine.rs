@@ -1,28 +1,12 @@
-//! This machine: the checkout, its ports, and the processes that run on it.
+//! This machine: the checkout, and the processes that run on it.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::process::Command;
 
 /// The checkout's root.
 pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the checkout is there")
-}
-
-/// A free port of the loopback that is still free when its server starts again: it lies below the range from which the
-/// kernel hands out ports, so nobody gets it by accident meanwhile.
-pub fn lasting_port() -> u16 {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    // Two runs at once begin in different places: 100 ports for each of 100 residues, from 20,000 to 30,000.
-    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
-    loop {
-        let port = first + TRIED.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// The processes that a system in this folder has started: their command line names something in it, or they stand in

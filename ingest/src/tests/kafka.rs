@@ -221,7 +221,7 @@ async fn an_event_waits_for_a_database_that_is_away() {
 async fn a_database_that_restarts_takes_no_event_with_it() {
     let scratch = Scratch::new().unwrap();
     let mut postgres = test_postgres_config(scratch.path());
-    postgres.port = Some(devstack::free_port().unwrap());
+    postgres.port = Some(devstack::lasting_port());
     let start = || {
         let config = postgres.clone();
         async { tokio::task::spawn_blocking(move || Postgres::start(&config)).await.unwrap().unwrap() }
