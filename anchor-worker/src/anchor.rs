@@ -166,14 +166,15 @@ impl Anchorer {
             self.has_stood_by = true;
             return Ok(Stepped::StoodBy);
         };
-        let order = store::anchor_order(conn, &place).await?;
-        if let Some(why) = order.halted {
+        if let Some(why) = store::anchor_order(conn, &place).await?.halted {
             return Err(AnchorDoubt::Standing(why).into());
         }
         if !self.is_recalled {
             self.recall(conn).await?;
         }
         let looked = self.look(conn).await?;
+        // Read after the newest checkpoint: what is sealed after an operator has paused the place is not anchored.
+        let order = store::anchor_order(conn, &place).await?;
         let facts = store::place_facts(conn, &place, &self.account.address()).await?;
         let pinned = match self.policy.pin_every_ms {
             0 => Pinned::default(),
