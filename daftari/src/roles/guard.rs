@@ -69,9 +69,10 @@ impl Known {
 
     async fn seen(&self, ask: Ask) -> anyhow::Result<Vec<Seen>> {
         let mut seen = Vec::new();
-        // Each time anew: the log's keys change while this process runs.
-        let policy = read_policy(&self.policy_file)?;
         let note = tokio::time::timeout(PATIENCE, self.source.greatest_checkpoint()).await;
+        // Each time anew: the log's keys change while this process runs. And after the checkpoint: a key is in the policy before it
+        // signs alone.
+        let policy = read_policy(&self.policy_file)?;
         if let Some(note) = note.context("no answer in time")?? {
             let verified = verify_checkpoint(&note, &policy.of_logs().vouched())
                 .with_context(|| format!("the checkpoint at {} is not this log's", self.place))?;
