@@ -62,14 +62,15 @@ impl Crossing {
         let told = self.check(0).await;
         assert_eq!((&told["bridge"], &told["unclaimed"]), (&json!(120), &json!(120)), "{told}");
         self.is_settled(withdrawn["leaf_index"].as_u64().expect("a leaf")).await;
-        // The settlement stays: what the chain forgets is the claim.
+        // The settlement stays: what the chain forgets is the claim, and that it was time for it.
         self.mine(10).await;
-        self.later(61).await;
         let before = self.call("evm_snapshot", json!([])).await;
+        self.later(61).await;
         eventually("it is claimed", async || (self.balance(HOLDER).await == 120).then_some(())).await;
         // It is in a block, and in none that is final: the books know nothing of it, and let nobody take it back.
         self.call("evm_revert", json!([before])).await;
         assert_eq!(self.balance(HOLDER).await, 0, "the chain has forgotten it");
+        self.later(61).await;
         eventually("it is claimed again", async || (self.balance(HOLDER).await == 120).then_some(())).await;
         self.refuses(withdrawn, "still_claimable").await;
         self.mine(10).await;
