@@ -9,6 +9,7 @@ const KILLS: u64 = 30;
 async fn kills_lose_nothing_and_double_nothing() {
     // Another one each time; a run that fails prints it.
     let seed = Uuid::new_v4().as_fields().0.to_string();
+    println!("--seed {seed}");
     let mut bench = daftari();
     bench.args(["bench", "crash", "--json", "--seed", &seed, "--kills", &KILLS.to_string()]);
     let report = answer_of(bench).await.expect(0).json();

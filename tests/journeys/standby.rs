@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 #[tokio::test]
 async fn a_synchronous_standby_takes_over_without_loss_and_a_lagging_ones_loss_is_named() {
+    // Another one each time; a run that fails prints it.
     let seed = Uuid::new_v4().as_fields().0.to_string();
+    println!("--seed {seed}");
     let mut bench = daftari();
     bench.args(["bench", "standby", "--json", "--failovers", "1", "--seed", &seed]);
     let report = answer_of(bench).await.expect(0).json();
