@@ -202,7 +202,8 @@ impl World {
     async fn fall_due(&mut self) {
         let mut conn = self.books.pool.acquire().await.unwrap();
         let now = log_head::clock_us(&mut conn).await.unwrap();
-        self.earn_later("imani", 44, Maturity::At(now + 300_000), None).await;
+        // Long enough to be posted before it matures, on a machine that does much else.
+        self.earn_later("imani", 44, Maturity::At(now + 1_500_000), None).await;
         self.earn("imani", 10).await;
         self.hold("imani", 10, Some(1)).await;
         let account: Uuid = sqlx::query_scalar(
