@@ -35,12 +35,14 @@ async fn each_role_runs_alone() {
     let proofs = format!("127.0.0.1:{}", lasting_port());
     let public_url = format!("http://{proofs}");
     let policy = world.path("policy.txt");
+    // A group of its own: where another journey's consumers come and go in it, partitions move, and events come again.
+    let kafka = ["--kafka-brokers", &world.brokers, "--kafka-topic", &world.topic, "--kafka-group", &world.topic];
     let [first, second] = ["1", "2"].map(|it| world.start("api", it, &["--public-url", &public_url]));
     let others = [
         world.start("anchor", "1", &[]),
         world.start("anchor", "2", &[]),
         world.start_at(&proofs, "verifier", "1", &["--policy-file", text(&policy)]),
-        world.start("ingest", "1", &["--kafka-brokers", &world.brokers, "--kafka-topic", &world.topic]),
+        world.start("ingest", "1", &kafka),
     ];
     for role in [&first, &second].into_iter().chain(&others) {
         role.is_ready().await;
