@@ -36,7 +36,8 @@ async fn each_role_runs_alone() {
     let public_url = format!("http://{proofs}");
     let policy = world.path("policy.txt");
     // A group of its own: where another journey's consumers come and go in it, partitions move, and events come again.
-    let kafka = ["--kafka-brokers", &world.brokers, "--kafka-topic", &world.topic, "--kafka-group", &world.topic];
+    let kafka =
+        ["--kafka-brokers", &world.brokers, "--kafka-topic", &world.topic, "--kafka-group", &world.topic];
     let [first, second] = ["1", "2"].map(|it| world.start("api", it, &["--public-url", &public_url]));
     let others = [
         world.start("anchor", "1", &[]),
