@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use crate::Error;
 
 // A part whose parent was killed a moment ago is still on its way down: PostgreSQL's immediate shutdown gives its
-// processes 5 s before it kills them.
-const PATIENCE: Duration = Duration::from_secs(7);
+// processes 5 s before it kills them, and a machine that does much else needs as long again.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// A folder that no other part runs in.
 ///
