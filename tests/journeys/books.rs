@@ -4,11 +4,14 @@
 use std::path::PathBuf;
 
 use devstack::{Postgres, Scratch, test_postgres_config};
-use journeys::{Answered, Process, System, answer_of, check_books, daftari, eventually, part};
+use journeys::{
+    Answered, Process, System, answer_of, bash, check_books, commands_of, daftari, eventually, part, root,
+};
 use serde_json::{Value, json};
 
 const ORIGIN: &str = "journeys.example/books";
 const WRAPPING_KEY: &str = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+const GUIDE: &str = "docs/books.md";
 /// Members of the import that is cut off.
 const CUT_OFF: u64 = 3000;
 
@@ -120,6 +123,10 @@ impl Office {
         let set = self.books(&["policy", "set", &policy]).await.expect(0).json();
         assert_eq!((&set["redeem"]["per_day"], &set["grace_days"]), (&json!(400), &json!(30)));
         assert_eq!(set, self.books(&["policy", "show"]).await.expect(0).json());
+        let guide = std::fs::read_to_string(root().join(GUIDE)).expect("there is a guide");
+        let from = written("--currency KES --from ", &guide).await;
+        let rate = ["rate", "set", "--point-value", "0.12", "--currency", "KES", "--from", &from];
+        self.books(&rate).await.expect(0);
     }
 
     async fn posts_and_is_refused(&self) {
@@ -173,8 +180,8 @@ impl Office {
 
         let gateway = ["--chain-id", "137", "--gateway", "0x1111111111111111111111111111111111111111"];
         let holder = ["--holder", "0x2222222222222222222222222222222222222222"];
-        // Not tomorrow, which may have begun by the time it is asked.
-        let until = format!("{}T00:00:00Z", self.day_in(2).await);
+        // As the operator's guide writes it, on whatever day it is read.
+        let until = written("--claim-before ", &commands_of(GUIDE, "To the chain and back")).await;
         let before = ["--claim-before", &until];
         self.books(&["enrol", "amani"]).await.expect(0);
         self.posted(&["adjust", "amani", "100", "--reason", "goodwill"]).await;
@@ -365,4 +372,11 @@ impl Office {
         part(move || postgres.stop()).await;
         drop(folder);
     }
+}
+
+/// What a shell makes of what stands behind a flag in a document.
+async fn written(flag: &str, document: &str) -> String {
+    let (_, rest) = document.split_once(flag).expect("the flag is shown");
+    let expression = rest.split(['\n', '`']).next().unwrap_or_default();
+    bash(&format!("printf %s {expression}")).await.expect(0).stdout
 }
