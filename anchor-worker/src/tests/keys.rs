@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use proof::{Body, Policy, Refusal, VerifierKey, verify_checkpoint};
+use auditor::{Audit, Finding, Source};
+use proof::{Body, LeafKind, Policy, Refusal, Text, VerifierKey, verify_checkpoint};
 use tokio::runtime::Handle;
 
 use super::fixture::{Fixture, ORIGIN};
 use crate::failpoint::{Act, Failpoint, Moment};
-use crate::{LogKey, LogKeys, Obstacle, RotateError, SealError, Sealed, Sealer, introduce, retire};
+use crate::{
+    Doubt, LogKey, LogKeys, Obstacle, RotateError, SealError, Sealed, Sealer, adopt, introduce, lost, retire,
+};
 
 struct Rotation {
     it: Fixture,
@@ -108,6 +111,91 @@ async fn a_key_takes_anothers_place_with_an_overlap() {
     }
     let report = world.it.check_books().await;
     assert_eq!(report.leaves, 8);
+}
+
+impl Rotation {
+    /// Puts the database back to a backup, takes back what was published since, and seals what follows from that.
+    async fn adopt(&mut self, backup: String, lost_kinds: &[LeafKind]) {
+        self.it.reopen(backup).await;
+        let halted = self.seal(self.both()).await.unwrap_err();
+        assert!(matches!(halted, SealError::Halt(Doubt::Behind { .. })), "{halted}");
+        let conn = &mut *self.it.pool.acquire().await.unwrap();
+        let found = lost(conn, &self.both(), &self.it.folder, &[]).await.unwrap().unwrap();
+        assert_eq!(found.leaves.iter().map(|it| it.kind).collect::<Vec<_>>(), lost_kinds);
+        let first = found.leaves[0].leaf_index;
+        adopt(conn, &self.both(), &found, Text::new("a backup was restored").unwrap()).await.unwrap();
+        let size = first + 2 * lost_kinds.len() as u64 + 1;
+        assert_eq!(self.seal(self.both()).await.unwrap(), Sealed::Checkpoint { size });
+    }
+
+    /// The lines that the log's leaves come to by now.
+    async fn lines(&self) -> Policy {
+        let conn = &mut *self.it.pool.acquire().await.unwrap();
+        Policy::parse(&self.both().history_in(conn).await.unwrap().policy_lines()).unwrap()
+    }
+
+    /// What a stranger with this policy finds in the tiles.
+    async fn findings(&self, policy: Policy) -> Vec<Finding> {
+        let source = Source::Store(Arc::clone(&self.it.folder));
+        let (memory, kept, anchors) = (None, Vec::new(), Vec::new());
+        let audit = Audit { source, policy, parallel: 1, memory, kept, anchors };
+        audit.run(|_, _| {}).await.unwrap().findings
+    }
+}
+
+/// The leaf that introduced a key is lost, and comes back without effect: from there on the first key signs alone, as
+/// whoever reads the leaves expects, until the next one is introduced anew.
+#[tokio::test]
+async fn a_lost_introduction_is_adopted_without_effect_and_made_anew() {
+    let mut world = Rotation { it: Fixture::new().await };
+    let (first, next) = (world.it.key().verifier_key(), world.next().verifier_key());
+    world.it.post(5).await;
+    world.it.seal_all().await;
+    let backup = world.it.backup().await;
+    assert_eq!(world.introduce(&next).await.unwrap(), 5);
+    world.it.post(2).await;
+    assert_eq!(world.seal(world.both()).await.unwrap(), Sealed::Checkpoint { size: 8 });
+    assert_eq!(world.signed(), [true, true]);
+
+    world.adopt(backup, &[LeafKind::Key, LeafKind::Posting, LeafKind::Posting]).await;
+    assert_eq!(world.signed(), [true, false], "what was lost introduces nobody");
+    assert_eq!(world.lines().await, Policy::of_log(first));
+    assert_eq!(world.findings(world.lines().await).await, []);
+
+    assert_eq!(world.introduce(&next).await.unwrap(), 12);
+    world.it.post(1).await;
+    assert_eq!(world.seal(world.both()).await.unwrap(), Sealed::Checkpoint { size: 14 });
+    assert_eq!(world.signed(), [true, true]);
+    assert_eq!(world.findings(world.lines().await).await, []);
+    assert_eq!(world.it.check_books().await.leaves, 14);
+}
+
+/// The leaf that retired a key is lost: that key signs again, and a policy that calls it retired is told that the log does
+/// not say so any more. It is retired anew.
+#[tokio::test]
+async fn a_lost_retirement_is_adopted_without_effect_and_made_anew() {
+    let mut world = Rotation { it: Fixture::new().await };
+    let (first, next) = (world.it.key().verifier_key(), world.next().verifier_key());
+    assert_eq!(world.introduce(&next).await.unwrap(), 0);
+    world.it.post(3).await;
+    assert_eq!(world.seal(world.both()).await.unwrap(), Sealed::Checkpoint { size: 4 });
+    let backup = world.it.backup().await;
+    assert_eq!(world.retire(&first).await.unwrap(), 4);
+    assert_eq!(world.seal(world.both()).await.unwrap(), Sealed::Checkpoint { size: 5 });
+    assert_eq!(world.signed(), [false, true]);
+    let told_before = world.lines().await;
+    assert_eq!(world.findings(told_before.clone()).await, []);
+
+    world.adopt(backup, &[LeafKind::Key]).await;
+    assert_eq!(world.signed(), [true, true], "nobody has retired");
+    assert_eq!(world.findings(world.lines().await).await, []);
+    assert_eq!(world.findings(told_before).await, [Finding::KeyNotRetired { leaf_index: 4 }]);
+
+    assert_eq!(world.retire(&first).await.unwrap(), 7);
+    assert_eq!(world.seal(world.both()).await.unwrap(), Sealed::Checkpoint { size: 8 });
+    assert_eq!(world.signed(), [false, true]);
+    assert_eq!(world.findings(world.lines().await).await, []);
+    assert_eq!(world.it.check_books().await.leaves, 8);
 }
 
 /// A retirement that is committed while a sealer is at work waits for the next seal: that one knows of it.
