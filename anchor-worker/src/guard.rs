@@ -38,7 +38,7 @@ impl Sealer {
                 }
             }
         }
-        if let Some(witnesses) = &self.witnesses {
+        if let Some(witnesses) = &mut self.witnesses {
             for (name, seen) in witnesses.seen(&self.log.origin).await {
                 check_seen(conn, format!("the witness {name}"), &seen, known).await?;
             }

@@ -38,5 +38,5 @@ pub use reconcile::{Reconciled, reconcile};
 pub use rotate::{RotateError, check_introduction, check_retirement, introduce, retire};
 pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, FRESHNESS, Obstacle, SealError, Sealed, Sealer};
-pub use witnesses::Witnesses;
+pub use witnesses::{PolicyNow, Witnesses};
 pub use writer::{Rotation, RotationRefused, next_rotation};

@@ -13,8 +13,12 @@ use tiles::TileStore;
 /// More than any answer of a witness that means well.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// Tells which policy holds now.
+pub type PolicyNow = Box<dyn Fn() -> Policy + Send + Sync>;
+
 /// The witnesses of a policy that say where they listen.
 pub struct Witnesses {
+    now: PolicyNow,
     policy: Policy,
     client: Client,
     budget: Duration,
@@ -49,12 +53,23 @@ enum Answer {
 impl Witnesses {
     /// The witnesses of this policy, which altogether have so long for one checkpoint.
     pub fn new(policy: Policy, budget: Duration) -> Result<Self, reqwest::Error> {
-        let each = policy.witnesses.iter().filter_map(|(name, key)| {
-            let url = policy.witness_url(name)?.trim_end_matches('/').to_owned();
-            Some(Known { name: name.clone(), key: key.clone(), url, size: 0 })
-        });
-        let (each, client) = (each.collect(), Client::builder().timeout(budget).build()?);
-        Ok(Self { policy, client, budget, each })
+        Self::following(Box::new(move || policy.clone()), budget)
+    }
+
+    /// The witnesses of a policy that may change, which is asked for each time before they are.
+    pub fn following(now: PolicyNow, budget: Duration) -> Result<Self, reqwest::Error> {
+        let client = Client::builder().timeout(budget).build()?;
+        let policy = now();
+        Ok(Self { each: listening(&policy, &[]), now, policy, client, budget })
+    }
+
+    fn follow(&mut self) {
+        let policy = (self.now)();
+        if policy != self.policy {
+            self.each = listening(&policy, &self.each);
+            self.policy = policy;
+            tracing::info!(witnesses = self.each.len(), "the witnesses' policy is another now");
+        }
     }
 
     /// Shows a checkpoint to all of them at once. It ends when the policy has enough, when all have answered, or when the
@@ -65,6 +80,7 @@ impl Witnesses {
         note: &str,
         checkpoint: &Checkpoint,
     ) -> Cosigned {
+        self.follow();
         let is_quorum = self.policy.is_quorum(&BTreeSet::new());
         let mut cosigned = Cosigned { is_quorum, ..Cosigned::default() };
         let mut asking: FuturesUnordered<_> = (0..self.each.len())
@@ -120,7 +136,8 @@ impl Witnesses {
     }
 
     /// The last checkpoint of this log that each witness has seen, from those that tell.
-    pub async fn seen(&self, origin: &str) -> Vec<(String, Checkpoint)> {
+    pub async fn seen(&mut self, origin: &str) -> Vec<(String, Checkpoint)> {
+        self.follow();
         let path = format!("{}/checkpoint", hex_of(&origin_hash(origin)));
         let asked = self.each.iter().map(async |known| {
             let seen = self.seen_by(known, &path).await.inspect_err(|problem| {
@@ -143,6 +160,16 @@ impl Witnesses {
         let seen = verify_checkpoint(&note, &self.policy.of_logs().vouched());
         Ok(Some(seen.map_err(|refusal| refusal.to_string())?.checkpoint))
     }
+}
+
+/// The witnesses of this policy that say where they listen, with what is known of each already.
+fn listening(policy: &Policy, known: &[Known]) -> Vec<Known> {
+    let each = policy.witnesses.iter().filter_map(|(name, key)| {
+        let url = policy.witness_url(name)?.trim_end_matches('/').to_owned();
+        let size = known.iter().find(|it| it.key == *key).map_or(0, |it| it.size);
+        Some(Known { name: name.clone(), key: key.clone(), url, size })
+    });
+    each.collect()
 }
 
 /// Shows a witness a checkpoint; where it says that it has seen another size than we thought, once more from there.

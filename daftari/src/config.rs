@@ -378,7 +378,7 @@ pub(crate) struct Anchor {
     pub(crate) log: Log,
     #[command(flatten)]
     pub(crate) tiles: Tiles,
-    /// A policy whose witnesses are shown each checkpoint; those with an address cosign it.
+    /// A policy whose witnesses are shown each checkpoint; those with an address cosign it. Read anew for each.
     #[arg(long, env = "WITNESS_POLICY_FILE")]
     pub(crate) witness_policy_file: Option<PathBuf>,
     /// How long the witnesses have for one checkpoint altogether, as in 1s.
@@ -593,7 +593,7 @@ pub(crate) struct Verifier {
     pub(crate) database: Database,
     #[command(flatten)]
     pub(crate) tiles: Tiles,
-    /// The policy that the page shows as a default.
+    /// The policy that the page shows as a default. Read anew for each answer.
     #[arg(long, env = "POLICY_FILE")]
     pub(crate) policy_file: PathBuf,
     /// The JSON-RPC that the page asks by default; it must be reachable from browsers.

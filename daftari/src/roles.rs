@@ -15,6 +15,7 @@ pub(crate) mod log;
 pub(crate) mod members;
 pub(crate) mod migrate;
 pub(crate) mod monitor;
+mod policy_file;
 mod scrub;
 pub(crate) mod sweep;
 mod trust;

@@ -20,13 +20,17 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     let next = walk.world.path("next.key").display().to_string();
     let old_policy = walk.world.path("policy.txt").display().to_string();
     let anchor = walk.world.start("anchor", "1", &["--next-log-key-file", &next]);
-    let proofs = walk.world.start("verifier", "1", &["--policy-file", &old_policy]);
+    // The proof service and whoever posts have policy files of their own, which are replaced while they run.
+    let [served, guard] = ["served.txt", "guard.txt"].map(|it| walk.world.path(it));
+    for copy in [&served, &guard] {
+        std::fs::copy(&old_policy, copy).expect("a policy can be copied");
+    }
+    let proofs = walk.world.start("verifier", "1", &["--policy-file", text(&served)]);
     for role in [&anchor, &proofs] {
         role.is_ready().await;
     }
-    // Whoever posts is held against what is published, by a policy file of its own.
-    let (tiles, guard) = (walk.world.path("tiles"), walk.world.path("guard.txt"));
-    std::fs::copy(&old_policy, &guard).expect("a policy can be copied");
+    // Whoever posts is held against what is published.
+    let tiles = walk.world.path("tiles");
     let outside = ["--published-log", text(&tiles), "--log-policy-file", text(&guard)];
     let api = walk.world.start("api", "1", &outside);
     api.is_ready().await;
@@ -56,23 +60,24 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     let told: Value = walk.keys(&proofs).await;
     assert_eq!(told["keys"].as_array().map(Vec::len), Some(2), "{told}");
 
-    // 3. Whoever posts is given the lines while it runs; once a chain has the key for good, the old one retires.
-    std::fs::rename(walk.policy("guard.new", &said), &guard).expect("a policy can be replaced");
+    // 3. The lines are given to what runs; once a chain has the key for good, the old one retires.
+    for file in [&served, &guard] {
+        std::fs::rename(walk.policy("new.txt", &said), file).expect("a policy can be replaced");
+    }
+    let lines = std::fs::read_to_string(&served).expect("the policy is there");
+    assert_eq!(walk.proposed(&proofs).await, lines, "it is read anew");
     walk.make_final().await;
     let said = walk.rotate(&["--retire", &walk.public_key("log.key")]).await.expect(0);
     let policy = walk.policy("after.txt", &said);
     walk.signatures(&proofs, 1).await;
+    std::fs::rename(walk.policy("new.txt", &said), &served).expect("a policy can be replaced");
 
-    // 4. Sealers and verifiers go on with what is left.
+    // 4. Sealers go on with what is left, and the proof service has never stopped.
     assert_eq!(anchor.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
-    assert_eq!(proofs.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
     let first = walk.public_key("log.key");
     let anchor =
         walk.world.start("anchor", "2", &["--log-key-file", &next, "--log-first-public-key", &first]);
-    let proofs = walk.world.start("verifier", "2", &["--policy-file", &policy]);
-    for role in [&anchor, &proofs] {
-        role.is_ready().await;
-    }
+    anchor.is_ready().await;
     let after = walk.earn(&api, "after").await;
     let receipt = walk.receipt(&proofs, &after, "after").await;
     walk.verify(&receipt, &policy, &[]).await.expect(0);
@@ -206,6 +211,11 @@ impl Walk {
             (note.lines().filter(|it| it.starts_with('\u{2014}')).count() == count).then_some(())
         })
         .await;
+    }
+
+    /// The policy that the page proposes.
+    async fn proposed(&self, proofs: &Role) -> String {
+        proofs.api().get("/verify/policy.txt").await.text
     }
 
     async fn keys(&self, proofs: &Role) -> Value {

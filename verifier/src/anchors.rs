@@ -132,7 +132,7 @@ pub(crate) async fn anchors(State(service): State<Arc<ProofService>>, uri: Uri) 
 async fn told(service: &ProofService, size: Option<u64>, limit: u32) -> Result<Vec<Place>, StoreError> {
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
     let mut anchors = Vec::new();
-    for place in &service.policy.anchors {
+    for place in &service.policy().anchors {
         anchors.push(place_told(&mut conn, place, size, limit).await?);
     }
     Ok(anchors)

@@ -48,7 +48,7 @@ struct KeyTold {
 }
 
 pub(crate) async fn keys(State(service): State<Arc<ProofService>>) -> Result<Response, Problem> {
-    let policy = &service.policy;
+    let policy = service.policy();
     let own = || policy.log_keys.iter().filter(|it| it.name() == service.log.origin);
     let first = own().next().ok_or_else(|| Problem::internal("the policy names no key of this log"))?;
     let told = told_of_keys(&service, first.clone()).await.ok();

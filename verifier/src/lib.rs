@@ -26,7 +26,7 @@ use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEAD
 use axum::http::{HeaderValue, Method};
 use axum::middleware::map_response;
 use axum::response::Response;
-use proof::{Policy, PolicyError};
+use proof::Policy;
 use store::{Keyring, LogIdentity, PgPool};
 use tiles::TileStore;
 use uuid::Uuid;
@@ -44,7 +44,6 @@ pub struct ProofService {
     program_id: i16,
     tiles: Arc<TileStore>,
     gate: Gate,
-    policy: Policy,
     page: Page,
     /// How many leaves are known to be published: never more than are.
     published_size: AtomicU64,
@@ -53,13 +52,16 @@ pub struct ProofService {
     sandbox: Option<Arc<Self>>,
 }
 
+/// Tells what is to be trusted now: a policy as it is written, and what that means.
+pub type Trusted = Arc<dyn Fn() -> (String, Policy) + Send + Sync>;
+
 /// The page, and what it proposes to trust.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Page {
     /// The folder of its files, as `web` builds them.
     pub folder: PathBuf,
-    /// `policy.txt`: the log's keys and where it is anchored.
-    pub policy: String,
+    /// `policy.txt`: the log's keys and where it is anchored. Asked for at each use, since it may change.
+    pub policy: Trusted,
     /// `chain.json`: `{"rpc_url": …}`.
     pub chain: String,
 }
@@ -74,23 +76,15 @@ impl ProofService {
         tiles: Arc<TileStore>,
         gate: Gate,
         page: Page,
-    ) -> Result<Self, PolicyError> {
-        let policy = Policy::parse(&page.policy)?;
+    ) -> Self {
         let (published_size, told_anchors) = (AtomicU64::new(0), Mutex::new(None));
         let sandbox = None;
-        Ok(Self {
-            pool,
-            keyring,
-            log,
-            program_id,
-            tiles,
-            gate,
-            policy,
-            page,
-            published_size,
-            told_anchors,
-            sandbox,
-        })
+        Self { pool, keyring, log, program_id, tiles, gate, page, published_size, told_anchors, sandbox }
+    }
+
+    /// The policy that holds now.
+    fn policy(&self) -> Policy {
+        (self.page.policy)().1
     }
 
     /// With the receipts of the program's sandbox beside its own, for whoever shows a credential of it.

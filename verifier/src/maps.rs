@@ -24,12 +24,8 @@ pub(crate) async fn map_proof(service: Arc<ProofService>, asked: Asked) -> Resul
     let entry = entry.ok_or_else(|| Problem::internal("a viewed posting has no opened entry"))?;
 
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
-    let place = MapPlace {
-        tiles: &service.tiles,
-        policy: &service.policy,
-        keyring: &service.keyring,
-        log: &service.log,
-    };
+    let policy = &service.policy();
+    let place = MapPlace { tiles: &service.tiles, policy, keyring: &service.keyring, log: &service.log };
     match place.proof(&mut conn, entry, leaf_index).await? {
         Some(proof) => Ok(attached(&format!("{}.map-proof", id.hyphenated()), proof.encode())),
         None => {

@@ -48,7 +48,7 @@ pub(crate) fn routes() -> Router<Arc<ProofService>> {
 }
 
 async fn policy(State(service): State<Arc<ProofService>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], service.page.policy.clone())
+    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], (service.page.policy)().0)
 }
 
 async fn chain(State(service): State<Arc<ProofService>>) -> impl IntoResponse {

@@ -163,7 +163,7 @@ pub(crate) async fn verify(
     let receipt = receipt.map_err(|_| {
         Problem::new(Code::PayloadTooLarge, format!("A receipt has at most {RECEIPT_BYTES_MAX} bytes."))
     })?;
-    let report = judge(&receipt, &service.policy, &ChainFinding::NotAsked);
+    let report = judge(&receipt, &service.policy(), &ChainFinding::NotAsked);
     Ok(public("application/json", "no-store", axum::Json(OwnWord { trust: TRUST, report })))
 }
 

@@ -87,13 +87,14 @@ async fn given(
     leaf: OpenedLeaf,
 ) -> Result<Response, Problem> {
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
-    let Some(covering) = covering(&service.tiles, &service.policy, &mut conn, leaf_index).await? else {
+    let policy = service.policy();
+    let Some(covering) = covering(&service.tiles, &policy, &mut conn, leaf_index).await? else {
         return Ok(not_sealed(id, leaf_index));
     };
     let is_hurried = store::is_hurried(&mut conn, leaf_index).await?;
     drop(conn);
 
-    let state = covering.state(&service.policy);
+    let state = covering.state(&policy);
     let text = assemble(&service.tiles, leaf, leaf_index, covering).await?;
     let mut response = attached(&format!("{}.tlog-proof", id.hyphenated()), text);
     response.headers_mut().insert(RECEIPT_STATE, HeaderValue::from_static(state));

@@ -1,7 +1,7 @@
 //! Our checkpoints before real witnesses: honest, slow, lying, and one that knows more than we do.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use auditor::Witness;
@@ -89,6 +89,34 @@ async fn a_published_checkpoint_carries_its_cosignatures() {
     let mut newcomer = world.sealer(quorum, AMPLE);
     assert_eq!(newcomer.seal().await.unwrap(), Sealed::Checkpoint { size: size + 1 });
     assert_eq!(world.published_by(quorum), ["a", "bb"]);
+}
+
+/// Whoever comes into the policy while a sealer runs cosigns its next checkpoint, and whoever is taken out does not.
+#[tokio::test]
+async fn a_policy_that_changes_is_followed() {
+    let mut world = Witnessed::new().await;
+    world.honest("a").await;
+    let told = Arc::new(Mutex::new(world.policy("quorum a")));
+    let read = Arc::clone(&told);
+    let now = Box::new(move || read.lock().unwrap().clone());
+    let witnesses = Witnesses::following(now, AMPLE).unwrap();
+    let mut sealer = world.it.sealer().with_witnesses(witnesses).with_freshness(AMPLE);
+    world.it.post(3).await;
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 3 });
+    assert_eq!(world.published_by("quorum none"), ["a"]);
+
+    world.honest("bb").await;
+    *told.lock().unwrap() = world.policy("group both all a bb\nquorum both");
+    world.it.post(2).await;
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 5 });
+    assert_eq!(world.published_by("quorum none"), ["a", "bb"]);
+
+    let left = world.lines.remove(0);
+    *told.lock().unwrap() = world.policy("quorum bb");
+    world.it.post(2).await;
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 7 });
+    world.lines.insert(0, left);
+    assert_eq!(world.published_by("quorum none"), ["bb"]);
 }
 
 /// An idle log's checkpoint is shown again, so that its cosignatures stay fresh.

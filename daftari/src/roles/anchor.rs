@@ -8,12 +8,12 @@ use std::time::Duration;
 use anchor_worker::{AnchorPolicy, FRESHNESS, LogKeys, Pacing, PlaceConfig, Witnesses};
 use anyhow::Context;
 use chain::{Account, AuditLog};
-use proof::Policy;
 use store::PgPool;
 use tiles::TileStore;
 use tokio::net::TcpListener;
 
 use crate::config::Anchor;
+use crate::roles::policy_file::PolicyFile;
 use crate::roles::{scrub, serve_operations};
 use crate::{keys, logging, signals};
 
@@ -66,9 +66,8 @@ pub(crate) fn worker(
 
 fn witnesses(config: &Anchor) -> anyhow::Result<Option<Witnesses>> {
     let Some(path) = &config.witness_policy_file else { return Ok(None) };
-    let at = || format!("the policy {} cannot be read", path.display());
-    let policy = Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)?;
-    Ok(Some(Witnesses::new(policy, config.witness_budget.0)?))
+    let file = PolicyFile::open(path)?;
+    Ok(Some(Witnesses::following(Box::new(move || file.now().1), config.witness_budget.0)?))
 }
 
 /// One place to anchor to, with the usual policy.

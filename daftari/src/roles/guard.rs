@@ -14,6 +14,7 @@ use store::{Ask, Guard, LogIdentity, Seen};
 use tiles::TileStore;
 
 use crate::config::Outside;
+use crate::roles::policy_file;
 
 /// Whoever does not answer within this time does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ impl Known {
         let (Some(place), Some(policy_file)) = (&config.published_log, &config.log_policy_file) else {
             return Ok(None);
         };
-        read_policy(policy_file)?;
+        policy_file::read(policy_file)?;
         let source = match place {
             it if it.starts_with("http://") || it.starts_with("https://") => Source::at(it)?,
             folder => {
@@ -72,7 +73,7 @@ impl Known {
         let note = tokio::time::timeout(PATIENCE, self.source.greatest_checkpoint()).await;
         // Each time anew: the log's keys change while this process runs. And after the checkpoint: a key is in the policy before it
         // signs alone.
-        let policy = read_policy(&self.policy_file)?;
+        let (_, policy) = policy_file::read(&self.policy_file)?;
         if let Some(note) = note.context("no answer in time")?? {
             let verified = verify_checkpoint(&note, &policy.of_logs().vouched())
                 .with_context(|| format!("the checkpoint at {} is not this log's", self.place))?;
@@ -80,7 +81,7 @@ impl Known {
             seen.push(Seen { who, size: verified.checkpoint.size, root: verified.checkpoint.root });
         }
         if ask == Ask::Everyone {
-            let witnesses = Witnesses::new(policy.clone(), PATIENCE)?;
+            let mut witnesses = Witnesses::new(policy.clone(), PATIENCE)?;
             for (name, it) in witnesses.seen(&self.log.origin).await {
                 seen.push(Seen { who: format!("the witness {name}"), size: it.size, root: it.root });
             }
@@ -106,10 +107,4 @@ impl Known {
         }
         Ok(heads)
     }
-}
-
-/// The policy in this file.
-pub(crate) fn read_policy(path: &Path) -> anyhow::Result<Policy> {
-    let at = || format!("the policy {} cannot be read", path.display());
-    Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)
 }

@@ -9,14 +9,12 @@ use proof::{Policy, VerifierKey};
 use tiles::TileStore;
 
 use crate::config::Trust;
+use crate::roles::policy_file;
 
 /// The policy of this file, or of this key alone.
 pub(crate) fn policy(trust: &Trust) -> anyhow::Result<Policy> {
     match (&trust.policy, &trust.key) {
-        (Some(path), _) => {
-            let at = || format!("the policy {} cannot be read", path.display());
-            Policy::parse(&std::fs::read_to_string(path).with_context(at)?).with_context(at)
-        }
+        (Some(path), _) => Ok(policy_file::read(path)?.1),
         (None, Some(key)) => {
             Ok(Policy::of_log(VerifierKey::parse(key).context("--key is not a log's public key")?))
         }

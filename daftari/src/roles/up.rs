@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Database, Door, Outside, SecretText, SecretUrl, Up};
 use crate::roles::log::Mapping;
+use crate::roles::policy_file::PolicyFile;
 use crate::roles::{OpenBooks, anchor, api as api_role, bridge, sweep, verifier as verifier_role, watch};
 use crate::{keys, logging, signals};
 use greeting::Facts;
@@ -101,10 +102,11 @@ async fn serve(
     let (place, contracts) = development_place(config, parts, &books).await?;
     let anchored_at = contracts.place();
     std::fs::write(home.path("contracts.json"), contracts.to_json())?;
-    let policy = policy(&vkey, anchored_at);
-    std::fs::write(home.path("policy.txt"), &policy)?;
+    std::fs::write(home.path("policy.txt"), policy(&vkey, anchored_at))?;
     let tiles = home.path("log");
-    let page = verifier_role::page(&config.web_dir, policy, Some(&parts.chain_rpc_url));
+    let policy = PolicyFile::open(&home.path("policy.txt"))?;
+    let page =
+        verifier_role::page(&config.web_dir, Arc::new(move || policy.now()), Some(&parts.chain_rpc_url));
     let gate = books.gate(&Door::default(), &public_url)?;
     let proofs = Arc::new(verifier_role::assemble(&books, TileStore::open(&tiles)?, gate.clone(), page)?);
 

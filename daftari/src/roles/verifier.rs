@@ -5,23 +5,21 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use api::{Gate, Operations};
-use proof::Policy;
 use serde_json::json;
 use store::Program;
 use tiles::TileStore;
 use tokio::net::TcpListener;
-use verifier::{Page, ProofService};
+use verifier::{Page, ProofService, Trusted};
 
 use crate::config::Verifier;
 use crate::roles::OpenBooks;
+use crate::roles::policy_file::PolicyFile;
 use crate::{logging, signals};
 
 pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let stop = signals::stop_on_signal()?;
     let metrics = logging::collect_metrics()?;
-    let policy = std::fs::read_to_string(&config.policy_file)
-        .with_context(|| format!("cannot read {}", config.policy_file.display()))?;
-    Policy::parse(&policy)?;
+    let policy = PolicyFile::open(&config.policy_file)?;
     ensure!(
         config.web_dir.is_dir(),
         "{} is not a folder: it should hold the built page",
@@ -35,7 +33,7 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let page = page(&config.web_dir, policy, config.public_chain_rpc_url.as_deref());
+    let page = page(&config.web_dir, Arc::new(move || policy.now()), config.public_chain_rpc_url.as_deref());
     let address = listener.local_addr()?;
     let (public_url, tls) = (config.door.url(address), config.door.tls()?);
     let gate = books.gate(&config.door, &public_url)?;
@@ -47,7 +45,7 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
 }
 
 /// The page of this folder, with what it proposes.
-pub(crate) fn page(folder: &Path, policy: String, rpc_url: Option<&str>) -> Page {
+pub(crate) fn page(folder: &Path, policy: Trusted, rpc_url: Option<&str>) -> Page {
     Page { folder: folder.to_owned(), policy, chain: json!({"rpc_url": rpc_url}).to_string() }
 }
 
@@ -64,9 +62,9 @@ pub(crate) fn assemble(
         let (gate, page) = (gate.clone(), page.clone());
         ProofService::new(pool, keyring, log, program.program_id, tiles.clone(), gate, page)
     };
-    let live = service(&books.program)?;
+    let live = service(&books.program);
     Ok(match &books.sandbox {
-        Some(sandbox) => live.with_sandbox(service(sandbox)?),
+        Some(sandbox) => live.with_sandbox(service(sandbox)),
         None => live,
     })
 }

@@ -26,7 +26,7 @@ use tiles::TileStore;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::{Page, ProofService};
+use crate::{Page, ProofService, Trusted};
 
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
 const OTHER: &str = "550e8400-e29b-41d4-a716-446655440001";
@@ -102,15 +102,17 @@ impl World {
 
     /// Serves under a policy with these places.
     fn serve(&mut self, places: &[AnchorPlace]) {
-        let page = Page {
-            folder: self.home.path().join("page"),
-            policy: self.policy_text(places),
-            chain: CHAIN_JSON.into(),
-        };
+        let trusted = (self.policy_text(places), self.policy(places));
+        self.serve_by(Arc::new(move || trusted.clone()));
+    }
+
+    /// Serves under what is trusted at each time.
+    fn serve_by(&mut self, policy: Trusted) {
+        let page = Page { folder: self.home.path().join("page"), policy, chain: CHAIN_JSON.into() };
         let (pool, log, tiles) = (self.pool.clone(), self.log.clone(), Arc::clone(&self.folder));
         let keyring = Arc::new(Keyring::new(&[7; 32]));
         let gate = Gate::new(pool.clone(), Arc::clone(&keyring), self.program_id, "https://loyalty.test");
-        let service = ProofService::new(pool, keyring, log, self.program_id, tiles, gate, page).unwrap();
+        let service = ProofService::new(pool, keyring, log, self.program_id, tiles, gate, page);
         let metrics = api::metrics_builder().unwrap().build_recorder().handle();
         let operations = Operations {
             pool: self.pool.clone(),

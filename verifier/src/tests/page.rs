@@ -63,3 +63,21 @@ async fn the_page_loads_nothing_from_elsewhere() {
         assert_eq!(told.header("location"), place);
     }
 }
+
+/// The operator replaces the policy's file: from the next answer on it is the one that is shown and the one that is used.
+#[tokio::test]
+async fn a_policy_that_is_replaced_serves_from_then_on() {
+    let mut world = World::new().await;
+    let place = AnchorPlace { chain_id: 137, contract: [1; 20], registrant: [2; 20] };
+    let told = Arc::new(std::sync::Mutex::new((world.policy_text(&[]), world.policy(&[]))));
+    let read = Arc::clone(&told);
+    world.serve_by(Arc::new(move || read.lock().unwrap().clone()));
+    let places = async |world: &World| {
+        let anchors: Value = serde_json::from_str(&world.get("/v1/anchors").await.text()).unwrap();
+        anchors["anchors"].as_array().unwrap().len()
+    };
+    assert_eq!(places(&world).await, 0);
+    *told.lock().unwrap() = (world.policy_text(&[place]), world.policy(&[place]));
+    assert_eq!(places(&world).await, 1);
+    assert_eq!(world.get("/verify/policy.txt").await.text(), world.policy_text(&[place]));
+}

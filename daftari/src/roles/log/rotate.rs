@@ -5,7 +5,7 @@ use proof::VerifierKey;
 
 use crate::config::Rotate;
 use crate::keys;
-use crate::roles::guard;
+use crate::roles::{guard, policy_file};
 
 pub(super) async fn rotate(config: Rotate) -> anyhow::Result<()> {
     let held = keys::log_keys(&config.log).await?;
@@ -29,8 +29,8 @@ pub(super) async fn rotate(config: Rotate) -> anyhow::Result<()> {
             )
         }
     };
-    let policy = config.outside.log_policy_file.as_deref().map(guard::read_policy).transpose()?;
-    let is_anchored = policy.is_some_and(|it| !it.anchors.is_empty());
+    let policy = config.outside.log_policy_file.as_deref().map(policy_file::read).transpose()?;
+    let is_anchored = policy.is_some_and(|(_, it)| !it.anchors.is_empty());
     let vkey = key.encode();
     let says = if retires { "retires" } else { "introduces" };
     if config.dry_run {
