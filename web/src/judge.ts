@@ -37,8 +37,9 @@ export async function judge(question: Question, tell: (findings: Findings) => vo
   const reason = reasonNotToAsk(policy, question.rpcUrl);
   // A key that has retired signed what the contract holds: until that is asked, the refusal waits.
   const waits = alone.verdict === "refused" && alone.code === "retired_key" && reason === null;
-  const local = waits ? await verifyReceipt(question.receipt, { ...policy, vouched: true }) : alone;
-  const findings: Findings = { policy, local, chain: { verdict: "waiting" } };
+  const judgedBy = waits ? { ...policy, vouched: true } : policy;
+  const local = waits ? await verifyReceipt(question.receipt, judgedBy) : alone;
+  const findings: Findings = { policy: judgedBy, local, chain: { verdict: "waiting" } };
   if (local.verdict !== "valid") return { findings, policyError: null };
   if (reason !== null) return { findings: { ...findings, chain: { verdict: "not_asked", reason } }, policyError: null };
   tell({ ...findings, chain: { verdict: "asking" } });
@@ -61,6 +62,11 @@ function reasonNotToAsk(policy: Policy, rpcUrl: string): string | null {
   if (policy.anchors.length === 0) return "Your policy names no contract, so the chain was not asked.";
   if (rpcUrl === "") return "No chain endpoint is given, so the chain was not asked.";
   return null;
+}
+
+/** Whether the log's signature counts only if the contract holds the checkpoint, and nobody has said yet that it does. */
+export function waitsForChain({ policy, chain }: Findings): boolean {
+  return policy?.vouched === true && chain.verdict !== "anchored";
 }
 
 export function answerOf({ local, chain }: Findings): Answer {

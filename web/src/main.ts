@@ -1,6 +1,6 @@
 import { contentsOf } from "./contents.js";
 import { byId, el } from "./dom.js";
-import { type Answer, answerOf, type Findings, judge, NOTHING } from "./judge.js";
+import { type Answer, answerOf, type Findings, judge, NOTHING, waitsForChain } from "./judge.js";
 import { fetchReceipt, keepTrust, keptTrust, linkOrigin, NoReceipt, serversTrust, type Trust } from "./sources.js";
 import { sentence, type Step, stepsOf, type StepState } from "./steps.js";
 
@@ -220,7 +220,7 @@ function show(findings: Findings, answer: Answer = answerOf(findings), tookMs: n
   const { local, chain } = findings;
   const refusedByChain = chain.verdict === "refused";
   // Where one step fails, what the others would prove does not add up to anything.
-  const adds = local?.verdict === "valid" && !refusedByChain;
+  const adds = local?.verdict === "valid" && !refusedByChain && !waitsForChain(findings);
   stepList.replaceChildren(...stepsOf(findings).map((step) => stepElement(step, adds && step.state === "passed")));
 
   contents.hidden = !adds;

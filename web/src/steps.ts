@@ -1,5 +1,5 @@
 import { type AnchorProof, type Refusal, type Verified } from "@daftari/sdk";
-import { type Findings } from "./judge.js";
+import { type Findings, waitsForChain } from "./judge.js";
 import { count, number, second, short } from "./words.js";
 
 export type StepState = "waiting" | "passed" | "failed" | "not_asked" | "asking" | "early" | "unknown";
@@ -73,11 +73,15 @@ export function stepsOf(findings: Findings): readonly Step[] {
   return [...LOCAL_STEPS.map((id) => localStep(id, findings)), chainStep(findings)];
 }
 
-function localStep(id: LocalStep, { local, policy }: Findings): Step {
+function localStep(id: LocalStep, findings: Findings): Step {
+  const { local, policy, chain } = findings;
   const step = (state: StepState, found: string): Step => ({ id, ...MEANING[id], state, found });
   if (local === null) return step("waiting", "");
   switch (local.verdict) {
     case "valid":
+      if (id === "signature" && waitsForChain(findings)) {
+        return step(chain.verdict === "could_not_check" ? "unknown" : "asking", "Only a key that has retired signed it, which counts where the contract holds the same list.");
+      }
       if (id === "witnesses" && policy?.quorum === null && local.verified.cosignatures.length === 0) {
         return step("not_asked", "Your policy asks for no witnesses.");
       }

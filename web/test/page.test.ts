@@ -5,7 +5,7 @@ import { type Browser, type BrowserContext, type Page } from "playwright-core";
 import { launchBrowser } from "../browser.mjs";
 import { anchor, deploy, register, startAnvil } from "../../sdk/test/chain.js";
 import { type ScriptedChain, scriptedChain } from "../../sdk/test/endpoint.js";
-import { base64, hash, LOG, logIdOf, logOf, makeKey, makeReceipt, redeemLeaf, treeRoot, vkey } from "../../sdk/test/make.js";
+import { base64, hash, LOG, logIdOf, logOf, makeKey, makeReceipt, redeemLeaf, signatureLine, treeRoot, vkey } from "../../sdk/test/make.js";
 import { type Served, serveChain, serveSite, serveThief, type SiteFiles } from "./site.js";
 
 const VERDICT_MS_MAX = 1_000;
@@ -252,6 +252,49 @@ test("refusals name their reason at their step, and show nothing of the entry", 
     }
   });
 });
+
+test("what a retired key alone has signed counts where the contract holds it, and nowhere else", () =>
+  visit(async ({ page }) => {
+    const next = makeKey(LOG.name, 9);
+    const retiredAt = (leafIndex: number) => `log ${vkey(LOG)}\nlog ${vkey(next)}\nretired ${vkey(LOG)} ${leafIndex} 1770000000\nquorum none\n`;
+    const contract = `anchor 31337 ${CONTRACT} 0x${"de".repeat(20)}\n`;
+    const refused = async () => {
+      await page.waitForSelector('#verdict[data-verdict="refused"][data-code="retired_key"]');
+      assert.equal((await states(page)).indexOf("failed"), 2);
+      assert.equal(await page.isVisible("#contents"), false);
+      assert.match(await page.innerText('[data-step="signature"]'), /a key that has retired .*\(retired_key\)/);
+    };
+    await page.fill("#policy", retiredAt(SIZE));
+    await paste(page, RECEIPT);
+    await refused();
+
+    await page.fill("#policy", retiredAt(SIZE) + contract);
+    await page.waitForSelector('#verdict[data-verdict="valid"]');
+    assert.equal(await page.isVisible("#contents"), true);
+    for (const answer of [{ headSize: 10n, headRoot: hash(2) }, { headSize: BigInt(SIZE), headRoot: hash(1) }]) {
+      Object.assign(chain, { ...answer, events: [] });
+      await page.click("#verify");
+      await refused();
+      Object.assign(chain, { headSize: BigInt(SIZE), headRoot: ROOT });
+      await page.click("#verify");
+      await page.waitForSelector('#verdict[data-verdict="valid"]');
+    }
+    chain.broken.add("eth_call");
+    await page.click("#verify");
+    await page.waitForSelector('#verdict[data-verdict="could_not_check"]');
+    assert.deepEqual((await states(page))[2], "unknown", "the signature counts only if the contract holds it, and nobody says so");
+    assert.equal(await page.isVisible("#contents"), false);
+
+    // A checkpoint that covers the retirement is signed too late: whatever the chain would say, it is not asked.
+    chain.broken.delete("eth_call");
+    await page.fill("#policy", retiredAt(SIZE - 1) + contract);
+    await refused();
+    assert.equal((await states(page)).at(-1), "waiting");
+
+    // During the overlap both have signed, and the next key stands.
+    await paste(page, makeReceipt({ size: SIZE, signatures: (text) => signatureLine(LOG, text) + signatureLine(next, text) }));
+    await page.waitForSelector('#verdict[data-verdict="valid"]');
+  }));
 
 test("the chain's answers: other root, nothing yet, silence", async () => {
   await visit(async ({ page }) => {
