@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use devstack::{Postgres, Scratch, test_postgres_config};
 use journeys::{
     Answered, Process, System, answer_of, bash, check_books, commands_of, daftari, eventually, part, root,
+    sql,
 };
 use serde_json::{Value, json};
 
@@ -352,9 +353,7 @@ impl Office {
     }
 
     async fn sql(&self, statement: &str) {
-        let pool = store::connect(&self.database_url, 1).await.expect("the database answers");
-        store::tamper(&mut pool.acquire().await.expect("a connection"), statement).await.expect("it is done");
-        pool.close().await;
+        sql(&self.database_url, statement).await;
     }
 
     /// The day that it is in so many days, as of now.

@@ -2,7 +2,9 @@
 //! reorganisation, through SIGKILL, with a burn that nobody can place and a withdrawal that nobody claims.
 
 use devstack::{Anvil, AnvilConfig};
-use journeys::{Answered, JsonRpc, System, answer_of, daftari, eventually, kill_all, part, processes_of};
+use journeys::{
+    Answered, JsonRpc, System, answer_of, daftari, eventually, kill_all, part, processes_of, sql,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -277,12 +279,8 @@ impl Crossing {
     }
 
     async fn tamper(&self, statement: &str) {
-        let pool = store::connect(self.system.fact("database_url"), 1).await.expect("the database answers");
         let statement = format!("set session_replication_role = replica; {statement}");
-        store::tamper(&mut pool.acquire().await.expect("a connection"), &statement)
-            .await
-            .expect("it is done");
-        pool.close().await;
+        sql(self.system.fact("database_url"), &statement).await;
     }
 
     async fn withdraw(&self, points: u64, seconds: u64) -> Value {

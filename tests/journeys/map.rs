@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use devstack::{Postgres, PostgresConfig, test_postgres_config};
-use journeys::{Api, System, eventually, lasting_port, part};
+use journeys::{Api, System, eventually, lasting_port, part, sql};
 use reqwest::Method;
 use uuid::Uuid;
 
@@ -171,13 +171,4 @@ async fn a_new_log_succeeds(paths: &Paths, home: &Path, url: &impl Fn(&str) -> S
     let first = store::connect(&new, 1).await.expect("the database answers");
     let report = store::check_books(&mut first.acquire().await.expect("the database answers")).await;
     assert_eq!(report.expect("the books are right").leaves, 1);
-}
-
-/// What an operator does with the database by hand.
-async fn sql(url: &str, statement: &str) {
-    let pool = store::connect(url, 1).await.expect("the database answers");
-    let mut conn = pool.acquire().await.expect("the database answers");
-    store::tamper(&mut conn, statement).await.expect("the statement is right");
-    drop(conn);
-    pool.close().await;
 }

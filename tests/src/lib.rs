@@ -13,4 +13,4 @@ pub use chain::JsonRpc;
 pub use devstack::lasting_port;
 pub use machine::{kill_all, processes_of, root};
 pub use process::{Process, daftari, daftari_path, eventually, part};
-pub use system::{System, check_books};
+pub use system::{System, check_books, sql};

@@ -94,3 +94,12 @@ pub async fn check_books(database_url: &str) -> store::BooksReport {
     pool.close().await;
     report.expect("the books are right")
 }
+
+/// Changes a database by hand, as its owner can.
+pub async fn sql(database_url: &str, statement: &str) {
+    let pool = store::connect(database_url, 1).await.expect("the database answers");
+    let mut conn = pool.acquire().await.expect("the database answers");
+    store::tamper(&mut conn, statement).await.expect("the statement is right");
+    drop(conn);
+    pool.close().await;
+}
