@@ -15,6 +15,7 @@ mod newcomer;
 mod outsiders;
 mod receipt;
 mod redemption;
+mod rewritten;
 mod roles;
 mod rotation;
 mod standby;

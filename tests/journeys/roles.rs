@@ -204,8 +204,8 @@ pub(crate) struct World {
     brokers: String,
     topic: String,
     pub(crate) database_url: String,
-    contract: String,
-    registrant: String,
+    pub(crate) contract: String,
+    pub(crate) registrant: String,
     log_key: String,
     // Dropped last: everything above has its files in it.
     folder: Scratch,
@@ -253,34 +253,54 @@ impl World {
     fn start_at(&self, listen: &str, role: &str, name: &str, words: &[&str]) -> Role {
         let mut command = daftari();
         command.args(["--log-format", "json", "--log-level", "debug", role, "--listen", listen]);
-        command.args(["--database-url", &self.database_url]);
+        let given = |flag: &str| words.contains(&flag);
+        if !given("--database-url") {
+            command.args(["--database-url", &self.database_url]);
+        }
         match role {
             "anchor" => {
-                command.args([
-                    "--origin",
-                    ORIGIN,
-                    "--contract",
-                    &self.contract,
-                    "--registrant",
-                    &self.registrant,
-                ]);
-                command.args(["--chain-rpc-url", &self.anvil.url(), "--anchor-gap", "200ms"]);
-                if !words.contains(&"--log-key-file") {
+                command.args(["--origin", ORIGIN]);
+                if !given("--log-key-file") {
                     command.arg("--log-key-file").arg(self.path("log.key"));
                 }
-                command.arg("--chain-key-file").arg(self.path("chain.key"));
+                // Whoever seals into another folder anchors only where the words say so.
+                if !given("--tile-dir") {
+                    command.args(self.chain());
+                }
             }
             _ => {
                 command.arg("--wrapping-key-file").arg(self.path("wrapping.key"));
             }
         }
-        if ["anchor", "verifier"].contains(&role) {
+        if ["anchor", "verifier"].contains(&role) && !given("--tile-dir") {
             command.arg("--tile-dir").arg(self.path("tiles"));
         }
         command.args(words);
         let name = format!("{role}-{name}");
         let process = Process::start(command, &self.path(&format!("{name}.log")));
         Role { name, url: format!("http://{listen}"), process }
+    }
+
+    /// The words with which a sealer anchors.
+    pub(crate) fn chain(&self) -> Vec<String> {
+        let (url, key) = (self.anvil.url(), self.path("chain.key").display().to_string());
+        let words = ["--contract", &self.contract, "--registrant", &self.registrant, "--chain-rpc-url", &url];
+        [&words[..], &["--anchor-gap", "200ms", "--chain-key-file", &key]]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Another database beside the one of the books.
+    pub(crate) fn database(&self, name: &str) -> String {
+        self.postgres.url(name)
+    }
+
+    /// The log's id in hexadecimal, without 0x.
+    pub(crate) fn log_id(&self) -> String {
+        let key = Signer::parse(&self.log_key).expect("it is a key").verifier_key();
+        hex::encode(proof::log_id(ORIGIN, key.public_key()))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

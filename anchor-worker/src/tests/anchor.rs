@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use chain::dev::{DEV_KEY, ensure_contract};
 use chain::{Account, AuditLog, Chain, ChainError, Role, RoleCall};
 use devstack::{Anvil, AnvilConfig};
-use proof::AnchorPlace;
+use proof::{AnchorPlace, Hash};
 use serde_json::{Value, json};
 use store::{Anchor, PgPool};
 use tiles::TileStore;
@@ -93,6 +93,15 @@ impl Anchored {
             chain.receipt(&attempt.transaction).await.unwrap().is_some()
         })
         .await;
+    }
+
+    /// The contract itself refuses this root at this size from the log's own writer.
+    async fn is_refused_by_the_contract(&self, size: u64, root: &Hash, proof: &[Hash]) {
+        let fees = chain::fees_for(1_000_000_000, 1_000_000_000, 40);
+        let (account, nonce) = (account(), self.nonce().await);
+        let refused = self.audit_log.sign_anchor(&account, nonce, fees, size, root, proof).await;
+        let is_it = |why: &str| why.contains("NotAnExtension");
+        assert!(matches!(&refused, Err(ChainError::Reverted(why)) if is_it(why)), "{refused:?}");
     }
 
     pub(super) async fn open_attempts(&self) -> Vec<store::AnchorAttempt> {
@@ -299,15 +308,38 @@ async fn a_rewritten_history_is_refused_by_the_contract() {
 
     let halted = it.anchorer().step().await.unwrap_err();
     assert!(matches!(halted, AnchorError::Halt(AnchorDoubt::HeadDisagrees { size: 10 })), "{halted}");
+    // A sealer that asks the contract before it signs does not sign it.
+    let asking = Sealer::new(it.log.pool.clone(), Arc::clone(&it.log.folder), it.log.key());
+    let halted = asking.with_contracts(vec![it.audit_log.clone()]).seal().await.unwrap_err();
+    assert!(matches!(halted, SealError::Halt(Doubt::SeenOtherwise { size: 10, .. })), "{halted}");
     // And with a worker that does not look, the contract itself refuses.
     let root = it.log.published().unwrap().root;
     let proof = it.log.folder.consistency_proof(10, 11).unwrap();
-    let fees = chain::fees_for(1_000_000_000, 1_000_000_000, 40);
-    let refused = it.audit_log.sign_anchor(&account(), it.nonce().await, fees, 11, &root, &proof).await;
-    assert!(
-        matches!(&refused, Err(ChainError::Reverted(why)) if why.contains("NotAnExtension")),
-        "{refused:?}"
-    );
+    it.is_refused_by_the_contract(11, &root, &proof).await;
+}
+
+/// A history that was rewritten in one place alone comes into the contract no more: neither a root that the database made up,
+/// whatever proves the true one, nor the true one by what rewritten tiles prove.
+#[tokio::test]
+async fn a_history_rewritten_in_one_place_is_refused_by_the_contract() {
+    let it = Anchored::new().await;
+    it.grow(10).await;
+    it.anchor_until(10).await;
+    it.grow(2).await;
+    let root = it.log.published().unwrap().root;
+    let proof = it.log.folder.consistency_proof(10, 12).unwrap();
+    it.log.tamper("update checkpoint set root = sha256('x') where size = 12").await;
+    let mut conn = it.log.pool.acquire().await.unwrap();
+    let planted = store::latest_checkpoint(&mut conn).await.unwrap().unwrap().root;
+    drop(conn);
+    assert_ne!(planted, root);
+    it.is_refused_by_the_contract(12, &planted, &proof).await;
+    it.log.rewrite_tiles(4).await;
+    let rewritten = TileStore::open(it.log.home.path().join("log")).unwrap();
+    let planted = rewritten.consistency_proof(10, 12).unwrap();
+    assert_ne!(planted, proof);
+    it.is_refused_by_the_contract(12, &root, &planted).await;
+    assert_eq!(it.audit_log.head().await.unwrap().size, 10);
 }
 
 #[tokio::test]

@@ -148,6 +148,16 @@ impl Fixture {
             .collect()
     }
 
+    /// Writes another leaf into the tiles, with everything above it. What was signed stays.
+    pub(super) async fn rewrite_tiles(&self, leaf_index: usize) {
+        let mut leaves = self.leaf_bytes().await;
+        leaves[leaf_index][LEAF_BYTES - 1] ^= 1;
+        let (_, tiles) = Edge::default().extended(&leaves);
+        for (tile, bytes) in tiles {
+            self.folder.write(tile, &bytes).unwrap();
+        }
+    }
+
     /// Everything that must stand in the folder after seals of these sizes, by path.
     pub(super) async fn expected(&self, sizes: &[u64]) -> BTreeMap<PathBuf, Vec<u8>> {
         let leaves = self.leaf_bytes().await;

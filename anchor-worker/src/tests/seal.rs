@@ -228,6 +228,19 @@ async fn a_rewritten_history_is_refused() {
     assert!(shorter.contains("it lost commits"), "{shorter}");
 }
 
+#[tokio::test]
+async fn rewritten_tiles_halt_sealing() {
+    let it = Fixture::new().await;
+    it.post(10).await;
+    it.seal_all().await;
+    let published = it.published();
+    it.rewrite_tiles(4).await;
+    it.post(1).await;
+    let error = it.sealer().seal().await.unwrap_err();
+    assert!(matches!(error, SealError::Halt(Doubt::TilesDisagree { size: 10 })), "{error}");
+    assert_eq!(it.published(), published, "nothing is published in doubt");
+}
+
 /// What sealing says of a new leaf that was changed before it was sealed.
 async fn check_changed(statements: &str) {
     let it = Fixture::new().await;
