@@ -20,37 +20,73 @@ struct MemberRow {
     identity: IdentityRow,
 }
 
+/// The id of the member who has this id or, without one, this name in the program.
+macro_rules! member_called {
+    ($program:literal, $member_id:literal, $external_id:literal) => {
+        concat!(
+            "coalesce(",
+            $member_id,
+            ",
+                 (select called.member_id
+                  from member as called
+                  where called.program_id = ",
+            $program,
+            " and called.external_id = ",
+            $external_id,
+            "))"
+        )
+    };
+}
+pub(crate) use member_called;
+
+/// Whether `account` is this member's in a unit. It names each column of the key by which accounts are unique, so that one is
+/// found by it, not among all of them.
+macro_rules! is_members_account {
+    ($program:literal, $unit:literal, $($member_id:tt)+) => {
+        concat!(
+            "account.program_id = ",
+            $program,
+            "
+                 and account.member_id = ",
+            $($member_id)+,
+            "
+                 and account.partner_id is null
+                 and account.kind = 1
+                 and account.unit = ",
+            $unit,
+            "
+                 and account.fund_id is null"
+        )
+    };
+}
+pub(crate) use is_members_account;
+
 /// The accounts of these members. Whoever is not known is missing from the answer.
 pub(crate) async fn member_accounts(
     conn: &mut PgConnection,
     keyring: &Keyring,
     members: &[MemberKey],
 ) -> Result<HashMap<MemberKey, Arc<Identity>>, StoreError> {
-    let rows: Vec<MemberRow> = sqlx::query_as(
-        // The limit keeps the planner from joining the other way round, all accounts with each name.
+    // The limit keeps the planner from joining the other way round, all accounts with each name.
+    let rows: Vec<MemberRow> = sqlx::query_as(concat!(
         "select wanted.ordinal, found.*
          from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[])
              with ordinality as wanted (program_id, unit, member_id, external_id, ordinal)
          cross join lateral (
              select account_id, id, kind, unit, secret
              from account
-             where account.program_id = wanted.program_id
-                 and account.member_id = coalesce(
-                     wanted.member_id,
-                     (select member.member_id
-                      from member
-                      where member.program_id = wanted.program_id
-                          and member.external_id = wanted.external_id)
-                 )
-                 and account.partner_id is null
-                 and account.kind = 1
-                 and account.unit = wanted.unit
-                 and account.fund_id is null
+             where ",
+        is_members_account!(
+            "wanted.program_id",
+            "wanted.unit",
+            member_called!("wanted.program_id", "wanted.member_id", "wanted.external_id")
+        ),
+        "
                  -- Who was erased is nobody: without a secret nothing can be posted.
                  and account.secret <> ''
              limit 1
-         ) as found",
-    )
+         ) as found"
+    ))
     .bind(members.iter().map(|it| it.0).collect::<Vec<_>>())
     .bind(members.iter().map(|it| it.1 as i16).collect::<Vec<_>>())
     .bind(members.iter().map(|it| id_of(&it.2)).collect::<Vec<_>>())

@@ -118,6 +118,14 @@ macro_rules! is_unsettled {
 }
 pub(crate) use is_unsettled;
 
+/// The columns of an [`AnchorRow`].
+macro_rules! anchor_columns {
+    () => {
+        "chain_id, contract, registrant, size, block, transaction_hash, final_at is not null as is_final"
+    };
+}
+pub(crate) use anchor_columns;
+
 #[derive(FromRow)]
 pub(crate) struct AnchorRow {
     chain_id: i64,
@@ -454,12 +462,14 @@ pub async fn forget_place(conn: &mut PgConnection, place: &AnchorPlace) -> Resul
 
 /// Every anchor at this place, smallest first.
 pub async fn anchors_at(conn: &mut PgConnection, place: &AnchorPlace) -> Result<Vec<Anchor>, StoreError> {
-    let rows: Vec<AnchorRow> = sqlx::query_as(
-        "select chain_id, contract, registrant, size, block, transaction_hash, final_at is not null as is_final
+    let rows: Vec<AnchorRow> = sqlx::query_as(concat!(
+        "select ",
+        anchor_columns!(),
+        "
          from anchor
          where chain_id = $1 and contract = $2 and registrant = $3
-         order by size",
-    )
+         order by size"
+    ))
     .bind(place.chain_id as i64)
     .bind(&place.contract[..])
     .bind(&place.registrant[..])
@@ -492,13 +502,15 @@ pub async fn latest_anchor(
     conn: &mut PgConnection,
     place: &AnchorPlace,
 ) -> Result<Option<Anchor>, StoreError> {
-    let row: Option<AnchorRow> = sqlx::query_as(
-        "select chain_id, contract, registrant, size, block, transaction_hash, final_at is not null as is_final
+    let row: Option<AnchorRow> = sqlx::query_as(concat!(
+        "select ",
+        anchor_columns!(),
+        "
          from anchor
          where chain_id = $1 and contract = $2 and registrant = $3
          order by size desc
-         limit 1",
-    )
+         limit 1"
+    ))
     .bind(place.chain_id as i64)
     .bind(&place.contract[..])
     .bind(&place.registrant[..])
@@ -515,7 +527,9 @@ pub async fn anchors_to_settle(
     block_max: u64,
 ) -> Result<Vec<Anchor>, StoreError> {
     let rows: Vec<AnchorRow> = sqlx::query_as(concat!(
-        "select chain_id, contract, registrant, size, block, transaction_hash, false as is_final
+        "select ",
+        anchor_columns!(),
+        "
              from anchor
              where chain_id = $1 and contract = $2 and registrant = $3 and block <= $4 and final_at is null
                  and not ",
@@ -589,13 +603,14 @@ pub async fn is_announced(
 
 /// The smallest anchor that covers this leaf, at every place that has one.
 pub async fn anchors_covering(conn: &mut PgConnection, leaf_index: u64) -> Result<Vec<Anchor>, StoreError> {
-    let rows: Vec<AnchorRow> = sqlx::query_as(
-        "select distinct on (chain_id, contract, registrant)
-                chain_id, contract, registrant, size, block, transaction_hash, final_at is not null as is_final
+    let rows: Vec<AnchorRow> = sqlx::query_as(concat!(
+        "select distinct on (chain_id, contract, registrant) ",
+        anchor_columns!(),
+        "
          from anchor
          where size > $1
-         order by chain_id, contract, registrant, size",
-    )
+         order by chain_id, contract, registrant, size"
+    ))
     .bind(leaf_index as i64)
     .fetch_all(conn)
     .await?;

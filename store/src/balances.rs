@@ -7,7 +7,7 @@ use ledger::{Account, AccountKind, Day, MemberRef, Moment, Status, Terms};
 use sqlx::{Connection, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::accounts::{self, BalanceRow};
+use crate::accounts::{self, BalanceRow, is_members_account, member_called};
 use crate::directory::{Identity, MemberKey};
 use crate::error::StoreError;
 use crate::keyring::Secret;
@@ -85,7 +85,8 @@ pub(crate) struct Row {
 
 /// One statement for all who are asked about. The limits keep the planner from joining the other way round, all accounts with
 /// each name.
-pub(crate) const READ: &str = "
+pub(crate) const READ: &str = concat!(
+    "
 with clock as materialized (
     select epoch, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
     from log_head
@@ -98,23 +99,17 @@ cross join lateral (
     select member_id, (extract(epoch from created_at) * 1000000)::bigint as since_us
     from member
     where member.program_id = asked.program_id
-        and member.member_id = coalesce(
-            asked.member_id,
-            (select named.member_id
-             from member as named
-             where named.program_id = asked.program_id and named.external_id = asked.external_id)
-        )
+        and member.member_id = ",
+    member_called!("asked.program_id", "asked.member_id", "asked.external_id"),
+    "
     limit 1
 ) as member
 cross join lateral (
     select account_id, id
     from account
-    where account.program_id = asked.program_id
-        and account.member_id = member.member_id
-        and account.partner_id is null
-        and account.kind = 1
-        and account.unit = asked.unit
-        and account.fund_id is null
+    where ",
+    is_members_account!("asked.program_id", "asked.unit", "member.member_id"),
+    "
     limit 1
 ) as account
 cross join lateral (
@@ -126,7 +121,8 @@ cross join lateral (
     where balance.account_id = account.account_id
     limit 1
 ) as state
-";
+"
+);
 
 /// How these members' accounts stand, in their order; `None` where there is no such member.
 pub(crate) async fn read(

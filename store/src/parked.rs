@@ -4,7 +4,7 @@ use ledger::{Fingerprint, MemberRef};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::accounts::{id_of, name_of};
+use crate::accounts::{id_of, is_members_account, member_called, name_of};
 use crate::error::StoreError;
 
 /// An event that is to wait.
@@ -149,26 +149,16 @@ pub async fn releasable_events(
     before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<ParkedEvent>, StoreError> {
+    let has_account = is_members_account!(
+        "parked_event.program_id",
+        "1",
+        member_called!("parked_event.program_id", "parked_event.member_id", "parked_event.external_id")
+    );
     let statement = format!(
         "{COLUMNS}
          where parked_event_id > $1
              and parked_event_id < $2
-             and exists (
-                 select from account
-                 where account.program_id = parked_event.program_id
-                     and account.member_id = coalesce(
-                         parked_event.member_id,
-                         (select member.member_id
-                          from member
-                          where member.program_id = parked_event.program_id
-                              and member.external_id = parked_event.external_id)
-                     )
-                     and account.partner_id is null
-                     and account.kind = 1
-                     and account.unit = 1
-                     and account.fund_id is null
-                     and account.secret <> ''
-             )
+             and exists (select from account where {has_account} and account.secret <> '')
          order by parked_event_id
          limit $3"
     );

@@ -3,7 +3,7 @@
 use proof::AnchorPlace;
 use sqlx::PgConnection;
 
-use crate::anchors::{Anchor, AnchorRow};
+use crate::anchors::{Anchor, AnchorRow, anchor_columns};
 use crate::error::StoreError;
 
 /// What is known of a place's pins.
@@ -59,13 +59,14 @@ pub async fn record_pin(
 
 /// The smallest pinned anchor that covers this leaf, at every place that has one.
 pub async fn pins_covering(conn: &mut PgConnection, leaf_index: u64) -> Result<Vec<Anchor>, StoreError> {
-    let rows: Vec<AnchorRow> = sqlx::query_as(
-        "select distinct on (chain_id, contract, registrant)
-                chain_id, contract, registrant, size, block, transaction_hash, final_at is not null as is_final
+    let rows: Vec<AnchorRow> = sqlx::query_as(concat!(
+        "select distinct on (chain_id, contract, registrant) ",
+        anchor_columns!(),
+        "
          from anchor
          where size > $1 and pinned_at is not null
-         order by chain_id, contract, registrant, size",
-    )
+         order by chain_id, contract, registrant, size"
+    ))
     .bind(leaf_index as i64)
     .fetch_all(conn)
     .await?;

@@ -6,7 +6,7 @@ use proof::{Balances, LotMovement, PostingKind};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::accounts;
+use crate::accounts::{self, is_members_account, member_called};
 use crate::amounts::Amounts;
 use crate::error::StoreError;
 
@@ -132,19 +132,12 @@ async fn member_account_number(
     unit: u16,
     member: &MemberRef,
 ) -> Result<Option<i64>, StoreError> {
-    let number = sqlx::query_scalar(
+    let number = sqlx::query_scalar(concat!(
         "select account_id
          from account
-         where program_id = $1
-             and member_id = coalesce(
-                 $2,
-                 (select member_id from member where program_id = $1 and external_id = $3)
-             )
-             and partner_id is null
-             and kind = 1
-             and unit = $4
-             and fund_id is null",
-    )
+         where ",
+        is_members_account!("$1", "$4", member_called!("$1", "$2", "$3"))
+    ))
     .bind(program_id)
     .bind(accounts::id_of(member))
     .bind(accounts::name_of(member))
