@@ -5,6 +5,7 @@ mod ask;
 mod client;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 pub(crate) use self::ask::Ask;
 use self::ask::Asker;
-pub(crate) use self::client::Client;
+pub(crate) use self::client::{Client, credential, written};
 use crate::config::Load;
 
 /// An answer that takes longer is a slow one.
@@ -54,6 +55,13 @@ pub(crate) struct Tally {
 /// Member `n` of a benchmark.
 pub(crate) fn member(n: u32) -> Uuid {
     Uuid::from_u128(0x00dafa00_0000_4000_8000_000000000000 + u128::from(n))
+}
+
+/// An event that earns a member so many points.
+pub(crate) fn grant(member: Uuid, points: i64, event_id: impl Display) -> String {
+    format!(
+        r#"{{"user_id":"{member}","type":"grant","amount":{points},"timestamp":"2026-01-01T00:00:00Z","event_id":"{event_id}"}}"#
+    )
 }
 
 /// Asks for as long as it is told to, and prints the report as JSON.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::ground::{API_KEY, PARTNER, PATIENCE};
-use crate::load::{Client, Random, member};
+use crate::load::{Client, Random, credential, grant, member, written};
 
 /// How many members there are; every fourth request is about the first of them, so that batches meet.
 pub(super) const MEMBERS: u32 = 40;
@@ -203,9 +203,7 @@ impl Caller {
     pub(super) async fn balance(&mut self, number: u32) -> anyhow::Result<i64> {
         let (_, client) = self.connection().await;
         let path = format!("/loyalty/v1/partner/users/{}/balance", member(number));
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {API_KEY}\r\nX-Partner-ID: {PARTNER}\r\n\r\n"
-        );
+        let request = written(&format!("GET {path}"), &credential(API_KEY, PARTNER), "");
         match client.ask(request.as_bytes()).await? {
             200 => client.body()?["balance"].as_i64().context("a balance is a number"),
             status => bail!("the balance was answered {status}: {}", client.body()?),
@@ -234,22 +232,14 @@ impl Asked {
         let Self { key, wish, member: number, points } = self;
         let member = member(number);
         let (path, body) = match wish {
-            Wish::Earn => (
-                "/api/v1/events".to_owned(),
-                format!(
-                    r#"{{"user_id":"{member}","type":"grant","amount":{points},"timestamp":"2026-01-01T00:00:00Z","event_id":"{key}"}}"#
-                ),
-            ),
+            Wish::Earn => ("/api/v1/events".to_owned(), grant(member, points, key)),
             Wish::Redeem => (
                 format!("/loyalty/v1/partner/users/{member}/redeem"),
                 format!(r#"{{"points":{points},"merchant_reference":"bench"}}"#),
             ),
         };
-        format!(
-            "POST {path} HTTP/1.1\r\nHost: bench\r\nX-API-Key: {API_KEY}\r\nX-Partner-ID: {PARTNER}\r\n\
-             X-Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len(),
-        )
+        let headers = credential(API_KEY, PARTNER) + &format!("X-Idempotency-Key: {key}\r\n");
+        written(&format!("POST {path}"), &headers, &body)
     }
 }
 

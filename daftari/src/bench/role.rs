@@ -14,7 +14,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 
 use super::ground::PATIENCE;
-use crate::load::Client;
+use crate::load::{Client, written};
 
 const TAIL_LINES: usize = 20;
 
@@ -25,7 +25,7 @@ pub(super) fn own_program() -> anyhow::Result<PathBuf> {
 
 /// Waits until what was started there answers this path with 200.
 pub(super) async fn answers(address: SocketAddr, path: &str) -> anyhow::Result<()> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+    let request = written(&format!("GET {path}"), "", "");
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         if let Ok(mut client) = Client::connect(address).await

@@ -9,7 +9,7 @@ use store::{Committer, Keyring, LogIdentity, PgPool};
 use uuid::Uuid;
 
 use super::ground::{RULE_SET, WRAPPING_KEY, provision};
-use crate::load::member;
+use crate::load::{grant, member};
 
 pub(super) const TPCB_SCALE: u32 = 50;
 pub(super) const TPCB_CLIENTS: u32 = 32;
@@ -93,9 +93,7 @@ pub(super) async fn prepare(url: &str, members: u32) -> anyhow::Result<(Books, P
 
 impl Books {
     pub(super) fn earn(&self, member: Uuid, points: i64, key: &str) -> Request {
-        let payload = format!(
-            r#"{{"user_id":"{member}","type":"grant","amount":{points},"timestamp":"2026-01-01T00:00:00Z","event_id":"{key}"}}"#
-        );
+        let payload = grant(member, points, key);
         let event = Event::parse(payload.as_bytes()).expect("the benchmark's own event is well formed");
         let points = Points::new(points).expect("a benchmark's points are within the limit");
         let earning = Earning { points, remainder: Default::default(), rule_set_hash: self.rule_set_hash };

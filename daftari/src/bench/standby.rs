@@ -19,7 +19,7 @@ use super::report::{Report, Times};
 use super::role::Role;
 use super::verdict::{Findings, Record};
 use crate::config::Bench;
-use crate::load::Client;
+use crate::load::{Client, written};
 
 const CALLERS: u32 = 32;
 /// So many requests are answered before something happens, and after.
@@ -273,7 +273,7 @@ impl Pair {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut client = Client::connect(address).await?;
-            client.ask(b"GET /health/ready HTTP/1.1\r\nHost: bench\r\n\r\n").await?;
+            client.ask(written("GET /health/ready", "", "").as_bytes()).await?;
             let body = client.body().unwrap_or_default();
             let detail = body["detail"].as_str().unwrap_or_default();
             if detail.starts_with("Commits have halted") {

@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::client::Client;
-use super::{Random, member};
+use super::client::{Client, credential, written};
+use super::{Random, grant, member};
 use crate::config::Load;
 
 /// A kind of request.
@@ -80,13 +80,7 @@ impl Asker {
                 format!("X-Idempotency-Key: {key}\r\n"),
                 format!(r#"{{"points":1,"merchant_reference":"{}"}}"#, self.random.next() % 1_000_000),
             ),
-            Ask::Earn => (
-                "POST /api/v1/events".to_owned(),
-                String::new(),
-                format!(
-                    r#"{{"user_id":"{who}","type":"grant","amount":1,"timestamp":"2026-01-01T00:00:00Z","event_id":"{key}"}}"#
-                ),
-            ),
+            Ask::Earn => ("POST /api/v1/events".to_owned(), String::new(), grant(who, 1, key)),
             Ask::Hold => (
                 "POST /api/v1/loyalty/holds".to_owned(),
                 format!("Idempotency-Key: {key}\r\n"),
@@ -107,13 +101,9 @@ impl Asker {
         };
         let who_asks = match ask {
             Ask::Ping => String::new(),
-            _ => format!("X-API-Key: {}\r\nX-Partner-ID: {}\r\n", self.config.api_key.0, self.config.partner),
+            _ => credential(&self.config.api_key.0, &self.config.partner),
         };
-        let about_body = match body.len() {
-            0 => String::new(),
-            length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
-        };
-        format!("{line} HTTP/1.1\r\nHost: bench\r\n{who_asks}{header}{about_body}\r\n{body}")
+        written(&line, &format!("{who_asks}{header}"), &body)
     }
 }
 

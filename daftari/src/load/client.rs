@@ -16,6 +16,20 @@ pub(crate) struct Client {
     body_at: usize,
 }
 
+/// A request as it is sent: `GET /path`, its headers with the end of each line, and a body in JSON or none.
+pub(crate) fn written(line: &str, headers: &str, body: &str) -> String {
+    let about_body = match body.len() {
+        0 => String::new(),
+        length => format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"),
+    };
+    format!("{line} HTTP/1.1\r\nHost: bench\r\n{headers}{about_body}\r\n{body}")
+}
+
+/// Who asks, as headers.
+pub(crate) fn credential(api_key: &str, partner: &str) -> String {
+    format!("X-API-Key: {api_key}\r\nX-Partner-ID: {partner}\r\n")
+}
+
 impl Client {
     pub(crate) async fn connect(target: SocketAddr) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(target).await.with_context(|| format!("cannot reach {target}"))?;

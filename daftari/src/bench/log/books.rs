@@ -193,9 +193,7 @@ impl Books {
     fn grant(&self, number: u64) -> Request {
         let member = crate::load::member((number % MEMBERS) as u32);
         let id = Uuid::now_v7();
-        let payload = format!(
-            r#"{{"user_id":"{member}","type":"grant","amount":5,"timestamp":"2026-01-01T00:00:00Z","event_id":"{id}"}}"#
-        );
+        let payload = crate::load::grant(member, 5, id);
         let event = Event::parse(payload.as_bytes()).expect("the benchmark's own event is well formed");
         let points = Points::new(5).expect("five points are within the limit");
         let earning = Earning { points, remainder: Default::default(), rule_set_hash: [1; 32] };

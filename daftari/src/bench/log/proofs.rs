@@ -13,7 +13,7 @@ use super::books::Books;
 use crate::bench::report::Report;
 use crate::bench::role::{answers, own_program};
 use crate::config::Bench;
-use crate::load::{Client, Random};
+use crate::load::{Client, Random, written};
 
 const CONNECTIONS: u64 = 64;
 
@@ -63,7 +63,7 @@ async fn load(
                 let mut client = Client::connect(target).await?;
                 let mut latencies_us = Vec::new();
                 while Instant::now() < ends {
-                    let request = format!("GET {} HTTP/1.1\r\nHost: bench\r\n\r\n", path(&mut random));
+                    let request = written(&format!("GET {}", path(&mut random)), "", "");
                     let asked = Instant::now();
                     let status = client.ask(request.as_bytes()).await?;
                     ensure!(status == 200, "{request:?} was answered with {status}");
