@@ -63,14 +63,15 @@ async fn a_balance_is_found_by_the_keys_of_its_account() {
     .unwrap();
     for prepare in ["select 1", "analyze reservation"] {
         sqlx::query(prepare).execute(&mut *conn).await.unwrap();
-        let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {}", balances::READ)))
-            .bind([1_i16])
-            .bind([0_i16])
-            .bind([None::<Uuid>])
-            .bind([Some("amina")])
-            .fetch_all(&mut *conn)
-            .await
-            .unwrap();
+        let plan: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {}", balances::READ)))
+                .bind([1_i16])
+                .bind([0_i16])
+                .bind([None::<Uuid>])
+                .bind([Some("amina")])
+                .fetch_all(&mut *conn)
+                .await
+                .unwrap();
         let plan = plan.join("\n");
         assert!(plan.contains("reservation_by_account"), "{plan}");
         assert!(!plan.contains("reservation_by_due"), "{plan}");
