@@ -17,6 +17,8 @@ pub struct Reply {
     pub replayed: bool,
     /// In how many seconds the server asks to be asked again.
     pub retry_after: Option<u32>,
+    /// What a receipt says of its anchor's priority.
+    pub anchor_priority: Option<String>,
 }
 
 /// A caller with the development credential.
@@ -59,9 +61,11 @@ impl Api {
         let status = response.status().as_u16();
         let replayed = response.headers().contains_key("idempotent-replayed");
         let retry_after = response.headers().get("retry-after").and_then(|it| it.to_str().ok()?.parse().ok());
+        let priority = response.headers().get("anchor-priority");
+        let anchor_priority = priority.and_then(|it| Some(it.to_str().ok()?.to_owned()));
         let text = response.text().await?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Reply { status, body, text, replayed, retry_after })
+        Ok(Reply { status, body, text, replayed, retry_after, anchor_priority })
     }
 
     /// Gets a path.
