@@ -1,7 +1,9 @@
 //! A member's points go to the chain and come back, and the books are held against the chain all the way: through a
 //! reorganisation, through SIGKILL, with a burn that nobody can place and a withdrawal that nobody claims.
 
-use devstack::{Anvil, AnvilConfig};
+mod alarms;
+
+use devstack::{Anvil, AnvilConfig, RpcWire};
 use journeys::{
     Answered, JsonRpc, System, answer_of, daftari, eventually, kill_all, part, processes_of, sql,
 };
@@ -15,6 +17,8 @@ const FRIEND: &str = "5d0f6a1e-7c2b-4d3e-9f8a-1b2c3d4e5f12";
 /// anvil's sixth and seventh accounts, for which it signs by itself.
 const HOLDER: &str = "0x9965507d1a55bcc2695c58ba16fb37d819b0a4dc";
 const BUYER: &str = "0x976ea74026e726554db657fa54763abd0c3a0aa9";
+/// anvil's first account, which has every role on a development chain: the log's writer, and whoever pauses the token.
+const OPERATOR: &str = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266";
 /// anvil's third account, from which the bridge pays.
 const BRIDGE: &str = "0x3c44cdddb6a900fa2b585dd299e03d12fa4293bc";
 
@@ -24,8 +28,10 @@ async fn points_go_to_the_chain_and_come_back() {
     // A block for each transaction, and final after three: nothing becomes final unless the journey makes blocks.
     let config = AnvilConfig { epoch_blocks: Some(1), ..AnvilConfig::default() };
     let anvil = part(move || Anvil::start(&config)).await;
-    let system = System::up(folder.path(), &["--chain-rpc-url", &anvil.url()]).await;
-    let mut crossing = Crossing { chain: JsonRpc::new(&anvil.url()), system, folder: folder.path().into() };
+    let wire = RpcWire::start(anvil.port()).expect("a wire");
+    let system = System::up(folder.path(), &["--chain-rpc-url", &wire.url()]).await;
+    let chain = JsonRpc::new(&anvil.url());
+    let mut crossing = Crossing { chain, wire, system, folder: folder.path().into() };
 
     let api = crossing.system.api();
     assert_eq!(api.event(&purchase("earned", MEMBER, 5000)).await.status, 200);
@@ -46,6 +52,7 @@ async fn points_go_to_the_chain_and_come_back() {
     crossing.what_is_wrong_is_found().await;
     crossing.a_broken_finality_halts().await;
     crossing.is_claimed_by_hand().await;
+    crossing.a_stolen_key_anchors().await;
     crossing.expires_there().await;
     crossing.system.check_books().await;
     crossing.system.interrupt().await;
@@ -54,6 +61,8 @@ async fn points_go_to_the_chain_and_come_back() {
 
 struct Crossing {
     chain: JsonRpc,
+    /// The bridge's own way to the chain.
+    wire: RpcWire,
     system: System,
     folder: std::path::PathBuf,
 }
@@ -64,15 +73,18 @@ impl Crossing {
         let told = self.check(0).await;
         assert_eq!((&told["bridge"], &told["unclaimed"]), (&json!(120), &json!(120)), "{told}");
         self.is_settled(withdrawn["leaf_index"].as_u64().expect("a leaf")).await;
-        // The settlement stays: what the chain forgets is the claim, and that it was time for it.
+        // The settlement stays: what the chain forgets is the claim. While minting is paused nobody is paid.
+        self.send(OPERATOR, "points", "pause()", &[]).await;
         self.mine(10).await;
-        let before = self.call("evm_snapshot", json!([])).await;
         self.later(61).await;
+        self.shows("daftari_bridge_claims_refused", 1.0).await;
+        let before = self.call("evm_snapshot", json!([])).await;
+        self.send(OPERATOR, "points", "resume()", &[]).await;
         eventually("it is claimed", async || (self.balance(HOLDER).await == 120).then_some(())).await;
         // It is in a block, and in none that is final: the books know nothing of it, and let nobody take it back.
         self.call("evm_revert", json!([before])).await;
         assert_eq!(self.balance(HOLDER).await, 0, "the chain has forgotten it");
-        self.later(61).await;
+        self.send(OPERATOR, "points", "resume()", &[]).await;
         eventually("it is claimed again", async || (self.balance(HOLDER).await == 120).then_some(())).await;
         self.refuses(withdrawn, "still_claimable").await;
         self.mine(10).await;
@@ -81,6 +93,7 @@ impl Crossing {
         })
         .await;
         self.refuses(withdrawn, "already_claimed").await;
+        self.shows("daftari_bridge_claims_refused", 0.0).await;
         let told = self.check(0).await;
         assert_eq!((&told["unclaimed"], &told["unexpired"]), (&json!(0), &json!(120)), "{told}");
     }
@@ -96,8 +109,7 @@ impl Crossing {
         self.is_credited(FRIEND, 10 + 30).await;
         // Killed right after it was credited, and begun again: it is credited once.
         self.kill_and_start_again().await;
-        self.burn(5, &reference).await;
-        self.mine(10).await;
+        self.hears_nothing_of_a_burn(5, &reference).await;
         self.is_credited(FRIEND, 10 + 35).await;
         let told = self.check(0).await;
         assert_eq!((&told["unexpired"], &told["uncredited"]), (&json!(85), &json!(0)), "{told}");
@@ -131,11 +143,13 @@ impl Crossing {
         .await;
         assert!(burn["problem"].as_str().is_some_and(|it| it.contains(&stray)), "{burn}");
         assert_eq!(burn["holder"], BUYER, "{burn}");
+        self.shows("daftari_bridge_burns_in_trouble", 1.0).await;
         let told = self.check(0).await;
         assert_eq!((&told["uncredited"], &told["unexpired"]), (&json!(8), &json!(77)), "{told}");
         let number = burn["burn_id"].to_string();
         self.bridge(&["credit", &number, FRIEND]).await.expect(0);
         self.is_credited(FRIEND, 10 + 43).await;
+        self.shows("daftari_bridge_burns_in_trouble", 0.0).await;
         self.bridge(&["credit", &number, MEMBER]).await.expect(1);
     }
 
@@ -212,7 +226,9 @@ impl Crossing {
             told.iter().any(|it| it.to_string().contains("was final and is another one now")).then_some(())
         })
         .await;
+        self.shows("daftari_bridge_halted", 1.0).await;
         self.tamper(&other).await;
+        self.shows("daftari_bridge_halted", 0.0).await;
     }
 
     /// The bridge has nothing to pay with: with what the member's receipt says, anybody claims, as a document says.
