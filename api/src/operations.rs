@@ -11,7 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware;
 use axum::response::IntoResponse;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
-use store::{Guard, PgPool};
+use store::{Commits, PgPool};
 
 use crate::dress::dress;
 use crate::endpoint::Endpoint;
@@ -33,8 +33,8 @@ const BATCH_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 125.0, 2
 pub struct Operations {
     /// Ready means that this answers.
     pub pool: PgPool,
-    /// Where this process commits: ready means that nothing halts that, either.
-    pub guard: Option<Guard>,
+    /// Where this process commits: ready means that this comes to an end, too.
+    pub commits: Option<Commits>,
     /// Where the figures are.
     pub metrics: PrometheusHandle,
     /// The address under which callers reach us, without a slash at the end: problem types and links begin with it.
@@ -114,8 +114,8 @@ async fn ready(State(desk): State<Arc<Desk>>) -> Result<&'static str, Problem> {
         store::log_size(&mut conn).await
     };
     match tokio::time::timeout(READY_TIME_MAX, asked).await {
-        Ok(Ok(_)) => match desk.operations.guard.as_ref().and_then(Guard::halted) {
-            Some(halted) => Err(Problem::unavailable(format!("Commits have halted: {halted}."))),
+        Ok(Ok(_)) => match desk.operations.commits.as_ref().and_then(Commits::trouble) {
+            Some(trouble) => Err(Problem::unavailable(trouble)),
             None => Ok("ready\n"),
         },
         Ok(Err(error)) => {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use ::api::{Gate, Operations, Outside};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
-use store::{Acting, By, Committer, Deed, Guard, Keyring, LogIdentity, PgPool, Program};
+use store::{Acting, By, Commits, Committer, Deed, Keyring, LogIdentity, PgPool, Program};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -114,12 +114,12 @@ impl OpenBooks {
 pub(crate) async fn serve_operations(
     listener: TcpListener,
     pool: PgPool,
-    guard: Option<Guard>,
+    commits: Option<Commits>,
     metrics: PrometheusHandle,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let public_url = format!("http://{}", listener.local_addr()?);
-    let router = ::api::complete(::api::Routes::default(), Operations { pool, guard, metrics, public_url });
+    let router = ::api::complete(::api::Routes::default(), Operations { pool, commits, metrics, public_url });
     Ok(::api::serve(listener, router, None, stop).await?)
 }
 

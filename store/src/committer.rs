@@ -19,6 +19,7 @@ use crate::error::StoreError;
 use crate::guard::Guard;
 use crate::keyring::{Keyring, Pepper};
 use crate::log_head::LogIdentity;
+use crate::pulse::{Commits, Pulse};
 use crate::tip::LastTip;
 
 /// How many requests are committed together at most.
@@ -63,6 +64,7 @@ struct Job {
 pub struct Committer {
     queue: mpsc::Sender<Job>,
     guard: Guard,
+    pulse: Pulse,
     pepper: Pepper,
 }
 
@@ -121,10 +123,12 @@ impl Committer {
             committing: Mutex::default(),
         };
         let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let pulse = Pulse::default();
         let task = tokio::spawn(
             Lanes {
                 pool,
                 context,
+                pulse: pulse.clone(),
                 batch_max,
                 turn: Mutex::new(jobs),
                 making: RwLock::default(),
@@ -132,12 +136,17 @@ impl Committer {
             }
             .run(),
         );
-        Ok((Self { queue, guard, pepper }, task))
+        Ok((Self { queue, guard, pulse, pepper }, task))
     }
 
     /// What holds the database against the world, and says why nothing is committed.
     pub fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    /// Whether commits come to an end, for whoever asks how this process is doing.
+    pub fn commits(&self) -> Commits {
+        Commits { guard: self.guard.clone(), pulse: self.pulse.clone() }
     }
 
     /// Whether this name was a member's who was erased.
@@ -167,6 +176,7 @@ impl Committer {
 struct Lanes {
     pool: PgPool,
     context: Context,
+    pulse: Pulse,
     batch_max: usize,
     /// Whoever holds it takes of what waits.
     turn: Mutex<mpsc::Receiver<Job>>,
@@ -282,6 +292,7 @@ impl Lanes {
         let mut tries = 0;
         loop {
             let started = Instant::now();
+            let _under_way = self.pulse.begin();
             let mut conn = self.pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
             let attempt = batch::commit(&mut conn, &self.context, &requests);
             let attempt = tokio::time::timeout(ATTEMPT_TIME_MAX, attempt).await;

@@ -47,6 +47,7 @@ mod pool;
 mod postings;
 mod prices;
 mod programs;
+mod pulse;
 mod quotas;
 mod rates;
 mod readers;
@@ -144,6 +145,7 @@ pub use programs::{
     ensure_program, ensure_sandbox, ensure_unit, lock_program, name_sandbox, program_named, program_number,
     rule_sets, sandbox_of, terms,
 };
+pub use pulse::Commits;
 pub use quotas::{
     Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,
 };

@@ -183,7 +183,7 @@ impl World {
 
     fn served(api: Api, hush: &CancellationToken) -> Router {
         let (pool, public_url) = (api.pool.clone(), PUBLIC_URL.to_owned());
-        let operations = Operations { pool, guard: None, metrics: metrics(), public_url };
+        let operations = Operations { pool, commits: None, metrics: metrics(), public_url };
         tokio::spawn(api.telling(hush.clone()));
         crate::router(Arc::new(api), operations)
     }

@@ -22,12 +22,12 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let (public_url, tls) = (config.door.url(address), config.door.tls()?);
     let (committer, committing) = books.committer().await?;
-    let guard = Some(committer.guard().clone());
+    let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let gate = books.gate(&config.door, &public_url)?;
     let api = Arc::new(assemble(&books, committer, gate, &config.webhook_allow, &public_url)?);
     let telling = tokio::spawn(api.telling(stop.clone()));
-    let operations = Operations { pool: books.pool.clone(), guard, metrics, public_url };
+    let operations = Operations { pool: books.pool.clone(), commits, metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
     let router = api::for_origins(api::router(api, operations), &config.door.allowed_origins);
     api::serve(listener, router, tls, stop).await?;

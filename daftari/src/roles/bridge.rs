@@ -69,7 +69,7 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let (committer, committing) = books.committer().await?;
-    let guard = Some(committer.guard().clone());
+    let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let served = Served {
         rpc_urls: config.chain_rpc_url.urls(),
@@ -81,7 +81,7 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
     };
     let bridge = assemble(&books, committer, config.tiles.open()?, served).await?;
     let operations =
-        tokio::spawn(serve_operations(listener, books.pool.clone(), guard, metrics, stop.clone()));
+        tokio::spawn(serve_operations(listener, books.pool.clone(), commits, metrics, stop.clone()));
     let gap = config.gap.0;
     bridge_until(bridge, Pacing { gap, back_off_max: 60 * gap.max(Duration::from_secs(1)) }, stop.clone())
         .await;

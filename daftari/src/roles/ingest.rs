@@ -16,7 +16,7 @@ pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let (committer, committing) = books.committer().await?;
-    let guard = Some(committer.guard().clone());
+    let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let intake = Intake::new(committer, books.pool.clone(), books.program.program_id);
     let consumer = ConsumerConfig {
@@ -25,7 +25,7 @@ pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
         ..ConsumerConfig::new(config.kafka_brokers)
     };
     let operations =
-        tokio::spawn(serve_operations(listener, books.pool.clone(), guard, metrics, stop.clone()));
+        tokio::spawn(serve_operations(listener, books.pool.clone(), commits, metrics, stop.clone()));
     ingest::consume(intake, &consumer, stop.clone()).await?;
     stop.cancel();
     operations.await??;

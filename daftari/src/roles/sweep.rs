@@ -20,10 +20,10 @@ pub(crate) async fn run(config: Sweep) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let (committer, committing) = books.committer().await?;
-    let guard = Some(committer.guard().clone());
+    let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let operations =
-        tokio::spawn(serve_operations(listener, books.pool.clone(), guard, metrics, stop.clone()));
+        tokio::spawn(serve_operations(listener, books.pool.clone(), commits, metrics, stop.clone()));
     keep_sweeping(books.pool.clone(), committer, config.gap.0, stop.clone()).await;
     stop.cancel();
     operations.await??;

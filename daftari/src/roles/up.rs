@@ -111,7 +111,7 @@ async fn serve(
     let proofs = Arc::new(verifier_role::assemble(&books, TileStore::open(&tiles)?, gate.clone(), page)?);
 
     let (committer, committing) = books.committer().await?;
-    let guard = Some(committer.guard().clone());
+    let commits = Some(committer.commits());
     let mut roles = JoinSet::new();
     roles.spawn(watch(committing, stop.clone()));
     roles.spawn(watch::parts(parts.embedded(), stop.clone()));
@@ -163,7 +163,8 @@ async fn serve(
         telling.await;
         Ok(())
     });
-    let operations = Operations { pool: books.pool.clone(), guard, metrics, public_url: public_url.clone() };
+    let operations =
+        Operations { pool: books.pool.clone(), commits, metrics, public_url: public_url.clone() };
     let router = api::complete(api::routes(api).merge(verifier::routes(proofs)), operations);
     let stopping = stop.clone();
     roles.spawn(async move { Ok(api::serve(listener, router, None, stopping).await?) });

@@ -38,7 +38,7 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let (public_url, tls) = (config.door.url(address), config.door.tls()?);
     let gate = books.gate(&config.door, &public_url)?;
     let service = Arc::new(assemble(&books, config.tiles.open()?, gate, page)?);
-    let operations = Operations { pool: books.pool, guard: None, metrics, public_url };
+    let operations = Operations { pool: books.pool, commits: None, metrics, public_url };
     tracing::info!(listen = %listener.local_addr()?, "the proof service answers");
     let router = api::for_origins(verifier::router(service, operations), &config.door.allowed_origins);
     Ok(api::serve(listener, router, tls, stop).await?)

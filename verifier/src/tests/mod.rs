@@ -116,7 +116,7 @@ impl World {
         let metrics = api::metrics_builder().unwrap().build_recorder().handle();
         let operations = Operations {
             pool: self.pool.clone(),
-            guard: None,
+            commits: None,
             metrics,
             public_url: "https://loyalty.test".into(),
         };
