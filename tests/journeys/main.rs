@@ -8,6 +8,7 @@ mod contracts;
 mod crash;
 mod erasure;
 mod event;
+mod faults;
 mod guide;
 mod log;
 mod map;

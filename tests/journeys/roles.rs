@@ -19,10 +19,10 @@ use crate::purchase;
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c06";
 pub(crate) const ORIGIN: &str = "journeys.example/log";
-const PARTNER: &str = "duka";
-const API_KEY: &str = "lk_test_5d41402abc4b2a76b9719d911017c592QQ4HI0";
+pub(crate) const PARTNER: &str = "duka";
+pub(crate) const API_KEY: &str = "lk_test_5d41402abc4b2a76b9719d911017c592QQ4HI0";
 const TOKEN: &str = "lk_test_7d793037a0760186574b0282f2f435e7";
-const WRAPPING_KEY: &str = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+pub(crate) const WRAPPING_KEY: &str = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
 /// The key of anvil's first account, known to everyone.
 const CHAIN_KEY: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 /// A role that is told to stop has nothing under way for longer than this, also on a machine that does much else.
@@ -336,7 +336,7 @@ impl World {
 }
 
 /// The program, its partner, and a credential that may do everything, as `daftari up` makes them.
-async fn provision(database_url: &str) {
+pub(crate) async fn provision(database_url: &str) {
     let mut key = [0; 32];
     for (byte, number) in key.iter_mut().zip(0..) {
         *byte = u8::from_str_radix(&WRAPPING_KEY[2 * number..2 * number + 2], 16).expect("hexadecimal");
@@ -398,7 +398,7 @@ async fn deploy(url: &str, log_id: &[u8; 32]) -> (String, String) {
     (contract, registrant)
 }
 
-fn secret_file(folder: &Path, name: &str, secret: &str) -> PathBuf {
+pub(crate) fn secret_file(folder: &Path, name: &str, secret: &str) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, secret).expect("a file can be written");
     std::fs::set_permissions(&path, permissions(0o600)).expect("a file can be closed to others");
