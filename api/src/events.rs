@@ -11,13 +11,14 @@ use ingest::Verdict;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use store::RejectedEvent;
+use store::{Credential, RejectedEvent};
 use uuid::Uuid;
 
 use crate::Api;
 use crate::body::{json, not_json};
 use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
+use crate::gate;
 use crate::route::Asked;
 
 /// Where an operator's list says that these events came from.
@@ -127,23 +128,24 @@ pub(crate) struct Results<'a> {
 /// `POST /api/v1/events`
 pub(crate) async fn post_events(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let bytes = asked.json().await?;
+    let partner = asked.caller.credential.partner_id.as_deref();
     let body = match read(&bytes) {
         Ok(body) => body,
         Err(error) => {
             // Kept like every other event that cannot be read, though the caller is told that it is not even JSON.
-            api.intake.accept(&bytes, ORIGIN).await?;
+            api.intake.accept_of(partner, &bytes, ORIGIN).await?;
             return Err(not_json(&error));
         }
     };
     match body {
-        Body::One(event) => one(&api, event).await,
+        Body::One(event) => one(&api, partner, event).await,
         Body::Many(events) if EVENTS_MAX < events.len() => Err(Problem::invalid(vec![Invalid::in_body(
             "events",
             "/events",
             "TOO_MANY",
             format!("one request has at most {EVENTS_MAX} events"),
         )])),
-        Body::Many(events) => many(&api, events).await,
+        Body::Many(events) => many(&api, partner, events).await,
     }
 }
 
@@ -160,8 +162,8 @@ fn read(bytes: &[u8]) -> Result<Body<'_>, serde_json::Error> {
     list.map_or(Ok(Body::One(whole)), |it| serde_json::from_str(it.get()).map(Body::Many))
 }
 
-async fn one(api: &Api, event: &RawValue) -> Result<Response, Problem> {
-    let verdict = api.intake.accept(event.get().as_bytes(), ORIGIN).await?;
+async fn one(api: &Api, partner: Option<&str>, event: &RawValue) -> Result<Response, Problem> {
+    let verdict = api.intake.accept_of(partner, event.get().as_bytes(), ORIGIN).await?;
     match &verdict {
         Verdict::Rejected { code, detail } => Err(Problem::new(Code::Event(*code), detail.clone())),
         Verdict::Parked { .. } => {
@@ -180,9 +182,9 @@ async fn one(api: &Api, event: &RawValue) -> Result<Response, Problem> {
 }
 
 /// A verdict for each, in order. Where one has none the whole request has none: sending it again posts nothing twice.
-async fn many(api: &Api, events: Vec<&RawValue>) -> Result<Response, Problem> {
+async fn many(api: &Api, partner: Option<&str>, events: Vec<&RawValue>) -> Result<Response, Problem> {
     let on_their_way: Vec<_> =
-        events.into_iter().map(|it| api.intake.accept(it.get().as_bytes(), ORIGIN)).collect();
+        events.into_iter().map(|it| api.intake.accept_of(partner, it.get().as_bytes(), ORIGIN)).collect();
     let verdicts: Vec<Verdict> = stream::iter(on_their_way).buffered(IN_FLIGHT_MAX).try_collect().await?;
     Ok(json(&Results { results: verdicts.iter().map(|it| result(api, it)).collect() }))
 }
@@ -239,12 +241,18 @@ pub(crate) struct RejectedPage {
     url: &'static str,
 }
 
-/// `GET /api/v1/rejected-events`, oldest first: whoever works them off goes on from where they were.
+/// `GET /api/v1/rejected-events`, oldest first: whoever works them off goes on from where they were. An app that speaks for any
+/// member is shown all of them, a partner its own.
 pub(crate) async fn rejected_events(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let Credential { delegated, partner_id, .. } = &asked.caller.credential;
+    let partner = match *delegated && partner_id.is_none() {
+        true => None,
+        false => Some(gate::partner(&asked.caller, asked.headers(), false)?),
+    };
     let (after, limit) = page(&asked.parts.uri)?;
     let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
     let (events, has_more) =
-        store::rejected_page(&mut conn, api.program_id, after, limit, PAGE_BYTES_MAX).await?;
+        store::rejected_page(&mut conn, api.program_id, partner, after, limit, PAGE_BYTES_MAX).await?;
     let next_cursor = events.last().filter(|_| has_more).map(|it| it.rejected_event_id.to_string());
     let data = events.into_iter().map(listed).collect();
     Ok(json(&RejectedPage { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" }))

@@ -97,6 +97,13 @@ pub enum Retry {
     Store(#[from] StoreError),
 }
 
+/// Who sent an event, and by which way.
+#[derive(Clone, Copy)]
+struct Sender<'a> {
+    partner: Option<&'a str>,
+    origin: &'a str,
+}
+
 /// The way of an event into the books. Clones share the committer and what is known of the rules.
 #[derive(Clone)]
 pub struct Intake {
@@ -117,13 +124,24 @@ impl Intake {
     /// Posts the event, or keeps it as rejected. `origin` tells an operator where it came from: `http`, or the Kafka
     /// topic, partition and offset.
     pub async fn accept(&self, payload: &[u8], origin: &str) -> Result<Verdict, Retry> {
+        self.accept_of(None, payload, origin).await
+    }
+
+    /// The same of a partner, who is shown what of its own was rejected.
+    pub async fn accept_of(
+        &self,
+        partner: Option<&str>,
+        payload: &[u8],
+        origin: &str,
+    ) -> Result<Verdict, Retry> {
+        let from = Sender { partner, origin };
         let verdict = match self.verdict(payload).await? {
             Verdict::Rejected { code: RejectCode::UserNotFound, detail } => {
-                self.park(payload, origin, detail).await?
+                self.park(payload, from, detail).await?
             }
             verdict => verdict,
         };
-        self.conclude(payload, origin, &verdict).await?;
+        self.conclude(payload, from, &verdict).await?;
         Ok(verdict)
     }
 
@@ -142,13 +160,15 @@ impl Intake {
             };
         }
         let verdict = self.verdict(&parked.payload).await?;
-        self.conclude(&parked.payload, &parked.origin, &verdict).await?;
+        let from = Sender { partner: parked.partner_id.as_deref(), origin: &parked.origin };
+        self.conclude(&parked.payload, from, &verdict).await?;
         store::unpark(&mut held, self.program, number).await?;
         held.commit().await.map_err(StoreError::from)?;
         Ok(Some(verdict))
     }
 
-    async fn conclude(&self, payload: &[u8], origin: &str, verdict: &Verdict) -> Result<(), Retry> {
+    async fn conclude(&self, payload: &[u8], from: Sender<'_>, verdict: &Verdict) -> Result<(), Retry> {
+        let origin = from.origin;
         match verdict {
             Verdict::Posted { transaction_id, leaf_index, replayed, .. } => {
                 metrics::counter!("daftari_events_total", "verdict" => if *replayed { "REPLAYED" } else { "POSTED" })
@@ -162,7 +182,7 @@ impl Intake {
             }
             Verdict::Rejected { code, detail } => {
                 metrics::counter!("daftari_events_total", "verdict" => code.as_str()).increment(1);
-                self.keep(payload, origin, *code, detail).await?;
+                self.keep(payload, from, *code, detail).await?;
                 tracing::info!(code = code.as_str(), detail, origin, "event rejected and kept");
             }
         }
@@ -170,7 +190,7 @@ impl Intake {
     }
 
     /// Lets an event of a stranger wait where the program says so, and they are none who was erased.
-    async fn park(&self, payload: &[u8], origin: &str, detail: String) -> Result<Verdict, Retry> {
+    async fn park(&self, payload: &[u8], from: Sender<'_>, detail: String) -> Result<Verdict, Retry> {
         let refused = Verdict::Rejected { code: RejectCode::UserNotFound, detail };
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         // What it was made to do with strangers is nothing to wait for.
@@ -188,7 +208,8 @@ impl Intake {
             source: &request.source,
             key: &request.key,
             fingerprint: &request.fingerprint(),
-            origin,
+            origin: from.origin,
+            partner: from.partner,
             payload,
         };
         Ok(match store::park(&mut conn, self.program, event).await? {
@@ -233,7 +254,13 @@ impl Intake {
             .map(|(_, outcome)| verdict(outcome, true)))
     }
 
-    async fn keep(&self, payload: &[u8], origin: &str, code: RejectCode, detail: &str) -> Result<(), Retry> {
+    async fn keep(
+        &self,
+        payload: &[u8],
+        from: Sender<'_>,
+        code: RejectCode,
+        detail: &str,
+    ) -> Result<(), Retry> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let payload = &payload[..payload.len().min(EVENT_BYTES_MAX)];
         // Whom an operator has erased is not to be written down again by an event that comes late or twice.
@@ -242,7 +269,9 @@ impl Intake {
         {
             return Ok(());
         }
-        store::keep_rejected(&mut conn, self.program, origin, code.as_str(), detail, payload).await?;
+        let Sender { partner, origin } = from;
+        store::keep_rejected(&mut conn, self.program, partner, origin, code.as_str(), detail, payload)
+            .await?;
         Ok(())
     }
 }

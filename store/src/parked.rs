@@ -20,6 +20,8 @@ pub struct ToPark<'a> {
     pub fingerprint: &'a Fingerprint,
     /// `http`, or the Kafka topic, partition and offset.
     pub origin: &'a str,
+    /// The partner that sent it, if one did.
+    pub partner: Option<&'a str>,
     /// Its bytes.
     pub payload: &'a [u8],
 }
@@ -35,6 +37,8 @@ pub struct ParkedEvent {
     external_id: Option<String>,
     /// Where it came from.
     pub origin: String,
+    /// The partner that sent it.
+    pub partner_id: Option<String>,
     /// Its bytes.
     pub payload: Vec<u8>,
     /// Since when it waits, in microseconds since 1970.
@@ -57,8 +61,8 @@ pub async fn park(
 ) -> Result<Option<i64>, StoreError> {
     // An update that changes nothing gives the row that is there, also where somebody else takes it away just now.
     let (number, fingerprint): (i64, Vec<u8>) = sqlx::query_as(
-        "insert into parked_event (program_id, member_id, external_id, source, key, fingerprint, origin, payload)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+        "insert into parked_event (program_id, member_id, external_id, source, key, fingerprint, origin, payload, partner_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          on conflict (program_id, source, key) do update set parked_at = parked_event.parked_at
          returning parked_event_id, fingerprint",
     )
@@ -70,13 +74,14 @@ pub async fn park(
     .bind(&event.fingerprint.0[..])
     .bind(event.origin)
     .bind(event.payload)
+    .bind(event.partner)
     .fetch_one(conn)
     .await?;
     Ok(Some(number).filter(|_| fingerprint == event.fingerprint.0))
 }
 
 const COLUMNS: &str = "
-select parked_event_id, program_id, member_id, external_id, origin, payload,
+select parked_event_id, program_id, member_id, external_id, origin, partner_id, payload,
     (extract(epoch from parked_at) * 1000000)::bigint as parked_us
 from parked_event
 ";

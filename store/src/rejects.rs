@@ -21,21 +21,24 @@ pub struct RejectedEvent {
     pub first_seen_at: String,
 }
 
-/// Keeps an event that was not posted. The same bytes for the same reason are kept once.
+/// Keeps an event that was not posted: of a partner, where one sent it. The same bytes of the same partner are kept once for each
+/// reason.
 pub async fn keep_rejected(
     conn: &mut PgConnection,
     program_id: i16,
+    partner: Option<&str>,
     origin: &str,
     reason: &str,
     detail: &str,
     payload: &[u8],
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into rejected_event (program_id, origin, reason, detail, payload)
-         values ($1, $2, $3, $4, $5)
+        "insert into rejected_event (program_id, partner_id, origin, reason, detail, payload)
+         values ($1, $2, $3, $4, $5, $6)
          on conflict do nothing",
     )
     .bind(program_id)
+    .bind(partner)
     .bind(origin)
     .bind(reason)
     .bind(detail)
@@ -45,11 +48,12 @@ pub async fn keep_rejected(
     Ok(())
 }
 
-/// Rejected events after this one, oldest first, and whether there are more: up to so many of them, and none after
-/// they have come to so many bytes. The sizes are asked before the events, which then are never held in vain.
+/// Rejected events after this one, oldest first, and whether there are more: of everybody, or of one partner; up to so many of
+/// them, and none after they have come to so many bytes. The sizes are asked before the events, which then are never held in vain.
 pub async fn rejected_page(
     conn: &mut PgConnection,
     program_id: i16,
+    partner: Option<&str>,
     after: i64,
     limit: usize,
     bytes_max: i64,
@@ -59,12 +63,14 @@ pub async fn rejected_page(
          from rejected_event
          where program_id = $1
              and rejected_event_id > $2
+             and (partner_id = $4 or $4 is null)
          order by rejected_event_id
          limit $3",
     )
     .bind(program_id)
     .bind(after)
     .bind(limit as i64 + 1)
+    .bind(partner)
     .fetch_all(&mut *conn)
     .await?;
     let mut bytes = 0;
@@ -74,14 +80,15 @@ pub async fn rejected_page(
         fits
     };
     let count = sizes.iter().take(limit).take_while(fits).count();
-    let events = rejected_events(conn, program_id, after, count as i64).await?;
+    let events = rejected_events(conn, program_id, partner, after, count as i64).await?;
     Ok((events, count < sizes.len()))
 }
 
-/// Rejected events after this one, oldest first.
+/// Rejected events after this one, oldest first: of everybody, or of one partner.
 pub async fn rejected_events(
     conn: &mut PgConnection,
     program_id: i16,
+    partner: Option<&str>,
     after: i64,
     limit: i64,
 ) -> Result<Vec<RejectedEvent>, StoreError> {
@@ -91,12 +98,14 @@ pub async fn rejected_events(
          from rejected_event
          where program_id = $1
              and rejected_event_id > $2
+             and (partner_id = $4 or $4 is null)
          order by rejected_event_id
          limit $3",
     )
     .bind(program_id)
     .bind(after)
     .bind(limit)
+    .bind(partner)
     .fetch_all(conn)
     .await?;
     Ok(events)

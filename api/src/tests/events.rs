@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 
 async fn rejected(world: &World) -> Vec<(String, Vec<u8>)> {
-    let ask = Ask::get("/api/v1/rejected-events?limit=100").with("x-api-key", "duka-key");
+    let ask = Ask::get("/api/v1/rejected-events?limit=100").with("authorization", "Bearer app-token");
     let body = world.send(ask).await.json();
     let listed = body["data"].as_array().unwrap().iter().map(|it| {
         assert_eq!(it["origin"], "http");
@@ -124,7 +124,7 @@ async fn rejected_events_are_listed_page_by_page() {
     let mut cursor = "0".to_owned();
     loop {
         let path = format!("/api/v1/rejected-events?limit=2&starting_after={cursor}");
-        let body = world.send(Ask::get(path).with("x-api-key", "duka-key")).await.json();
+        let body = world.send(Ask::get(path).with("authorization", "Bearer app-token")).await.json();
         seen.extend(body["data"].as_array().unwrap().iter().map(|it| it["payload_text"].clone()));
         match body["next_cursor"].as_str() {
             Some(next) => cursor = next.to_owned(),
@@ -133,7 +133,8 @@ async fn rejected_events_are_listed_page_by_page() {
     }
     assert_eq!(seen, events.iter().map(|it| json!(it.to_string())).collect::<Vec<_>>());
     for query in ["limit=0", "limit=101", "limit=x", "starting_after=-1", "cursor=x"] {
-        let ask = Ask::get(format!("/api/v1/rejected-events?{query}")).with("x-api-key", "duka-key");
+        let ask =
+            Ask::get(format!("/api/v1/rejected-events?{query}")).with("authorization", "Bearer app-token");
         assert_eq!(world.send(ask).await.status, 400, "{query}");
     }
 }
@@ -172,7 +173,7 @@ async fn a_page_of_rejected_events_is_bounded_in_bytes() {
     let mut cursor = "0".to_owned();
     loop {
         let path = format!("/api/v1/rejected-events?limit=100&starting_after={cursor}");
-        let told = world.send(Ask::get(path).with("x-api-key", "duka-key")).await;
+        let told = world.send(Ask::get(path).with("authorization", "Bearer app-token")).await;
         assert!(told.bytes.len() < 3 << 19, "{} bytes", told.bytes.len());
         let body = told.json();
         for it in body["data"].as_array().unwrap() {
@@ -186,4 +187,60 @@ async fn a_page_of_rejected_events_is_bounded_in_bytes() {
         }
     }
     assert_eq!(seen, bodies);
+}
+
+#[tokio::test]
+async fn a_partner_is_shown_what_of_its_own_was_rejected_and_nothing_of_others() {
+    let world = World::new().await;
+    let walk = purchase(&json!({"type": "walk"})).to_string();
+    let of = |caller: (&'static str, &'static str)| {
+        Ask::post("/api/v1/events", walk.clone()).with("authorization", "").with(caller.0, caller.1)
+    };
+    let shown = async |caller: (&'static str, &'static str)| {
+        let told = world.send(Ask::get("/api/v1/rejected-events").with(caller.0, caller.1)).await;
+        told.json()["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].as_i64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let [duka, kiosk] = [("x-api-key", "duka-key"), ("x-api-key", "kiosk-key")];
+    let app = ("authorization", "Bearer app-token");
+    world.send(of(duka)).await.check_problem(422, "EVENT_TYPE_WITHOUT_RATE");
+    assert_eq!((shown(duka).await.len(), shown(kiosk).await.len()), (1, 0));
+    // The same bytes of another are theirs, and once more of the same nothing new.
+    for caller in [kiosk, app, duka, kiosk, app] {
+        world.send(of(caller)).await.check_problem(422, "EVENT_TYPE_WITHOUT_RATE");
+    }
+    let (own, others, all) = (shown(duka).await, shown(kiosk).await, shown(app).await);
+    assert_eq!((own.len(), others.len(), all.len()), (1, 1, 3));
+    assert!(own != others && all.contains(&own[0]) && all.contains(&others[0]), "{own:?} {others:?} {all:?}");
+    // No cursor leads to another's.
+    let path = format!("/api/v1/rejected-events?starting_after={}", others[0] - 1);
+    let told = world.send(Ask::get(path).with("x-api-key", "duka-key")).await.json();
+    assert!(!told.to_string().contains(&format!("\"id\":{}", others[0])), "{told}");
+    let named =
+        Ask::get("/api/v1/rejected-events").with("x-api-key", "duka-key").with("x-partner-id", "kiosk");
+    world.send(named).await.check_problem(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn a_member_is_shown_no_rejected_events() {
+    let world = World::new().await;
+    world.send(earn(&json!({"type": "walk"}))).await.check_problem(422, "EVENT_TYPE_WITHOUT_RATE");
+    let keyring = Keyring::new(&[7; 32]);
+    let credential = Credential {
+        program_id: world.program_id,
+        owner: MEMBER.into(),
+        scopes: vec!["loyalty:earn".into()],
+        partner_id: None,
+        delegated: false,
+    };
+    let conn = &mut *world.pool.acquire().await.unwrap();
+    store::ensure_credential(conn, &keyring, CredentialKind::BearerToken, "earns", &credential)
+        .await
+        .unwrap();
+    let ask = Ask::get("/api/v1/rejected-events").with("authorization", "Bearer earns");
+    world.send(ask).await.check_problem(403, "FORBIDDEN");
 }

@@ -44,6 +44,7 @@ impl World {
             key: &Uuid::new_v4().to_string(),
             fingerprint: &ledger::Fingerprint([2; 32]),
             origin: "http",
+            partner: None,
             payload: b"{}",
         };
         let mut conn = self.pool.acquire().await.unwrap();
@@ -192,5 +193,25 @@ async fn no_path_gives_or_changes_what_is_anothers() {
             told.text()
         );
     }
+    // What another partner or another program's sent, and was not posted, stands in no list.
+    for (there, key, kind) in [(&world, &kiosk, "theirs"), (&neighbour, &there, "the neighbour's")] {
+        let event = purchase(&json!({"type": kind})).to_string();
+        let told = there.send(Ask::post("/api/v1/events", event).with("x-api-key", key)).await;
+        told.check_problem(422, "EVENT_TYPE_WITHOUT_RATE");
+    }
+    let mut listed = 0;
+    for endpoint in endpoints.iter().filter(|it| it.access.is_some() && it.method == Method::GET) {
+        // A stream has no end: streams have tests of their own.
+        if endpoint.path.contains('{') || endpoint.path.ends_with("/stream") {
+            continue;
+        }
+        for (name, key) in &callers {
+            let told = world.send(Ask::get(endpoint.path).with("x-api-key", key)).await;
+            let is_anothers = *name == "duka" && told.text().contains("theirs");
+            assert!(!is_anothers && !told.text().contains("neighbour's"), "{} {name}", endpoint.path);
+            listed += usize::from(told.status == 200);
+        }
+    }
+    assert!(10 <= listed, "{listed}");
     assert_eq!(world.check_books().await.leaves, before, "nothing was posted");
 }

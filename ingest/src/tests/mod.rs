@@ -58,7 +58,7 @@ impl World {
 
     async fn rejected(&self) -> Vec<RejectedEvent> {
         let mut conn = self.pool.acquire().await.unwrap();
-        store::rejected_events(&mut conn, self.program_id, 0, 1000).await.unwrap()
+        store::rejected_events(&mut conn, self.program_id, None, 0, 1000).await.unwrap()
     }
 
     async fn new_rules(&self, rules: &str) {

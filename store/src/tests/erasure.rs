@@ -97,7 +97,7 @@ impl Erasing {
         let payload = format!(r#"{{"user_id":"{}","type":"unknown"}}"#, it.name);
         let conn = &mut *it.books.pool.acquire().await.unwrap();
         let program = it.books.program.program_id;
-        keep_rejected(conn, program, "http", "no_rate", "none", payload.as_bytes()).await.unwrap();
+        keep_rejected(conn, program, None, "http", "no_rate", "none", payload.as_bytes()).await.unwrap();
         // An event that waits for them, and names them in JSON's other letters.
         let payload = payload.replacen("amina", r"\u0061mina", 1);
         let event = ToPark {
@@ -106,6 +106,7 @@ impl Erasing {
             key: "waits",
             fingerprint: &ledger::Fingerprint([7; 32]),
             origin: "http",
+            partner: None,
             payload: payload.as_bytes(),
         };
         park(conn, program, event).await.unwrap().unwrap();

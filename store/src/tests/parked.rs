@@ -16,6 +16,7 @@ async fn what_can_be_released_is_found_from_any_event_on() {
             key: &at.to_string(),
             fingerprint: &Fingerprint([7; 32]),
             origin: "http",
+            partner: None,
             payload: b"{}",
         };
         numbers.push(park(conn, program, event).await.unwrap().unwrap());

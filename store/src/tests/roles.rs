@@ -32,7 +32,7 @@ async fn the_services_role_does_its_work_and_nothing_to_history() {
     ask("r", Command::Redeem { member, points: points(40), partner, up_to: false }).await;
     let mut conn = pool.acquire().await.unwrap();
     ensure_partitions(&mut conn).await.unwrap();
-    keep_rejected(&mut conn, books.program.program_id, "http", "no_rate", "none", b"{}").await.unwrap();
+    keep_rejected(&mut conn, books.program.program_id, None, "http", "no_rate", "none", b"{}").await.unwrap();
     ensure_partner(&mut conn, &keyring(), books.program.program_id, "second").await.unwrap();
     check_books_opened(&mut conn, &keyring()).await.unwrap();
 

@@ -14,7 +14,7 @@ pub(crate) async fn run(Rejects { database, after }: Rejects) -> anyhow::Result<
     let keyring = keys::keyring(&database.wrapping_key_file)?;
     let program = store::program_named(&mut conn, &keyring, &database.program).await?;
     let program = program.with_context(|| format!("there is no program {:?}", database.program))?;
-    for event in store::rejected_events(&mut conn, program.program_id, after, PAGE).await? {
+    for event in store::rejected_events(&mut conn, program.program_id, None, after, PAGE).await? {
         println!(
             "{}  {}  {}  {}: {}\n    {}",
             event.rejected_event_id,
