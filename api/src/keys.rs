@@ -182,6 +182,11 @@ fn shown(key: KeyFacts) -> KeyShown {
     }
 }
 
+/// A key as acts show it, for who makes one without asking over HTTP.
+pub fn key_as_shown(key: KeyFacts) -> serde_json::Value {
+    serde_json::to_value(shown(key)).expect("what is shown is JSON")
+}
+
 async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let body = asked.json().await?;
     let wish: KeyWish = serde_json::from_slice(&body).map_err(|error| not_json(&error))?;

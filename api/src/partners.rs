@@ -149,6 +149,11 @@ fn told(partner: &PartnerFacts) -> PartnerTold {
     }
 }
 
+/// A partner as acts show it, for who settles one without asking over HTTP.
+pub fn partner_as_shown(partner: &PartnerFacts) -> serde_json::Value {
+    serde_json::to_value(told(partner)).expect("what is shown is JSON")
+}
+
 fn mode(showing: Showing) -> i16 {
     let mode = match showing {
         Showing::Either => AuthMode::Either,

@@ -30,12 +30,13 @@ use std::sync::Arc;
 use ::api::{Gate, Operations, Outside};
 use anyhow::Context;
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
 use store::{Acting, By, Commits, Committer, Deed, Keyring, LogIdentity, PgPool, Program};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Database, Door, Who};
+use crate::config::{self, Database, Door, Who};
 use crate::keys;
 
 /// One for each lane, and one to look whether the database holds what is published.
@@ -74,19 +75,14 @@ impl OpenBooks {
         Ok(Committer::start_guarded(pool, &self.log, self.keyring()?, guard).await?)
     }
 
-    /// Begins an act, where what is known outside lets the log go on.
+    /// Begins an act in them.
     pub(crate) async fn acting(&self) -> anyhow::Result<Acting> {
-        let guard = guard::guard(&self.database.outside, &self.log)?;
-        Acting::begin(&self.pool, &guard).await.map_err(|error| match guard.halted() {
-            Some(why) => anyhow::anyhow!("nothing is written to the log: {why}"),
-            None => error.into(),
-        })
+        begin_act(&self.pool, &self.database.outside, &self.log).await
     }
 
     /// Records what was done, and keeps it.
     pub(crate) async fn done(&self, acting: Acting, who: &Who, deed: Deed) -> anyhow::Result<()> {
-        let by = By { actor: format!("operator:{}", who.actor), reason: who.reason.clone() };
-        acting.done(&self.keyring()?, self.program.program_id, &by, &deed).await?;
+        acting.done(&self.keyring()?, self.program.program_id, &by(who), &deed).await?;
         Ok(())
     }
 
@@ -108,6 +104,34 @@ impl OpenBooks {
     pub(crate) fn keyring(&self) -> anyhow::Result<Keyring> {
         keys::keyring(&self.database.wrapping_key_file)
     }
+}
+
+/// Begins an act, where what is known outside lets the log go on.
+pub(crate) async fn begin_act(
+    pool: &PgPool,
+    outside: &config::Outside,
+    log: &LogIdentity,
+) -> anyhow::Result<Acting> {
+    let guard = guard::guard(outside, log)?;
+    Acting::begin(pool, &guard).await.map_err(|error| match guard.halted() {
+        Some(why) => anyhow::anyhow!("nothing is written to the log: {why}"),
+        None => error.into(),
+    })
+}
+
+/// Who acts, as leaves name operators.
+pub(crate) fn by(who: &Who) -> By {
+    By { actor: format!("operator:{}", who.actor), reason: who.reason.clone() }
+}
+
+/// What was done to something, from what it was before to what it is after.
+pub(crate) fn deed(
+    action: &str,
+    subject: impl Into<String>,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> Deed {
+    Deed { action: action.to_owned(), subject: subject.into(), before, after }
 }
 
 /// Serves health and metrics alone, for a role that serves nothing else.

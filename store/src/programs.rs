@@ -259,16 +259,18 @@ pub async fn ensure_partner(
     Ok(())
 }
 
-/// A unit besides the points: the program counts in it too from now on. What exists already is left as it is.
+/// A unit besides the points: the program counts in it too from now on. What exists already is left as it is. Answers whether
+/// it is new.
 pub async fn ensure_unit(
     conn: &mut PgConnection,
     keyring: &Keyring,
     program_id: i16,
     unit: i16,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let mut transaction = conn.begin().await?;
     lock_program(&mut transaction, program_id).await?;
-    if !units(&mut transaction, program_id).await?.contains(&unit) {
+    let is_new = !units(&mut transaction, program_id).await?.contains(&unit);
+    if is_new {
         open_unit(&mut transaction, keyring, program_id, unit).await?;
         let partners: Vec<String> =
             sqlx::query_scalar("select partner_id from partner where program_id = $1")
@@ -282,7 +284,7 @@ pub async fn ensure_unit(
         log_head::raise_epoch(&mut transaction).await?;
     }
     transaction.commit().await?;
-    Ok(())
+    Ok(is_new)
 }
 
 /// One at a time: two would open the same accounts, or one would miss what the other has just opened accounts for.

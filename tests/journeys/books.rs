@@ -2,11 +2,12 @@
 //! what is asked is posted or refused with what to do, what is due is swept, and whoever is cut off begins again.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use devstack::{Postgres, Scratch, test_postgres_config};
 use journeys::{
-    Answered, Process, System, answer_of, bash, check_books, commands_of, daftari, eventually, part, root,
-    sql,
+    Answered, Api, Process, System, answer_of, bash, check_books, commands_of, daftari, eventually,
+    lasting_port, part, root, sql,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +23,7 @@ async fn an_operator_keeps_the_books_from_the_command_line() {
     office.is_furnished().await;
     office.posts_and_is_refused().await;
     office.takes_in_another_systems_books().await;
+    office.settled_what_the_log_says().await;
     office.is_cut_off_and_begins_again().await;
     check_books(&office.database_url).await;
     office.stop().await;
@@ -61,11 +63,15 @@ impl Office {
         self.path(name).to_str().expect("a path is text").to_owned()
     }
 
-    fn command(&self, words: &[&str]) -> tokio::process::Command {
+    fn any_command(&self, words: &[&str]) -> tokio::process::Command {
         let mut command = daftari();
         command.env("DATABASE_URL", &self.database_url).env("WRAPPING_KEY_FILE", self.path("wrapping.key"));
-        command.env("ACTOR", "amina").arg("books").args(words);
+        command.env("ACTOR", "amina").args(words);
         command
+    }
+
+    fn command(&self, words: &[&str]) -> tokio::process::Command {
+        self.any_command(&[&["books"], words].concat())
     }
 
     async fn books(&self, words: &[&str]) -> Answered {
@@ -290,6 +296,95 @@ impl Office {
         let json = self.file("balances.jsonl", &format!("{json}\n"));
         self.books(&["import", &json]).await.expect(0);
         assert_eq!(self.available("wema").await, 7);
+    }
+
+    /// Whatever was settled is an act in the log, once, with who and why, what was before and what is after.
+    async fn settled_what_the_log_says(&self) {
+        let before = self.leaves().await;
+        let rules = self.file("more.json", r#"{"rates":{"purchase":"0.2"}}"#);
+        self.books(&["rules", "set", &rules, "--from", "2100-01-01T00:00:00Z"]).await.expect(0);
+        let rate = ["rate", "set", "--point-value", "0.12", "--currency", "KES"];
+        self.books(&[&rate[..], &["--actor", "baraka", "--reason", "inflation"]].concat()).await.expect(0);
+        let changed = ["partner", "duka", "--auth-mode", "key", "--reason", "it asked for it"];
+        self.books(&changed).await.expect(0);
+        let keys = async |words: &[&str]| {
+            answer_of(self.any_command(&[&["keys"], words].concat())).await.expect(0).stdout
+        };
+        let made = async |owner: &str| {
+            let words = ["create", "--owner", owner, "--role", "auditor", "--scopes", "audit:read"];
+            keys(&words).await.trim().to_owned()
+        };
+        let (withdrawn, key) = (made("zahra").await, made("yusuf").await);
+        keys(&["revoke", &withdrawn[..16], "--reason", "she left"]).await;
+        keys(&["rotate-signing"]).await;
+        assert_eq!(self.leaves().await, before + 7);
+        // What changes nothing is no act.
+        keys(&["revoke", &withdrawn[..16]]).await;
+        for words in
+            [&changed[..], &["unit", "2"], &["enrol", "asha"], &["close-period", "2026-01-01T00:00:00Z"]]
+        {
+            self.books(words).await.expect(0);
+        }
+        assert_eq!(self.leaves().await, before + 7);
+
+        let listen = format!("127.0.0.1:{}", lasting_port());
+        let process = Process::start(self.any_command(&["api", "--listen", &listen]), &self.path("api.log"));
+        let api = Api::new(&format!("http://{listen}"), &key, "");
+        let told = eventually("the API tells of the acts", async || {
+            let told = api.try_ask(reqwest::Method::GET, "/api/v1/audit?limit=100", &[], None).await.ok();
+            told.filter(|it| it.status == 200)
+        })
+        .await;
+        let acts = told.body["data"].as_array().expect("a list");
+        let said: Vec<String> = acts
+            .iter()
+            .rev()
+            .map(|it| {
+                let text = |name: &str| it[name].as_str().unwrap_or("-");
+                format!("{} {} {} {}", text("action"), text("subject"), text("actor"), text("reason"))
+            })
+            .collect();
+        let (withdrawn, key) = (&withdrawn[..16], &key[..16]);
+        let token_key = acts[0]["subject"].as_str().expect("it has a name");
+        assert_eq!(
+            said,
+            [
+                "program.created default operator:amina -".to_owned(),
+                "partner.created duka operator:amina -".to_owned(),
+                "unit.opened default operator:amina -".to_owned(),
+                "fund.created spring operator:amina -".to_owned(),
+                "policy.changed default operator:amina -".to_owned(),
+                "rate.added default operator:amina -".to_owned(),
+                "members.enrolled default operator:amina -".to_owned(),
+                "members.enrolled default operator:amina -".to_owned(),
+                "period.closed default operator:amina -".to_owned(),
+                "rules.added default operator:amina -".to_owned(),
+                "rate.added default operator:baraka inflation".to_owned(),
+                "partner.changed duka operator:amina it asked for it".to_owned(),
+                format!("key.created {withdrawn} operator:amina -"),
+                format!("key.created {key} operator:amina -"),
+                format!("key.revoked {withdrawn} operator:amina she left"),
+                format!("token_key.made {token_key} operator:amina -"),
+            ],
+            "{}",
+            told.text
+        );
+        let act = |action: &str| {
+            let act = acts.iter().find(|it| it["action"] == action);
+            act.unwrap_or_else(|| panic!("{action}: {}", told.text))
+        };
+        let [partner, policy, key] = ["partner.changed", "policy.changed", "key.revoked"].map(act);
+        assert_eq!(
+            (&partner["before"]["auth_mode"], &partner["after"]["auth_mode"]),
+            (&json!("either"), &json!("key"))
+        );
+        assert_eq!(
+            (&policy["before"]["policy"]["debt_max"], &policy["after"]["policy"]["debt_max"]),
+            (&json!(0), &json!(500))
+        );
+        assert_eq!((&key["before"]["active"], &key["after"]["active"]), (&json!(true), &json!(false)));
+        assert_eq!(act("members.enrolled")["after"], json!({"members": 1, "unit": 1}));
+        assert_eq!(process.end_with("TERM", Duration::from_secs(30)).await, Some(0));
     }
 
     /// An import and a sweep are killed on their way, and begun again: each line is posted once, and so is each expiry.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::{Database, Span};
+use crate::config::{Database, Span, Who};
 
 /// Issue, list and withdraw API keys.
 #[derive(Clone, Debug, Subcommand)]
@@ -19,6 +19,8 @@ pub(crate) enum Keys {
     RotateSigning {
         #[command(flatten)]
         database: Database,
+        #[command(flatten)]
+        who: Who,
         /// The old key is in somebody's hands: nothing that it signed is taken from now on.
         #[arg(long)]
         leaked: bool,
@@ -27,6 +29,8 @@ pub(crate) enum Keys {
     Revoke {
         #[command(flatten)]
         database: Database,
+        #[command(flatten)]
+        who: Who,
         /// What the key is called: its first sixteen letters.
         key_id: String,
     },
@@ -37,6 +41,8 @@ pub(crate) enum Keys {
 pub(crate) struct CreateKey {
     #[command(flatten)]
     pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) who: Who,
     /// Whose it is. Two keys of one owner may be good at once, so that one can take the other's place.
     #[arg(long)]
     pub(crate) owner: String,

@@ -174,6 +174,8 @@ pub(crate) struct Settle<A: Args> {
     #[command(flatten)]
     pub(crate) database: Database,
     #[command(flatten)]
+    pub(crate) who: Who,
+    #[command(flatten)]
     pub(crate) what: A,
 }
 
@@ -266,9 +268,6 @@ pub(crate) struct Enrol {
 pub(crate) struct ClosePeriod {
     /// The instant, which has passed, as in 2026-01-01T00:00:00Z.
     pub(crate) before: Instant,
-    /// Who closes.
-    #[arg(long, env = "ACTOR")]
-    pub(crate) actor: String,
 }
 
 /// Print the program's policy, or settle a new version of it.
@@ -290,6 +289,8 @@ pub(crate) enum PolicyAct {
     Set {
         #[command(flatten)]
         database: Database,
+        #[command(flatten)]
+        who: Who,
         /// The file, or `-` for standard input.
         file: PathBuf,
     },
@@ -314,6 +315,8 @@ pub(crate) enum RulesAct {
     Set {
         #[command(flatten)]
         database: Database,
+        #[command(flatten)]
+        who: Who,
         /// The file, or `-` for standard input.
         file: PathBuf,
         /// The instant, as in 2026-01-31T00:00:00Z; without it, now.

@@ -1,11 +1,12 @@
 //! `daftari keys`: what an operator does about API keys.
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
+use serde_json::json;
 use store::{Credential, KeyFacts, NewKey, Role};
 
 use crate::config::{CreateKey, KeyRole, Keys};
-use crate::roles::OpenBooks;
 use crate::roles::books::Instant;
+use crate::roles::{OpenBooks, deed};
 
 /// Others keep our keys for five minutes, and our processes for half a minute.
 const NOTICE_S: u32 = 600;
@@ -21,20 +22,33 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
             keys.iter().for_each(|it| println!("{}", line(it)));
             Ok(())
         }
-        Keys::RotateSigning { database, leaked } => {
+        Keys::RotateSigning { database, who, leaked } => {
             let books = OpenBooks::open(&database).await?;
             let (notice_s, overlap_s) = if leaked { (0, 0) } else { (NOTICE_S, OVERLAP_S) };
-            let (mut conn, keyring) = (books.pool.acquire().await?, books.keyring()?);
-            let program_id = books.program.program_id;
-            let id = store::rotate_token_key(&mut conn, &keyring, program_id, notice_s, overlap_s).await?;
+            let (program_id, keyring) = (books.program.program_id, books.keyring()?);
+            let mut acting = books.acting().await?;
+            let id =
+                store::rotate_token_key(acting.conn(), &keyring, program_id, notice_s, overlap_s).await?;
+            let after =
+                json!({ "signs_in_s": notice_s, "others_end_in_s": notice_s + overlap_s, "leaked": leaked });
+            books.done(acting, &who, deed("token_key.made", id.to_string(), None, Some(after))).await?;
             println!("The key {id} signs in {notice_s} seconds.");
             Ok(())
         }
-        Keys::Revoke { database, key_id } => {
+        Keys::Revoke { database, who, key_id } => {
             let books = OpenBooks::open(&database).await?;
-            let mut conn = books.pool.acquire().await?;
-            let is_known = store::revoke_key(&mut conn, books.program.program_id, &key_id).await?;
-            ensure!(is_known, "the program has no key {key_id}");
+            let mut acting = books.acting().await?;
+            let (conn, program_id) = (acting.conn(), books.program.program_id);
+            store::lock_program(conn, program_id).await?;
+            let before = store::key_facts(conn, program_id, &key_id).await?;
+            let before = before.with_context(|| format!("the program has no key {key_id}"))?;
+            store::revoke_key(conn, program_id, &key_id).await?;
+            let after = store::key_facts(conn, program_id, &key_id).await?.map(api::key_as_shown);
+            // Withdrawing it twice changes nothing.
+            if before.revoked_us.is_none() {
+                let before = Some(api::key_as_shown(before));
+                books.done(acting, &who, deed("key.revoked", &key_id, before, after)).await?;
+            }
             println!("The key {key_id} is withdrawn.");
             Ok(())
         }
@@ -42,7 +56,7 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
 }
 
 async fn create(config: CreateKey) -> anyhow::Result<()> {
-    let CreateKey { database, owner, role, partner, scopes, addresses, lifetime } = config;
+    let CreateKey { database, who, owner, role, partner, scopes, addresses, lifetime } = config;
     for scope in &scopes {
         let known = api::Scope::ALL.map(api::Scope::as_str);
         ensure!(known.contains(&scope.as_str()), "{scope} is no scope: there are {}", known.join(", "));
@@ -68,7 +82,11 @@ async fn create(config: CreateKey) -> anyhow::Result<()> {
         addresses: addresses.iter().map(ToString::to_string).collect(),
         lifetime_s: lifetime.map(|it| it.0.as_secs() as i64),
     };
-    let key = store::issue_key(&mut *books.pool.acquire().await?, &books.keyring()?, &new).await?;
+    let mut acting = books.acting().await?;
+    let key = store::issue_key(acting.conn(), &books.keyring()?, &new).await?;
+    let key_id = &key[..16];
+    let after = store::key_facts(acting.conn(), program_id, key_id).await?.map(api::key_as_shown);
+    books.done(acting, &who, deed("key.created", key_id, None, after)).await?;
     println!("{key}");
     eprintln!("This is the only time that the key is shown.");
     Ok(())

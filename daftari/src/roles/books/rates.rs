@@ -2,11 +2,10 @@
 
 use anyhow::{Context, bail};
 use ledger::Rate;
-use store::Deed;
 
 use crate::config::RateAct;
-use crate::roles::OpenBooks;
 use crate::roles::books::Instant;
+use crate::roles::{OpenBooks, deed};
 
 pub(crate) async fn run(act: RateAct) -> anyhow::Result<()> {
     let (RateAct::Show { database } | RateAct::Set { database, .. }) = &act;
@@ -24,8 +23,7 @@ pub(crate) async fn run(act: RateAct) -> anyhow::Result<()> {
         let after = serde_json::json!({
             "point_value": point_value, "currency": currency, "from": Instant(from_us).to_string(),
         });
-        let (action, subject) = ("rate.added".to_owned(), books.program.name.clone());
-        books.done(acting, who, Deed { action, subject, before: None, after: Some(after) }).await?;
+        books.done(acting, who, deed("rate.added", &books.program.name, None, Some(after))).await?;
     }
     for (from_us, rate) in store::rates(&mut *books.pool.acquire().await?, books.program.program_id).await? {
         println!("{} {}", Instant(from_us), rate.text().as_str());

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use ledger::MemberRef;
+use serde_json::json;
 use store::{AuthMode, FundSpec, ProgramSpec};
 
 use super::post::contents;
@@ -10,22 +11,23 @@ use crate::config::{
     RulesAct, Settle,
 };
 use crate::keys;
-use crate::roles::OpenBooks;
 use crate::roles::books::Instant;
+use crate::roles::{OpenBooks, begin_act, by, deed};
 
-pub(crate) async fn program(Settle { database, what }: Settle<MakeProgram>) -> anyhow::Result<()> {
+pub(crate) async fn program(Settle { database, who, what }: Settle<MakeProgram>) -> anyhow::Result<()> {
     let rule_set = contents(&what.rules)?;
     ledger::RuleSet::parse(&rule_set).with_context(|| what.rules.display().to_string())?;
     let pool = store::connect(&database.database_url.0, 1).await.context("cannot use the database")?;
-    let mut conn = pool.acquire().await?;
-    store::log_identity(&mut conn).await?;
+    let log = store::log_identity(&mut *pool.acquire().await?).await?;
     let keyring = keys::keyring(&database.wrapping_key_file)?;
+    let mut acting = begin_act(&pool, &database.outside, &log).await?;
+    let conn = acting.conn();
     let MakeProgram { point_value, currency, enrols, sandbox, sandbox_of, .. } = what;
     let spec = ProgramSpec { name: database.program, enrols, point_value, currency, rule_set };
-    let was_there = store::program_named(&mut conn, &keyring, &spec.name).await?.is_some();
+    let was_there = store::program_named(conn, &keyring, &spec.name).await?.is_some();
     let program = match sandbox {
-        true => store::ensure_sandbox(&mut conn, &keyring, &spec).await?,
-        false => store::ensure_program(&mut conn, &keyring, &spec).await?,
+        true => store::ensure_sandbox(conn, &keyring, &spec).await?,
+        false => store::ensure_program(conn, &keyring, &spec).await?,
     };
     let same = (&program.point_value, &program.currency, program.enrols, program.is_sandbox)
         == (&spec.point_value, &spec.currency, enrols, sandbox);
@@ -36,100 +38,155 @@ pub(crate) async fn program(Settle { database, what }: Settle<MakeProgram>) -> a
         program.point_value,
         program.currency
     );
-    if let Some(name) = sandbox_of {
-        let live = store::program_number(&mut conn, &name).await?;
+    let mut is_named = false;
+    if let Some(name) = &sandbox_of {
+        let live = store::program_number(conn, name).await?;
         let live = live.with_context(|| format!("there is no program {name}"))?;
-        let named = store::name_sandbox(&mut conn, program.program_id, live).await?;
+        let was = store::sandbox_of(conn, &keyring, live).await?;
+        let named = store::name_sandbox(conn, program.program_id, live).await?;
         ensure!(named, "the program {} is another program's sandbox already", program.name);
+        is_named = was.is_none_or(|it| it.program_id != program.program_id);
+    }
+    if !was_there || is_named {
+        let action = if was_there { "program.changed" } else { "program.created" };
+        let after = json!({
+            "point_value": program.point_value, "currency": program.currency, "enrols": program.enrols,
+            "sandbox": program.is_sandbox, "sandbox_of": sandbox_of,
+        });
+        let deed = deed(action, &program.name, None, Some(after));
+        acting.done(&keyring, program.program_id, &by(&who), &deed).await?;
     }
     tell(&format!("program {}", program.name), was_there);
     Ok(())
 }
 
-pub(crate) async fn partner(Settle { database, what }: Settle<MakePartner>) -> anyhow::Result<()> {
+pub(crate) async fn partner(Settle { database, who, what }: Settle<MakePartner>) -> anyhow::Result<()> {
     let books = OpenBooks::open(&database).await?;
-    let mut conn = books.pool.acquire().await?;
-    let keyring = books.keyring()?;
-    store::ensure_partner(&mut conn, &keyring, books.program.program_id, &what.partner).await?;
+    let (program_id, keyring) = (books.program.program_id, books.keyring()?);
+    let mut acting = books.acting().await?;
+    let conn = acting.conn();
+    // Nobody makes it meanwhile.
+    store::lock_program(conn, program_id).await?;
+    let before = store::partner(conn, program_id, &what.partner).await?;
+    store::ensure_partner(conn, &keyring, program_id, &what.partner).await?;
+    let mode = what.auth_mode.map(|it| match it {
+        PartnerAuth::Either => AuthMode::Either,
+        PartnerAuth::Token => AuthMode::Token,
+        PartnerAuth::Key => AuthMode::Key,
+        PartnerAuth::Both => AuthMode::Both,
+    });
+    if let Some(mode) = mode {
+        store::set_auth_mode(conn, program_id, &what.partner, mode).await?;
+    }
+    if let Some(hourly) = what.requests_per_hour {
+        store::set_partner_hourly(conn, program_id, &what.partner, hourly).await?;
+    }
+    let after = store::partner(conn, program_id, &what.partner).await?.context("the partner has vanished")?;
+    if before.as_ref() != Some(&after) {
+        let action = if before.is_some() { "partner.changed" } else { "partner.created" };
+        let before = before.as_ref().map(api::partner_as_shown);
+        let deed = deed(action, &what.partner, before, Some(api::partner_as_shown(&after)));
+        books.done(acting, &who, deed).await?;
+    }
     println!("The program has the partner {}.", what.partner);
-    if let Some(mode) = what.auth_mode {
-        let mode = match mode {
-            PartnerAuth::Either => AuthMode::Either,
-            PartnerAuth::Token => AuthMode::Token,
-            PartnerAuth::Key => AuthMode::Key,
-            PartnerAuth::Both => AuthMode::Both,
-        };
-        store::set_auth_mode(&mut conn, books.program.program_id, &what.partner, mode).await?;
+    if let Some(mode) = mode {
         println!("It shows who it is by {}.", mode.as_str());
     }
     if let Some(hourly) = what.requests_per_hour {
-        store::set_partner_hourly(&mut conn, books.program.program_id, &what.partner, hourly).await?;
         println!("It has {hourly} requests an hour.");
     }
     Ok(())
 }
 
-pub(crate) async fn unit(Settle { database, what }: Settle<MakeUnit>) -> anyhow::Result<()> {
+pub(crate) async fn unit(Settle { database, who, what }: Settle<MakeUnit>) -> anyhow::Result<()> {
     let books = OpenBooks::open(&database).await?;
-    let mut conn = books.pool.acquire().await?;
+    let mut acting = books.acting().await?;
     let keyring = books.keyring()?;
-    store::ensure_unit(&mut conn, &keyring, books.program.program_id, what.unit).await?;
+    if store::ensure_unit(acting.conn(), &keyring, books.program.program_id, what.unit).await? {
+        let after = json!({ "unit": what.unit });
+        books.done(acting, &who, deed("unit.opened", &books.program.name, None, Some(after))).await?;
+    }
     println!("The program counts in the unit {}.", what.unit);
     Ok(())
 }
 
-pub(crate) async fn fund(Settle { database, what }: Settle<MakeFund>) -> anyhow::Result<()> {
+pub(crate) async fn fund(Settle { database, who, what }: Settle<MakeFund>) -> anyhow::Result<()> {
     let books = OpenBooks::open(&database).await?;
-    let mut conn = books.pool.acquire().await?;
+    let mut acting = books.acting().await?;
+    let conn = acting.conn();
     let MakeFund { name, funder, merchant, budgeted } = what;
     let spec = FundSpec { name, funder, merchant, budgeted };
     let program_id = books.program.program_id;
-    let before = store::fund_named(&mut conn, program_id, &spec.name).await?;
-    store::ensure_fund(&mut conn, &books.keyring()?, program_id, &spec).await?;
-    let fund =
-        store::fund_named(&mut conn, program_id, &spec.name).await?.context("the fund has vanished")?;
+    store::lock_program(conn, program_id).await?;
+    let before = store::fund_named(conn, program_id, &spec.name).await?;
+    store::ensure_fund(conn, &books.keyring()?, program_id, &spec).await?;
+    let fund = store::fund_named(conn, program_id, &spec.name).await?.context("the fund has vanished")?;
     ensure!(
         fund == spec,
         "the fund {:?} is there already, as {fund:?}: nothing was changed; a fund stays what it is, so make \
          another",
         spec.name
     );
+    if before.is_none() {
+        let FundSpec { name, funder, merchant, budgeted } = &spec;
+        let after = json!({ "name": name, "funder": funder, "merchant": merchant, "budgeted": budgeted });
+        books.done(acting, &who, deed("fund.created", name, None, Some(after))).await?;
+    }
     tell(&format!("fund {}", spec.name), before.is_some());
     Ok(())
 }
 
-pub(crate) async fn enrol(Settle { database, what }: Settle<Enrol>) -> anyhow::Result<()> {
+pub(crate) async fn enrol(Settle { database, who, what }: Settle<Enrol>) -> anyhow::Result<()> {
     let books = OpenBooks::open(&database).await?;
-    let mut conn = books.pool.acquire().await?;
+    let mut acting = books.acting().await?;
+    let conn = acting.conn();
     let members: Vec<MemberRef> = what.members.iter().map(|it| MemberRef::parse(it)).collect();
     let program_id = books.program.program_id;
     // By name and by hand: so also those who were erased, who begin anew.
-    store::readmit_members(&mut conn, &books.keyring()?, program_id, &members).await?;
-    store::enrol_members(&mut conn, &books.keyring()?, program_id, what.unit, &members).await?;
+    store::readmit_members(conn, &books.keyring()?, program_id, &members).await?;
+    let new = store::enrol_members(conn, &books.keyring()?, program_id, what.unit, &members).await?;
+    if new != 0 {
+        // How many, and not who: an act names no member, so that none has to be erased from it.
+        let after = json!({ "members": new, "unit": what.unit });
+        books.done(acting, &who, deed("members.enrolled", &books.program.name, None, Some(after))).await?;
+    }
     println!("{} members take part.", members.len());
     Ok(())
 }
 
-pub(crate) async fn close_period(Settle { database, what }: Settle<ClosePeriod>) -> anyhow::Result<()> {
+pub(crate) async fn close_period(Settle { database, who, what }: Settle<ClosePeriod>) -> anyhow::Result<()> {
     let books = OpenBooks::open(&database).await?;
-    let mut conn = books.pool.acquire().await?;
-    let program_id = books.program.program_id;
-    store::close_period(&mut conn, program_id, what.before.0, &what.actor).await?;
-    let closed = Instant(store::terms(&mut conn, program_id).await?.closed_before_us);
-    println!("Nothing that takes effect before {closed} is posted any more.");
+    let mut acting = books.acting().await?;
+    let (conn, program_id) = (acting.conn(), books.program.program_id);
+    store::lock_program(conn, program_id).await?;
+    let before_us = store::terms(conn, program_id).await?.closed_before_us;
+    store::close_period(conn, program_id, what.before.0, &who.actor).await?;
+    let after_us = store::terms(conn, program_id).await?.closed_before_us;
+    if before_us != after_us {
+        let shown = |us: i64| json!({ "closed_before": Instant(us).to_string() });
+        let before = (before_us != i64::MIN).then(|| shown(before_us));
+        let deed = deed("period.closed", &books.program.name, before, Some(shown(after_us)));
+        books.done(acting, &who, deed).await?;
+    }
+    println!("Nothing that takes effect before {} is posted any more.", Instant(after_us));
     Ok(())
 }
 
 pub(crate) async fn policy(act: PolicyAct) -> anyhow::Result<()> {
     match act {
         PolicyAct::Show { database } => show_policy(&database).await,
-        PolicyAct::Set { database, file } => {
+        PolicyAct::Set { database, who, file } => {
             let document = contents(&file)?;
             let books = OpenBooks::open(&database).await?;
-            let mut conn = books.pool.acquire().await?;
-            let set = store::add_policy(&mut conn, books.program.program_id, &document).await;
+            let mut acting = books.acting().await?;
+            let (conn, program_id) = (acting.conn(), books.program.program_id);
+            store::lock_program(conn, program_id).await?;
+            let before = json!({ "policy": store::terms(conn, program_id).await?.policy });
+            let set = store::add_policy(conn, program_id, &document).await;
             set.with_context(|| format!("{}: see daftari books kinds policy", file.display()))?;
-            drop(conn);
+            let after = json!({ "policy": store::terms(conn, program_id).await?.policy });
+            let deed = deed("policy.changed", &books.program.name, Some(before), Some(after));
+            books.done(acting, &who, deed).await?;
             books.pool.close().await;
             show_policy(&database).await
         }
@@ -146,17 +203,23 @@ async fn show_policy(database: &Database) -> anyhow::Result<()> {
 pub(crate) async fn rules(act: RulesAct) -> anyhow::Result<()> {
     let (RulesAct::Show { database } | RulesAct::Set { database, .. }) = &act;
     let books = OpenBooks::open(database).await?;
-    let mut conn = books.pool.acquire().await?;
     let program_id = books.program.program_id;
-    if let RulesAct::Set { file, from, .. } = &act {
+    if let RulesAct::Set { who, file, from, .. } = &act {
+        let document = contents(file)?;
+        let mut acting = books.acting().await?;
         let from_us = match from {
             Some(instant) => instant.0,
-            None => store::clock_us(&mut conn).await?,
+            None => store::clock_us(acting.conn()).await?,
         };
-        let set = store::add_rule_set(&mut conn, program_id, &contents(file)?, from_us).await;
+        let set = store::add_rule_set(acting.conn(), program_id, &document, from_us).await;
         set.with_context(|| file.display().to_string())?;
+        let rules = store::rule_sets(acting.conn(), program_id).await?;
+        let after = json!({
+            "rule_set": hex::encode(rules.at(from_us).hash()), "from": Instant(from_us).to_string(),
+        });
+        books.done(acting, who, deed("rules.added", &books.program.name, None, Some(after))).await?;
     }
-    for (from_us, hash) in store::rule_sets(&mut conn, program_id).await?.versions() {
+    for (from_us, hash) in store::rule_sets(&mut *books.pool.acquire().await?, program_id).await?.versions() {
         println!("{} {}", Instant(from_us), hex::encode(hash));
     }
     Ok(())
