@@ -32,8 +32,8 @@ const MARGIN: f64 = 0.02;
 const PAPERS: usize = 6;
 /// It is followed from so many posts saved on paper on, until so few are left of them; what is so many windows old counts a
 /// third.
-const SAVED_POSTS: f64 = 3.0;
-const LEFT_POSTS: f64 = 1.0;
+const SAVED_POSTS: f64 = 5.0;
+const LEFT_POSTS: f64 = 2.5;
 const SAVED_WINDOWS: f64 = 40.0;
 /// A loss of so many posts sends it back to fixed intervals, for so many windows.
 const LOST_POSTS: f64 = 2.0;
