@@ -8,10 +8,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Logging};
 
+/// Its spans name the endpoint, path and all, at every level below: and who sells endpoints puts the key into the path.
+const UNTOLD: &str = "alloy_transport_http=info";
+
 /// Starts logging as configured.
 pub(crate) fn start(config: &Logging) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log_level)
         .with_context(|| format!("{:?} is not a log level: try info, debug or warn", config.log_level))?;
+    let filter = filter.add_directive(UNTOLD.parse()?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.log_format {
         LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),

@@ -19,6 +19,7 @@ mod redemption;
 mod rewritten;
 mod roles;
 mod rotation;
+mod secrets;
 mod standby;
 mod webhook;
 
