@@ -1,5 +1,6 @@
 //! Anchoring as an operator has it: two worker processes, two chains by one file, commands and alarms of the built product.
 
+mod alarms;
 mod chain;
 mod compliance;
 mod killed;

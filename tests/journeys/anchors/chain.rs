@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use devstack::{Anvil, AnvilConfig};
 use journeys::{JsonRpc, eventually, lasting_port, part};
+use proof::AnchorPlace;
 use serde_json::{Value, json};
 
 /// One chain with its contract.
@@ -71,6 +72,15 @@ impl Chain {
         let text = std::fs::read_to_string(&self.addresses).expect("deploy writes them");
         let addresses: Value = serde_json::from_str(&text).expect("they are JSON");
         addresses[name].as_str().expect("an address is text").to_owned()
+    }
+
+    /// Where the log is anchored.
+    pub(super) fn anchor_place(&self) -> AnchorPlace {
+        let bytes = |name| {
+            let bytes = hex::decode(&self.address(name)[2..]).expect("hexadecimal");
+            <[u8; 20]>::try_from(bytes).expect("an address has twenty bytes")
+        };
+        AnchorPlace { chain_id: self.id, contract: bytes("audit_log"), registrant: bytes("registrant") }
     }
 
     pub(super) fn contract(&self) -> Contract<'_> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use journeys::{Answered, Api, Process, System, answer_of, daftari, eventually, lasting_port};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use super::chain::Chain;
 use crate::purchase;
@@ -46,6 +47,18 @@ impl Worker {
         let expected = f64::from(u8::from(stands));
         eventually(&format!("{alarm} is {stands}"), async || {
             (self.gauge("daftari_anchor_alarm", &labels).await == Some(expected)).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the log tells that an alarm has begun, for one that may end in the next round.
+    pub(super) async fn tells(&self, chain: u64, alarm: &str) {
+        eventually(&format!("{alarm} is told"), async || {
+            let log = self.process.log();
+            let mut lines = log.lines().filter_map(|it| serde_json::from_str::<Value>(it).ok());
+            let is_it =
+                |it: Value| it["message"] == "alarm" && it["alarm"] == alarm && it["chain_id"] == chain;
+            lines.any(is_it).then_some(())
         })
         .await;
     }
@@ -128,10 +141,7 @@ impl Office {
 
     pub(super) async fn worker_with(&self, name: &str, words: &[&str]) -> Worker {
         let listen = format!("127.0.0.1:{}", lasting_port());
-        let origin = self.system.fact("log_key").split('+').next().expect("a key begins with its origin");
-        let mut command = daftari();
-        command.args(["--log-format", "json", "anchor", "--origin", origin, "--listen", &listen]);
-        command.arg("--tile-dir").arg(self.folder.join("log")).args(words);
+        let command = self.anchoring(&listen, words);
         let process = Process::start(command, &self.folder.join(format!("worker-{name}.log")));
         let metrics = Api::new(&format!("http://{listen}"), "", "");
         let worker = Worker { process, metrics };
@@ -141,6 +151,15 @@ impl Office {
         })
         .await;
         worker
+    }
+
+    /// `daftari anchor` of this log.
+    pub(super) fn anchoring(&self, listen: &str, words: &[&str]) -> Command {
+        let origin = self.system.fact("log_key").split('+').next().expect("a key begins with its origin");
+        let mut command = daftari();
+        command.args(["--log-format", "json", "anchor", "--origin", origin, "--listen", listen]);
+        command.arg("--tile-dir").arg(self.folder.join("log")).args(words);
+        command
     }
 
     /// One more leaf; gives the log's size.
