@@ -30,7 +30,7 @@ use crate::config::Bench;
 pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
         "import" => import::run(&config).await?,
-        "anchor" => anchor::run(&config)?,
+        "anchor" => anchor::run(&config).await?,
         "ledger" => ledger::run(&config).await?,
         "soak" => soak::run(&config).await?,
         "growth" => growth::run(&config).await?,

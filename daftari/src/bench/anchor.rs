@@ -1,8 +1,9 @@
-//! What timing an anchor saves: on recorded base fees, on regimes made from a seed, and against an adversary. Every figure
-//! is by walk-forward: at each price the scheduler knows only those before it.
+//! What timing an anchor saves: on recorded base fees, on regimes made from a seed, and against an adversary. Every such
+//! figure is by walk-forward: at each price the scheduler knows only those before it. And what anchoring costs the books.
 
 mod ceiling;
 mod judge;
+mod live;
 mod prices;
 
 use ceiling::ceiling;
@@ -23,7 +24,13 @@ const ANCHOR_GAS_POLYGON: f64 = 57_000.0;
 const ETHEREUM_USD_PER_GAS: f64 = 10e-9 * 3_000.0;
 const POLYGON_USD_PER_GAS: f64 = 414e-9 * 0.10;
 
-pub(super) fn run(config: &Bench) -> anyhow::Result<Report> {
+pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
+    let mut report = timing(config)?;
+    live::measure(config, &mut report).await?;
+    Ok(report)
+}
+
+fn timing(config: &Bench) -> anyhow::Result<Report> {
     let mut report = Report::new("anchor", config.seed);
     let mut series = prices::generated(config.seed, prices::SLOTS);
     match &config.traces {

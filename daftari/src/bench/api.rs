@@ -208,7 +208,7 @@ impl Trial<'_> {
         let listeners = LISTENERS.min(self.config.members);
         let sockets = Sockets::open(api.address, listeners).await?;
         let load = Load { members: listeners, ..self.load(self.config.duration.0, &[Ask::Redeem]) };
-        let load = Load { connections: 256, rate: Some(TOLD_RATE), ..load }.run(api).await?;
+        let load = Load { connections: 256, rate: Some(TOLD_RATE), ..load }.run(api.address).await?;
         let redeemed = load.of(Ask::Redeem)?.succeeded;
         let told = sockets.close(redeemed).await?;
         report.figure("told_rate", redeemed as f64 / load.seconds, "postings/s, 1,000 sockets");
@@ -230,7 +230,7 @@ impl Trial<'_> {
     }
 
     async fn closed(&self, api: &Api, connections: u32, ask: &[Ask]) -> anyhow::Result<LoadReport> {
-        Load { connections, ..self.load(self.config.duration.0, ask) }.run(api).await
+        Load { connections, ..self.load(self.config.duration.0, ask) }.run(api.address).await
     }
 
     async fn open(
@@ -240,7 +240,7 @@ impl Trial<'_> {
         duration: Duration,
         ask: &[Ask],
     ) -> anyhow::Result<LoadReport> {
-        Load { connections: 512, rate: Some(rate), ..self.load(duration, ask) }.run(api).await
+        Load { connections: 512, rate: Some(rate), ..self.load(duration, ask) }.run(api.address).await
     }
 
     fn load(&self, duration: Duration, ask: &[Ask]) -> Load {
@@ -257,21 +257,21 @@ impl Trial<'_> {
 }
 
 /// What `daftari load` is told.
-struct Load {
-    members: u32,
-    seed: u64,
-    connections: u32,
-    rate: Option<f64>,
-    duration: Duration,
-    ask: Vec<Ask>,
+pub(super) struct Load {
+    pub(super) members: u32,
+    pub(super) seed: u64,
+    pub(super) connections: u32,
+    pub(super) rate: Option<f64>,
+    pub(super) duration: Duration,
+    pub(super) ask: Vec<Ask>,
 }
 
 impl Load {
-    async fn run(&self, api: &Api) -> anyhow::Result<LoadReport> {
+    pub(super) async fn run(&self, target: SocketAddr) -> anyhow::Result<LoadReport> {
         let asks: Vec<String> = self.ask.iter().map(|it| name(*it)).collect();
         let mut command = Command::new(own_program()?);
         command
-            .args(["load", "--target", &api.address.to_string(), "--api-key", API_KEY, "--partner", PARTNER])
+            .args(["load", "--target", &target.to_string(), "--api-key", API_KEY, "--partner", PARTNER])
             .args(["--members", &self.members.to_string(), "--connections", &self.connections.to_string()])
             .args(["--duration", &format!("{}ms", self.duration.as_millis())])
             .args(["--seed", &self.seed.to_string(), "--ask", &asks.join(",")]);
@@ -289,6 +289,6 @@ fn name(ask: Ask) -> String {
     ask.to_possible_value().expect("every kind has a name").get_name().to_owned()
 }
 
-fn ms(us: u32) -> f64 {
+pub(super) fn ms(us: u32) -> f64 {
     f64::from(us) / 1000.0
 }

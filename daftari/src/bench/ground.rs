@@ -7,7 +7,7 @@ use anchor_worker::LogKey;
 use anyhow::Context;
 use devstack::{Postgres, PostgresConfig};
 use proof::{Checkpoint, SignedNote};
-use store::{BooksReport, Credential, CredentialKind, Keyring, PgPool, Program, ProgramSpec};
+use store::{BooksReport, Credential, CredentialKind, Keyring, LogIdentity, PgPool, Program, ProgramSpec};
 
 use super::role::Role;
 
@@ -75,10 +75,21 @@ impl Ground {
 
     /// Starts `daftari anchor` on these books, which seals them and anchors nowhere.
     pub(super) fn start_sealer(&self, url: &str) -> anyhow::Result<Role> {
+        self.start_worker(url, "127.0.0.1:0", &[])
+    }
+
+    /// The same, told where to answer and where to anchor.
+    pub(super) fn start_worker(&self, url: &str, listen: &str, chain: &[&str]) -> anyhow::Result<Role> {
         let [log_key, tiles] = ["log.key", "tiles"].map(|it| self.path(it));
-        let mut words = vec!["anchor", "--listen", "127.0.0.1:0", "--database-url", url, "--origin", ORIGIN];
+        let mut words = vec!["anchor", "--listen", listen, "--database-url", url, "--origin", ORIGIN];
         words.extend(["--log-key-file", &log_key, "--tile-dir", &tiles]);
+        words.extend(chain);
         Role::start(&words)
+    }
+
+    /// The log that is sealed here.
+    pub(super) fn log(&self) -> LogIdentity {
+        self.key.log()
     }
 
     /// The published checkpoint, if there is one.
@@ -102,7 +113,7 @@ impl Ground {
         published.with_context(|| format!("{size} leaves are not sealed within {PATIENCE:?}"))?
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 }

@@ -66,8 +66,17 @@ pub(super) struct Books {
 
 /// A program with its partner, and members who have enough.
 pub(super) async fn prepare(url: &str, members: u32) -> anyhow::Result<(Books, PgPool)> {
-    let pool = store::connect(url, 8).await?;
     let log = LogIdentity { log_id: [1; 32], origin: "daftari.local/bench".to_owned() };
+    prepare_log(url, members, log).await
+}
+
+/// The same for a log that somebody seals.
+pub(super) async fn prepare_log(
+    url: &str,
+    members: u32,
+    log: LogIdentity,
+) -> anyhow::Result<(Books, PgPool)> {
+    let pool = store::connect(url, 8).await?;
     store::ensure_log(&mut *pool.acquire().await?, &log).await?;
     let program_id = provision(&pool).await?.program_id;
     store::add_policy(&mut *pool.acquire().await?, program_id, POLICY).await?;
