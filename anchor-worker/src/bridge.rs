@@ -9,6 +9,7 @@ mod agreement;
 mod audit;
 mod claims;
 mod errors;
+mod fees;
 mod post;
 mod watch;
 
@@ -61,10 +62,11 @@ pub struct BridgeConfig {
 }
 
 /// A transaction that was handed over and is in no block yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Pending {
     nonce: u64,
     fees: Fees,
+    raw: Vec<u8>,
     sent: std::time::Instant,
 }
 
@@ -77,8 +79,10 @@ pub struct Bridge {
     stride: u64,
     expiries: BTreeMap<u64, u64>,
     /// Heads that this process has had settled and that may not be final.
-    settling: Vec<(u64, Hash)>,
+    settling: BTreeMap<(u64, Hash), claims::Tried>,
     pending: Option<Pending>,
+    /// Whether no endpoint took what was handed over last: told once.
+    is_refused: bool,
     /// Claims that the gateway refuses, by leaf, with its reason: told once.
     refused: BTreeMap<u64, String>,
     /// Claims that were handed in, by leaf.
@@ -128,8 +132,9 @@ impl Bridge {
             holder: Uuid::new_v4(),
             stride: watch::STRIDE_MAX,
             expiries: BTreeMap::new(),
-            settling: Vec::new(),
+            settling: BTreeMap::new(),
             pending: None,
+            is_refused: false,
             refused: BTreeMap::new(),
             tried: BTreeMap::new(),
             strange: None,

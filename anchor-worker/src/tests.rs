@@ -1,6 +1,7 @@
 mod adopt;
 mod anchor;
 mod bridge;
+mod bridge_doubts;
 mod fixture;
 mod key;
 mod keys;

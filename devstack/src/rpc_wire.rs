@@ -28,6 +28,8 @@ pub enum RpcFate {
     CutAnswer,
     /// The answer is the one that the same question had first in this weather, as from a node that has stood still since.
     Stale,
+    /// It is not passed on: the answer is this JSON, as from a node that lies.
+    Answer(&'static str),
 }
 
 /// Says what becomes of a question, by its method.
@@ -128,6 +130,10 @@ impl Line {
             RpcFate::Error => {
                 let error = json!({"code": -32603, "message": "internal error"});
                 json!({"jsonrpc": "2.0", "id": question["id"], "error": error})
+            }
+            RpcFate::Answer(result) => {
+                let result: Value = serde_json::from_str(result)?;
+                json!({"jsonrpc": "2.0", "id": question["id"], "result": result})
             }
             RpcFate::Silence => return self.wait_for_change(),
             RpcFate::Late(time) => {

@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use chain::{Account, AuditLog, ChainError, Fees, Gateway, SignedTransaction, WithdrawalClaim};
+use chain::{Account, AuditLog, ChainError, Fees, Gateway, Handed, WithdrawalClaim};
 use proof::{Body, Hash};
 use store::OpenWithdrawal;
 
-use super::{Bridge, BridgeError, Pending};
+use super::{Bridge, BridgeError, Pending, fees};
 
 /// For how long a transaction may wait before it offers more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,14 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// For how long the right to send holds.
 const LEASE_MS: u64 = 60_000;
-/// How many claims one transaction carries at most: about three million gas.
+/// How many claims one transaction carries at most: of one amount each, about four million gas.
 const BATCH: usize = 50;
-/// For how many blocks the fee cap must suffice.
-const FEE_BLOCKS: u32 = 12;
+/// How much gas these may take by themselves: with a quarter more, less than the 16.7 million that a transaction may have.
+const BATCH_GAS_MAX: u64 = 12_000_000;
 /// A claim that would come in this little time before it is too late is not sent.
 const MARGIN_S: u64 = 60;
 
-/// How often and when a claim was handed in last.
+/// How often and when a claim or a settlement was handed in last. Whatever keeps it from taking effect although it would, it must
+/// not cost more and more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tried {
     times: u32,
@@ -30,6 +31,10 @@ pub(super) struct Tried {
 }
 
 impl Tried {
+    fn once_more(before: Option<&Self>) -> Self {
+        Self { times: before.map_or(0, |it| it.times + 1), last: Instant::now() }
+    }
+
     fn rests(&self) -> bool {
         self.last.elapsed() < TRY_AGAIN * (1 << self.times.min(10))
     }
@@ -72,47 +77,72 @@ impl Bridge {
         let chain = gateway.chain();
         chain.check_id().await?;
         let nonce = chain.nonce(&account.address()).await?;
-        self.pending = self.pending.filter(|it| nonce <= it.nonce);
-        if self.pending.is_some_and(|it| it.sent.elapsed() < PATIENCE) {
+        self.pending.take_if(|it| it.nonce < nonce);
+        if self.pending.as_ref().is_some_and(|it| it.sent.elapsed() < PATIENCE) {
             return Ok(0);
         }
         let base_fee_wei = chain.base_fee_wei().await?;
-        let tip_wei = chain::tip_floor_wei(chain.id());
-        if self.config.fee_ceiling_wei < base_fee_wei + tip_wei {
+        let (tip_wei, ceiling_wei) = (chain::tip_floor_wei(chain.id()), self.config.fee_ceiling_wei);
+        let waits = self.pending.as_ref().map(|it| it.fees);
+        let Some(fees) = fees::offer(base_fee_wei, tip_wei, ceiling_wei, waits) else {
             tracing::debug!(base_fee_wei, "claims wait for a lower price");
+            // Nodes forget what waits for long, and one that has it has lost nothing.
+            if let Some(Pending { nonce, fees, raw, .. }) = self.pending.take() {
+                self.hand(nonce, fees, raw.clone()).await;
+                self.pending = Some(Pending { nonce, fees, raw, sent: Instant::now() });
+            }
             return Ok(0);
-        }
-        let fees = self.bumped(chain::fees_for(base_fee_wei, tip_wei, FEE_BLOCKS));
+        };
         let latest = chain.latest_block().await?;
         let now_s = gateway.block(latest).await?.map_or(0, |it| it.1);
         let (claims, uncovered) = self.due(gateway, account, open, now_s).await?;
-        let signed = if claims.is_empty() {
-            let Some(leaf_index) = uncovered else { return Ok(0) };
-            self.settlement(gateway, audit_log, account, nonce, fees, leaf_index).await?
-        } else {
-            tracing::info!(chain_id = chain.id(), claims = claims.len(), "claims are handed in");
+        if !claims.is_empty() {
             let signed = gateway.sign_claims(account, nonce, fees, &claims).await?;
-            self.note_tried(claims.iter().map(|it| it.0.leaf_index));
-            Some(signed)
-        };
-        let Some(signed) = signed else { return Ok(0) };
-        self.pending = Some(Pending { nonce, fees, sent: Instant::now() });
-        for endpoint in &self.config.endpoints {
-            if let Err(error) = endpoint.chain().hand(&signed.raw).await {
-                tracing::debug!(%error, "an endpoint did not take a transaction");
+            if !self.hand(nonce, fees, signed.raw).await {
+                return Ok(0);
             }
+            tracing::info!(chain_id = chain.id(), claims = claims.len(), "claims are handed in");
+            for (claim, _) in claims {
+                let tried = Tried::once_more(self.tried.get(&claim.leaf_index));
+                self.tried.insert(claim.leaf_index, tried);
+            }
+            return Ok(1);
         }
+        let Some(leaf_index) = uncovered else { return Ok(0) };
+        let Some(head) = self.unsettled(gateway, audit_log, leaf_index).await? else { return Ok(0) };
+        let signed = gateway.sign_settle(account, nonce, fees, &self.config.terms.place).await?;
+        if !self.hand(nonce, fees, signed.raw).await {
+            return Ok(0);
+        }
+        tracing::info!(chain_id = chain.id(), size = head.0, "a head is settled for claims");
+        self.settling.insert(head, Tried::once_more(self.settling.get(&head)));
         Ok(1)
     }
 
-    /// What a replacement must offer, where one of ours still waits.
-    fn bumped(&self, fees: Fees) -> Fees {
-        let Some(Pending { fees: before, .. }) = self.pending else { return fees };
-        let more = |it: u128| it + it / 8 + 1;
-        Fees {
-            fee_wei_max: fees.fee_wei_max.max(more(before.fee_wei_max)),
-            tip_wei_max: fees.tip_wei_max.max(more(before.tip_wei_max)),
+    /// Hands a transaction to every endpoint. Where one may have it, it waits from now on, and whatever takes its place has to
+    /// outbid it. Where none has, as while there is nothing to pay with, nothing was offered that had to be outbid.
+    async fn hand(&mut self, nonce: u64, fees: Fees, raw: Vec<u8>) -> bool {
+        let mut refusal = String::new();
+        let mut is_taken = false;
+        for endpoint in &self.config.endpoints {
+            match endpoint.chain().hand(&raw).await {
+                // It has this one, or one of ours that this one does not outbid.
+                Ok(Handed::Taken | Handed::Underpriced) => is_taken = true,
+                Ok(refused) => refusal = format!("{refused:?}"),
+                // Perhaps it has it.
+                Err(ChainError::Unreachable(_)) => is_taken = true,
+                Err(error) => refusal = error.to_string(),
+            }
         }
+        if !is_taken && !self.is_refused {
+            let chain_id = self.at.chain_id;
+            tracing::warn!(chain_id, refusal, "no endpoint takes what the bridge sends");
+        }
+        self.is_refused = !is_taken;
+        if is_taken {
+            self.pending = Some(Pending { nonce, fees, raw, sent: Instant::now() });
+        }
+        is_taken
     }
 
     /// The claims that the gateway would pay now, and the first leaf that no settled head holds.
@@ -123,7 +153,7 @@ impl Bridge {
         open: &[OpenWithdrawal],
         now_s: u64,
     ) -> Result<(Vec<(WithdrawalClaim, u64)>, Option<u64>), BridgeError> {
-        let mut claims = Vec::new();
+        let (mut claims, mut gas_sum) = (Vec::new(), 0);
         let mut uncovered = None;
         let mut heads: Vec<(u64, Hash, u64)> = Vec::new();
         for it in open.iter().filter(|it| now_s + MARGIN_S < it.withdrawal.claim_before) {
@@ -152,20 +182,16 @@ impl Bridge {
                 path: self.path(it.leaf_index, *size).await?,
             };
             match gateway.try_claim(&account.address(), &claim).await {
-                Ok(gas) => claims.push((claim, gas)),
+                Ok(gas) if !fits(gas_sum, gas) => break,
+                Ok(gas) => {
+                    gas_sum += gas;
+                    claims.push((claim, gas));
+                }
                 Err(ChainError::Reverted(why)) => self.note_refused(it.leaf_index, why),
                 Err(error) => return Err(error.into()),
             }
         }
         Ok((claims, uncovered))
-    }
-
-    /// Whatever keeps a claim from being paid although it would be, it must not cost more and more.
-    fn note_tried(&mut self, leaves: impl Iterator<Item = u64>) {
-        for leaf_index in leaves {
-            let times = self.tried.get(&leaf_index).map_or(0, |it| it.times + 1);
-            self.tried.insert(leaf_index, Tried { times, last: Instant::now() });
-        }
     }
 
     fn note_refused(&mut self, leaf_index: u64, why: String) {
@@ -182,7 +208,7 @@ impl Bridge {
     /// The heads that hold this leaf and are settled, with when claims against each begin.
     async fn heads(&self, gateway: &Gateway, leaf_index: u64) -> Result<Vec<(u64, Hash, u64)>, BridgeError> {
         let mut known = store::settled_heads(&mut *self.connection().await?, &self.at, leaf_index).await?;
-        known.extend(self.settling.iter().filter(|it| leaf_index < it.0));
+        known.extend(self.settling.keys().filter(|it| leaf_index < it.0));
         known.sort_unstable();
         known.dedup();
         let mut heads = Vec::new();
@@ -198,16 +224,13 @@ impl Bridge {
         Ok(heads)
     }
 
-    /// A settlement of the head, if it holds the leaf and is not settled.
-    async fn settlement(
+    /// The contract's head, if it holds the leaf, is not settled and is to be.
+    async fn unsettled(
         &mut self,
         gateway: &Gateway,
         audit_log: &AuditLog,
-        account: &Account,
-        nonce: u64,
-        fees: Fees,
         leaf_index: u64,
-    ) -> Result<Option<SignedTransaction>, BridgeError> {
+    ) -> Result<Option<(u64, Hash)>, BridgeError> {
         let head = audit_log.head().await?;
         let is_strange = head.size != 0 && !self.is_ours(head.size, &head.root).await?;
         let strange = is_strange.then_some((head.size, head.root));
@@ -220,17 +243,13 @@ impl Bridge {
             );
         }
         self.strange = strange;
-        if is_strange
-            || head.size <= leaf_index
-            || head.halted
-            || gateway.matures_at(head.size, &head.root).await? != 0
-        {
+        let head_at = (head.size, head.root);
+        let is_wanted = !is_strange && leaf_index < head.size && !head.halted;
+        let rests = self.settling.get(&head_at).is_some_and(Tried::rests);
+        if !is_wanted || rests || gateway.matures_at(head.size, &head.root).await? != 0 {
             return Ok(None);
         }
-        let signed = gateway.sign_settle(account, nonce, fees, &self.config.terms.place).await?;
-        tracing::info!(chain_id = self.at.chain_id, size = head.size, "a head is settled for claims");
-        self.settling.push((head.size, head.root));
-        Ok(Some(signed))
+        Ok(Some(head_at))
     }
 
     /// Whether this log was sealed so. Of any other head nothing of ours can be proven, and to settle it would help whoever
@@ -244,5 +263,27 @@ impl Bridge {
         let tiles = self.config.tiles.clone();
         let path = tokio::task::spawn_blocking(move || tiles.inclusion_proof(leaf_index, size)).await;
         Ok(path.expect("reading tiles does not panic")?)
+    }
+}
+
+/// Whether claims that take so much gas leave room for one of this much. One alone is always tried.
+fn fits(gas_sum: u64, gas: u64) -> bool {
+    gas_sum == 0 || gas_sum.saturating_add(gas) <= BATCH_GAS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_takes_no_more_gas_than_a_transaction_may_have() {
+        let check = |gas_sum, gas, expected| assert_eq!(fits(gas_sum, gas), expected, "{gas_sum} {gas}");
+        check(0, 4_000_000, true);
+        check(8_000_000, 4_000_000, true);
+        check(8_000_001, 4_000_000, false);
+        // What an endpoint says that lies.
+        check(0, u64::MAX, true);
+        check(u64::MAX, 1, false);
+        check(1, u64::MAX, false);
     }
 }

@@ -13,25 +13,25 @@ fn account() -> Account {
 }
 
 /// A log, and a chain with its gateway.
-struct Bridged {
-    log: Fixture,
-    _anvil: Anvil,
-    audit_log: AuditLog,
-    gateway: Gateway,
+pub(super) struct Bridged {
+    pub(super) log: Fixture,
+    pub(super) anvil: Anvil,
+    pub(super) audit_log: AuditLog,
+    pub(super) gateway: Gateway,
 }
 
 impl Bridged {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let log = Fixture::new().await;
         // A block is final once three have followed.
         let config = AnvilConfig { epoch_blocks: Some(1), ..AnvilConfig::default() };
         let anvil = tokio::task::spawn_blocking(move || Anvil::start(&config)).await.unwrap().unwrap();
         let chain = Chain::connect(&anvil.url()).await.unwrap();
         let (audit_log, gateway) = gateway_of(&chain, &log.log.log_id).await;
-        Self { log, _anvil: anvil, audit_log, gateway }
+        Self { log, anvil, audit_log, gateway }
     }
 
-    async fn config(&self, first_block: u64) -> BridgeConfig {
+    pub(super) async fn config(&self, first_block: u64) -> BridgeConfig {
         BridgeConfig {
             pool: self.log.pool.clone(),
             keyring: Keyring::new(&[9; 32]),
@@ -50,12 +50,24 @@ impl Bridged {
         }
     }
 
-    fn at(&self) -> GatewayAt {
+    pub(super) fn at(&self) -> GatewayAt {
         GatewayAt { chain_id: self.gateway.chain().id(), contract: self.gateway.contract() }
     }
 
+    /// Withdraws so many of asha's points under an id of such bytes, to be claimed within so many seconds of the chain's clock.
+    pub(super) async fn withdraw(&self, points: i64, id: u8, seconds: u64) {
+        let claim_before = self.gateway.chain().latest_time_s().await.unwrap() + seconds;
+        let GatewayAt { chain_id, contract: gateway } = self.at();
+        let destination =
+            Destination { chain_id, gateway, holder: HOLDER, withdrawal_id: [id; 32], claim_before };
+        let member = MemberRef::External("asha".to_owned());
+        let command = Command::Withdraw { member, points: Points::new(points).unwrap(), destination };
+        let request = self.log.request("operator:test", &format!("withdraw {id}"), command);
+        assert!(self.log.committer.submit(request).await.unwrap().outcome.is_ok());
+    }
+
     /// Anchors a root of this size, the first one of the place.
-    async fn anchor(&self, size: u64, root: &Hash) {
+    pub(super) async fn anchor(&self, size: u64, root: &Hash) {
         let chain = self.audit_log.chain();
         let nonce = chain.nonce(&account().address()).await.unwrap();
         let fees = fees_for(chain.base_fee_wei().await.unwrap(), tip_floor_wei(chain.id()), 40);
@@ -66,6 +78,10 @@ impl Bridged {
         }
     }
 }
+
+/// anvil's sixth account, for which it signs by itself.
+pub(super) const HOLDER: [u8; 20] =
+    *b"\x99\x65\x50\x7d\x1a\x55\xbc\xc2\x69\x5c\x58\xba\x16\xfb\x37\xd8\x19\xb0\xa4\xdc";
 
 async fn gateway_of(chain: &Chain, log_id: &Hash) -> (AuditLog, Gateway) {
     let audit_log = ensure_contract(chain, &account(), log_id).await.unwrap();
@@ -114,19 +130,7 @@ async fn a_head_that_is_not_this_logs_is_not_settled() {
     let it = Bridged::new().await;
     let mut bridge = Bridge::open(it.config(0).await).await.unwrap();
     it.log.post(1).await;
-    let latest = it.gateway.chain().latest_block().await.unwrap();
-    let (_, now_s) = it.gateway.block(latest).await.unwrap().unwrap();
-    let destination = Destination {
-        chain_id: it.at().chain_id,
-        gateway: it.at().contract,
-        holder: [2; 20],
-        withdrawal_id: [3; 32],
-        claim_before: now_s + 24 * 3600,
-    };
-    let member = MemberRef::External("asha".to_owned());
-    let command = Command::Withdraw { member, points: Points::new(2).unwrap(), destination };
-    let request = it.log.request("operator:test", "withdraw", command);
-    assert!(it.log.committer.submit(request).await.unwrap().outcome.is_ok());
+    it.withdraw(2, 3, 24 * 3600).await;
     it.log.seal_all().await;
     let ours = store::latest_checkpoint(&mut it.log.pool.acquire().await.unwrap()).await.unwrap().unwrap();
     it.anchor(ours.size, &[6; 32]).await;
