@@ -158,7 +158,8 @@ impl Gateway {
         Ok(block.map(|it| (it.header.hash.0, it.header.timestamp)))
     }
 
-    /// What these blocks show, both ends with them.
+    /// What these blocks show, both ends with them. A node whose index of events lags behind its blocks shows fewer than there
+    /// were: where its own state tells how many burns there were before and after, what it shows must be all of them.
     pub async fn seen(&self, begin: u64, end: u64) -> Result<GatewaySeen, ChainError> {
         let absent = || ChainError::Refused(format!("it has no block {end}"));
         let (block_hash, time_s) = self.block(end).await?.ok_or_else(absent)?;
@@ -178,7 +179,25 @@ impl Gateway {
                 self.read(&log, &mut seen)?;
             }
         }
-        Ok(seen)
+        let before = self.burns_as_of(begin.saturating_sub(1)).await?;
+        let after = self.burns_as_of(end).await?;
+        match lacking(seen.burns.iter().map(|it| it.burn_id), before, after) {
+            Some(burn) => {
+                Err(ChainError::Malformed(format!("its events up to block {end} lack burn {burn}")))
+            }
+            None => Ok(seen),
+        }
+    }
+
+    /// How many burns there were as of a block; none where the endpoint keeps no state of then.
+    async fn burns_as_of(&self, block: u64) -> Result<Option<u64>, ChainError> {
+        match self.ask_at(self.contract, Bindings::burnsCall {}, Some(block)).await {
+            Ok(burns) => Ok(Some(small(burns))),
+            // There was no gateway yet.
+            Err(ChainError::NoContract(_)) => Ok(Some(0)),
+            Err(ChainError::Refused(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn read(&self, log: &Log, seen: &mut GatewaySeen) -> Result<(), ChainError> {
@@ -337,6 +356,19 @@ fn small(number: U256) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
+/// Which burn is missing among those that were shown, where there were so many before and after them: burns are numbered
+/// without holes.
+fn lacking(shown: impl Iterator<Item = u64>, before: Option<u64>, after: Option<u64>) -> Option<u64> {
+    let mut last = before;
+    for burn in shown {
+        if last.is_some_and(|it| it.checked_add(1) != Some(burn)) {
+            return last.map(|it| it.saturating_add(1));
+        }
+        last = Some(burn);
+    }
+    last.zip(after).filter(|(last, after)| last != after).map(|(last, _)| last.saturating_add(1))
+}
+
 /// How much gas a batch is given for claims that take so much by themselves: a quarter more, since a call inside gets 63 of 64
 /// parts of what is left.
 fn batch_gas(claims: impl Iterator<Item = u64>) -> u64 {
@@ -346,7 +378,33 @@ fn batch_gas(claims: impl Iterator<Item = u64>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::batch_gas;
+    use super::{batch_gas, lacking};
+
+    #[test]
+    fn a_burn_that_is_not_shown_is_missed() {
+        let check = |shown: &[u64], before, after, expected| {
+            assert_eq!(
+                lacking(shown.iter().copied(), before, after),
+                expected,
+                "{shown:?} {before:?} {after:?}"
+            );
+        };
+        check(&[], Some(0), Some(0), None);
+        check(&[1, 2], Some(0), Some(2), None);
+        check(&[], Some(0), Some(1), Some(1));
+        check(&[1], Some(0), Some(2), Some(2));
+        check(&[2], Some(0), Some(2), Some(1));
+        check(&[5, 7], Some(4), Some(7), Some(6));
+        // One more than there were.
+        check(&[1, 2], Some(0), Some(1), Some(3));
+        // An endpoint that keeps no state of then: what it shows must have no hole, and end where it should.
+        check(&[], None, None, None);
+        check(&[], None, Some(7), None);
+        check(&[5, 6], None, None, None);
+        check(&[5, 7], None, None, Some(6));
+        check(&[5, 6], None, Some(7), Some(7));
+        check(&[6], Some(4), None, Some(5));
+    }
 
     #[test]
     fn a_batch_has_a_quarter_more_gas_than_its_claims_and_never_more_than_a_transaction_may() {

@@ -38,12 +38,17 @@ pub(super) async fn agreed_final(
             Err(error) => failure = Some(error),
         }
     }
-    claims.sort_unstable_by_key(|it| std::cmp::Reverse(*it));
-    match (claims.get(endpoints.len() / 2), failure) {
-        (Some(block), _) => Ok(Some(*block)),
+    match (newest_of_most(claims, endpoints.len()), failure) {
+        (Some(block), _) => Ok(Some(block)),
         (None, Some(error)) => Err(error.into()),
         (None, None) => Ok(None),
     }
+}
+
+/// The newest block that more than half of so many endpoints have come to.
+fn newest_of_most(mut claims: Vec<u64>, endpoints: usize) -> Option<u64> {
+    claims.sort_unstable_by_key(|it| std::cmp::Reverse(*it));
+    claims.get(endpoints / 2).copied()
 }
 
 /// What more than half of all answers are, alike.
@@ -76,6 +81,22 @@ pub(super) fn agreed<T: PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_block_is_final_where_most_say_so() {
+        let check = |claims: &[u64], endpoints, expected| {
+            assert_eq!(newest_of_most(claims.to_vec(), endpoints), expected, "{claims:?} of {endpoints}");
+        };
+        check(&[7], 1, Some(7));
+        check(&[7, 9], 2, Some(7));
+        check(&[900, 7, 8], 3, Some(8));
+        check(&[9, 9, 1], 3, Some(9));
+        check(&[900, 900, 7, 8], 4, Some(8));
+        // The silent ones count as well.
+        check(&[9, 9], 3, Some(9));
+        check(&[9], 2, None);
+        check(&[], 1, None);
+    }
 
     #[test]
     fn more_than_half_of_all_must_say_the_same() {

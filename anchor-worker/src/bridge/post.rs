@@ -3,12 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use chain::{ChainError, Gateway};
+use futures::future::join_all;
 use ledger::{Command, Day, Item, MemberRef, Points, Request};
-use proof::{Details, Text};
+use proof::{Details, Hash, Text};
 use store::{BurnStory, OpenWithdrawal};
 use uuid::Uuid;
 
-use super::{Bridge, BridgeError};
+use super::{Bridge, BridgeError, agreement};
 
 /// Whose keys these are.
 const SOURCE: &str = store::BRIDGE_SOURCE;
@@ -81,7 +83,7 @@ impl Bridge {
         // Before the withdrawals: whatever is in the log below this size is seen by what is read next.
         let size = store::log_size(&mut conn).await?;
         let state = store::gateway_state(&mut conn, &self.at).await?;
-        let known_until = state.map_or(0, |it| it.known_until);
+        let (block, known_until) = state.map_or((0, 0), |it| (it.block, it.known_until));
         let open = store::open_withdrawals(&mut conn, &self.config.keyring, &self.at, PAGE).await?;
         store::note_open_from(&mut conn, &self.at, open.first().map_or(size, |it| it.leaf_index)).await?;
         drop(conn);
@@ -92,7 +94,12 @@ impl Bridge {
         for withdrawal in over {
             let command = Command::Reverse { posting: withdrawal.posting_id, points: None };
             let what = format!("not claimed on chain {}", self.at.chain_id);
-            match self.post(&store::withdrawal_key(&withdrawal.withdrawal), command, &what).await? {
+            // An event may have been hidden from us, and then it would be given twice.
+            let posted = match self.is_paid(&withdrawal.withdrawal.withdrawal_id, block).await? {
+                true => Err("the gateway has paid it, and no event that was read says so".to_owned()),
+                false => self.post(&store::withdrawal_key(&withdrawal.withdrawal), command, &what).await?,
+            };
+            match posted {
                 Ok(_) => taken_back += 1,
                 Err(problem) => {
                     let leaf_index = withdrawal.leaf_index;
@@ -103,6 +110,18 @@ impl Bridge {
             }
         }
         Ok((open, taken_back))
+    }
+
+    /// Whether the gateway has paid a withdrawal, as most endpoints say that have come to this block.
+    async fn is_paid(&self, withdrawal_id: &Hash, block: u64) -> Result<bool, BridgeError> {
+        let ask = async |it: &Gateway| {
+            if it.chain().latest_block().await? < block {
+                return Err(ChainError::Refused(format!("it has no block {block}")));
+            }
+            it.is_claimed(withdrawal_id).await
+        };
+        let answers = join_all(self.config.endpoints.iter().map(ask)).await;
+        agreement::agreed(answers, "payment of a withdrawal")
     }
 
     /// Posts a command and gives its leaf, or why the books refuse it. A refusal is not remembered with the bridge's keys: it

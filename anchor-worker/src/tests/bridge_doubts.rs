@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use chain::{Chain, Gateway};
 use devstack::{RpcFate, RpcWire};
 use serde_json::{Value, json};
+use store::{GatewayState, Keyring};
 
-use super::bridge::Bridged;
+use super::bridge::{Bridged, HOLDER};
 use crate::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,11 +48,14 @@ impl Doubtful {
         self.rpc("evm_mine", json!([]));
     }
 
-    /// Steps until the chain shows this.
-    async fn steps_until(&mut self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
+    /// Steps until one transaction is sent, then waits until the chain shows this.
+    async fn sends_once(&mut self, what: &str, is_so: impl AsyncFn(&Self) -> bool) {
         let started = Instant::now();
+        while self.bridge.step().await.unwrap().sent == 0 {
+            assert!(started.elapsed() < PATIENCE, "{what}: nothing is sent");
+        }
         while !is_so(self).await {
-            self.bridge.step().await.unwrap();
+            tokio::task::yield_now().await;
             assert!(started.elapsed() < PATIENCE, "{what}: not in time");
         }
     }
@@ -61,8 +65,53 @@ impl Doubtful {
         let ours = self.it.log.published().unwrap();
         let is_settled =
             async |it: &Self| it.it.gateway.matures_at(ours.size, &ours.root).await.unwrap() != 0;
-        self.steps_until("it is settled", is_settled).await;
+        self.sends_once("it is settled", is_settled).await;
         self.later(61);
+    }
+
+    /// Has these points claimed.
+    async fn claims(&mut self, id: u8) {
+        self.settles().await;
+        self.sends_once("it is paid", async |it| it.is_claimed(id).await).await;
+    }
+
+    /// The holder burns so many for nobody's reference.
+    async fn burns(&self, points: u64) {
+        let gateway = format!("0x{}", hex::encode(self.it.at().contract));
+        let token = self.it.gateway.terms().await.unwrap().points;
+        let word = |it: &str| format!("{it:0>64}");
+        let amount = word(&format!("{points:x}"));
+        self.sends(&token, "approve(address,uint256)", &(word(&gateway[2..]) + &amount)).await;
+        self.sends(&self.it.at().contract, "burn(uint256,bytes32)", &(amount + &word("ab"))).await;
+    }
+
+    /// The holder sends this, and it is in a block.
+    async fn sends(&self, to: &[u8; 20], signature: &str, arguments: &str) {
+        let hash = self.rpc("web3_sha3", json!([format!("0x{}", hex::encode(signature))]));
+        let data = format!("{}{arguments}", &hash.as_str().unwrap()[..10]);
+        let (from, to) = (format!("0x{}", hex::encode(HOLDER)), format!("0x{}", hex::encode(to)));
+        let sent = self.rpc("eth_sendTransaction", json!([{"from": from, "to": to, "data": data}]));
+        let started = Instant::now();
+        let receipt = loop {
+            match self.rpc("eth_getTransactionReceipt", json!([sent])) {
+                Value::Null => tokio::task::yield_now().await,
+                receipt => break receipt,
+            }
+            assert!(started.elapsed() < PATIENCE, "{signature} is in no block");
+        };
+        assert_eq!(receipt["status"], "0x1", "{signature}: {receipt}");
+    }
+
+    fn hides_events(&self) {
+        self.wire.set(|method| match method {
+            "eth_getLogs" => RpcFate::Answer("[]"),
+            _ => RpcFate::Pass,
+        });
+    }
+
+    async fn known(&self) -> GatewayState {
+        let conn = &mut *self.it.log.pool.acquire().await.unwrap();
+        store::gateway_state(conn, &self.it.at()).await.unwrap().unwrap()
     }
 
     async fn is_claimed(&self, id: u8) -> bool {
@@ -79,9 +128,9 @@ async fn a_batch_carries_only_what_a_transaction_has_gas_for() {
         "eth_estimateGas" => RpcFate::Answer("\"0x6acfc0\""),
         _ => RpcFate::Pass,
     });
-    it.steps_until("the first is paid", async |it| it.is_claimed(3).await).await;
+    it.sends_once("the first is paid", async |it| it.is_claimed(3).await).await;
     assert!(!it.is_claimed(4).await, "it is none of the first transaction");
-    it.steps_until("the second is paid", async |it| it.is_claimed(4).await).await;
+    it.sends_once("the second is paid", async |it| it.is_claimed(4).await).await;
 }
 
 #[tokio::test]
@@ -96,5 +145,71 @@ async fn what_no_endpoint_takes_was_not_sent() {
     it.rpc("anvil_setBalance", json!([bridge, balance]));
     // It waits for no patience to end: nothing of it waits anywhere.
     assert_eq!(it.bridge.step().await.unwrap().sent, 1);
+}
+
+/// Its index of events lags behind its blocks.
+#[tokio::test]
+async fn a_burn_that_an_endpoint_does_not_show_is_waited_for() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    it.claims(3).await;
+    it.burns(1).await;
+    it.rpc("anvil_mine", json!(["0xa"]));
+    let before = it.known().await;
+    it.hides_events();
+    for _ in 0..2 {
+        let error = it.bridge.step().await.unwrap_err();
+        assert!(matches!(error, BridgeError::Retry(_)), "{error}");
+        assert!(error.to_string().contains("lack burn 1"), "{error}");
+    }
+    assert_eq!(it.known().await, before, "nothing of these blocks is written down");
+    it.wire.set(|_| RpcFate::Pass);
+    it.bridge.step().await.unwrap();
+    let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+    let burns = store::burns(conn, &it.it.at(), true, 10).await.unwrap();
+    assert_eq!(burns.iter().map(|it| it.burn.burn_id).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn what_was_paid_is_not_taken_back_although_no_event_says_so() {
+    let mut it = Doubtful::new(&[(2, 3), (3, 4)]).await;
     it.settles().await;
+    // The second is paid to nobody.
+    it.wire.set(|method| match method {
+        "eth_estimateGas" => RpcFate::Answer("\"0x6acfc0\""),
+        _ => RpcFate::Pass,
+    });
+    it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
+    it.hides_events();
+    it.later(24 * 3600);
+    it.rpc("anvil_mine", json!(["0xa"]));
+    let (mut taken_back, started) = (0, Instant::now());
+    while taken_back == 0 {
+        taken_back += it.bridge.step().await.unwrap().taken_back;
+        assert!(started.elapsed() < PATIENCE, "nothing comes back");
+    }
+    assert_eq!(it.bridge.step().await.unwrap().taken_back, 0);
+    let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+    let open = store::open_withdrawals(conn, &Keyring::new(&[9; 32]), &it.it.at(), 10).await.unwrap();
+    let open: Vec<_> = open.iter().map(|it| (it.withdrawal.withdrawal_id, taken_back)).collect();
+    assert_eq!(open, [([3; 32], 1)], "one came back, and the other was paid");
+}
+
+/// One endpoint of three says that blocks are final which do not exist.
+#[tokio::test]
+async fn an_endpoint_that_runs_ahead_moves_nothing() {
+    let it = Doubtful::new(&[]).await;
+    let first = it.it.config(0).await;
+    let chain = Chain::of_id(&it.wire.url(), it.it.at().chain_id).unwrap();
+    let ahead = Gateway::new(chain, it.it.at().contract, &it.it.log.log.log_id);
+    it.wire.set(|method| match method {
+        "eth_blockNumber" => RpcFate::Answer("\"0xfffff\""),
+        "eth_getBlockByNumber" => RpcFate::Error,
+        _ => RpcFate::Pass,
+    });
+    let honest = it.it.gateway.clone();
+    let last = honest.chain().finalized_block().await.unwrap().unwrap();
+    let config = BridgeConfig { endpoints: vec![ahead, honest.clone(), honest], account: None, ..first };
+    let mut bridge = Bridge::open(config).await.unwrap();
+    assert_eq!(bridge.step().await.unwrap().blocks, last);
+    assert_eq!(it.known().await.block, last);
 }

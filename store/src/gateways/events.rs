@@ -111,6 +111,7 @@ pub async fn record_gateway_events(
         .execute(&mut *transaction)
         .await?;
     }
+    follow_on(&mut transaction, at, &events.burns).await?;
     for burn in &events.burns {
         sqlx::query(
             "insert into gateway_burn
@@ -156,6 +157,29 @@ pub async fn record_gateway_events(
     }
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Burns are numbered without holes: what comes after a hole is not written down before what belongs into it. Of a gateway
+/// that is not read from its beginning, the first that is seen may have any number.
+async fn follow_on(conn: &mut PgConnection, at: &GatewayAt, burns: &[Burn]) -> Result<(), StoreError> {
+    let last: Option<i64> =
+        sqlx::query_scalar("select max(burn_id) from gateway_burn where chain_id = $1 and contract = $2")
+            .bind(at.chain_id as i64)
+            .bind(&at.contract[..])
+            .fetch_one(conn)
+            .await?;
+    let mut last = last.map(|it| it as u64);
+    for burn in burns {
+        if let Some(last) = last.filter(|it| it + 1 != burn.burn_id) {
+            let missing = last + 1;
+            return Err(StoreError::Missing(format!(
+                "burn {missing} was not shown, and burn {} was",
+                burn.burn_id
+            )));
+        }
+        last = Some(burn.burn_id);
+    }
+    Ok(())
 }
 
 fn encode_minted(minted: &[(u64, u64)]) -> Vec<u8> {

@@ -1,4 +1,5 @@
 use ledger::{Command, Day, Destination, Gateway, MemberRef, Refusal, Request, Status};
+use proof::Hash;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, keyring};
@@ -60,6 +61,10 @@ impl Bridged {
 
     /// The next final block, at this time, with these claims and burns.
     async fn sees(&mut self, time_s: u64, paid: &[u8], burns: Vec<Burn>) {
+        assert!(self.would_see(time_s, paid, burns).await.unwrap());
+    }
+
+    async fn would_see(&mut self, time_s: u64, paid: &[u8], burns: Vec<Burn>) -> Result<bool, StoreError> {
         let state = gateway_state(&mut self.conn, &GATEWAY).await.unwrap().unwrap();
         let claim = |id: &u8| PaidClaim {
             withdrawal_id: [*id; 32],
@@ -73,7 +78,7 @@ impl Bridged {
         let block = state.block + 1;
         let events =
             GatewayEvents { block, block_hash: [7; 32], time_s, claims, burns, ..GatewayEvents::default() };
-        assert!(record_gateway_events(&mut self.conn, &GATEWAY, state.block, &events).await.unwrap());
+        record_gateway_events(&mut self.conn, &GATEWAY, state.block, &events).await
     }
 
     async fn open(&mut self) -> Vec<Uuid> {
@@ -175,20 +180,38 @@ async fn what_the_bridge_is_refused_is_not_remembered() {
     }
 }
 
-#[tokio::test]
-async fn a_burn_for_whom_nobody_is_any_more_is_credited_to_whom_an_operator_names() {
-    let mut it = Bridged::new().await;
-    let program = it.books.program.program_id;
-    let juma = it.books.member_with("juma", 1).await;
-    let reference = give_reference(&mut it.conn, program, 1, it.member, "ops").await.unwrap();
-    let burn = |burn_id, credit_to| Burn {
+fn burn(burn_id: u64, credit_to: Hash) -> Burn {
+    Burn {
         burn_id,
         holder: [2; 20],
         credit_to,
         amounts: vec![BurnedEpoch { epoch: 1, last_day: 20_000, amount: 5 }],
         block: 1,
         transaction: [0; 32],
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_burn_behind_a_hole_is_not_written_down() {
+    let mut it = Bridged::new().await;
+    // Read from where others had been.
+    it.sees(1, &[], vec![burn(4, [9; 32]), burn(5, [9; 32])]).await;
+    for burns in [vec![burn(7, [9; 32])], vec![burn(6, [9; 32]), burn(8, [9; 32])], vec![burn(5, [9; 32])]] {
+        let error = it.would_see(2, &[], burns).await.unwrap_err().to_string();
+        assert!(error.contains("was not shown"), "{error}");
+    }
+    assert_eq!(gateway_state(&mut it.conn, &GATEWAY).await.unwrap().unwrap().known_until, 1);
+    it.sees(2, &[], vec![burn(6, [9; 32]), burn(7, [9; 32])]).await;
+    let known = burns(&mut it.conn, &GATEWAY, true, 10).await.unwrap();
+    assert_eq!(known.iter().map(|it| it.burn.burn_id).collect::<Vec<_>>(), [4, 5, 6, 7]);
+}
+
+#[tokio::test]
+async fn a_burn_for_whom_nobody_is_any_more_is_credited_to_whom_an_operator_names() {
+    let mut it = Bridged::new().await;
+    let program = it.books.program.program_id;
+    let juma = it.books.member_with("juma", 1).await;
+    let reference = give_reference(&mut it.conn, program, 1, it.member, "ops").await.unwrap();
     it.sees(1, &[], vec![burn(1, reference), burn(2, [9; 32])]).await;
     let assign =
         async |conn: &mut PgConnection, burn| assign_burn(conn, &GATEWAY, burn, juma, "ops").await.unwrap();
