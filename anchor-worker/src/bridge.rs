@@ -10,6 +10,7 @@ mod audit;
 mod claims;
 mod errors;
 mod fees;
+mod heads;
 mod post;
 mod watch;
 
@@ -53,6 +54,8 @@ pub struct BridgeConfig {
     pub first_block: u64,
     /// Who pays for settlements and claims; without it they are left to others.
     pub account: Option<Account>,
+    /// Claims that are believed although they pay none of the books' withdrawals: an operator knows what they are.
+    pub accepted_claims: Vec<Hash>,
     /// Nothing is sent while a unit of gas costs more.
     pub fee_ceiling_wei: u128,
     /// How deep a block must be although it is called final.
@@ -89,6 +92,8 @@ pub struct Bridge {
     tried: BTreeMap<u64, claims::Tried>,
     /// The contract's head, where it is none of this log's: told once.
     strange: Option<(u64, Hash)>,
+    /// Heads that were settled and are none of this log's: told once.
+    settled_strange: Vec<(u64, Hash)>,
 }
 
 /// What a round did.
@@ -138,11 +143,13 @@ impl Bridge {
             refused: BTreeMap::new(),
             tried: BTreeMap::new(),
             strange: None,
+            settled_strange: Vec::new(),
         })
     }
 
     /// One round: reads, credits, takes back, posts what expired, claims.
     pub async fn step(&mut self) -> Result<Bridged, BridgeError> {
+        self.look_at_settled().await?;
         let blocks = self.watch().await?;
         let credited = self.credit().await?;
         let (open, taken_back) = self.take_back().await?;
@@ -162,10 +169,7 @@ impl Bridge {
             .set(state.map_or(0, |it| it.known_until) as f64);
         metrics::gauge!("daftari_bridge_burns_open", "chain_id" => label.clone()).set(open.len() as f64);
         metrics::gauge!("daftari_bridge_burns_in_trouble", "chain_id" => label.clone()).set(unknown as f64);
-        metrics::gauge!("daftari_bridge_claims_refused", "chain_id" => label.clone())
-            .set(self.refused.len() as f64);
-        metrics::gauge!("daftari_bridge_strange_head", "chain_id" => label)
-            .set(f64::from(u8::from(self.strange.is_some())));
+        metrics::gauge!("daftari_bridge_claims_refused", "chain_id" => label).set(self.refused.len() as f64);
         Ok(())
     }
 

@@ -9,9 +9,10 @@ use uuid::Uuid;
 use crate::anchors::fixed;
 use crate::error::StoreError;
 use crate::gateways::{
-    BRIDGE_SOURCE, GatewayAt, GatewayState, burn_key, burned_by_epoch, burns, decode_minted, expired_key,
-    gateway_state, minted_by_epoch,
+    BRIDGE_SOURCE, GatewayAt, GatewayState, PaidClaim, burn_key, burned_by_epoch, burns, decode_minted,
+    expired_key, gateway_state, minted_by_epoch,
 };
+use crate::strange::claim_problem;
 
 /// What the books say of a gateway, all of it as of one moment.
 #[derive(Clone, Debug)]
@@ -46,6 +47,30 @@ struct EntryRow {
     body: Option<Vec<u8>>,
     reverses: Option<Uuid>,
     change: i64,
+}
+
+#[derive(FromRow)]
+struct ClaimRow {
+    withdrawal_id: Vec<u8>,
+    holder: Vec<u8>,
+    minted: Vec<u8>,
+    lapsed: i64,
+    block: i64,
+    transaction_hash: Vec<u8>,
+    zone_s: i32,
+}
+
+impl ClaimRow {
+    fn read(self) -> Result<PaidClaim, StoreError> {
+        Ok(PaidClaim {
+            withdrawal_id: fixed(self.withdrawal_id)?,
+            holder: fixed(self.holder)?,
+            minted: decode_minted(&self.minted),
+            lapsed: self.lapsed as u64,
+            block: self.block as u64,
+            transaction: fixed(self.transaction_hash)?,
+        })
+    }
 }
 
 /// What went through the gateway by one withdrawal.
@@ -181,29 +206,41 @@ impl BridgeBooks {
         sent
     }
 
-    /// Each claim pays one withdrawal of these books, all of it, and one that was not taken back.
+    /// Each claim pays one withdrawal of these books, all of it to its holder, and one that was not taken back.
     async fn hold_claims(
         &mut self,
         conn: &mut PgConnection,
         at: &GatewayAt,
         sent: &mut HashMap<Uuid, Sent>,
     ) -> Result<(), StoreError> {
-        let rows: Vec<(Vec<u8>, Vec<u8>, i64)> = sqlx::query_as(
-            "select withdrawal_id, minted, lapsed from gateway_claim where chain_id = $1 and contract = $2",
+        let rows: Vec<ClaimRow> = sqlx::query_as(
+            "select claim.withdrawal_id, claim.holder, claim.minted, claim.lapsed, claim.block, claim.transaction_hash,
+                 coalesce(gateway.zone_s, 0) as zone_s
+             from gateway_claim as claim
+             join gateway using (chain_id, contract)
+             where chain_id = $1 and contract = $2",
+        )
+        .bind(at.chain_id as i64)
+        .bind(&at.contract[..])
+        .fetch_all(&mut *conn)
+        .await?;
+        let ends: Vec<(i64, i64)> = sqlx::query_as(
+            "select epoch, expires_at from gateway_epoch where chain_id = $1 and contract = $2",
         )
         .bind(at.chain_id as i64)
         .bind(&at.contract[..])
         .fetch_all(conn)
         .await?;
+        let ends: HashMap<u64, u64> = ends.into_iter().map(|it| (it.0 as u64, it.1 as u64)).collect();
         let mut by_id: HashMap<Hash, &mut Sent> =
             sent.values_mut().map(|it| (it.withdrawal.withdrawal_id, it)).collect();
-        for (id, minted, lapsed) in rows {
-            let id: Hash = fixed(id)?;
-            let minted = decode_minted(&minted);
+        for row in rows {
+            let (zone_s, lapsed) = (row.zone_s, row.lapsed);
+            let claim = row.read()?;
             self.lapsed += lapsed;
-            let paid: u64 = minted.iter().map(|it| it.1).sum::<u64>() + lapsed.unsigned_abs();
-            let Some(withdrawal) = by_id.get_mut(&id) else {
-                let id: String = id.iter().map(|it| format!("{it:02x}")).collect();
+            let paid = claim.minted.iter().fold(claim.lapsed, |sum, it| sum.saturating_add(it.1));
+            let Some(withdrawal) = by_id.get_mut(&claim.withdrawal_id) else {
+                let id = hex::encode(claim.withdrawal_id);
                 self.problems.push(format!("0x{id} was paid, and is no withdrawal of these books"));
                 continue;
             };
@@ -212,6 +249,10 @@ impl BridgeBooks {
             if paid != points.unsigned_abs() {
                 self.problems
                     .push(format!("leaf {leaf_index} withdrew {points} points, and {paid} were paid"));
+            } else if let Some(problem) =
+                claim_problem(&withdrawal.withdrawal, &claim, zone_s, |epoch| ends.get(&epoch).copied())
+            {
+                self.problems.push(format!("leaf {leaf_index} {problem}"));
             }
             if taken_back != 0 {
                 self.problems

@@ -57,6 +57,7 @@ mod roles;
 mod rows;
 mod statements;
 mod story;
+mod strange;
 mod sweep;
 mod tamper;
 mod tip;
@@ -159,6 +160,7 @@ pub use sqlx::{PgConnection, PgPool};
 pub type Pooled = sqlx::pool::PoolConnection<sqlx::Postgres>;
 pub use statements::{Statement, statement};
 pub use story::{Story, due_at, holds_because, story};
+pub use strange::{claim_problem, open_withdrawals_of, strange_settlements};
 pub use sweep::{Pace, Sweep, SweepError, Swept};
 #[doc(hidden)]
 pub use tamper::tamper;

@@ -202,6 +202,11 @@ impl Crossing {
                 "update gateway_claim set minted = set_byte(minted, 15, 120)".to_owned(),
                 "holders have 77 points, and only 17 came to the chain",
             ),
+            (
+                add_byte("gateway_claim", "holder", 19, 1),
+                add_byte("gateway_claim", "holder", 19, -1),
+                "was paid to 0x9965507d1a55bcc2695c58ba16fb37d819b0a4dd, and was for",
+            ),
             (add_byte("gateway_claim", "minted", 7, 1), add_byte("gateway_claim", "minted", 7, -1), "holds 77 points, and only -43 came to it"),
             (add("gateway_burn", "burn_id", 100), add("gateway_burn", "burn_id", -100), "burn 1 was never seen, and 30 points were credited"),
             (add_byte("gateway_burn", "amounts", 19, 1), add_byte("gateway_burn", "amounts", 19, -1), "burn 1 was of 31 points, and 30 were credited"),

@@ -46,6 +46,8 @@ impl Bridge {
         self.tried.retain(|leaf, _| open.iter().any(|it| it.leaf_index == *leaf));
         let Some(account) = self.config.account.clone() else { return Ok(0) };
         if open.is_empty() {
+            // Nothing waits for the contract's head, so nobody looks at it.
+            self.strange = None;
             return Ok(0);
         }
         let lease = self.lease(&account);
@@ -108,7 +110,10 @@ impl Bridge {
             }
             return Ok(1);
         }
-        let Some(leaf_index) = uncovered else { return Ok(0) };
+        let Some(leaf_index) = uncovered else {
+            self.strange = None;
+            return Ok(0);
+        };
         let Some(head) = self.unsettled(gateway, audit_log, leaf_index).await? else { return Ok(0) };
         let signed = gateway.sign_settle(account, nonce, fees, &self.config.terms.place).await?;
         if !self.hand(nonce, fees, signed.raw).await {
@@ -232,17 +237,7 @@ impl Bridge {
         leaf_index: u64,
     ) -> Result<Option<(u64, Hash)>, BridgeError> {
         let head = audit_log.head().await?;
-        let is_strange = head.size != 0 && !self.is_ours(head.size, &head.root).await?;
-        let strange = is_strange.then_some((head.size, head.root));
-        if strange.is_some() && self.strange != strange {
-            let (chain_id, size) = (self.at.chain_id, head.size);
-            tracing::error!(
-                chain_id,
-                size,
-                "an endpoint shows a head that is none of this log's: it is not settled"
-            );
-        }
-        self.strange = strange;
+        let is_strange = self.is_strange(head.size, &head.root).await?;
         let head_at = (head.size, head.root);
         let is_wanted = !is_strange && leaf_index < head.size && !head.halted;
         let rests = self.settling.get(&head_at).is_some_and(Tried::rests);
@@ -250,13 +245,6 @@ impl Bridge {
             return Ok(None);
         }
         Ok(Some(head_at))
-    }
-
-    /// Whether this log was sealed so. Of any other head nothing of ours can be proven, and to settle it would help whoever
-    /// anchored it.
-    async fn is_ours(&self, size: u64, root: &Hash) -> Result<bool, BridgeError> {
-        let sealed = store::checkpoint_at(&mut *self.connection().await?, size).await?;
-        Ok(sealed.is_some_and(|it| it.root == *root))
     }
 
     async fn path(&self, leaf_index: u64, size: u64) -> Result<Vec<Hash>, BridgeError> {

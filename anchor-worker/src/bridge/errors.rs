@@ -69,6 +69,18 @@ pub enum BridgeDoubt {
         /// Which.
         block: u64,
     },
+    /// The gateway has paid what the books did not withdraw. Whoever holds those points can burn them for credit.
+    #[error(
+        "withdrawal 0x{withdrawal_id} {problem} (transaction 0x{transaction}): nothing is read on before somebody knows why; see docs/runbook.md"
+    )]
+    StrangeClaim {
+        /// Which withdrawal the gateway says it was.
+        withdrawal_id: String,
+        /// What is wrong with it.
+        problem: String,
+        /// The transaction that claimed it.
+        transaction: String,
+    },
 }
 
 macro_rules! obstacles {

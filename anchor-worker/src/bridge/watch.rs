@@ -45,6 +45,9 @@ impl Bridge {
         let blocks = end - state.block;
         self.expiries.extend(&shown.expiries);
         let events = self.events(shown);
+        if let Some(doubt) = self.strange_claim(&state, &events).await? {
+            return Err(doubt.into());
+        }
         let (claims, burns) = (events.claims.len(), events.burns.len());
         let mut conn = self.connection().await?;
         if store::record_gateway_events(&mut conn, &self.at, state.block, &events).await?
@@ -53,6 +56,42 @@ impl Bridge {
             tracing::info!(chain_id = self.at.chain_id, block = end, claims, burns, "read what is final");
         }
         Ok(blocks)
+    }
+
+    /// The first claim that pays none of the withdrawals that are open in the books, or another holder or amount, or
+    /// points that outlast it. It was proven against a head that is not ours, or its withdrawal is lost.
+    async fn strange_claim(
+        &self,
+        state: &GatewayState,
+        events: &GatewayEvents,
+    ) -> Result<Option<BridgeDoubt>, BridgeError> {
+        let is_unknown = |it: &&PaidClaim| !self.config.accepted_claims.contains(&it.withdrawal_id);
+        let claims: Vec<&PaidClaim> = events.claims.iter().filter(is_unknown).collect();
+        if claims.is_empty() {
+            return Ok(None);
+        }
+        let ids: Vec<Hash> = claims.iter().map(|it| it.withdrawal_id).collect();
+        let mut conn = self.connection().await?;
+        let open = store::open_withdrawals_of(&mut conn, &self.at, &ids).await?;
+        let (zone_s, end_of) = (self.config.terms.zone_s, |epoch| self.expiries.get(&epoch).copied());
+        for claim in claims {
+            let mut problem = Some("was paid, and is no open withdrawal of these books".to_owned());
+            for withdrawal in open.iter().filter(|it| it.withdrawal_id == claim.withdrawal_id) {
+                problem = store::claim_problem(withdrawal, claim, zone_s, end_of);
+                if problem.is_none() {
+                    break;
+                }
+            }
+            let Some(problem) = problem else { continue };
+            // Another bridge may have read on meanwhile: then it is open no more.
+            let now = store::gateway_state(&mut conn, &self.at).await?;
+            if now.is_none_or(|it| it.block != state.block) {
+                return Ok(None);
+            }
+            let [withdrawal_id, transaction] = [claim.withdrawal_id, claim.transaction].map(hex::encode);
+            return Ok(Some(BridgeDoubt::StrangeClaim { withdrawal_id, problem, transaction }));
+        }
+        Ok(None)
     }
 
     /// What more than half of all endpoints show alike.

@@ -44,6 +44,7 @@ impl Bridged {
             unit: 1,
             first_block,
             account: Some(Account::from_key(DEV_BRIDGE_KEY).unwrap()),
+            accepted_claims: Vec::new(),
             fee_ceiling_wei: u128::MAX,
             final_depth_min: 0,
             final_depth_alone: 0,

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use chain::{Chain, Gateway};
+use chain::{Chain, Gateway, fees_for, tip_floor_wei};
 use devstack::{RpcFate, RpcWire};
+use proof::Hash;
 use serde_json::{Value, json};
 use store::{GatewayState, Keyring};
 
+use super::anchor::account;
 use super::bridge::{Bridged, HOLDER};
 use crate::*;
 
@@ -22,6 +24,20 @@ struct Doubtful {
 impl Doubtful {
     /// With this many points of asha's withdrawn under each of these ids, sealed and anchored.
     async fn new(withdrawn: &[(i64, u8)]) -> Self {
+        let new = Self::unanchored(withdrawn).await;
+        let ours = new.it.log.published().unwrap();
+        new.it.anchor(ours.size, &ours.root).await;
+        new
+    }
+
+    /// With another root anchored than the log's.
+    async fn of_root(root: &Hash) -> Self {
+        let new = Self::unanchored(&[]).await;
+        new.it.anchor(new.it.log.published().unwrap().size, root).await;
+        new
+    }
+
+    async fn unanchored(withdrawn: &[(i64, u8)]) -> Self {
         let it = Bridged::new().await;
         let wire = RpcWire::start(it.anvil.port()).unwrap();
         let chain = Chain::of_id(&wire.url(), it.at().chain_id).unwrap();
@@ -33,8 +49,6 @@ impl Doubtful {
             it.withdraw(*points, *id, 24 * 3600).await;
         }
         it.log.seal_all().await;
-        let ours = it.log.published().unwrap();
-        it.anchor(ours.size, &ours.root).await;
         Self { it, wire, bridge }
     }
 
@@ -81,15 +95,15 @@ impl Doubtful {
         let token = self.it.gateway.terms().await.unwrap().points;
         let word = |it: &str| format!("{it:0>64}");
         let amount = word(&format!("{points:x}"));
-        self.sends(&token, "approve(address,uint256)", &(word(&gateway[2..]) + &amount)).await;
-        self.sends(&self.it.at().contract, "burn(uint256,bytes32)", &(amount + &word("ab"))).await;
+        self.sends(&HOLDER, &token, "approve(address,uint256)", &(word(&gateway[2..]) + &amount)).await;
+        self.sends(&HOLDER, &self.it.at().contract, "burn(uint256,bytes32)", &(amount + &word("ab"))).await;
     }
 
-    /// The holder sends this, and it is in a block.
-    async fn sends(&self, to: &[u8; 20], signature: &str, arguments: &str) {
+    /// One of anvil's accounts sends this, and it is in a block.
+    async fn sends(&self, from: &[u8; 20], to: &[u8; 20], signature: &str, arguments: &str) {
         let hash = self.rpc("web3_sha3", json!([format!("0x{}", hex::encode(signature))]));
         let data = format!("{}{arguments}", &hash.as_str().unwrap()[..10]);
-        let (from, to) = (format!("0x{}", hex::encode(HOLDER)), format!("0x{}", hex::encode(to)));
+        let [from, to] = [from, to].map(|it| format!("0x{}", hex::encode(it)));
         let sent = self.rpc("eth_sendTransaction", json!([{"from": from, "to": to, "data": data}]));
         let started = Instant::now();
         let receipt = loop {
@@ -212,4 +226,83 @@ async fn an_endpoint_that_runs_ahead_moves_nothing() {
     let mut bridge = Bridge::open(config).await.unwrap();
     assert_eq!(bridge.step().await.unwrap().blocks, last);
     assert_eq!(it.known().await.block, last);
+}
+
+/// The books are changed instead of the chain: what was paid is then as strange to them as what a stolen key has proven.
+#[tokio::test]
+async fn a_claim_that_the_books_did_not_ask_for_halts() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    it.claims(3).await;
+    it.burns(1).await;
+    it.rpc("anvil_mine", json!(["0xa"]));
+    it.it
+        .log
+        .tamper("create table kept as select leaf_index, body from posting where body is not null")
+        .await;
+    let withdrawn = async |body: &str| {
+        let change =
+            format!("update posting set body = {body} from kept where posting.leaf_index = kept.leaf_index");
+        it.it.log.tamper(&change).await;
+    };
+    for (body, problem) in [
+        ("set_byte(kept.body, 48, 255)", "is no open withdrawal of these books"),
+        (
+            "set_byte(kept.body, 28, 255)",
+            "was paid to 0x9965507d1a55bcc2695c58ba16fb37d819b0a4dc, and was for 0xff",
+        ),
+        ("set_byte(kept.body, 100, 7)", "was paid with 2 points, and was of 7"),
+        (
+            "set_byte(set_byte(set_byte(kept.body, 89, 0), 90, 0), 91, 0)",
+            "was paid in points that outlast it",
+        ),
+    ] {
+        withdrawn(body).await;
+        let error = it.bridge.step().await.unwrap_err();
+        assert!(matches!(error, BridgeError::Halt(BridgeDoubt::StrangeClaim { .. })), "{body}: {error}");
+        assert!(error.to_string().contains(problem), "{body}: {error}");
+        let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+        assert!(
+            store::burns(conn, &it.it.at(), true, 10).await.unwrap().is_empty(),
+            "{body}: nothing is read on"
+        );
+    }
+    // Whoever knows what it is goes on, and the check names it all the same.
+    let mut accepting =
+        Bridge::open(BridgeConfig { accepted_claims: vec![[3; 32]], account: None, ..it.it.config(0).await })
+            .await
+            .unwrap();
+    assert_ne!(accepting.step().await.unwrap().blocks, 0);
+    let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+    let books = store::bridge_books(conn, &it.it.at()).await.unwrap();
+    assert!(books.problems.iter().any(|it| it.contains("was paid in points that outlast it")), "{books:?}");
+    withdrawn("kept.body").await;
+    assert_eq!(store::bridge_books(conn, &it.it.at()).await.unwrap().problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_settled_head_that_is_not_this_logs_is_told_until_it_is_cancelled() {
+    let mut it = Doubtful::of_root(&[6; 32]).await;
+    let (chain, gateway) = (it.it.gateway.chain(), &it.it.gateway);
+    let thief = account();
+    let nonce = chain.nonce(&thief.address()).await.unwrap();
+    let fees = fees_for(chain.base_fee_wei().await.unwrap(), tip_floor_wei(chain.id()), 40);
+    let place = gateway.terms().await.unwrap().place;
+    let signed = gateway.sign_settle(&thief, nonce, fees, &place).await.unwrap();
+    chain.send_raw(&signed.raw).await.unwrap();
+    let size = it.it.log.published().unwrap().size;
+    let started = Instant::now();
+    while gateway.matures_at(size, &[6; 32]).await.unwrap() == 0 {
+        assert!(started.elapsed() < PATIENCE, "it is not settled");
+        tokio::task::yield_now().await;
+    }
+    it.rpc("anvil_mine", json!(["0xa"]));
+    // It is read in the first round, and looked at in the next one; nothing of ours waits for it.
+    it.bridge.step().await.unwrap();
+    it.bridge.step().await.unwrap();
+    assert_eq!(it.bridge.strange_heads(), [(size, [6; 32])]);
+    let (log, root) = (hex::encode(it.it.log.log.log_id), hex::encode([6; 32]));
+    let arguments = format!("{log}{size:064x}{root}");
+    it.sends(&thief.address(), &it.it.at().contract, "cancel(bytes32,uint64,bytes32)", &arguments).await;
+    it.bridge.step().await.unwrap();
+    assert!(it.bridge.strange_heads().is_empty(), "it can prove nothing any more");
 }

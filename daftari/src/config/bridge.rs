@@ -92,6 +92,10 @@ pub(crate) struct BridgeRun {
     /// The block in which the gateway was deployed, or an earlier one.
     #[arg(long, env = "BRIDGE_FIRST_BLOCK", default_value_t = 0)]
     pub(crate) first_block: u64,
+    /// Go on past the claim of this withdrawal id although it is none of these books: an operator knows what it was. May be given
+    /// several times.
+    #[arg(long)]
+    pub(crate) accept_claim: Vec<WithdrawalId>,
     /// How long to wait between two rounds, as in 5s.
     #[arg(long, env = "BRIDGE_GAP", default_value = "5s")]
     pub(crate) gap: Span,
@@ -101,4 +105,19 @@ pub(crate) struct BridgeRun {
     /// Where `/health` and `/metrics` listen.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8085")]
     pub(crate) listen: SocketAddr,
+}
+
+/// The id of a withdrawal, in hexadecimal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WithdrawalId(pub(crate) [u8; 32]);
+
+impl std::str::FromStr for WithdrawalId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut id = [0; 32];
+        hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), &mut id)
+            .map_err(|_| format!("{text:?} is not the id of a withdrawal: 32 bytes in hexadecimal"))?;
+        Ok(Self(id))
+    }
 }

@@ -148,6 +148,7 @@ async fn serve(
         account: Some(Account::from_key(dev::DEV_BRIDGE_KEY)?),
         unit: 1,
         first_block: 0,
+        accepted_claims: Vec::new(),
         fee_ceiling_wei: u128::MAX,
     };
     let bridge = bridge::assemble(&books, committer.clone(), TileStore::open(&tiles)?, served).await?;
