@@ -119,12 +119,23 @@ pub async fn lost(
 }
 
 /// Takes what was lost back. Answers the first orphan's leaf index.
+///
+/// Withdrawals come back only where it is accepted that they are paid: the leaves stand in the tree again, their gateways believe
+/// the tree, and the books know of no points that left.
 pub async fn adopt(
     conn: &mut PgConnection,
     keys: &LogKeys,
     lost: &Lost,
     reason: Text,
+    accepts_withdrawals: bool,
 ) -> Result<u64, AdoptError> {
+    let withdrawals = lost.withdrawals();
+    if !withdrawals.is_empty() && !accepts_withdrawals {
+        return Err(AdoptError::Refused(format!(
+            "withdrawals are among them, at leaves {withdrawals:?}, and their gateway pays them: have the token paused until \
+             their claim-before is over, at most 90 days, or settle by hand what is claimed, and accept it"
+        )));
+    }
     Ok(store::adopt_lost(conn, &keys.log(), lost, reason).await?)
 }
 

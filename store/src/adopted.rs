@@ -1,6 +1,6 @@
 //! Leaves that were lost and are taken back as they were published.
 
-use proof::{Body, Leaf, Text};
+use proof::{Body, Leaf, LeafKind, Text};
 use sqlx::{Connection, PgConnection};
 
 use crate::checkpoints::RecordedCheckpoint;
@@ -15,6 +15,14 @@ pub struct Lost {
     pub leaves: Vec<Leaf>,
     /// The lost checkpoints that somebody has seen, in order; the last covers all of these leaves.
     pub checkpoints: Vec<RecordedCheckpoint>,
+}
+
+impl Lost {
+    /// The leaves of lost withdrawals. Their gateways pay them all the same, to whoever has the receipt.
+    pub fn withdrawals(&self) -> Vec<u64> {
+        let withdrawn = self.leaves.iter().filter(|it| it.kind == LeafKind::Withdrawal);
+        withdrawn.map(|it| it.leaf_index).collect()
+    }
 }
 
 /// Takes lost leaves back in their places, with what was signed over them; then declares each an orphan, and the incident.

@@ -1,7 +1,8 @@
 //! Ways out of a database that lost what was published.
 
+use ledger::{Command, Destination, Gateway, MemberRef, Points};
 use proof::{Body, LeafKind, Text};
-use store::{Guard, Seen};
+use store::{GatewayAt, GatewayFacts, Guard, Seen};
 
 use super::fixture::Fixture;
 use crate::{AdoptError, Doubt, SealError, adopt, lost};
@@ -40,7 +41,7 @@ async fn a_restored_database_takes_back_what_was_published() {
     assert_eq!(found.checkpoints.iter().map(|it| it.size).collect::<Vec<_>>(), [8, 11]);
     assert_eq!(store::log_size(conn).await.unwrap(), 5, "looking changes nothing");
 
-    assert_eq!(adopt(conn, &it.keys(), &found, reason()).await.unwrap(), 11);
+    assert_eq!(adopt(conn, &it.keys(), &found, reason(), false).await.unwrap(), 11);
     assert_eq!(lost(conn, &it.keys(), &it.folder, &seen).await.unwrap(), None);
     it.seal_all().await;
     it.post(2).await;
@@ -72,12 +73,49 @@ async fn a_restored_database_takes_back_what_was_published() {
     assert!(guard.check(conn).await.unwrap(), "{:?}", guard.halted());
 }
 
+/// The gateway pays against the tree, into which the leaf comes back.
+#[tokio::test]
+async fn a_lost_withdrawal_comes_back_only_where_that_is_accepted() {
+    let mut it = Fixture::new().await;
+    let at = GatewayAt { chain_id: 31337, contract: [1; 20] };
+    let terms = Gateway { unit: 1, token: [7; 20], epoch_s: 3600, zone_s: 0 };
+    let facts = GatewayFacts { program_id: it.program.program_id, terms, first_block: 1 };
+    store::ensure_gateway(&mut it.pool.acquire().await.unwrap(), &at, &facts).await.unwrap();
+    it.post(2).await;
+    it.seal_all().await;
+    let backup = it.backup().await;
+    let now_us = store::clock_us(&mut it.pool.acquire().await.unwrap()).await.unwrap();
+    let destination = Destination {
+        chain_id: at.chain_id,
+        gateway: at.contract,
+        holder: [2; 20],
+        withdrawal_id: [3; 32],
+        claim_before: now_us as u64 / 1_000_000 + 3600,
+    };
+    let member = MemberRef::External("asha".to_owned());
+    let command = Command::Withdraw { member, points: Points::new(4).unwrap(), destination };
+    let withdrawn = it.committer.submit(it.request("operator:test", "withdraw", command)).await.unwrap();
+    assert_eq!(withdrawn.outcome.unwrap()[0].leaf_index, 2);
+    it.post(1).await;
+    it.seal_all().await;
+    it.reopen(backup).await;
+
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    let found = lost(conn, &it.keys(), &it.folder, &[]).await.unwrap().unwrap();
+    assert_eq!((found.leaves.len(), found.withdrawals()), (2, vec![2]));
+    let refused = adopt(conn, &it.keys(), &found, reason(), false).await.unwrap_err();
+    assert!(refused.to_string().contains("withdrawals are among them, at leaves [2]"), "{refused}");
+    assert_eq!(store::log_size(conn).await.unwrap(), 2, "nothing came back");
+    assert_eq!(adopt(conn, &it.keys(), &found, reason(), true).await.unwrap(), 4);
+    assert_eq!(store::log_size(conn).await.unwrap(), 2 + 2 + 2 + 1);
+}
+
 #[tokio::test]
 async fn a_lost_leaf_that_no_orphan_names_is_found() {
     let it = restored().await;
     let conn = &mut *it.pool.acquire().await.unwrap();
     let found = lost(conn, &it.keys(), &it.folder, &[]).await.unwrap().unwrap();
-    adopt(conn, &it.keys(), &found, reason()).await.unwrap();
+    adopt(conn, &it.keys(), &found, reason(), false).await.unwrap();
     it.check_books().await;
     it.tamper("insert into lost_leaf values (2); delete from posting where leaf_index = 2; delete from entry where leaf_index = 2").await;
     let error = store::check_books(conn).await.unwrap_err().to_string();

@@ -46,6 +46,9 @@ pub(crate) struct Adopt {
     /// What happened: it stands in the log for everybody to read, for ever.
     #[arg(long)]
     pub(crate) reason: String,
+    /// Take lost withdrawals back as well, knowing that their gateway pays whoever has the receipt.
+    #[arg(long)]
+    pub(crate) accept_withdrawals: bool,
     /// Only say what would come back.
     #[arg(long)]
     pub(crate) dry_run: bool,

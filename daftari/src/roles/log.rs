@@ -107,8 +107,14 @@ async fn adopt(config: Adopt) -> anyhow::Result<()> {
     println!(
         "{leaves} orphans and one incident follow them. They have no effect on the books: whoever was told of one of them asks again."
     );
+    let withdrawals = lost.withdrawals();
+    if !withdrawals.is_empty() {
+        println!(
+            "Withdrawals are among them, at leaves {withdrawals:?}: their gateway pays whoever has the receipt. --accept-withdrawals takes them back."
+        );
+    }
     if !config.dry_run {
-        let orphan = anchor_worker::adopt(conn, &held, &lost, reason).await?;
+        let orphan = anchor_worker::adopt(conn, &held, &lost, reason, config.accept_withdrawals).await?;
         println!("Done. The first orphan is leaf {orphan}. Sealing and commits go on by themselves.");
     }
     Ok(())
