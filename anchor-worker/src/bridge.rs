@@ -129,6 +129,11 @@ impl Bridge {
         }
         let GatewayTerms { points, epoch_s, zone_s, .. } = config.terms;
         let terms = ledger::Gateway { unit: config.unit, token: points, epoch_s, zone_s };
+        let program = store::terms(conn, config.program_id).await?;
+        let today = program.moment(store::clock_us(conn).await?).day;
+        if !terms.keeps_days(&program, today) {
+            return Err(BridgeObstacle::LocalTime { zone_s }.into());
+        }
         let facts = GatewayFacts { program_id: config.program_id, terms, first_block };
         store::ensure_gateway(conn, &at, &facts).await?;
         Ok(Self {

@@ -212,8 +212,19 @@ impl Gateway {
 
     /// Whether points of this last day last so long there.
     pub fn lasts(&self, day: Day, claim_before: u64) -> bool {
-        let end = (i64::from(day.number()) + 1) * 24 * 3600 - i64::from(self.zone_s);
-        self.last_until(claim_before) <= end
+        self.last_until(claim_before) <= self.end_of(day)
+    }
+
+    /// Whether the local days of the two years from this one on, with every change of clocks in them, end no later there than
+    /// for the program. Where one does, points outlive their lot on the chain.
+    pub fn keeps_days(&self, terms: &Terms, from: Day) -> bool {
+        let mut days = (0..2 * 366).filter_map(|it| Day::new(from.number() + it));
+        days.all(|day| self.end_of(day) <= terms.end_of(day).div_euclid(1_000_000))
+    }
+
+    /// When the day is over there, in Unix seconds.
+    fn end_of(&self, day: Day) -> i64 {
+        (i64::from(day.number()) + 1) * 24 * 3600 - i64::from(self.zone_s)
     }
 }
 

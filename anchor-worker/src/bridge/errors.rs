@@ -46,6 +46,14 @@ pub enum BridgeObstacle {
         /// Which.
         block: u64,
     },
+    /// The gateway's local days end after the program's: points would live on there that have expired in the books.
+    #[error(
+        "the gateway's local time, {zone_s} seconds ahead of UTC, is behind the program's: points would outlive their lot there"
+    )]
+    LocalTime {
+        /// By how many seconds it is ahead of UTC.
+        zone_s: i32,
+    },
     /// A gateway that is not read from the beginning may have paid withdrawals that would be taken back as unpaid.
     #[error(
         "block {first_block}, from which the gateway is to be read, is later than the last final one, {last}"

@@ -125,6 +125,32 @@ async fn a_gateway_is_read_from_a_block_that_is_final_already() {
     Bridge::open(it.config(100_000).await).await.unwrap();
 }
 
+/// The development gateway is three hours ahead of UTC, for ever.
+#[tokio::test]
+async fn a_gateway_whose_days_end_after_the_programs_is_refused() {
+    let it = Bridged::new().await;
+    for (zone, is_taken) in [
+        ("Asia/Tokyo", false),
+        // Two hours ahead in winter, and three in summer.
+        ("Europe/Helsinki", true),
+        // Half an hour more.
+        ("Asia/Tehran", false),
+        ("Africa/Nairobi", true),
+        ("America/New_York", true),
+    ] {
+        let policy = format!(r#"{{"time_zone": "{zone}"}}"#);
+        let conn = &mut *it.log.pool.acquire().await.unwrap();
+        store::add_policy(conn, it.log.program.program_id, policy.as_bytes()).await.unwrap();
+        match Bridge::open(it.config(0).await).await {
+            Ok(_) => assert!(is_taken, "{zone}"),
+            Err(error) => {
+                assert!(!is_taken, "{zone}: {error}");
+                assert!(matches!(error, BridgeError::Retry(BridgeObstacle::LocalTime { .. })), "{error}");
+            }
+        }
+    }
+}
+
 /// Whoever stole the writer's key has to settle what they anchored themselves.
 #[tokio::test]
 async fn a_head_that_is_not_this_logs_is_not_settled() {
