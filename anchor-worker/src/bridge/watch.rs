@@ -1,7 +1,7 @@
 //! Reading a gateway. A burn that never was would invent points in the books, so here one endpoint is never enough: what
 //! more than half of all endpoints show alike in final blocks is written down, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chain::{ChainError, Gateway, GatewaySeen};
 use futures::future::join_all;
@@ -21,6 +21,8 @@ struct Shown {
     seen: GatewaySeen,
     /// When the epochs of the claims and burns expire.
     expiries: BTreeMap<u64, u64>,
+    /// The times of the blocks with burns, in seconds since 1970.
+    times: BTreeMap<u64, u64>,
 }
 
 impl Bridge {
@@ -113,7 +115,13 @@ impl Bridge {
                 };
                 expiries.insert(*epoch, expires_at);
             }
-            Ok::<_, ChainError>(Shown { before, seen, expiries })
+            let mut times = BTreeMap::new();
+            let blocks: BTreeSet<u64> = seen.burns.iter().map(|it| it.block).collect();
+            for block in blocks {
+                let absent = || ChainError::Refused(format!("it has no block {block}"));
+                times.insert(block, it.block(block).await?.ok_or_else(absent)?.1);
+            }
+            Ok::<_, ChainError>(Shown { before, seen, expiries, times })
         };
         let shown = agreement::agreed(
             join_all(self.config.endpoints.iter().map(ask)).await,
@@ -130,7 +138,7 @@ impl Bridge {
     }
 
     fn events(&self, shown: Shown) -> GatewayEvents {
-        let Shown { seen, expiries, .. } = shown;
+        let Shown { seen, expiries, times, .. } = shown;
         let claim = |it: chain::ClaimSeen| PaidClaim {
             withdrawal_id: it.withdrawal_id,
             holder: it.holder,
@@ -140,16 +148,16 @@ impl Bridge {
             transaction: it.transaction,
         };
         let zone_s = self.config.terms.zone_s;
-        let amount = |(epoch, amount): (u64, u64)| BurnedEpoch {
+        let burned = |burned_s: u64, (epoch, amount): (u64, u64)| BurnedEpoch {
             epoch,
-            last_day: last_day(self.expiries[&epoch], zone_s),
+            last_day: credited_day(self.expiries[&epoch], burned_s, zone_s),
             amount,
         };
         let burn = |it: chain::BurnSeen| Burn {
             burn_id: it.burn_id,
             holder: it.holder,
             credit_to: it.credit_to,
-            amounts: it.amounts.into_iter().map(amount).collect(),
+            amounts: it.amounts.into_iter().map(|amount| burned(times[&it.block], amount)).collect(),
             block: it.block,
             transaction: it.transaction,
         };
@@ -165,6 +173,14 @@ impl Bridge {
     }
 }
 
+/// The last local day with which burned points come back: that of their epoch, or the one after the burn. A burn is final, and
+/// credited, some time after it: what was burned in time on its very last day would else be over when it comes.
+fn credited_day(expires_at_s: u64, burned_s: u64, zone_s: i32) -> i32 {
+    // The day of the second itself is the last day of what expires a second later.
+    let burned = last_day(burned_s.saturating_add(1), zone_s);
+    last_day(expires_at_s, zone_s).max(burned.saturating_add(1))
+}
+
 /// The last local day of points that expire at this instant: the day of the last second at which they could be spent. They
 /// were minted into an epoch that ends no later than their lot, so it is never a later day than the lot had.
 fn last_day(expires_at_s: u64, zone_s: i32) -> i32 {
@@ -174,7 +190,21 @@ fn last_day(expires_at_s: u64, zone_s: i32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::last_day;
+    use super::{credited_day, last_day};
+
+    #[test]
+    fn what_is_burned_on_its_last_day_has_one_day_more() {
+        const DAY: u64 = 24 * 3600;
+        let check =
+            |burned, zone, expected| assert_eq!(credited_day(10 * DAY, burned, zone), expected, "{burned}");
+        check(0, 0, 9);
+        check(9 * DAY - 1, 0, 9);
+        check(9 * DAY, 0, 10);
+        check(10 * DAY - 1, 0, 10);
+        // There the last second is in the tenth day, of which three hours are left.
+        check(10 * DAY - 3 * 3600 - 1, 3 * 3600, 10);
+        check(10 * DAY - 3 * 3600, 3 * 3600, 11);
+    }
 
     #[test]
     fn the_last_day_is_that_of_the_last_second() {

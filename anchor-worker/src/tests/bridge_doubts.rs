@@ -306,3 +306,25 @@ async fn a_settled_head_that_is_not_this_logs_is_told_until_it_is_cancelled() {
     it.bridge.step().await.unwrap();
     assert!(it.bridge.strange_heads().is_empty(), "it can prove nothing any more");
 }
+
+#[tokio::test]
+async fn what_is_burned_on_its_last_day_comes_back_with_the_next_one() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    it.claims(3).await;
+    it.burns(1).await;
+    let latest = it.it.gateway.chain().latest_block().await.unwrap();
+    let seen = it.it.gateway.seen(1, latest).await.unwrap();
+    let (epoch, _) = seen.claims[0].minted[0];
+    let token = it.it.gateway.terms().await.unwrap().points;
+    let expires_at = it.it.gateway.expires_at(&token, epoch).await.unwrap();
+    it.later(expires_at - it.it.gateway.chain().latest_time_s().await.unwrap() - 3600);
+    it.burns(1).await;
+    it.rpc("anvil_mine", json!(["0xa"]));
+    assert_ne!(it.bridge.step().await.unwrap().blocks, 0);
+    let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+    let burns = store::burns(conn, &it.it.at(), true, 10).await.unwrap();
+    let days: Vec<_> = burns.iter().map(|it| it.burn.amounts[0].last_day).collect();
+    // There it is three hours later.
+    let last_day = (expires_at - 1 + 3 * 3600) as i32 / (24 * 3600);
+    assert_eq!(days, [last_day, last_day + 1]);
+}
