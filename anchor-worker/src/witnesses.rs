@@ -47,7 +47,10 @@ pub(crate) struct Cosigned {
 
 enum Answer {
     Cosigned(Signature),
+    /// It says that it has seen this size last: nothing but its word.
     OtherSize(u64),
+    /// It has shown a larger checkpoint of this log, which a key of the log has signed.
+    Ahead(u64),
 }
 
 impl Witnesses {
@@ -82,11 +85,12 @@ impl Witnesses {
     ) -> Cosigned {
         self.follow();
         let is_quorum = self.policy.is_quorum(&BTreeSet::new());
+        let logs = self.policy.of_logs().vouched();
         let mut cosigned = Cosigned { is_quorum, ..Cosigned::default() };
         let mut asking: FuturesUnordered<_> = (0..self.each.len())
             .map(|at| {
-                let (client, known) = (self.client.clone(), self.each[at].clone());
-                async move { (at, show(&client, known, store, note, checkpoint).await) }
+                let (client, known, logs) = (self.client.clone(), self.each[at].clone(), &logs);
+                async move { (at, show(&client, known, logs, store, note, checkpoint).await) }
             })
             .collect();
         let collect = async {
@@ -100,11 +104,15 @@ impl Witnesses {
                             .increment(1);
                         cosigned.lines.push((name, line.encode()));
                     }
-                    Ok(Answer::OtherSize(size)) => {
+                    Ok(Answer::Ahead(size)) => {
                         known.size = size;
-                        cosigned.ahead = Some((name, size));
+                        if cosigned.ahead.as_ref().is_none_or(|(_, it)| *it < size) {
+                            cosigned.ahead = Some((name, size));
+                        }
                     }
-                    Err(problem) => {
+                    shown => {
+                        let problem =
+                            shown.err().unwrap_or_else(|| "it says another size each time".to_owned());
                         metrics::counter!("daftari_witness_failures_total", "witness" => name.clone())
                             .increment(1);
                         tracing::warn!(
@@ -138,28 +146,35 @@ impl Witnesses {
     /// The last checkpoint of this log that each witness has seen, from those that tell.
     pub async fn seen(&mut self, origin: &str) -> Vec<(String, Checkpoint)> {
         self.follow();
-        let path = format!("{}/checkpoint", hex_of(&origin_hash(origin)));
+        let logs = &self.policy.of_logs().vouched();
         let asked = self.each.iter().map(async |known| {
-            let seen = self.seen_by(known, &path).await.inspect_err(|problem| {
+            let seen = seen_by(&self.client, known, logs, origin).await.inspect_err(|problem| {
                 tracing::warn!(witness = known.name, problem, "a witness has not said what it has seen");
             });
             Some((known.name.clone(), seen.ok()??))
         });
         let seen = futures::future::join_all(asked).await;
-        seen.into_iter().flatten().filter(|(_, it)| it.origin == origin).collect()
+        seen.into_iter().flatten().collect()
     }
+}
 
-    async fn seen_by(&self, known: &Known, path: &str) -> Result<Option<Checkpoint>, String> {
-        let answer = self.client.get(format!("{}/{path}", known.url)).send().await;
-        let answer = answer.map_err(|error| error.without_url().to_string())?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let answer = answer.error_for_status().map_err(|error| error.without_url().to_string())?;
-        let note = String::from_utf8(read(answer).await?).map_err(|_| "its answer is not text".to_owned())?;
-        let seen = verify_checkpoint(&note, &self.policy.of_logs().vouched());
-        Ok(Some(seen.map_err(|refusal| refusal.to_string())?.checkpoint))
+/// The last checkpoint of this log that a witness has seen. It counts only as a key of the log has signed it.
+async fn seen_by(
+    client: &Client,
+    known: &Known,
+    logs: &Policy,
+    origin: &str,
+) -> Result<Option<Checkpoint>, String> {
+    let url = format!("{}/{}/checkpoint", known.url, hex_of(&origin_hash(origin)));
+    let answer = client.get(url).send().await;
+    let answer = answer.map_err(|error| error.without_url().to_string())?;
+    if answer.status() == StatusCode::NOT_FOUND {
+        return Ok(None);
     }
+    let answer = answer.error_for_status().map_err(|error| error.without_url().to_string())?;
+    let note = String::from_utf8(read(answer).await?).map_err(|_| "its answer is not text".to_owned())?;
+    let seen = verify_checkpoint(&note, logs).map_err(|refusal| refusal.to_string())?.checkpoint;
+    Ok((seen.origin == origin).then_some(seen))
 }
 
 /// The witnesses of this policy that say where they listen, with what is known of each already.
@@ -172,17 +187,29 @@ fn listening(policy: &Policy, known: &[Known]) -> Vec<Known> {
     each.collect()
 }
 
-/// Shows a witness a checkpoint; where it says that it has seen another size than we thought, once more from there.
+/// Shows a witness a checkpoint; where it says that it has seen another size than we thought, once more from there. That it
+/// has seen a larger one it must show: anybody can say a number, and this one would halt sealing.
 async fn show(
     client: &Client,
     known: Known,
+    logs: &Policy,
     store: &Arc<TileStore>,
     note: &str,
     checkpoint: &Checkpoint,
 ) -> Result<Answer, String> {
-    match show_from(client, &known, known.size, store, note, checkpoint).await? {
-        Answer::OtherSize(size) if size <= checkpoint.size => {
-            show_from(client, &known, size, store, note, checkpoint).await
+    let mut answer = show_from(client, &known, known.size, store, note, checkpoint).await?;
+    if let Answer::OtherSize(size) = answer
+        && size <= checkpoint.size
+    {
+        answer = show_from(client, &known, size, store, note, checkpoint).await?;
+    }
+    match answer {
+        Answer::OtherSize(size) if checkpoint.size < size => {
+            let seen = seen_by(client, &known, logs, &checkpoint.origin).await?.map_or(0, |it| it.size);
+            if checkpoint.size < seen {
+                return Ok(Answer::Ahead(seen));
+            }
+            Err(format!("it says that it has seen {size} leaves, and shows no such checkpoint of ours"))
         }
         answer => Ok(answer),
     }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use auditor::Witness;
 use axum::Router;
-use axum::routing::post;
-use proof::{Cosigner, Policy, verify_checkpoint};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use proof::{Checkpoint, Cosigner, Policy, Signer, verify_checkpoint};
 use tempfile::TempDir;
 
 use super::fixture::Fixture;
@@ -140,13 +141,25 @@ async fn a_slow_or_lying_witness_delays_nothing_beyond_the_budget() {
     let other = Witnessed::cosigner("somebody-else").cosign("another text\n", 1).encode();
     let lying = Router::new().route("/add-checkpoint", post(async move || other));
     world.listen("lying", lying).await;
+    // One that says it has seen more, and shows nothing of it but a checkpoint that somebody else has signed.
+    let origin_hash: String =
+        proof::origin_hash(&world.it.key().log().origin).iter().map(|it| format!("{it:02x}")).collect();
+    let forged = Checkpoint { origin: world.it.key().log().origin, size: 1 << 62, root: [7; 32] };
+    let forged = forged.sign(&Signer::new(&forged.origin, &[0x77; 32]).unwrap()).encode();
+    let ahead =
+        async || (StatusCode::CONFLICT, [("content-type", "text/x.tlog.size")], "4611686018427387904\n");
+    let boasting = Router::new()
+        .route("/add-checkpoint", post(ahead))
+        .route(&format!("/{origin_hash}/checkpoint"), get(async move || forged));
+    world.listen("boasting", boasting).await;
     world.lines.push(
         "witness nowhere witness.test/n+x+y http://127.0.0.1:1\n"
             .replace("witness.test/n+x+y", &Witnessed::cosigner("nowhere").verifier_key().encode()),
     );
     world.it.post(2).await;
     let begun = Instant::now();
-    let mut sealer = world.sealer("group g any slow lying nowhere\nquorum g", Duration::from_millis(300));
+    let mut sealer =
+        world.sealer("group g any slow lying boasting nowhere\nquorum g", Duration::from_millis(300));
     assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 2 });
     assert!(begun.elapsed() < AMPLE / 2, "{:?}", begun.elapsed());
     assert_eq!(world.published_by("quorum none"), [""; 0]);
@@ -155,7 +168,7 @@ async fn a_slow_or_lying_witness_delays_nothing_beyond_the_budget() {
     world.honest("good").await;
     world.it.post(2).await;
     let begun = Instant::now();
-    let mut sealer = world.sealer("group g any slow lying nowhere good\nquorum g", AMPLE);
+    let mut sealer = world.sealer("group g any slow lying boasting nowhere good\nquorum g", AMPLE);
     assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 4 });
     assert!(begun.elapsed() < AMPLE / 2, "{:?}", begun.elapsed());
     assert_eq!(world.published_by("group g any good\nquorum g"), ["good"]);
