@@ -191,7 +191,7 @@ pub enum MapRefusal {
     #[error("the map's own receipt: {0}")]
     Receipt(Refusal),
     /// The receipt is of another leaf.
-    #[error("the receipt is not of a map of this log size with its body opened")]
+    #[error("the receipt is not of a map of this log size, at or after it, with its body opened")]
     NotThisMap,
     /// The row is not in the map.
     #[error("the account does not stand in the map with this value")]
@@ -242,7 +242,8 @@ impl MapProof {
         let verified = verify(self.receipt.as_bytes(), policy).map_err(MapRefusal::Receipt)?;
         let body = verified.leaf.body.as_ref().and_then(|it| it.opened());
         let Some(&Body::Map { log_size, accounts, root }) = body else { return Err(MapRefusal::NotThisMap) };
-        if log_size != self.account.log_size {
+        // A map of leaves that come after it would promise what nobody knows yet.
+        if log_size != self.account.log_size || verified.leaf_index < log_size {
             return Err(MapRefusal::NotThisMap);
         }
         let row = leaf_hash(&self.account.row(&self.salt, &self.value).encode());

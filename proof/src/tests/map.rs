@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::samples::{self, ORIGIN, plain_root, signer};
+use super::samples::{self, ORIGIN, plain_node, plain_root, signer};
 use crate::*;
 
 type Row = (MapAccount, [u8; 32], MapValue);
@@ -22,8 +22,8 @@ pub(super) fn tree(rows: &[Row]) -> MapTree {
     .unwrap()
 }
 
-/// The receipt of a `map` leaf at index 0 of a log of one leaf.
-fn receipt(tree: &MapTree, log_size: u64) -> String {
+/// The receipt of a `map` leaf at this index, the last of its log.
+fn receipt(tree: &MapTree, log_size: u64, leaf_index: u64) -> String {
     let header = Header {
         posting_id: [9; 16],
         posting_kind: PostingKind::NONE,
@@ -44,15 +44,19 @@ fn receipt(tree: &MapTree, log_size: u64) -> String {
         entries: Vec::new(),
         hints: Vec::new(),
     };
-    let root = leaf_hash(&leaf.leaf(0).encode());
-    let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size: 1, root }.sign(&signer()).encode();
-    Receipt { leaf, leaf_index: 0, path: Vec::new(), checkpoint }.encode()
+    let mut hashes: Vec<Hash> = (0..leaf_index).map(|it| [it as u8; 32]).collect();
+    hashes.push(leaf_hash(&leaf.leaf(leaf_index).encode()));
+    let (size, root) = (leaf_index + 1, plain_root(&hashes));
+    let node = |node| Ok::<_, ()>(plain_node(&hashes, node));
+    let path = inclusion_proof(leaf_index, size, node).unwrap();
+    let checkpoint = Checkpoint { origin: ORIGIN.to_owned(), size, root }.sign(&signer()).encode();
+    Receipt { leaf, leaf_index, path, checkpoint }.encode()
 }
 
 fn prove(rows: &[Row], at: usize) -> MapProof {
     let (tree, (account, secret, value)) = (tree(rows), rows[at]);
     let (index, path) = tree.proof(&account).unwrap();
-    let receipt = receipt(&tree, account.log_size);
+    let receipt = receipt(&tree, account.log_size, account.log_size);
     MapProof { account, salt: account.salt(&secret), value, index, path, receipt }
 }
 
@@ -153,6 +157,19 @@ fn a_flipped_byte_of_a_map_proof_is_refused() {
         }
     }
     assert_eq!(sound.leaf.kind, LeafKind::Map);
+}
+
+/// A log that will be larger cannot say today that nothing will come: a map leaf speaks of the leaves before it.
+#[test]
+fn a_map_of_leaves_that_come_after_it_is_refused() {
+    let (rows, proof) = sample();
+    let at = |leaf_index| MapProof { receipt: receipt(&tree(&rows), 50, leaf_index), ..proof.clone() };
+    for leaf_index in [0, 1, 49] {
+        assert_eq!(at(leaf_index).verify(&policy()).unwrap_err(), MapRefusal::NotThisMap, "{leaf_index}");
+    }
+    for leaf_index in [50, 51, 200] {
+        assert_eq!(at(leaf_index).verify(&policy()).unwrap().leaf_index, leaf_index);
+    }
 }
 
 #[test]
