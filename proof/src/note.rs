@@ -1,5 +1,7 @@
 //! C2SP signed notes: a text, an empty line, and signature lines of named keys.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey, Verifier as _, VerifyingKey};
 
@@ -37,6 +39,12 @@ impl SignedNote {
     /// Whether this key has signed it.
     pub fn is_signed_by(&self, key: &VerifierKey) -> bool {
         self.signatures.iter().any(|it| key.is_named_by(it) && key.verifies(&self.text, it))
+    }
+
+    /// The signature lines, each once: a line that is repeated says no more, and is not to cost more.
+    pub(crate) fn each_once(&self) -> impl Iterator<Item = &Signature> {
+        let mut met = BTreeSet::new();
+        self.signatures.iter().filter(move |&it| met.insert((&it.name, it.key_id, &it.bytes)))
     }
 
     /// Reads a note, refusing every spelling but the one that [`SignedNote::encode`] writes.

@@ -174,7 +174,7 @@ fn check_signatures(
     }
     // Each witness with the earliest time at which it has cosigned.
     let mut cosigned = BTreeMap::new();
-    for line in &note.signatures {
+    for line in note.each_once() {
         let named = policy.log_keys.iter().map(|key| (None, key));
         let witnesses = policy.witnesses.iter().map(|(name, key)| (Some(name.as_str()), key));
         for (witness, key) in named.chain(witnesses).filter(|(_, key)| key.is_named_by(line)) {

@@ -118,3 +118,16 @@ fn a_cosignature_is_what_the_specification_says() {
     assert_eq!(verify_checkpoint(&alone.encode(), &policy), Err(Refusal::QuorumMissing));
     assert!(verify_checkpoint(&alone.encode(), &policy.of_logs()).is_ok());
 }
+
+/// Whoever has one valid line can repeat it until a note is as long as it may be.
+#[test]
+fn a_line_that_is_repeated_is_verified_once() {
+    let cosigner = Cosigner::new("witness.example/w1", &[9; 32]).unwrap();
+    let text = checkpoint(9).encode();
+    let lines = [signer().sign(&text), cosigner.cosign(&text, 1), cosigner.cosign(&text, 2)];
+    let signatures = (0..400).map(|at| lines[at % 3].clone()).collect();
+    let note = SignedNote { text, signatures };
+    assert!(note.each_once().eq(&lines));
+    let policy = Policy::of_log(signer().verifier_key());
+    assert!(verify_checkpoint(&note.encode(), &policy).is_ok());
+}
