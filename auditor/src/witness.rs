@@ -33,7 +33,7 @@ pub struct Witness {
     clock: Clock,
     /// The last checkpoint of each origin, cosigned. Deciding and writing down happen under the lock: of two requests at
     /// once, the second is held against the first.
-    seen: Mutex<BTreeMap<String, String>>,
+    pub(crate) seen: Mutex<BTreeMap<String, String>>,
     _alone: File,
 }
 
@@ -73,9 +73,14 @@ impl Witness {
     /// Cosigns, or says why not. When it returns a signature, the checkpoint is written down durably.
     fn add(&self, body: &[u8]) -> Result<String, Failure> {
         let request = AddCheckpoint::parse(body)?;
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = |origin: &str| read(seen.get(origin)?, &self.logs).ok();
+        // What the log has not signed is refused before anybody waits for it.
+        let mut locked = None;
+        let last = |origin: &str| {
+            let seen = locked.insert(self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+            read(seen.get(origin)?, &self.logs).ok()
+        };
         let (note, checkpoint) = request.decide(&self.logs, last)?;
+        let mut seen = locked.expect("what cosigns has asked what was seen");
         let line = self.cosigner.cosign(&note.text, (self.clock)());
         let encoded = line.encode();
         // The log's own signatures, and ours: others' are for whoever made them to answer for.

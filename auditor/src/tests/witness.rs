@@ -25,7 +25,11 @@ struct Served {
 
 impl Served {
     async fn start(policy: &Policy, folder: &Path) -> Self {
-        let router = Arc::new(open(policy, folder).unwrap()).router();
+        Self::of(Arc::new(open(policy, folder).unwrap())).await
+    }
+
+    async fn of(witness: Arc<Witness>) -> Self {
+        let router = witness.router();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -140,4 +144,28 @@ async fn of_two_histories_at_once_one_is_cosigned() {
         }
     }
     assert_eq!(cosigned, 1);
+}
+
+/// Whoever sends what no log has signed makes no log that is known wait.
+#[tokio::test]
+async fn what_is_refused_waits_for_nobody() {
+    let home = TempDir::new().unwrap();
+    let log = Forger::honest(3);
+    let witness = Arc::new(open(&log.policy(), home.path()).unwrap());
+    let (held, is_held) = tokio::sync::oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let busy = Arc::clone(&witness);
+    let busy = std::thread::spawn(move || {
+        let _seen = busy.seen.lock().unwrap();
+        held.send(()).unwrap();
+        let _ = released.recv();
+    });
+    is_held.await.unwrap();
+    let stranger = Forger { signer: proof::Signer::new("log.unknown", &[6; 32]).unwrap(), ..log };
+    let witness = Served::of(witness).await;
+    let answer = witness.add(request(&stranger, 0));
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(60), answer).await;
+    drop(release);
+    busy.join().unwrap();
+    assert_eq!(answer.expect("it waits for nobody").0, 404);
 }
