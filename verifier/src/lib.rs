@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 
 use api::{AUDITING, Code, Endpoint, Gate, Guarded, Operations, Route, Routes, Scope, TAKING_PART};
 use axum::Router;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::map_response;
 use axum::response::Response;
@@ -230,7 +230,12 @@ pub fn routes(service: Arc<ProofService>) -> Routes {
     let open = Routes::new(table(), Arc::clone(&service)).map(|it| {
         // A page of another origin may ask for all of it, and read why it was refused: nothing here goes by cookies.
         it.merge(receipts::preflight_route()).layer(map_response(async |mut response: Response| {
+            let status = response.status();
             let headers = response.headers_mut();
+            // What is not there yet may be soon, and what went wrong may go well.
+            if status.is_client_error() || status.is_server_error() {
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            }
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
             headers.insert(
                 ACCESS_CONTROL_EXPOSE_HEADERS,

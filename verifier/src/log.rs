@@ -48,11 +48,11 @@ pub(crate) async fn published(service: &ProofService) -> Result<Checkpoint, Prob
 
 /// The bytes behind a path that is served never change. A path that is not there yet may be soon, so that answer is
 /// not to be kept.
-pub(crate) async fn tile(State(service): State<Arc<ProofService>>, request: Request) -> Response {
-    match published_tile(&service, request.uri().path()).await {
-        Ok(tile) => stored(tile, request.headers()),
-        Err(problem) => ([(CACHE_CONTROL, "no-store")], problem).into_response(),
-    }
+pub(crate) async fn tile(
+    State(service): State<Arc<ProofService>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    Ok(stored(published_tile(&service, request.uri().path()).await?, request.headers()))
 }
 
 async fn published_tile(service: &ProofService, path: &str) -> Result<StoredTile, Problem> {
@@ -60,31 +60,40 @@ async fn published_tile(service: &ProofService, path: &str) -> Result<StoredTile
     let id = path.strip_prefix('/').and_then(TileId::parse);
     let id = id.ok_or_else(|| Problem::new(Code::NotFound, "This is not the path of a tile."))?;
     let no_tile = || Problem::new(Code::NotFound, "There is no such tile.");
-    // A seal writes its tiles first. Until the checkpoint says that they count, another seal may replace them. What was
-    // published stays so: the checkpoint is read again only for what lies beyond.
-    if !is_within(id, service.published_size.load(Ordering::Relaxed)) {
-        let note = read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(no_tile)?;
-        let size = parse(&note)?.size;
-        service.published_size.fetch_max(size, Ordering::Relaxed);
-        if !is_within(id, size) {
-            return Err(no_tile());
-        }
+    // A seal writes its tiles first. Until the checkpoint says that they count, another seal may replace them.
+    if !is_published(service, |size| is_within(id, size)).await? {
+        return Err(no_tile());
     }
     read(&service.tiles, move |it| it.read_stored(id)).await?.ok_or_else(no_tile)
 }
 
-/// Declarations and maps. A declaration is there before its leaf is published, and says no more than it will then.
+/// Whether what is published is enough. It stays so: the checkpoint is read again only for what lies beyond.
+async fn is_published(service: &ProofService, is_enough: impl Fn(u64) -> bool) -> Result<bool, Problem> {
+    if is_enough(service.published_size.load(Ordering::Relaxed)) {
+        return Ok(true);
+    }
+    let Some(note) = read(&service.tiles, TileStore::checkpoint).await? else { return Ok(false) };
+    let size = parse(&note)?.size;
+    service.published_size.fetch_max(size, Ordering::Relaxed);
+    Ok(is_enough(size))
+}
+
+/// Declarations and maps. A declaration is kept before its leaf is published, as tiles are, and served after it; a map is
+/// named by its root.
 pub(crate) async fn beside(
     State(service): State<Arc<ProofService>>,
     request: Request,
 ) -> Result<Response, Problem> {
     let beside = request.uri().path().strip_prefix('/').and_then(Beside::parse);
     let nothing = || Problem::new(Code::NotFound, "There is no such declaration and no such part of a map.");
-    let bytes = read(&service.tiles, {
-        let beside = beside.ok_or_else(nothing)?;
-        move |it| it.read_beside(beside)
-    });
-    Ok(public("application/octet-stream", FOR_EVER, bytes.await?.ok_or_else(nothing)?))
+    let beside = beside.ok_or_else(nothing)?;
+    if let Beside::Declaration(leaf_index) = beside
+        && !is_published(&service, |size| leaf_index < size).await?
+    {
+        return Err(nothing());
+    }
+    let bytes = read(&service.tiles, move |it| it.read_beside(beside)).await?;
+    Ok(public("application/octet-stream", FOR_EVER, bytes.ok_or_else(nothing)?))
 }
 
 /// Bundles go out as they are kept, compressed, to whoever takes them so, and plain to the others.

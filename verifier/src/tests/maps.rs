@@ -82,6 +82,14 @@ async fn maps_and_declarations_are_served_as_they_are_kept() {
     let conn = &mut *world.pool.acquire().await.unwrap();
     let again = anchor_worker::make_map(conn, &Keyring::new(&[7; 32]), &world.log, &world.folder).await;
     assert_eq!(again.unwrap(), None, "nothing was posted since");
+    // A seal that ends before its checkpoint leaves what another may still replace.
+    let declaration = tiles::Beside::Declaration(1);
+    world.folder.write_beside(declaration, b"of a seal that never published").unwrap();
+    for path in ["/declaration/1", "/checkpoint"] {
+        let told = world.get(path).await;
+        told.check_problem(404, "NOT_FOUND");
+        assert_eq!(told.header("cache-control"), "no-store", "{path}");
+    }
     world.seal().await;
     let root = hex::encode(made.root);
     for (path, bytes) in [
@@ -104,6 +112,8 @@ async fn maps_and_declarations_are_served_as_they_are_kept() {
         &format!("map/{root}/00"),
         &format!("map/{root}/%30"),
     ] {
-        world.get(&format!("/{path}")).await.check_problem(404, "NOT_FOUND");
+        let told = world.get(&format!("/{path}")).await;
+        told.check_problem(404, "NOT_FOUND");
+        assert_eq!(told.header("cache-control"), "no-store", "{path}");
     }
 }
