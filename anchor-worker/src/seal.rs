@@ -360,8 +360,13 @@ impl Sealer {
             let bytes = opened.ok_or(Doubt::LeafChanged { leaf_index })?.encode();
             let folder = Arc::clone(&self.folder);
             self.passes(Act::WriteDeclaration(leaf_index), Moment::Before)?;
-            blocking(move || folder.write_beside(Beside::Declaration(leaf_index), &bytes)).await?;
+            let (beside, written) = (Beside::Declaration(leaf_index), bytes.clone());
+            blocking(move || folder.write_beside(beside, &bytes)).await?;
             self.passes(Act::WriteDeclaration(leaf_index), Moment::After)?;
+            let folder = Arc::clone(&self.folder);
+            if blocking(move || folder.read_beside(beside)).await?.is_none_or(|it| it != written) {
+                return Err(other_than_written(beside.path()).into());
+            }
         }
         Ok(())
     }
@@ -452,6 +457,10 @@ impl Sealer {
                 passes(&failpoint, Act::WriteTile(tile), Moment::Before)?;
                 folder.write(tile, &bytes)?;
                 passes(&failpoint, Act::WriteTile(tile), Moment::After)?;
+                // Nothing is signed that the store does not give back.
+                if folder.read(tile)?.is_none_or(|it| it != bytes) {
+                    return Err(other_than_written(tile.path()).into());
+                }
             }
             Ok(())
         })
@@ -490,6 +499,10 @@ async fn check_extends(
         None if known < size => Err(Doubt::Behind { published: size, known }.into()),
         _ => Err(Doubt::Forked { size }.into()),
     }
+}
+
+fn other_than_written(path: String) -> TileError {
+    TileError::Damaged { path, problem: "it does not read back as it was written".to_owned() }
 }
 
 fn passes(failpoint: &Failpoint, act: Act, moment: Moment) -> Result<(), SealError> {

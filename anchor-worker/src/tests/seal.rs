@@ -115,6 +115,37 @@ async fn a_crash_at_any_point_resumes_to_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn what_does_not_read_back_is_not_signed() {
+    let it = Fixture::new().await;
+    it.post(2).await;
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    let body = Body::Map { log_size: 2, accounts: 2, root: [3; 32] };
+    store::append_declarations(conn, &it.log, vec![body]).await.unwrap();
+    let tile = |level| TileId { level, index: 0, width: 3 };
+    for (act, path) in [
+        (Act::WriteTile(tile(None)), tile(None).path()),
+        (Act::WriteTile(tile(Some(0))), tile(Some(0)).path()),
+        (Act::WriteDeclaration(2), Beside::Declaration(2).path()),
+    ] {
+        let file = it.home.path().join("log").join(path);
+        let failpoint: Failpoint = Arc::new(move |passed, moment| {
+            if (passed, moment) == (act, Moment::After) {
+                let mut bytes = std::fs::read(&file).unwrap();
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+                std::fs::write(&file, bytes).unwrap();
+            }
+            false
+        });
+        let ended = it.sealer().with_failpoint(failpoint).seal().await;
+        assert!(matches!(ended, Err(SealError::Halt(Doubt::Tiles(_)))), "{act:?}: {ended:?}");
+        assert!(store::latest_checkpoint(conn).await.unwrap().is_none(), "{act:?}");
+        assert_eq!(it.published(), None);
+    }
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Checkpoint { size: 3 });
+}
+
+#[tokio::test]
 async fn what_was_recorded_is_published_by_the_next() {
     let it = Fixture::new().await;
     it.post(3).await;
