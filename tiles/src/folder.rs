@@ -26,10 +26,16 @@ pub(crate) struct Folder {
     settled: Mutex<HashSet<PathBuf>>,
 }
 
-// A file that has its bytes and not yet its name.
+// A file that has its bytes and not yet its name. Where it comes to none, as on a full disk, it does not stay.
 struct Staged {
     path: PathBuf,
-    _locked: File,
+    file: File,
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
 }
 
 impl Folder {
@@ -77,10 +83,13 @@ impl Folder {
     // what a crash left behind.
     fn stage(&self, bytes: &[u8]) -> Result<Staged, TileError> {
         let path = self.staging();
-        let mut file = File::create(&path).map_err(at(&path))?;
-        file.lock().map_err(at(&path))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at(&path))?;
-        Ok(Staged { path, _locked: file })
+        let file = File::create(&path).map_err(at(&path))?;
+        let mut staged = Staged { path, file };
+        let locked = staged.file.lock();
+        let written =
+            locked.and_then(|()| staged.file.write_all(bytes)).and_then(|()| staged.file.sync_all());
+        written.map_err(at(&staged.path))?;
+        Ok(staged)
     }
 
     // A name below the staging folder that nobody else has.

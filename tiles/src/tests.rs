@@ -356,6 +356,20 @@ fn what_a_crash_left_staged_is_swept_and_what_is_being_written_stays() {
     assert!(!written.exists());
 }
 
+/// Writing is tried again for as long as it takes: a try that fails takes up no room.
+#[test]
+fn what_cannot_have_its_name_leaves_nothing_behind() {
+    let [place, _] = places();
+    let store = place.open();
+    let tile = TileId { level: Some(0), index: 0, width: 3 };
+    std::fs::create_dir_all(place.file(&tile.path())).unwrap();
+    for _ in 0..3 {
+        let error = store.write(tile, &[7; 96]).unwrap_err();
+        assert!(error.is_passing(), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(place.file(".staging")).unwrap().count(), 0);
+}
+
 /// A store that does not answer, or does not let us in, is worth asking again.
 #[test]
 fn a_bucket_that_does_not_answer_passes() {
