@@ -136,10 +136,7 @@ pub fn judge(receipt: &[u8], policy: &Policy, finding: &ChainFinding) -> Report 
 async fn ask(verified: &Verified, policy: &Policy, url: &str) -> Result<ChainFinding, ChainError> {
     let chain = Chain::connect(url).await?;
     let leaf = verified.leaf.leaf(verified.leaf_index).encode();
-    let mut finding = ChainFinding::Unreachable(format!(
-        "it serves chain {}, and the policy names no contract there",
-        chain.id()
-    ));
+    let mut found = Vec::new();
     for &place in policy.anchors.iter().filter(|it| it.chain_id == chain.id()) {
         let hint = verified.leaf.hints.iter().find(|it| {
             (it.chain_id, it.contract, it.registrant) == (place.chain_id, place.contract, place.registrant)
@@ -155,14 +152,21 @@ async fn ask(verified: &Verified, policy: &Policy, url: &str) -> Result<ChainFin
         );
         match status.await? {
             AnchorStatus::Anchored { block, is_final, .. } => {
-                return Ok(ChainFinding::Anchored { place, block, is_final });
+                found.push(ChainFinding::Anchored { place, block, is_final });
             }
+            // Whatever the others hold: the log has shown two histories.
             AnchorStatus::Disagrees { .. } => return Ok(ChainFinding::Disagrees),
-            AnchorStatus::NotAnchored => finding = ChainFinding::NotAnchored,
-            AnchorStatus::PassedOver => finding = ChainFinding::PassedOver,
+            AnchorStatus::NotAnchored => found.push(ChainFinding::NotAnchored),
+            AnchorStatus::PassedOver => found.push(ChainFinding::PassedOver),
         }
     }
-    Ok(finding)
+    let anchored = found.iter().position(|it| matches!(it, ChainFinding::Anchored { .. }));
+    Ok(found.into_iter().nth(anchored.unwrap_or(0)).unwrap_or_else(|| {
+        ChainFinding::Unreachable(format!(
+            "it serves chain {}, and the policy names no contract there",
+            chain.id()
+        ))
+    }))
 }
 
 fn report(verified: Result<Verified, proof::Refusal>, finding: &ChainFinding) -> Report {

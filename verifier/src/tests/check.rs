@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anchor_worker::{AnchorPolicy, Anchorer};
-use chain::dev::{DEV_KEY, ensure_contract};
-use chain::{Account, AuditLog, Chain};
+use chain::dev::{DEV_BRIDGE_KEY, DEV_KEY, ensure_contract};
+use chain::{Account, AuditLog, Chain, fees_for, tip_floor_wei};
 use devstack::{Anvil, AnvilConfig};
 use proof::{Checkpoint, Receipt, SignedNote};
 
@@ -167,6 +167,37 @@ async fn an_anchored_receipt_carries_exactly_the_anchored_checkpoint() {
     let body: Value = serde_json::from_slice(&it.world.get("/v1/anchors").await.bytes).unwrap();
     assert_eq!(body["anchors"][0]["latest"]["size"], 3);
     assert_eq!(body["anchors"][0]["chain_id"], place.chain_id);
+}
+
+/// The order of the policy's lines does not decide which of two contracts is heard.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contract_that_disagrees_is_heard_beside_one_that_does_not() {
+    let mut it = Anchored::new().await;
+    let id = it.world.earn(MEMBER, 5).await;
+    it.world.seal().await;
+    it.anchor(1).await;
+    let receipt = it.world.receipt(id, "member-key", "").await.bytes;
+    let (chain, other) = (it.audit_log.chain(), Account::from_key(DEV_BRIDGE_KEY).unwrap());
+    let differing = ensure_contract(chain, &other, &it.world.log.log_id).await.unwrap();
+    let [first, second] = [it.audit_log.place(), differing.place()];
+    let url = it.anvil.url();
+    let asked = async |places: &[AnchorPlace]| check(&receipt, &it.world.policy(places), Some(&url)).await;
+    for places in [[first, second], [second, first]] {
+        expect(&asked(&places).await, 0, "valid", None, "holds that checkpoint");
+    }
+
+    let nonce = chain.nonce(&other.address()).await.unwrap();
+    let fees = fees_for(chain.base_fee_wei().await.unwrap(), tip_floor_wei(chain.id()), 40);
+    let signed = differing.sign_anchor(&other, nonce, fees, 1, &[7; 32], &[]).await.unwrap();
+    chain.send_raw(&signed.raw).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while differing.head().await.unwrap().size != 1 {
+        assert!(Instant::now() < deadline, "it is still not mined");
+        tokio::task::yield_now().await;
+    }
+    for places in [[first, second], [second, first]] {
+        expect(&asked(&places).await, 1, "refused", Some("anchor_disagrees"), "another root");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
