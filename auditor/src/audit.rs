@@ -7,7 +7,9 @@ mod memory;
 use std::path::PathBuf;
 
 use futures::StreamExt;
-use proof::{Checkpoint, Hash, Leaf, Policy, TILE_WIDTH, TileId, VerifiedCheckpoint, verify_checkpoint};
+use proof::{
+    Checkpoint, Hash, KeyHistory, Leaf, Policy, TILE_WIDTH, TileId, VerifiedCheckpoint, verify_checkpoint,
+};
 use serde::Serialize;
 
 use crate::anchors::Anchored;
@@ -85,7 +87,15 @@ pub struct KeySaid {
 
 impl Audit {
     /// Reads the whole log, telling after each stretch how far it has come and how far it is.
-    pub async fn run(&self, mut progress: impl FnMut(u64, u64)) -> Result<AuditReport, SourceError> {
+    pub async fn run(&self, progress: impl FnMut(u64, u64)) -> Result<AuditReport, SourceError> {
+        self.remembering(REMEMBER_TILES, progress).await
+    }
+
+    pub(crate) async fn remembering(
+        &self,
+        remember_tiles: u64,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<AuditReport, SourceError> {
         let note = self.source.checkpoint().await?;
         let note = note.ok_or_else(|| SourceError::Unreachable("nothing was ever published there".into()))?;
         let mut report = AuditReport::default();
@@ -105,15 +115,19 @@ impl Audit {
         };
         let kept = self.kept.iter().chain(memory.checkpoint.as_ref());
         let kept = kept.map(|it| self.read_kept(it)).collect::<Result<Vec<_>, _>>()?;
-        let (climb, declarations) = (memory.climb, Vec::new());
-        let mut walk = Walk { audit: self, checkpoint, climb, declarations, report };
+        let (climb, declarations, declared_to) = (memory.climb, Vec::new(), 0);
+        let mut walk =
+            Walk { audit: self, remember_tiles, checkpoint, climb, declarations, declared_to, report };
         // What an earlier walk has passed says nothing of a log that is shorter now.
         if walk.checkpoint.size < walk.climb.tiles * TILE_WIDTH {
             walk.climb = Climb::default();
         }
         walk.report.resumed_from = walk.climb.tiles * TILE_WIDTH;
-        walk.walk(&mut progress).await?;
-        walk.read_declarations().await?;
+        walk.declared_to = walk.report.resumed_from;
+        let mut keys = walk.keys_before();
+        walk.walk(&mut keys, &mut progress).await?;
+        let size = walk.checkpoint.size;
+        walk.read_declarations(&mut keys, size).await?;
         walk.compare(&kept).await?;
         let Walk { climb, mut report, .. } = walk;
         if let Some(path) = &self.memory
@@ -137,14 +151,21 @@ impl Audit {
 
 struct Walk<'a> {
     audit: &'a Audit,
+    remember_tiles: u64,
     checkpoint: Checkpoint,
     climb: Climb,
+    // Those that were passed and are not read yet, and up to where the others were.
     declarations: Vec<Leaf>,
+    declared_to: u64,
     report: AuditReport,
 }
 
 impl Walk<'_> {
-    async fn walk(&mut self, progress: &mut impl FnMut(u64, u64)) -> Result<(), SourceError> {
+    async fn walk(
+        &mut self,
+        keys: &mut KeyHistory,
+        progress: &mut impl FnMut(u64, u64),
+    ) -> Result<(), SourceError> {
         let audit = self.audit;
         let (size, from) = (self.checkpoint.size, self.climb.tiles);
         let log_id = audit.policy.log_id(&self.checkpoint.origin).expect("the checkpoint was verified");
@@ -172,13 +193,16 @@ impl Walk<'_> {
             if self.climb.tiles.is_multiple_of(256) {
                 progress(self.climb.tiles * TILE_WIDTH, size);
             }
-            if self.climb.tiles.is_multiple_of(REMEMBER_TILES)
+            if self.climb.tiles.is_multiple_of(self.remember_tiles)
                 && let Some(path) = &audit.memory
-                && self.report.findings.is_empty()
             {
-                // The signed checkpoint is remembered only at the end: until then it is only said, not seen.
-                let checkpoint = Memory::read(path, &self.checkpoint.origin)?.checkpoint;
-                Memory { checkpoint, climb: self.climb.clone() }.write(path)?;
+                // What is remembered is not read again, so what was said up to here is read first.
+                self.read_declarations(keys, self.climb.tiles * TILE_WIDTH).await?;
+                if self.report.findings.is_empty() {
+                    // The signed checkpoint is remembered only at the end: until then it is only said, not seen.
+                    let checkpoint = Memory::read(path, &self.checkpoint.origin)?.checkpoint;
+                    Memory { checkpoint, climb: self.climb.clone() }.write(path)?;
+                }
             }
         }
         for (tile, row) in self.climb.open_tiles() {

@@ -8,12 +8,16 @@ use crate::finding::Finding;
 use crate::source::SourceError;
 
 impl Walk<'_> {
-    pub(super) async fn read_declarations(&mut self) -> Result<(), SourceError> {
-        let mut keys = self.keys_before();
+    /// Reads the declarations that the walk has passed since the last time, up to this leaf.
+    pub(super) async fn read_declarations(
+        &mut self,
+        keys: &mut KeyHistory,
+        to: u64,
+    ) -> Result<(), SourceError> {
         for leaf in std::mem::take(&mut self.declarations) {
             self.report.declarations += 1;
             let leaf_index = leaf.leaf_index;
-            match self.read_declaration(&leaf, &mut keys).await {
+            match self.read_declaration(&leaf, keys).await {
                 Ok(Body::Map { log_size, .. }) if leaf_index < log_size => {
                     self.note([map(leaf_index, "it describes leaves that come after it")]);
                 }
@@ -36,13 +40,13 @@ impl Walk<'_> {
                 }
             }
         }
-        self.check_retirements(&keys);
+        self.check_retirements(keys, to);
         Ok(())
     }
 
     /// What is known of the keys before the first leaf that is read now. What an earlier walk has passed it has read, so
     /// there the policy is taken at its word.
-    fn keys_before(&self) -> KeyHistory {
+    pub(super) fn keys_before(&self) -> KeyHistory {
         let (policy, origin, begin) = (&self.audit.policy, &self.checkpoint.origin, self.report.resumed_from);
         let own: Vec<_> = policy.log_keys.iter().filter(|it| it.name() == origin).collect();
         let first = *own.first().expect("the checkpoint was verified");
@@ -60,8 +64,8 @@ impl Walk<'_> {
     }
 
     /// A key that the policy calls retired was retired by the log, in the leaf and at the time that the policy names.
-    fn check_retirements(&mut self, keys: &KeyHistory) {
-        let read = self.report.resumed_from..self.checkpoint.size;
+    fn check_retirements(&mut self, keys: &KeyHistory, to: u64) {
+        let read = std::mem::replace(&mut self.declared_to, to)..to;
         let policy = &self.audit.policy;
         let retired = policy.retired.iter().filter(|it| it.key.name() == self.checkpoint.origin);
         let found: Vec<_> = retired

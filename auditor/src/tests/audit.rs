@@ -1,3 +1,6 @@
+use proof::Body;
+use tiles::Beside;
+
 use super::forger::{Forger, bundle, tile};
 use crate::{Finding, Source, SourceError};
 
@@ -142,6 +145,27 @@ async fn an_audit_goes_on_where_the_last_one_ended() {
     let mut audit = log.auditing();
     audit.memory = Some(path.clone());
     assert!(matches!(audit.run(|_, _| {}).await, Err(SourceError::Damaged { .. })));
+}
+
+/// What is remembered as passed is not read again: not before what the log says of itself in it was read.
+#[tokio::test]
+async fn a_declaration_that_is_lost_is_found_again_and_again() {
+    let mut log = Forger::new();
+    let opened = log.declare(Body::Succession { log_id: [6; 32], size: 9, root: [7; 32] });
+    log.grow(3 * 256);
+    let mut audit = log.auditing();
+    audit.memory = Some(log.home.path().join("audit.json"));
+    for _ in 0..2 {
+        let report = audit.remembering(1, |_, _| {}).await.unwrap();
+        let found = &report.findings[..];
+        assert!(matches!(found, [Finding::DeclarationUnreadable { leaf_index: 0, .. }]), "{found:?}");
+        assert_eq!(report.resumed_from, 0);
+    }
+    log.store.write_beside(Beside::Declaration(0), &opened.encode()).unwrap();
+    for resumed_from in [0, 3 * 256] {
+        let report = audit.remembering(1, |_, _| {}).await.unwrap();
+        assert_eq!((&report.findings[..], report.resumed_from), (&[][..], resumed_from));
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use proof::{Checkpoint, Hash, LEAF_BYTES, Leaf, LeafKind, Policy, Signer, TileId, leaf_hash};
+use proof::{
+    Body, Checkpoint, Hash, LEAF_BYTES, Leaf, LeafKind, OpenedLeaf, Policy, Signer, TileId, leaf_hash,
+};
 use tempfile::TempDir;
 use tiles::{Edge, TileStore, plain_form, stored_form};
 
@@ -47,7 +49,17 @@ impl Forger {
             return;
         }
         let first = self.edge.size();
-        let leaves: Vec<_> = (first..first + count).map(|it| self.leaf(it, b"true")).collect();
+        self.append((first..first + count).map(|it| self.leaf(it, b"true")).collect());
+    }
+
+    /// Appends what the log says of itself, and publishes it nowhere opened.
+    pub(super) fn declare(&mut self, body: Body) -> OpenedLeaf {
+        let opened = proof::declaration(self.log_id, [1; 16], 1, body);
+        self.append(vec![opened.leaf(self.edge.size()).encode()]);
+        opened
+    }
+
+    fn append(&mut self, leaves: Vec<[u8; LEAF_BYTES]>) {
         self.leaves.extend(&leaves);
         let (after, tiles) = self.edge.extended(&leaves);
         for (tile, bytes) in tiles {
