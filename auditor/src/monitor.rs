@@ -38,7 +38,7 @@ pub struct Observation {
     pub contracts: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
-    /// The folder with the proof of a fork.
+    /// The folder with the proof of a fork, or with two signed checkpoints of which the tiles prove nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<PathBuf>,
 }
@@ -138,12 +138,22 @@ impl Monitor {
         let grew = seen.size <= checkpoint.size;
         let (older, newer) = if grew { (&seen, checkpoint) } else { (checkpoint, &seen) };
         let sizes = (older.size, newer.size);
-        match extension(&self.source, older, newer).await {
+        let notes = if grew { (before, note) } else { (note, before) };
+        let extension = extension(&self.source, older, newer).await;
+        // What was signed and shown is kept, whatever becomes of the tiles: withheld today, they may prove a fork tomorrow.
+        if !matches!(extension, Ok(Extension::Extends | Extension::Forks { .. })) {
+            let shown = hex::encode(checkpoint.root);
+            let name = format!("unproven-{}-{}-{}", sizes.0, sizes.1, &shown[..16]);
+            observed.evidence = Some(self.keep(&name, notes, None)?);
+        }
+        match extension {
             Ok(Extension::Extends) if grew => return Ok(true),
             Ok(Extension::Forks { root, proof }) => {
-                let notes = if grew { (before, note) } else { (note, before) };
                 observed.findings.push(Finding::Forked { older: sizes.0, newer: sizes.1 });
-                observed.evidence = Some(self.keep(notes, sizes, &root, &proof)?);
+                let path = proof.iter().map(hex::encode).collect();
+                let proof = ForkProof { root: hex::encode(root), proof: path };
+                let name = format!("fork-{}-{}-{}", sizes.0, sizes.1, &proof.root[..16]);
+                observed.evidence = Some(self.keep(&name, notes, Some(&proof))?);
             }
             Ok(Extension::Extends) | Err(SourceError::Missing(_)) if !grew => {
                 observed.findings.push(Finding::WentBack { shown: sizes.0, seen: sizes.1 });
@@ -156,20 +166,19 @@ impl Monitor {
 
     fn keep(
         &self,
+        name: &str,
         (older, newer): (&str, &str),
-        sizes: (u64, u64),
-        root: &Hash,
-        proof: &[Hash],
+        proof: Option<&ForkProof>,
     ) -> Result<PathBuf, SourceError> {
-        let proof = ForkProof { root: hex::encode(root), proof: proof.iter().map(hex::encode).collect() };
-        let name = format!("fork-{}-{}-{}", sizes.0, sizes.1, &proof.root[..16]);
         let folder = self.folder.join(name);
         let at = |error: std::io::Error| SourceError::Unreachable(format!("{}: {error}", folder.display()));
         std::fs::create_dir_all(&folder).map_err(at)?;
         write_whole(&folder.join("older.checkpoint"), older)?;
         write_whole(&folder.join("newer.checkpoint"), newer)?;
-        let text = serde_json::to_string_pretty(&proof).expect("a proof is plain data");
-        write_whole(&folder.join("proof.json"), &text)?;
+        if let Some(proof) = proof {
+            let text = serde_json::to_string_pretty(proof).expect("a proof is plain data");
+            write_whole(&folder.join("proof.json"), &text)?;
+        }
         Ok(folder)
     }
 

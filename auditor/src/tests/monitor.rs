@@ -88,12 +88,33 @@ async fn tiles_that_prove_nothing_are_said_so() {
     let signed = log.note();
     log.rewrite(4);
     log.show(&signed);
-    assert_eq!(look(&log).await.findings, [Finding::Unproven { older: 600, newer: 601 }]);
+    let observed = look(&log).await;
+    assert_eq!(observed.findings, [Finding::Unproven { older: 600, newer: 601 }]);
+    let kept = std::fs::read_to_string(observed.evidence.unwrap().join("newer.checkpoint")).unwrap();
+    assert_eq!(kept, signed);
     // A bundle is no part of a consistency proof: that is the audit's to find.
     let log = Forger::honest(600);
     look(&log).await;
     log.flip(bundle(0, 256), 60);
     assert_eq!(look(&log).await.findings, []);
+}
+
+/// What a log has signed is kept, also where it withholds what would show that it forked.
+#[tokio::test]
+async fn checkpoints_whose_tiles_are_withheld_are_kept() {
+    let mut log = Forger::honest(600);
+    let before = log.note();
+    look(&log).await;
+    log.rewrite(4);
+    log.grow(1);
+    log.show(&log.note());
+    std::fs::rename(log.path("tile"), log.path("withheld")).unwrap();
+    let observed = look(&log).await;
+    assert!(matches!(observed.findings[..], [Finding::TileUnreadable { .. }]), "{:?}", observed.findings);
+    let folder = observed.evidence.unwrap();
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert_eq!((read("older.checkpoint"), read("newer.checkpoint")), (before, log.note()));
+    assert_eq!(read_fork(&folder, &log.policy()), None, "it proves nothing alone");
 }
 
 #[tokio::test]
