@@ -78,7 +78,15 @@ impl Monitor {
         let heads = self.heads().await?;
         observed.contracts = heads.len() as u64;
         let seen = self.seen()?;
-        let note = self.source.checkpoint().await?;
+        let note = match self.source.checkpoint().await {
+            // Whoever takes the log down keeps everybody from seeing it as well as whoever lets it stand still.
+            Err(error @ SourceError::Unreachable(_)) => {
+                let finding = seen.and_then(|it| self.stale(self.cosigned_at(&it.note), it.since_s, now_s));
+                observed.findings.push(finding.ok_or(error)?);
+                return Ok(observed);
+            }
+            note => note?,
+        };
         let Some(note) = note else {
             let before = seen.map(|it| self.read(&it.note)).transpose()?;
             let went_back = before.map(|it| Finding::WentBack { shown: 0, seen: it.size });
@@ -96,11 +104,7 @@ impl Monitor {
             };
         (observed.size, observed.witnesses) = (checkpoint.size, witnesses);
         let since_s = seen.as_ref().filter(|it| it.note == note).map_or(now_s, |it| it.since_s);
-        let fresh_at = if self.policy.witnesses.is_empty() { Some(since_s) } else { cosigned_at };
-        let age_s = now_s.saturating_sub(fresh_at.unwrap_or(since_s));
-        if self.stale_after_s.is_some_and(|it| it < age_s) {
-            observed.findings.push(Finding::Stale { age_s });
-        }
+        observed.findings.extend(self.stale(cosigned_at, since_s, now_s));
         let is_newest = match &seen {
             Some(seen) => self.compare(&seen.note, &note, &checkpoint, &mut observed).await?,
             None => true,
@@ -116,6 +120,16 @@ impl Monitor {
             write_whole(&self.folder.join(SEEN), &text)?;
         }
         Ok(observed)
+    }
+
+    fn stale(&self, cosigned_at: Option<u64>, since_s: u64, now_s: u64) -> Option<Finding> {
+        let fresh_at = cosigned_at.filter(|_| !self.policy.witnesses.is_empty()).unwrap_or(since_s);
+        let age_s = now_s.saturating_sub(fresh_at);
+        self.stale_after_s.is_some_and(|it| it < age_s).then_some(Finding::Stale { age_s })
+    }
+
+    fn cosigned_at(&self, note: &str) -> Option<u64> {
+        verify_checkpoint(note, &self.policy.vouched()).ok()?.cosigned_at
     }
 
     async fn heads(&self) -> Result<Vec<Anchored>, MonitorError> {

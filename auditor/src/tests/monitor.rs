@@ -1,5 +1,5 @@
 use super::forger::{Forger, bundle};
-use crate::{Finding, Observation, is_fork, read_fork};
+use crate::{Finding, MonitorError, Observation, Source, SourceError, is_fork, read_fork};
 
 async fn look(log: &Forger) -> Observation {
     log.monitor().look(1_000).await.unwrap()
@@ -127,4 +127,8 @@ async fn a_stale_checkpoint_is_an_alarm() {
     assert_eq!(monitor.look(1_061).await.unwrap().findings, [Finding::Stale { age_s: 61 }]);
     log.grow(1);
     assert_eq!(monitor.look(1_062).await.unwrap().findings, []);
+    // So is a log that does not answer at all.
+    monitor.source = Source::at("http://127.0.0.1:1").unwrap();
+    assert!(matches!(monitor.look(1_122).await, Err(MonitorError::Source(SourceError::Unreachable(_)))));
+    assert_eq!(monitor.look(1_123).await.unwrap().findings, [Finding::Stale { age_s: 61 }]);
 }
