@@ -1,3 +1,6 @@
+use chain::Chain;
+use proof::AnchorPlace;
+
 use super::forger::{Forger, bundle};
 use crate::{Finding, MonitorError, Observation, Source, SourceError, is_fork, read_fork};
 
@@ -131,4 +134,22 @@ async fn a_stale_checkpoint_is_an_alarm() {
     monitor.source = Source::at("http://127.0.0.1:1").unwrap();
     assert!(matches!(monitor.look(1_122).await, Err(MonitorError::Source(SourceError::Unreachable(_)))));
     assert_eq!(monitor.look(1_123).await.unwrap().findings, [Finding::Stale { age_s: 61 }]);
+}
+
+/// Whoever can keep us from the chain does not keep us from the log.
+#[tokio::test]
+async fn a_fork_is_seen_while_the_chain_is_down() {
+    let mut log = Forger::honest(600);
+    let mut monitor = log.monitor();
+    let place = AnchorPlace { chain_id: 31337, contract: [1; 20], registrant: [2; 20] };
+    monitor.policy.anchors.push(place);
+    monitor.chain = Some(Chain::of_id("http://127.0.0.1:1", place.chain_id).unwrap());
+    let observed = monitor.look(1_000).await.unwrap();
+    assert_eq!((observed.size, observed.contracts, &observed.findings[..]), (600, 0, &[][..]));
+    assert!(observed.unanswered.is_some());
+    log.rewrite(4);
+    log.show(&log.note());
+    monitor.source = log.source();
+    let observed = monitor.look(1_001).await.unwrap();
+    assert_eq!(observed.findings, [Finding::Forked { older: 600, newer: 600 }]);
 }
