@@ -164,20 +164,32 @@ async fn of_two_sealers_at_once_one_wins() {
         let it = Arc::clone(&it);
         tokio::spawn(async move {
             let mut sealer = it.sealer();
-            let mut lost = 0;
+            let mut won = Vec::new();
             while it.published().is_none_or(|it| it.size < 400) {
-                lost += usize::from(sealer.seal().await.unwrap() == Sealed::LostRace);
+                if let Sealed::Checkpoint { size } = sealer.seal().await.unwrap() {
+                    won.push(size);
+                }
             }
-            lost
+            won
         })
     });
     let sealers: Vec<_> = sealers.collect();
     for _ in 0..20 {
         it.post(20).await;
     }
+    let mut won = Vec::new();
     for sealer in sealers {
-        sealer.await.unwrap();
+        won.extend(sealer.await.unwrap());
     }
+    // Each checkpoint is of one of them, and the next extends it: whoever lost has recorded nothing.
+    won.sort_unstable();
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    let mut last = store::latest_checkpoint(conn).await.unwrap();
+    while let Some(recorded) = last {
+        assert_eq!(won.pop(), Some(recorded.size));
+        last = store::checkpoint_at(conn, recorded.previous_size).await.unwrap();
+    }
+    assert_eq!(won, [0_u64; 0]);
     // Every size that was published has its tiles, and the last one those of a plain recomputation.
     let files = it.files();
     for (path, bytes) in it.expected(&[400]).await {
