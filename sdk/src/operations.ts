@@ -2253,7 +2253,7 @@ export interface Operations {
       query?: {
         /** Only the transactions that carry the checkpoint of this size. */
         size?: number;
-        /** How many transactions of each place; 20 where it is left out, 1,000 at most. */
+        /** How many transactions of each place; 20 where it is left out, 100 at most. */
         limit?: number;
       };
     };

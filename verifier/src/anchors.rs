@@ -19,7 +19,7 @@ use crate::proofs::Numbers;
 
 /// How many stories are told of each place where no number is asked for, and at most.
 const STORIES: u32 = 20;
-const STORIES_MAX: u32 = 1_000;
+const STORIES_MAX: u32 = 100;
 
 /// Where the log is anchored, as far as our rows know: the contract's state is the truth.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -197,7 +197,7 @@ fn public_log() -> Vec<Route<ProofService>> {
             "Where the log is anchored, as far as we know, and the story of each anchor",
         )
         .query::<u64>("size", "Only the transactions that carry the checkpoint of this size.")
-        .query::<u64>("limit", "How many transactions of each place; 20 where it is left out, 1,000 at most.")
+        .query::<u64>("limit", "How many transactions of each place; 20 where it is left out, 100 at most.")
         .answers::<anchors::Anchors>(200, "The places.")
         .open(anchors::anchors),
         get("/v1/keys", "getKeys", "The log's keys").answers::<keys::Keys>(200, "The keys.").open(keys::keys),

@@ -45,6 +45,8 @@ async fn the_log_is_served_as_tlog_tiles_says() {
     assert_eq!(body, told);
     let body: Value = serde_json::from_slice(&world.get("/v1/anchors").await.bytes).unwrap();
     assert_eq!(body, json!({"is_current": true, "anchors": []}));
+    assert_eq!(world.get("/v1/anchors?limit=100").await.status, 200);
+    world.get("/v1/anchors?limit=101").await.check_problem(400, "INVALID_REQUEST");
 
     // None of it needs PostgreSQL.
     world.pool.close().await;
