@@ -387,9 +387,9 @@ pub(crate) struct Anchor {
     /// After how long an idle log's checkpoint is published, and the witnesses are shown it, again, as in 1m.
     #[arg(long, env = "WITNESS_FRESHNESS", default_value = "1m")]
     pub(crate) witness_freshness: Span,
-    /// How long to wait between two readings of the whole log, to find what has rotted, as in 24h. Without it nothing is read again.
-    #[arg(long, env = "SCRUB_EVERY")]
-    pub(crate) scrub_every: Option<Span>,
+    /// How long to wait between two readings of the whole log, to find what has rotted, as in 24h. With 0s nothing is read again.
+    #[arg(long, env = "SCRUB_EVERY", default_value = "24h")]
+    pub(crate) scrub_every: Span,
     /// A file of several places to anchor to, instead of the flags for one: docs/runbook.md has an example.
     #[arg(long, env = "ANCHOR_PLACES", conflicts_with_all = ["chain_rpc_url", "addresses", "contract"])]
     pub(crate) places: Option<PathBuf>,
@@ -766,6 +766,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Config::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again_each_day_unless_somebody_says_otherwise() {
+        let command = Config::command();
+        let mut arguments = command.find_subcommand("anchor").unwrap().get_arguments();
+        let scrub = arguments.find(|it| it.get_id().as_str() == "scrub_every").unwrap();
+        assert_eq!(scrub.get_default_values()[0].to_str(), Some("24h"));
     }
 
     #[test]

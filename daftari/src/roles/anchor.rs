@@ -40,9 +40,9 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
     let mut worker = worker(pool, store, held, places);
     worker.witnesses = witnesses(&config)?;
     worker.freshness = config.witness_freshness.0;
-    let scrubbing = config
-        .scrub_every
-        .map(|every| tokio::spawn(scrub::scrub(Arc::clone(&worker.folder), policy, every.0, stop.clone())));
+    let every = config.scrub_every.0;
+    let scrubbing = (!every.is_zero())
+        .then(|| tokio::spawn(scrub::scrub(Arc::clone(&worker.folder), policy, every, stop.clone())));
     let sealed = anchor_worker::run(worker, stop.clone()).await;
     stop.cancel();
     if let Some(scrubbing) = scrubbing {
