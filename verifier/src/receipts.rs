@@ -20,7 +20,7 @@ use tiles::TileStore;
 use uuid::Uuid;
 
 use crate::ProofService;
-use crate::log::read;
+use crate::log::{published, read};
 
 /// How far a receipt has come: `sealed`, `witnessed`, `anchored` or `final`. Asking again gives the better one.
 const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
@@ -28,6 +28,8 @@ const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
 const ANCHOR_PRIORITY: HeaderName = HeaderName::from_static("anchor-priority");
 /// A seal follows the last one after 200 ms, or when that one is done: within this time, if nothing is wrong.
 const SEALED_WITHIN_MS: u64 = 1000;
+/// How many leaves a seal takes at most.
+const LEAVES_A_SEAL: u64 = 16 * 1024;
 
 /// What a page of another origin asks before it asks with a credential.
 pub(crate) fn preflight_route() -> Router {
@@ -89,7 +91,9 @@ async fn given(
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
     let policy = service.policy();
     let Some(covering) = covering(&service.tiles, &policy, &mut conn, leaf_index).await? else {
-        return Ok(not_sealed(id, leaf_index));
+        drop(conn);
+        let published = published(service).await.map_or(0, |it| it.size);
+        return Ok(not_sealed(id, leaf_index, leaf_index.saturating_sub(published)));
     };
     let is_hurried = store::is_hurried(&mut conn, leaf_index).await?;
     drop(conn);
@@ -261,10 +265,18 @@ pub(crate) fn parse(note: &str) -> Result<Checkpoint, Problem> {
     Checkpoint::parse(&note.text).map_err(Problem::internal)
 }
 
-fn not_sealed(transaction_id: Uuid, leaf_index: u64) -> Response {
-    let message = "posted, not sealed yet: ask again in a second";
-    let sealed_within_ms = SEALED_WITHIN_MS;
+fn not_sealed(transaction_id: Uuid, leaf_index: u64, waiting_before: u64) -> Response {
+    let message = "posted, not sealed yet: ask again later";
+    let sealed_within_ms = sealed_within_ms(waiting_before);
     let body = NotSealed { status: "POSTED", message, transaction_id, leaf_index, sealed_within_ms };
-    (StatusCode::ACCEPTED, [(RETRY_AFTER, "1"), (CACHE_CONTROL, "no-store")], axum::Json(body))
-        .into_response()
+    let retry_after = HeaderValue::from(sealed_within_ms.div_ceil(1000));
+    let mut response =
+        (StatusCode::ACCEPTED, [(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response();
+    response.headers_mut().insert(RETRY_AFTER, retry_after);
+    response
+}
+
+/// After so long a leaf is sealed before which so many wait: they are sealed in order, no more at once than a seal takes.
+pub(crate) fn sealed_within_ms(waiting_before: u64) -> u64 {
+    SEALED_WITHIN_MS * (1 + waiting_before / LEAVES_A_SEAL)
 }

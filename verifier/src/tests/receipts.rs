@@ -16,6 +16,7 @@ async fn a_receipt_follows_its_posting_to_the_seal() {
     let body: Value = serde_json::from_slice(&told.bytes).unwrap();
     assert_eq!((&body["leaf_index"], &body["transaction_id"]), (&json!(1), &json!(redeemed)));
     assert!(body["message"].as_str().unwrap().starts_with("posted, not sealed yet"));
+    assert_eq!(body["sealed_within_ms"], 1000);
 
     world.seal().await;
     let told = world.receipt(redeemed, "duka-key", "").await;
@@ -49,6 +50,13 @@ async fn a_receipt_follows_its_posting_to_the_seal() {
     let (first, second) = (first.await, second.await);
     assert_eq!(second.0.previous_commitment, first.1);
     assert_eq!(second.0.sequence, first.0.sequence + 1);
+}
+
+/// A backlog is sealed in its order: who stands far back in it is not told to come again at once.
+#[test]
+fn what_waits_behind_others_is_told_so() {
+    let told = [0, 1, 16_383, 16_384, 163_840].map(crate::receipts::sealed_within_ms);
+    assert_eq!(told, [1000, 1000, 1000, 2000, 11_000]);
 }
 
 #[tokio::test]
