@@ -286,6 +286,14 @@ impl Office {
             "{again:#?}"
         );
         assert_eq!(self.available("zuri").await, 120);
+        // Begun anew with another approver, a line that was posted is no refused one: in a file by itself it would be
+        // posted twice.
+        let none = self.path("none.csv");
+        let refused = none.to_str().expect("a path is text");
+        let other = ["import", &file, "--approver", "wanjiru", "--refused", refused];
+        let other = self.books(&other).await.expect(1);
+        assert!(other.stderr.contains("imported before under other terms or flags"), "{other:#?}");
+        assert!(!none.exists(), "{other:#?}");
         let kept = kept.replace("2026-01-15T10", "2026-02-15T10").replace(",-6,", ",-5,");
         let mended = self.file("mended.csv", &kept);
         let done = self.books(&["import", &mended]).await.expect(0);

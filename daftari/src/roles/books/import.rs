@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use ledger::{Account, AccountKind, Books, House, MemberRef, Name, Refusal, Request, Strangers, Terms};
+use ledger::{
+    Account, AccountKind, Books, House, MemberRef, Name, Refusal, Refused, Request, Strangers, Terms,
+};
 use proof::Text;
 use store::{Answer, Committer, SubmitError};
 use tokio::sync::mpsc;
@@ -167,14 +169,12 @@ impl<'a> Importer<'a> {
         }
         match stopped {
             None => Ok(()),
-            Some((line, error)) => bail!(
-                "stopped at line {line}: {error}. Import the same file again: what was posted is not posted twice"
-            ),
+            Some((line, problem)) => bail!("stopped at line {line}: {problem}"),
         }
     }
 
     /// Takes what came of a group; gives the line and the reason, where the import cannot go on.
-    fn take(&mut self, (group, answer): Answered) -> Option<(u64, SubmitError)> {
+    fn take(&mut self, (group, answer): Answered) -> Option<(u64, String)> {
         let answer = match answer {
             Ok(answer) => answer,
             // The database refuses this one, and said so in the log; the others go on.
@@ -182,8 +182,20 @@ impl<'a> Importer<'a> {
                 self.refuse(&group, 0, "the database refuses it: see the log", "mend the line");
                 return None;
             }
-            Err(error) => return Some((group.lines.start, error)),
+            Err(error) => {
+                let problem =
+                    format!("{error}. Import the same file again: what was posted is not posted twice");
+                return Some((group.lines.start, problem));
+            }
         };
+        // The line may be in the books already, so it is no refused one: those are for another file, under keys of its own.
+        if let Err(Refused { refusal: Refusal::KeyReused { differs }, .. }) = &answer.outcome {
+            let problem = format!(
+                "it was imported before under other terms or flags (other {differs}). Import the file under the expiry \
+                 policy, the unit and the approver with which it was begun"
+            );
+            return Some((group.lines.start, problem));
+        }
         self.report.lines += group.lines.end - group.lines.start;
         self.report.requests += 1;
         self.report.replayed += u64::from(answer.replayed);
