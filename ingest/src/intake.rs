@@ -226,6 +226,12 @@ impl Intake {
             Ok(event) => event,
             Err(error) => return Ok(rejected(RejectCode::Unreadable, &error)),
         };
+        // A field that nobody reads may hold any bytes, and whoever reads events as text could not. What was posted before
+        // this was asked stays posted.
+        if let Err(error) = std::str::from_utf8(payload) {
+            let replay = self.replay(event).await?;
+            return Ok(replay.unwrap_or_else(|| rejected(RejectCode::Unreadable, &error)));
+        }
         match self.rules.of(&self.pool, self.program).await?.earn(&event) {
             Ok(earning) => {
                 let answer = self.committer.submit(self.request(event, payload, earning)).await?;

@@ -134,6 +134,18 @@ async fn an_event_without_an_id_is_known_by_what_it_says() {
 }
 
 #[tokio::test]
+async fn an_event_is_text_also_where_nobody_reads_it() {
+    let world = World::new().await;
+    let event = purchase("amina", "e-1", 5).replacen('{', r#"{"shop":"~","#, 1);
+    let bytes: Vec<u8> = event.bytes().map(|it| if it == b'~' { 0xff } else { it }).collect();
+    let verdict = world.intake.accept(&bytes, "kafka:loyalty.events/0@7").await.unwrap();
+    assert_eq!(code(&verdict), Some(RejectCode::Unreadable));
+    let kept = world.rejected().await;
+    assert_eq!((kept.len(), &kept[0].payload), (1, &bytes));
+    assert_eq!(world.check_books().await.leaves, 0);
+}
+
+#[tokio::test]
 async fn a_stranger_is_not_enrolled_where_the_program_does_not() {
     let world = World::where_events_enrol(false).await;
     let event = purchase("amina", "e-1", 5);
