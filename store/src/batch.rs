@@ -27,7 +27,7 @@ use crate::lots;
 use crate::originals::{self, PostingKey};
 use crate::outcomes::{self, Accepted, OutcomeKey, Remembered};
 use crate::rows::Rows;
-use crate::tip::{LastTip, Tip};
+use crate::tip::{LastTip, Tip, Unanswered};
 use crate::withdrawals;
 
 /// What all batches share.
@@ -85,6 +85,7 @@ const COMMIT: &str = "set local statement_timeout = 0; commit";
 
 /// A batch that is decided, under its locks, and the next to be written.
 pub(crate) struct Decided<'a> {
+    unanswered: Unanswered<'a>,
     inserting: MutexGuard<'a, ()>,
     /// Where it was decided under the head's lock.
     committing: Option<MutexGuard<'a, ()>>,
@@ -115,11 +116,9 @@ async fn finish(
     context: &Context,
     decided: Decided<'_>,
 ) -> Result<Vec<Answer>, BatchError> {
-    let Decided { inserting, committing, turns, rows, answers, head, now_us, log_size } = decided;
+    let Decided { inserting, committing, turns, rows, answers, head, now_us, log_size, unanswered } = decided;
     let is_ahead = committing.is_none();
-    // Whoever is decided ahead of this one learns of a failure before it can go on: what it holds is let go after that.
     let failed = |error: StoreError| {
-        context.tip.forget();
         // Its leaves are another's already.
         let error = if is_ahead && error.is_duplicate() { StoreError::Overtaken } else { error };
         BatchError::RolledBack(error)
@@ -129,6 +128,8 @@ async fn finish(
         Some(committing) => committing,
         None => context.committing.lock().await,
     };
+    // Whoever is decided ahead of this one learns of a failure before it can go on: this is dropped before what is held.
+    let unanswered = unanswered;
     drop(inserting);
     if is_ahead && context.tip.turns() != turns {
         return Err(BatchError::RolledBack(StoreError::Overtaken));
@@ -136,10 +137,10 @@ async fn finish(
     guarded.append(conn, &context.log_id, &head, now_us).await.map_err(failed)?;
     // From here to the answer, only the database knows whether the postings stand.
     sqlx::raw_sql(COMMIT).execute(conn).await.map_err(|error| {
-        context.tip.forget();
         let error = StoreError::from(error);
         if error.is_outage() { BatchError::Unknown(error) } else { BatchError::RolledBack(error) }
     })?;
+    unanswered.stands();
     context.guard.saw(log_size as i64);
     Ok(answers)
 }
@@ -234,12 +235,13 @@ async fn decide<'a>(
     if !rows.is_empty() {
         tip.head = LogHead { size: next_leaf as i64, recorded_at: now_us, ..head };
     }
-    context.tip.take_back(turns, tip);
+    let unanswered = context.tip.take_back(turns, tip);
     let (inserting, committing) = match under_lock {
         Some((inserting, committing)) => (inserting, Some(committing)),
         None => (context.inserting.lock().await, None),
     };
-    Ok(Decided { inserting, committing, turns, rows, answers, head, now_us, log_size: next_leaf })
+    let log_size = next_leaf;
+    Ok(Decided { unanswered, inserting, committing, turns, rows, answers, head, now_us, log_size })
 }
 
 fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {

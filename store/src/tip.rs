@@ -32,18 +32,41 @@ struct Kept {
     tip: Option<Tip>,
 }
 
+/// The tip of a batch that the database has not answered for: whoever fails, or is cut off on the way, leaves it to nobody.
+pub(crate) struct Unanswered<'a> {
+    tip: &'a LastTip,
+    turns: u64,
+    stands: bool,
+}
+
+impl Unanswered<'_> {
+    /// The batch is committed.
+    pub(crate) fn stands(mut self) {
+        self.stands = true;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.stands {
+            self.tip.forget(self.turns);
+        }
+    }
+}
+
 impl LastTip {
     pub(crate) fn lend(&self) -> (u64, Option<Tip>) {
         let mut kept = self.lock();
         (kept.turns, kept.tip.take())
     }
 
-    pub(crate) fn take_back(&self, turns: u64, tip: Tip) {
+    pub(crate) fn take_back(&self, turns: u64, tip: Tip) -> Unanswered<'_> {
         let mut kept = self.lock();
         if kept.turns == turns {
             kept.is_alone = tip.is_alone;
             kept.tip = Some(tip);
         }
+        Unanswered { tip: self, turns, stands: false }
     }
 
     /// How often the tip turned out not to be so.
@@ -51,11 +74,13 @@ impl LastTip {
         self.lock().turns
     }
 
-    /// A batch was not committed, or perhaps not: what was decided from where it would have left the log is to be decided again,
-    /// even where the log has come to look the same.
-    pub(crate) fn forget(&self) {
+    /// A batch that lent it then was not committed, or perhaps not: what was decided from where it would have left the log is
+    /// to be decided again, even where the log has come to look the same.
+    fn forget(&self, turns: u64) {
         let mut kept = self.lock();
-        *kept = Kept { turns: kept.turns + 1, is_alone: false, tip: None };
+        if kept.turns == turns {
+            *kept = Kept { turns: turns + 1, is_alone: false, tip: None };
+        }
     }
 
     /// Whether the next batch may be decided ahead, as far as can be told before it is known what it is about.

@@ -5,9 +5,14 @@ use ledger::{Command, MemberRef, Points, Refusal, Refused, Request};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, PARTNER, keyring};
+use super::serial::wait_for_waiting;
+use crate::batch::{self, Context};
+use crate::directory::Directory;
+use crate::tip::LastTip;
 use crate::*;
 
 fn accepted(answer: &Answer) -> (u64, i64) {
@@ -425,4 +430,44 @@ async fn a_lock_that_is_not_to_be_had_is_no_fault_of_the_requests() {
         accepted(&committer.submit(books.redeem(&format!("k{it}"), member, 1)).await.unwrap());
     }
     assert_eq!(books.balance("m").await.unwrap().available, 92);
+}
+
+/// One that PostgreSQL never answered is given up in the end, and then nothing is decided from where it would have left the log.
+#[tokio::test]
+async fn what_was_cut_off_is_no_ground_for_the_next() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 100).await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let context = Context {
+        log_id: books.log.log_id,
+        keyring: keyring(),
+        directory: Directory::read(&mut conn, &keyring()).await.unwrap(),
+        tip: LastTip::default(),
+        deciding: Mutex::default(),
+        inserting: Mutex::default(),
+        committing: Mutex::default(),
+        guard: Guard::default(),
+    };
+    context.guard.check(&mut conn).await.unwrap();
+    // By the second posting in a row it is sure to be alone, and decides the third ahead.
+    for key in ["first", "second"] {
+        let request = books.redeem(key, member, 1);
+        assert!(batch::commit(&mut conn, &context, &[&request]).await.is_ok());
+    }
+    assert!(context.tip.is_alone());
+    let mut holder = PgConnection::connect(&books.url).await.unwrap();
+    sqlx::raw_sql("begin; select * from log_head for update").execute(&mut holder).await.unwrap();
+    let mut watcher = PgConnection::connect(&books.url).await.unwrap();
+    let request = books.redeem("cut off", member, 1);
+    tokio::select! {
+        _ = batch::commit(&mut conn, &context, &[&request]) => panic!("it waits for the log's head"),
+        () = wait_for_waiting(&mut watcher, 1) => {}
+    }
+    assert!(!context.tip.is_alone(), "its tip is forgotten");
+    drop(conn.detach());
+    sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
+    let mut conn = books.pool.acquire().await.unwrap();
+    let request = books.redeem("next", member, 1);
+    assert!(batch::commit(&mut conn, &context, &[&request]).await.is_ok());
+    assert_eq!(books.balance("m").await.unwrap().available, 97);
 }

@@ -243,7 +243,7 @@ async fn committers_never_wait_for_each_other_in_a_circle() {
 }
 
 /// Until so many wait for a lock.
-async fn wait_for_waiting(conn: &mut PgConnection, wanted: i64) {
+pub(super) async fn wait_for_waiting(conn: &mut PgConnection, wanted: i64) {
     let all_wait = async {
         let mut waiting = 0_i64;
         while waiting < wanted {
