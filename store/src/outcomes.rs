@@ -53,6 +53,12 @@ struct Row {
     rest: Option<Vec<u8>>,
 }
 
+/// What an outcome's row says: of what was posted, only where it stands.
+struct Kept {
+    fingerprint: Fingerprint,
+    outcome: Result<Vec<ItemRow>, Refused>,
+}
+
 pub(crate) fn key(request: &Request) -> OutcomeKey {
     (request.program, request.source.clone(), request.key.clone())
 }
@@ -80,11 +86,16 @@ pub(crate) async fn remembered(
     .bind(keys.iter().map(|it| it.2.as_str()).collect::<Vec<_>>())
     .fetch_all(&mut *conn)
     .await?;
-    let mut known = HashMap::with_capacity(rows.len());
-    for row in rows {
-        known.insert(keys[row.ordinal as usize - 1].clone(), row.read(conn).await?);
-    }
-    Ok(known)
+    let kept = rows.iter().map(Row::read).collect::<Result<Vec<Kept>, _>>()?;
+    // All together: keys are asked for under the members' locks.
+    let items: Vec<ItemRow> =
+        kept.iter().filter_map(|it| it.outcome.as_ref().ok()).flatten().copied().collect();
+    let mut items = accepted(conn, &items).await?.into_iter();
+    let remembered = rows.iter().zip(kept).map(|(row, Kept { fingerprint, outcome })| {
+        let outcome = outcome.map(|it| items.by_ref().take(it.len()).collect());
+        (keys[row.ordinal as usize - 1].clone(), Remembered { fingerprint, outcome })
+    });
+    Ok(remembered.collect())
 }
 
 /// What is remembered under one key: the fingerprint of what was asked, and what came of it.
@@ -125,15 +136,13 @@ pub(crate) async fn forget_refusals(conn: &mut PgConnection, limit: i64) -> Resu
 }
 
 impl Row {
-    async fn read(self, conn: &mut PgConnection) -> Result<Remembered, StoreError> {
+    fn read(&self) -> Result<Kept, StoreError> {
         let damaged = || StoreError::Damaged("an outcome that is neither accepted nor refused".to_owned());
-        let fingerprint = Fingerprint(self.fingerprint.try_into().map_err(|_| damaged())?);
+        let fingerprint = Fingerprint(self.fingerprint.as_slice().try_into().map_err(|_| damaged())?);
         let outcome = match (self.leaf_index, self.account_id, self.refusal) {
             (Some(leaf_index), Some(account_id), None) => {
-                let rest = self.rest.map_or(Ok(vec![]), |it| decode_rest(&it).ok_or_else(damaged))?;
-                let items: Vec<ItemRow> =
-                    [[leaf_index, account_id, self.points]].into_iter().chain(rest).collect();
-                Ok(accepted(conn, &items).await?)
+                let rest = self.rest.as_ref().map_or(Ok(vec![]), |it| decode_rest(it).ok_or_else(damaged))?;
+                Ok([[leaf_index, account_id, self.points]].into_iter().chain(rest).collect())
             }
             (None, None, Some(code)) => {
                 let row = RefusalRow { code, available: self.available, required: self.points };
@@ -142,7 +151,7 @@ impl Row {
             }
             _ => return Err(damaged()),
         };
-        Ok(Remembered { fingerprint, outcome })
+        Ok(Kept { fingerprint, outcome })
     }
 }
 
@@ -162,6 +171,9 @@ struct AcceptedRow {
 
 /// What was answered of these items, rebuilt from their entries.
 async fn accepted(conn: &mut PgConnection, items: &[ItemRow]) -> Result<Vec<Accepted>, StoreError> {
+    if items.is_empty() {
+        return Ok(vec![]);
+    }
     let rows: Vec<AcceptedRow> = sqlx::query_as(
         "select posting.posting_id, posting.leaf_index, item.points, account.id as account,
              entry.sequence, entry.available_after, entry.held_after, entry.pending_after, entry.lots, posting.rate

@@ -108,6 +108,38 @@ async fn a_refusal_is_remembered_with_its_amounts() {
 }
 
 /// An earning of somebody unknown is decided anew, as it may be had once they are enrolled. A spend is not.
+/// However many keys come again together, their postings are read at once: whoever asks holds their members' locks.
+#[tokio::test]
+async fn keys_that_come_again_together_are_read_together() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 1000).await;
+    let mut asked = Vec::new();
+    for number in 1..=20 {
+        let points = if number % 5 == 0 { 5000 } else { number };
+        let mut request = books.redeem(&format!("k{number}"), member, points);
+        if number % 3 == 0 {
+            request.items.extend(books.redeem("another item", member, 1).items);
+        }
+        let key = outcomes::key(&request);
+        asked.push((key, books.committer.submit(request).await.unwrap().outcome));
+    }
+    let keys: Vec<_> = asked.iter().map(|it| it.0.clone()).collect();
+    let mut conn = PgConnection::connect(&books.url).await.unwrap();
+    let known = outcomes::remembered(&mut conn, &keys).await.unwrap();
+    for (key, outcome) in &asked {
+        assert_eq!(known[key].outcome, *outcome, "{key:?}");
+    }
+    let looks: i64 = sqlx::query_scalar(
+        "select generic_plans + custom_plans
+         from pg_prepared_statements
+         where statement like 'select posting.posting_id, posting.leaf_index, %'",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(looks, 1);
+}
+
 #[tokio::test]
 async fn an_earning_of_a_stranger_is_not_remembered_as_refused() {
     let books = Fixture::new().await;
