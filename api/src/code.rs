@@ -220,7 +220,7 @@ impl Code {
             Self::AlreadyClaimed => (409, "ALREADY_CLAIMED", "The withdrawal was claimed"),
             Self::StillClaimable => (409, "STILL_CLAIMABLE", "The withdrawal can be claimed yet"),
             Self::MemberReserved => {
-                (409, "MEMBER_RESERVED", "The member has points on hold, pending or withdrawn")
+                (409, "MEMBER_RESERVED", "The member owes points, or has some on hold, pending or withdrawn")
             }
             Self::MoreThanLeft => (409, "MORE_THAN_LEFT", "Less is left of it"),
             Self::WrongKind => (409, "WRONG_KIND", "This cannot be done to such a transaction"),

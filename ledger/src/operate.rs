@@ -96,6 +96,10 @@ impl Desk<'_> {
         // What a closed member has falls due at once, after what was asked.
         if status == Status::Closed {
             self.check_nothing_open(member)?;
+            // Nothing could be posted any more that pays a debt off.
+            if member.status != Status::Closed && member.balances.available < 0 {
+                return Err(Refusal::MemberReserved);
+            }
         }
         self.post(PostingKind::ACT, item.posting_id, vec![])?;
         self.books.change(account).status = status;

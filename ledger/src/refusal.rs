@@ -56,8 +56,11 @@ pub enum Refusal {
     /// The member takes part no more.
     #[error("the member's account is closed")]
     MemberClosed,
-    /// The member has open holds, pending earnings or withdrawals that may yet come back: these must be over first.
-    #[error("the member has points on hold, pending or withdrawn and not claimed: end these first")]
+    /// The member has open holds, pending earnings or withdrawals that may yet come back, or is to be closed with a debt:
+    /// these must be over first.
+    #[error(
+        "the member owes points, or has some on hold, pending or withdrawn and not claimed: end these first"
+    )]
     MemberReserved,
     /// Somebody cannot give to themselves.
     #[error("both sides are the same member")]
@@ -227,7 +230,7 @@ impl Refusal {
             Self::ScreenDenied | Self::ScreenReview => "ask the program's operator",
             Self::MemberClosed => "nothing is posted for them any more: after a merge, name the other member",
             Self::MemberReserved => {
-                "capture or void their holds, confirm or cancel what is pending, and wait until what was withdrawn is claimed or back"
+                "capture or void their holds, confirm or cancel what is pending, adjust what they owe to zero or merge them, and wait until what was withdrawn is claimed or back"
             }
             Self::SameMember => "name two members",
             Self::PostingUnknown => "check the id, and that it is of this program and unit",

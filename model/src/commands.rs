@@ -567,7 +567,9 @@ impl Attempt<'_> {
         let member =
             if status == Status::Closed { self.known_member(member)? } else { self.taking_part(member)? };
         let leaves = status == Status::Closed;
-        if leaves && (!self.state.members[&member].set_aside.is_empty() || self.awaits_a_withdrawal(member)) {
+        let leaving = &self.state.members[&member];
+        let owes = leaving.status != Status::Closed && 0 < leaving.debt;
+        if leaves && (owes || !leaving.set_aside.is_empty() || self.awaits_a_withdrawal(member)) {
             return Err(Refusal::MemberReserved);
         }
         self.post(PostingKind::ACT, Some(id), &[], |_| {})?;

@@ -122,6 +122,19 @@ fn nobody_leaves_while_what_they_withdrew_may_come_back() {
     check(&mut shop, merge("asha", "juma"), "asha 0, juma 10");
 }
 
+/// Nothing that could pay it off is posted for somebody who is closed.
+#[test]
+fn nobody_is_closed_with_a_debt() {
+    let mut shop = Shop::under(r#"{"debt_max": 100}"#);
+    let earned = shop.does(earn("asha", 40));
+    shop.does(redeem("asha", 40, "duka"));
+    check(&mut shop, reverse(earned, 0), "asha -40");
+    refuse(&mut shop, status("asha", Status::Closed), Refusal::MemberReserved);
+    shop.does(adjust("asha", 40));
+    check(&mut shop, status("asha", Status::Closed), "asha 0");
+    check(&mut shop, status("asha", Status::Closed), "asha 0");
+}
+
 #[test]
 fn what_expired_on_a_chain_goes_from_the_bridge_to_breakage() {
     let mut shop = Shop::under("{}");
