@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::account::{Flow, LOTS_MAX, Parts, Reservation, ReservationKind, Status};
 use crate::decide::{Decided, Desk};
 use crate::points::Points;
+use crate::policy::Limit;
 use crate::refusal::Refusal;
 use crate::request::{House, Item, MemberRef};
 use crate::side::Side;
@@ -108,6 +109,12 @@ impl Desk<'_> {
         let (account, partner) = (member.id, house.partner.as_deref());
         let parts = self.choose(member, points, |lot| self.terms.may_be_spent(lot, partner))?;
         self.check_limits(Flow::Redeem, points, member, Some(house))?;
+        // One capture may take it all, as one posting.
+        let held = reservation.points();
+        if let Some(max) = self.terms.limits(Flow::Redeem).per_posting.filter(|max| *max < held + points) {
+            let left = (max - held).max(0);
+            return Err(Refusal::LimitExceeded { limit: Limit::PerPosting, left, required: points });
+        }
         // What a hold sets aside is freed by one posting.
         if LOTS_MAX < reservation.parts.len() + parts.len() {
             return Err(Refusal::AmountOutOfRange);

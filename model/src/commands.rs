@@ -362,6 +362,14 @@ impl Attempt<'_> {
         let partner = self.state.houses[&aside.house].partner.clone();
         let parts = self.chosen(member, points, &|lot| self.may_go_to(lot, partner.as_deref()))?;
         self.limit(Flow::Redeem, points, member, Some(aside.house))?;
+        // A capture may take all of it at once.
+        let held = points_of(&self.state.members[&member].parts(place));
+        if let Some(max) = self.terms.policy.redeem.per_posting
+            && max < held + points
+        {
+            let left = (max - held).max(0);
+            return Err(Refusal::LimitExceeded { limit: Limit::PerPosting, left, required: points });
+        }
         self.post(PostingKind::INCREASE, Some(id), &[member], |state| {
             reserve(member_of(state, member), place, &parts);
         })?;

@@ -21,6 +21,19 @@ fn a_hold_is_captured_in_parts() {
 }
 
 #[test]
+fn a_hold_grows_to_what_one_posting_may_be() {
+    let mut shop = Shop::under(r#"{"redeem": {"per_posting": 100}}"#);
+    shop.does(earn("asha", 200));
+    let held = shop.does(hold("asha", 80, "duka", 60));
+    let more = |points| Command::Increase { hold: held, points: pts(points) };
+    refuse(&mut shop, more(21), beyond(Limit::PerPosting, 20, 21));
+    check(&mut shop, more(20), "asha 100 held 100");
+    refuse(&mut shop, more(1), beyond(Limit::PerPosting, 0, 1));
+    shop.does(capture(held, 30, true));
+    check(&mut shop, more(30), "asha 70 held 100, duka 30");
+}
+
+#[test]
 fn a_late_capture_is_refused_swept_or_not() {
     let mut shop = Shop::under("{}");
     shop.does(earn("asha", 100));
