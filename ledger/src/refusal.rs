@@ -202,6 +202,7 @@ impl Refusal {
             Self::ItemCount,
             Self::UnitUnknown,
             Self::KeyReused { differs: Differences::default() },
+            Self::VersionMismatch { version: 0 },
         ];
         rest.chain(limits).chain(unremembered).collect()
     }
@@ -268,7 +269,8 @@ impl Refusal {
         }
     }
 
-    /// How it is remembered with its key, if it depended on state; what is malformed is decided anew each time.
+    /// How it is remembered with its key, if it depended on state; what is malformed, or went by a version that was out of
+    /// date, is decided anew each time.
     pub fn row(&self) -> Option<RefusalRow> {
         let row = |code, available, required| Some(RefusalRow { code, available, required });
         match *self {
@@ -292,7 +294,7 @@ impl Refusal {
             Self::NothingToExtend => row(18, 0, 0),
             Self::TooManyDays => row(19, 0, 0),
             Self::PeriodClosed => row(20, 0, 0),
-            Self::VersionMismatch { version } => row(21, version as i64, 0),
+            // 21 was a version that was out of date, before asking again with the one that was seen was asking anew.
             Self::AlreadyClaimed => row(22, 0, 0),
             Self::ScreenDenied => row(23, 0, 0),
             Self::ScreenReview => row(24, 0, 0),
@@ -310,6 +312,7 @@ impl Refusal {
             | Self::AmountOutOfRange
             | Self::ItemCount
             | Self::UnitUnknown
+            | Self::VersionMismatch { .. }
             | Self::KeyReused { .. } => None,
         }
     }

@@ -93,6 +93,20 @@ async fn a_key_used_for_another_request_is_refused_and_nothing_moves() {
     books.check_books().await;
 }
 
+/// What to do about it is to ask with the version that was seen, and the version is no part of what is asked under a key.
+#[tokio::test]
+async fn a_version_that_was_out_of_date_is_not_remembered() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 5).await;
+    let asks = |version| Request { expected_version: Some(version), ..books.redeem("k", member, 2) };
+    let first = books.committer.submit(asks(7)).await.unwrap();
+    assert_eq!(refused(&first), Refusal::VersionMismatch { version: 1 });
+    let again = books.committer.submit(asks(1)).await.unwrap();
+    assert_eq!((accepted(&again), again.replayed), ((1, 3), false));
+    let replay = books.committer.submit(asks(7)).await.unwrap();
+    assert_eq!((accepted(&replay), replay.replayed), ((1, 3), true));
+}
+
 #[tokio::test]
 async fn a_refusal_is_remembered_with_its_amounts() {
     let books = Fixture::new().await;
