@@ -103,8 +103,8 @@ pub enum Command {
         remainder: Decimal,
         /// The rule set that said so.
         rule_set_hash: Hash,
-        /// What happened. The fingerprint covers it and not the points: the same event delivered again after the rules
-        /// have changed is still the same event.
+        /// What happened. The fingerprint covers it, the maturity and the fund, and not the points: the same event delivered
+        /// again after the rules have changed is still the same event.
         event: Event,
         /// The event's bytes, as they were received.
         payload: Vec<u8>,
@@ -550,7 +550,16 @@ impl Command {
         let time = |it: &Option<i64>| it.map_or(vec![], |it| it.to_be_bytes().to_vec());
         let day = |it: &Day| it.number().to_be_bytes();
         let (member, amount, counterpart) = match self {
-            Self::Earn { event, .. } => (vec![], vec![], event.digest().to_vec()),
+            Self::Earn { event, maturity, fund, .. } => {
+                // An event asks for neither; an operator may.
+                let matures = match maturity {
+                    Maturity::Now => vec![],
+                    Maturity::At(us) => [&[1_u8][..], &us.to_be_bytes()[..]].concat(),
+                    Maturity::OnConfirmation => vec![2],
+                };
+                let fund = fund.as_ref().map_or(vec![], |it| [&[3_u8][..], it.as_bytes()].concat());
+                (vec![], vec![], [&event.digest()[..], &matures[..], &fund[..]].concat())
+            }
             Self::Confirm { earning } | Self::Cancel { earning } => {
                 (vec![], vec![], earning.as_bytes().to_vec())
             }
@@ -578,7 +587,7 @@ impl Command {
             }
             Self::Merge { from, to } => (from.bytes(), vec![], to.bytes()),
             Self::SetStatus { member, status } => (member.bytes(), vec![*status as u8], vec![]),
-            // The withdrawal's id is random and ours, as a posting's is.
+            // The withdrawal's id is random and ours, as a posting's is. Its claim-before is read off the clock at each try.
             Self::Withdraw { member, points: it, destination } => {
                 let chain_id = destination.chain_id.to_be_bytes();
                 let counterpart = [&chain_id[..], &destination.gateway, &destination.holder].concat();

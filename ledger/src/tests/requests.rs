@@ -178,6 +178,20 @@ fn a_fingerprint_tells_requests_apart_part_by_part() {
     check_differs(&one(redeem("asha", 15, "")), &one(redeem_up_to("asha", 15)), &["command"]);
     check_differs(&one(earn("asha", 15)), &one(earn("asha", 30)), &[]);
     check_differs(&one(earn("asha", 15)), &one(earn("juma", 15)), &["counterpart"]);
+    // An operator says from which fund and from when on; each of these is another wish.
+    let ways = [
+        (Maturity::Now, None),
+        (Maturity::Now, Some("spring")),
+        (Maturity::Now, Some("prize")),
+        (Maturity::At(5), None),
+        (Maturity::At(6), None),
+        (Maturity::At(6), Some("spring")),
+        (Maturity::OnConfirmation, None),
+    ];
+    let ways = ways.map(|(maturity, fund)| one(earn_as("asha", 15, maturity, fund)));
+    for (at, way) in ways.iter().enumerate() {
+        ways[..at].iter().for_each(|other| check_differs(way, other, &["counterpart"]));
+    }
     let held = Uuid::from_u128(5);
     check_differs(&one(capture(held, 1, true)), &one(capture(held, 1, false)), &["amount"]);
     check_differs(&one(capture(held, 0, true)), &one(capture(held, 1, true)), &["amount"]);
