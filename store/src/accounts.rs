@@ -302,6 +302,23 @@ impl BalanceRow {
     }
 }
 
+/// The number of the last of so many accounts after this one, of all programs; none where there are no more.
+pub(crate) async fn page_end(
+    conn: &mut PgConnection,
+    after: i64,
+    accounts: i64,
+) -> Result<Option<i64>, StoreError> {
+    let last: Option<i64> = sqlx::query_scalar(
+        "select max(account_id)
+         from (select account_id from account where account_id > $1 order by account_id limit $2) as page",
+    )
+    .bind(after)
+    .bind(accounts)
+    .fetch_one(conn)
+    .await?;
+    Ok(last)
+}
+
 pub(crate) fn hash(bytes: &[u8]) -> Result<Hash, StoreError> {
     bytes.try_into().map_err(|_| StoreError::Damaged(format!("a hash of {} bytes", bytes.len())))
 }

@@ -6,10 +6,13 @@ use ledger::Day;
 use proof::LotMovement;
 use sqlx::{Connection, FromRow, PgConnection};
 
+use crate::accounts::page_end;
 use crate::error::StoreError;
 
 /// How many leaves are read at a time.
 const STRIDE: i64 = 10_000;
+/// How many accounts are summed up at a time: no statement takes longer because there are more of them.
+const ACCOUNTS: i64 = 20_000;
 
 /// Points that are outstanding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub struct Liability {
 }
 
 /// Unit, last day and fund.
-type Kind = (i16, i32, i32);
+pub(crate) type Kind = (i16, i32, i32);
 
 /// Unit, the month in which it ends, and fund.
 type Month = (i16, Option<(i16, i8)>, i32);
@@ -60,7 +63,7 @@ pub async fn liability(
     program_id: i16,
     size: Option<u64>,
 ) -> Result<Liability, StoreError> {
-    let (now, mut points, mut debts) = of_now(conn, program_id).await?;
+    let (now, mut points, mut debts) = of_now(conn, program_id, ACCOUNTS).await?;
     let size = size.map_or(now, |it| i64::try_from(it).unwrap_or(i64::MAX).min(now));
     for begin in (size..now).step_by(STRIDE as usize) {
         take_back(conn, program_id, begin, now.min(begin + STRIDE), &mut points, &mut debts).await?;
@@ -85,38 +88,61 @@ pub async fn liability(
     Ok(Liability { log_size: size as u64, lines, debts })
 }
 
-/// The log's size, the lots and the debts of one instant.
-async fn of_now(
+/// The log's size, the lots and the debts of one instant, read so many accounts at a time.
+pub(crate) async fn of_now(
     conn: &mut PgConnection,
     program_id: i16,
+    accounts: i64,
 ) -> Result<(i64, BTreeMap<Kind, i64>, BTreeMap<i16, i64>), StoreError> {
     let mut snapshot = conn.begin_with("begin isolation level repeatable read read only").await?;
     let size = crate::log_size(&mut snapshot).await? as i64;
-    let lots: Vec<(i16, i32, i32, i64)> = sqlx::query_as(
-        "select unit, last_day, lot.fund_id, sum(available + held + pending)::bigint
-         from lot
-         join account using (account_id)
-         where program_id = $1
-         group by 1, 2, 3",
-    )
-    .bind(program_id)
-    .fetch_all(&mut *snapshot)
-    .await?;
-    let debts: Vec<(i16, i64)> = sqlx::query_as(
-        "select unit, -sum(available)::bigint
-         from balance
-         join account using (account_id)
-         where program_id = $1
-             and kind = 1
-             and available < 0
-         group by 1",
-    )
-    .bind(program_id)
-    .fetch_all(&mut *snapshot)
-    .await?;
+    let (mut lots, mut debts) = (BTreeMap::<Kind, i64>::new(), BTreeMap::<i16, i64>::new());
+    let mut done = i64::MIN;
+    while let Some(upper) = page_end(&mut snapshot, done, accounts).await? {
+        let page: Vec<(i16, i32, i32, i64)> = sqlx::query_as(
+            "select unit, last_day, lot.fund_id, sum(available + held + pending)::bigint
+             from lot
+             join account on account.account_id = lot.account_id
+             where program_id = $1
+                 and lot.account_id > $2
+                 and lot.account_id <= $3
+                 and account.account_id > $2
+                 and account.account_id <= $3
+             group by 1, 2, 3",
+        )
+        .bind(program_id)
+        .bind(done)
+        .bind(upper)
+        .fetch_all(&mut *snapshot)
+        .await?;
+        for (unit, day, fund, points) in page {
+            *lots.entry((unit, day, fund)).or_default() += points;
+        }
+        let page: Vec<(i16, i64)> = sqlx::query_as(
+            "select unit, -sum(available)::bigint
+             from balance
+             join account on account.account_id = balance.account_id
+             where program_id = $1
+                 and kind = 1
+                 and available < 0
+                 and balance.account_id > $2
+                 and balance.account_id <= $3
+                 and account.account_id > $2
+                 and account.account_id <= $3
+             group by 1",
+        )
+        .bind(program_id)
+        .bind(done)
+        .bind(upper)
+        .fetch_all(&mut *snapshot)
+        .await?;
+        for (unit, debt) in page {
+            *debts.entry(unit).or_default() += debt;
+        }
+        done = upper;
+    }
     snapshot.rollback().await?;
-    let lots = lots.into_iter().map(|(unit, day, fund, points)| ((unit, day, fund), points)).collect();
-    Ok((size, lots, debts.into_iter().collect()))
+    Ok((size, lots, debts))
 }
 
 /// Takes back what these leaves did.

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use crate::accounts::page_end;
 use crate::error::StoreError;
 
 /// How an act says it, before the account's id.
@@ -9,27 +10,20 @@ pub const ACCOUNT: &str = "account ";
 /// Why it was done.
 pub const REASON: &str = "erasure";
 
+/// How many accounts are looked through at a time: no statement takes longer because there are more of them.
+const ACCOUNTS: i64 = 20_000;
+
 /// Holds every erased account and leaf against the acts that say so. Gives how many entries nobody can open any more.
 pub(crate) async fn check(conn: &mut PgConnection, size: i64) -> Result<u64, StoreError> {
+    let mut done = i64::MIN;
+    while let Some(upper) = page_end(conn, done, ACCOUNTS).await? {
+        if let Some(problem) = without_an_act(conn, done, upper).await? {
+            return Err(StoreError::Damaged(problem));
+        }
+        done = upper;
+    }
     let problem: Option<String> = sqlx::query_scalar(
         "select coalesce(
-             (
-                 select format('account %s: it was erased, and no act in the log says so', account.account_id)
-                 from account
-                 left join erasure on erasure.account_id = account.account_id
-                 left join posting on posting.leaf_index = erasure.leaf_index
-                 where (account.secret = '' or erasure.account_id is not null)
-                     and not coalesce(
-                         account.kind = 1
-                             and account.secret = ''
-                             and posting.kind = 19
-                             and posting.program_id = account.program_id
-                             and posting.reason = $1
-                             and posting.description = $2 || account.id,
-                         false
-                     )
-                 limit 1
-             ),
              (
                  select format('account %s: it was erased, and still names somebody', account.account_id)
                  from erasure
@@ -58,8 +52,6 @@ pub(crate) async fn check(conn: &mut PgConnection, size: i64) -> Result<u64, Sto
              )
          )",
     )
-    .bind(REASON)
-    .bind(ACCOUNT)
     .fetch_one(&mut *conn)
     .await?;
     if let Some(problem) = problem {
@@ -75,4 +67,38 @@ pub(crate) async fn check(conn: &mut PgConnection, size: i64) -> Result<u64, Sto
     .fetch_one(conn)
     .await?;
     Ok(closed as u64)
+}
+
+/// What is wrong with an account after one number and up to another that was erased, or says so.
+async fn without_an_act(
+    conn: &mut PgConnection,
+    done: i64,
+    upper: i64,
+) -> Result<Option<String>, StoreError> {
+    let problem = sqlx::query_scalar(
+        "select format('account %s: it was erased, and no act in the log says so', account.account_id)
+         from account
+         left join erasure on erasure.account_id = account.account_id
+         left join posting on posting.leaf_index = erasure.leaf_index
+         where account.account_id > $3
+             and account.account_id <= $4
+             and (account.secret = '' or erasure.account_id is not null)
+             and not coalesce(
+                 account.kind = 1
+                     and account.secret = ''
+                     and posting.kind = 19
+                     and posting.program_id = account.program_id
+                     and posting.reason = $1
+                     and posting.description = $2 || account.id,
+                 false
+             )
+         limit 1",
+    )
+    .bind(REASON)
+    .bind(ACCOUNT)
+    .bind(done)
+    .bind(upper)
+    .fetch_optional(conn)
+    .await?;
+    Ok(problem)
 }

@@ -168,6 +168,24 @@ async fn statements_go_by_when_it_counted_and_join_without_a_gap() {
 }
 
 #[tokio::test]
+async fn what_is_summed_up_in_pages_comes_to_the_same() {
+    let World { books, .. } = World::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let program = books.program.program_id;
+    let whole = liability::of_now(&mut conn, program, 1_000_000).await.unwrap();
+    assert!(!whole.1.is_empty());
+    assert_eq!(liability::of_now(&mut conn, program, 1).await.unwrap(), whole);
+    let name = Name::Member(named("amina"));
+    let account = account_number(&mut conn, program, 1, &name).await.unwrap().unwrap();
+    let now = balance_as_of(&mut conn, account, AsOf::Size(u64::MAX)).await.unwrap();
+    let since = statements::Since { account, version: 0, log_size: i64::MAX };
+    for entries in [1, 2, 1_000_000] {
+        let sum = since.sum(&mut conn, (i64::MIN, i64::MAX), entries).await.unwrap();
+        assert_eq!(sum, now.balances, "{entries} at a time");
+    }
+}
+
+#[tokio::test]
 async fn a_history_reads_the_same_both_ways_and_the_feed_has_all_of_it() {
     let World { books, .. } = World::new().await;
     let mut conn = books.pool.acquire().await.unwrap();
