@@ -130,7 +130,12 @@ impl Problem {
 
     /// More was asked than is allowed; after so many seconds something is free again.
     pub(crate) fn rate_limited(frees_in_s: u64) -> Self {
-        let mut problem = Self::new(Code::RateLimited, "API rate limit exceeded");
+        Self::too_many("API rate limit exceeded", frees_in_s)
+    }
+
+    /// The caller has too many of something; after so many seconds it may ask again.
+    pub(crate) fn too_many(detail: &str, frees_in_s: u64) -> Self {
+        let mut problem = Self::new(Code::RateLimited, detail);
         problem.0.retry_after_s = Some(u32::try_from(frees_in_s).unwrap_or(u32::MAX));
         problem
     }

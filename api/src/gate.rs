@@ -2,7 +2,7 @@
 
 mod known;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -74,9 +74,14 @@ impl Peer {
         parts.extensions.get().copied()
     }
 
+    /// Its address: an IPv4 caller of a socket that listens for both looks like an IPv6 one.
+    pub(crate) fn address(self) -> IpAddr {
+        self.0.ip().to_canonical()
+    }
+
     /// Its address, as a text that is the same for all its connections.
     pub(crate) fn name(self) -> String {
-        self.0.ip().to_canonical().to_string()
+        self.address().to_string()
     }
 }
 
@@ -446,8 +451,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNet>, Problem> {
 
 /// Whether a caller from there is among these networks; from anywhere where there are none, and nobody from nowhere.
 fn is_among(networks: &[IpNet], peer: Option<Peer>) -> bool {
-    // An IPv4 caller of a socket that listens for both looks like an IPv6 one.
-    let peer = peer.map(|it| it.0.ip().to_canonical());
+    let peer = peer.map(Peer::address);
     networks.is_empty() || peer.is_some_and(|peer| networks.iter().any(|it| it.contains(&peer)))
 }
 

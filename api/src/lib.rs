@@ -31,6 +31,7 @@ mod operations;
 mod outside;
 mod parked;
 mod partners;
+mod places;
 mod policy;
 mod post;
 mod precondition;
@@ -69,6 +70,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use idempotency::Running;
+use places::Places;
 
 pub use access::{
     AUDITING, Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, TAKING_PART,
@@ -85,6 +87,7 @@ pub use openapi::{contract, openapi};
 pub use operations::{Operations, complete, metrics_builder};
 pub use outside::Outside;
 pub use partners::partner_as_shown;
+pub use places::StreamLimits;
 pub use route::{Asked, Guarded, Route, Routes, endpoints as endpoints_of};
 pub use serve::serve;
 pub use store::Role;
@@ -99,6 +102,7 @@ pub struct Api {
     gate: Gate,
     hub: Arc<Hub>,
     post: Arc<Post>,
+    places: Arc<Places>,
     ping_gap: Duration,
     program_id: i16,
     program: Program,
@@ -124,6 +128,7 @@ impl Api {
             reader: Reader::new(pool.clone()),
             hub: Hub::new(pool.clone(), program.program_id),
             post: Arc::new(post),
+            places: Places::new(StreamLimits::USUAL),
             ping_gap: stream::PING_GAP,
             pool,
             committer,
@@ -138,8 +143,16 @@ impl Api {
         }
     }
 
-    /// With the program's sandbox beside it, whose callers the gate must let in: books of its own, behind the same address.
-    pub fn with_sandbox(mut self, sandbox: Self) -> Self {
+    /// With so many streams at most.
+    pub fn with_streams(mut self, limits: StreamLimits) -> Self {
+        self.places = Places::new(limits);
+        self
+    }
+
+    /// With the program's sandbox beside it, whose callers the gate must let in: books of its own, behind the same address, and
+    /// its streams counted with this one's.
+    pub fn with_sandbox(mut self, mut sandbox: Self) -> Self {
+        sandbox.places = Arc::clone(&self.places);
         self.sandbox = Some(Arc::new(sandbox));
         self
     }

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::handler::Handler;
+use axum::http::header::UPGRADE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +25,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Problem;
 use crate::gate::{self, Gate, Peer, Scope};
 use crate::shape;
+use crate::standings::Standings;
 
 /// What has a gate, before which its endpoints stand.
 pub trait Guarded: Send + Sync + 'static {
@@ -87,23 +89,40 @@ impl Endpoint {
     {
         let access = Access { scope, roles };
         let schema = Arc::new(self.body_schema());
-        let admit = async move |State(state): State<Arc<S>>, request: Request| {
-            let (mut parts, body) = request.into_parts();
-            let caller = state.gate().admit(&parts.headers, Peer::of(&parts), access).await?;
-            let state = state.of(caller.credential.program_id).ok_or_else(gate::unknown)?;
-            let standings = match state.gate().count(&caller).await {
-                Ok(standings) => standings,
-                Err(refused) => return Ok(refused),
-            };
-            let parameters = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
-            let body = Mutex::new(body);
-            let answered = handler(state, Asked { caller, parts, body, parameters, schema }).await;
-            let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-            standings.tell(response.headers_mut());
-            Ok::<_, Problem>(response)
+        let serve = async move |State(state): State<Arc<S>>, request: Request| {
+            served(Threshold { state, access }, schema, request.into_parts(), handler).await
         };
         self.access = Some(access);
-        Route { serve: on(filter(&self.method), admit), endpoint: self }
+        Route { serve: on(filter(&self.method), serve), endpoint: self }
+    }
+
+    /// Served like that, and by `greet` to whoever opens a WebSocket and shows no credential: it lets them in itself, once they
+    /// have said who they are.
+    pub(crate) fn guarded_or_greeted<S, F, A, G, B>(
+        mut self,
+        scope: Scope,
+        roles: &'static [Role],
+        handler: F,
+        greet: G,
+    ) -> Route<S>
+    where
+        S: Guarded,
+        F: Fn(Arc<S>, Asked) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Result<Response, Problem>> + Send + 'static,
+        G: Fn(Threshold<S>, Parts) -> B + Clone + Send + Sync + 'static,
+        B: Future<Output = Result<Response, Problem>> + Send + 'static,
+    {
+        let access = Access { scope, roles };
+        let schema = Arc::new(self.body_schema());
+        let serve = async move |State(state): State<Arc<S>>, request: Request| {
+            let (threshold, (parts, body)) = (Threshold { state, access }, request.into_parts());
+            match will_say_who(&parts.headers) {
+                true => greet(threshold, parts).await.unwrap_or_else(IntoResponse::into_response),
+                false => served(threshold, schema, (parts, body), handler).await,
+            }
+        };
+        self.access = Some(access);
+        Route { serve: on(filter(&self.method), serve), endpoint: self }
     }
 
     /// Served to anybody.
@@ -115,6 +134,67 @@ impl Endpoint {
     {
         Route { serve: on(filter(&self.method), handler), endpoint: self }
     }
+}
+
+/// Before the gate: what serves those who pass it, and what it asks of them.
+pub(crate) struct Threshold<S> {
+    pub(crate) state: Arc<S>,
+    access: Access,
+}
+
+/// Who was let in: by what they are served, who they are, and how it stands with their quotas.
+pub(crate) struct Admitted<S> {
+    pub(crate) state: Arc<S>,
+    pub(crate) caller: Caller,
+    standings: Standings,
+}
+
+impl<S: Guarded> Threshold<S> {
+    /// Lets whoever shows these headers in, and counts it; or says why not.
+    pub(crate) async fn admit(
+        self,
+        headers: &HeaderMap,
+        peer: Option<Peer>,
+    ) -> Result<Admitted<S>, Response> {
+        let admitted = self.state.gate().admit(headers, peer, self.access).await;
+        let caller = admitted.map_err(IntoResponse::into_response)?;
+        let state = self.state.of(caller.credential.program_id);
+        let state = state.ok_or_else(|| gate::unknown().into_response())?;
+        let standings = state.gate().count(&caller).await?;
+        Ok(Admitted { state, caller, standings })
+    }
+}
+
+/// The answer to a request: the handler's, where the caller is let in.
+async fn served<S, F, A>(
+    threshold: Threshold<S>,
+    schema: Arc<Value>,
+    (mut parts, body): (Parts, Body),
+    handler: F,
+) -> Response
+where
+    S: Guarded,
+    F: Fn(Arc<S>, Asked) -> A,
+    A: Future<Output = Result<Response, Problem>>,
+{
+    let Admitted { state, caller, standings } = match threshold.admit(&parts.headers, Peer::of(&parts)).await
+    {
+        Ok(admitted) => admitted,
+        Err(refused) => return refused,
+    };
+    let parameters = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+    let body = Mutex::new(body);
+    let answered = handler(state, Asked { caller, parts, body, parameters, schema }).await;
+    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    standings.tell(response.headers_mut());
+    response
+}
+
+/// Whether somebody opens a WebSocket and shows nothing yet: a page in a browser can send no headers with it.
+fn will_say_who(headers: &HeaderMap) -> bool {
+    let is_socket = headers.get(UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let shown = ["authorization", "x-api-key", "x-user-id", "x-partner-id"];
+    is_socket && !shown.iter().any(|it| headers.contains_key(*it))
 }
 
 fn filter(method: &Method) -> MethodFilter {

@@ -553,9 +553,12 @@ fn telling() -> Vec<Route<Api>> {
         )
         .query::<u16>("unit", UNIT)
         .answers_plain(200, "text/event-stream", "Notices, one an event.")
-        .answers_empty(101, "A WebSocket: notices, one a text frame.")
+        .answers_empty(
+            101,
+            "A WebSocket: notices, one a text frame. Where no header shows a credential, the first message does.",
+        )
         .refuses(&[Code::UserNotFound])
-        .guarded(Scope::Read, EVERYBODY, stream::stream),
+        .guarded_or_greeted(Scope::Read, EVERYBODY, stream::stream, stream::greet),
         get("/api/v1/feed", "listFeed", "Everything that the caller may see, oldest first")
             .header::<String>("X-User-ID", USER)
             .query::<u64>(

@@ -26,6 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::load::Ask;
 
 mod outsiders;
+mod streams;
 mod tiles;
 mod webhook;
 
@@ -39,6 +40,7 @@ pub(crate) use log::{Adopt, LogAct, MakeMap, Rotate, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use members::{EraseMember, ExportMember, Members};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
+pub(crate) use streams::Streams;
 pub(crate) use tiles::Tiles;
 pub(crate) use webhook::Webhook;
 
@@ -334,6 +336,8 @@ pub(crate) struct Api {
     /// them need no https.
     #[arg(long, env = "WEBHOOK_ALLOW", value_delimiter = ',')]
     pub(crate) webhook_allow: Vec<IpNet>,
+    #[command(flatten)]
+    pub(crate) streams: Streams,
 }
 
 /// Take events from Kafka.

@@ -7,6 +7,7 @@ mod doors;
 mod enrolment;
 mod events;
 mod foreign;
+mod greetings;
 mod hardening;
 mod idempotency;
 mod keys;

@@ -12,19 +12,23 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::*;
 
-const PATIENCE: Duration = Duration::from_secs(60);
-const STREAM: &str = "/api/v1/loyalty/stream";
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const STREAM: &str = "/api/v1/loyalty/stream";
 
-async fn served(world: &World) -> SocketAddr {
+pub(super) async fn served(world: &World) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(crate::serve(listener, world.router.clone(), None, world.hush.clone()));
     address
 }
 
-type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<TcpStream>;
 
-async fn open(at: SocketAddr, query: &str, headers: &[(&'static str, &str)]) -> Result<Socket, Error> {
+pub(super) async fn open(
+    at: SocketAddr,
+    query: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<Socket, Error> {
     let mut request = format!("ws://{at}{STREAM}{query}").into_client_request().unwrap();
     for (name, value) in headers {
         request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
@@ -34,7 +38,7 @@ async fn open(at: SocketAddr, query: &str, headers: &[(&'static str, &str)]) -> 
 }
 
 /// The next notice on the socket, or the code that it was closed with.
-async fn next(socket: &mut Socket) -> Result<Value, u16> {
+pub(super) async fn next(socket: &mut Socket) -> Result<Value, u16> {
     loop {
         let frame = tokio::time::timeout(PATIENCE, socket.next()).await.expect("something comes");
         match frame.expect("a close comes before the end").unwrap() {
@@ -45,7 +49,7 @@ async fn next(socket: &mut Socket) -> Result<Value, u16> {
     }
 }
 
-async fn events(at: SocketAddr, headers: &str) -> Lines<BufReader<TcpStream>> {
+pub(super) async fn events(at: SocketAddr, headers: &str) -> Lines<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect(at).await.unwrap();
     let head = format!("GET {STREAM} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -71,7 +75,7 @@ async fn next_event(lines: &mut Lines<BufReader<TcpStream>>) -> Option<(u64, Val
     }
 }
 
-async fn redeemed(world: &World, points: i64) -> Value {
+pub(super) async fn redeemed(world: &World, points: i64) -> Value {
     let told = world.send(redeem(points).with("x-idempotency-key", &Uuid::new_v4().to_string())).await;
     assert_eq!(told.status, 200, "{}", told.text());
     told.json()["transaction_id"].clone()
@@ -178,7 +182,7 @@ async fn a_stream_is_refused_like_any_other_path() {
         Error::Http(response) => response.status().as_u16(),
         other => panic!("{other}"),
     };
-    assert_eq!(status(open(at, "", &[]).await.unwrap_err()), 401);
+    assert_eq!(status(open(at, "", &[("authorization", "Bearer nobody")]).await.unwrap_err()), 401);
     assert_eq!(status(open(at, "", &[token, ("x-user-id", STRANGER)]).await.unwrap_err()), 403);
     let app = ("authorization", "Bearer app-token");
     assert_eq!(status(open(at, "", &[app, ("x-user-id", STRANGER)]).await.unwrap_err()), 404);
@@ -192,6 +196,10 @@ async fn a_stream_is_refused_like_any_other_path() {
     assert!(open(at, "?resume_from=1", &[token]).await.is_ok());
     let told = world.send(Ask::get(STREAM).with("authorization", "Bearer member-token")).await;
     assert_eq!(told.invalid_fields(), ["Accept"]);
+    // Only a WebSocket has a first message: events are for whoever shows a credential.
+    world.send(Ask::get(STREAM).with("accept", "text/event-stream")).await.check_problem(401, "UNAUTHORIZED");
+    let other = Ask::get(STREAM).with("upgrade", "h2c").with("connection", "upgrade");
+    world.send(other).await.check_problem(401, "UNAUTHORIZED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

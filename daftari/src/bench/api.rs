@@ -112,7 +112,8 @@ struct Api {
 impl Trial<'_> {
     async fn start(&self) -> anyhow::Result<Api> {
         let key_file = self.key_file.to_str().context("a path in UTF-8")?;
-        let words = ["api", "--listen", "127.0.0.1:0", "--database-url", &self.url];
+        let words =
+            ["api", "--listen", "127.0.0.1:0", "--streams-per-client", "15000", "--database-url", &self.url];
         let mut role = Role::start(&[&words[..], &["--wrapping-key-file", key_file]].concat())?;
         Ok(Api { address: role.address().await?, role })
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use api::{Api, Gate, Guard, IpNet, Operations, Post};
+use api::{Api, Gate, Guard, IpNet, Operations, Post, StreamLimits};
 use ingest::Intake;
 use store::{Committer, Program};
 use tokio::net::TcpListener;
@@ -25,7 +25,8 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let gate = books.gate(&config.door, &public_url)?;
-    let api = Arc::new(assemble(&books, committer, gate, &config.webhook_allow, &public_url)?);
+    let limits = config.streams.limits();
+    let api = Arc::new(assemble(&books, committer, gate, &config.webhook_allow, limits, &public_url)?);
     let telling = tokio::spawn(api.telling(stop.clone()));
     let operations = Operations { pool: books.pool.clone(), commits, metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
@@ -42,6 +43,7 @@ pub(crate) fn assemble(
     committer: Committer,
     gate: Gate,
     webhook_allow: &[IpNet],
+    streams: StreamLimits,
     public_url: &str,
 ) -> anyhow::Result<Api> {
     let api = |program: &Program| -> anyhow::Result<Api> {
@@ -49,7 +51,7 @@ pub(crate) fn assemble(
         let post = Post::new(books.keyring()?, Guard::new(webhook_allow.to_vec()))?;
         Ok(Api::new(books.pool.clone(), committer.clone(), intake, gate.clone(), post, program, public_url))
     };
-    let live = api(&books.program)?;
+    let live = api(&books.program)?.with_streams(streams);
     Ok(match &books.sandbox {
         Some(sandbox) => live.with_sandbox(api(sandbox)?),
         None => live,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anchor_worker::{BridgeError, BridgeObstacle, LogKey, Pacing, PlaceConfig};
 use anyhow::{Context, bail};
-use api::Operations;
+use api::{Operations, StreamLimits};
 use chain::{Account, Addresses, Chain, dev};
 use ingest::{ConsumerConfig, Intake};
 use proof::AnchorPlace;
@@ -171,7 +171,9 @@ async fn serve(
         Err(error) => return Err(error),
     }
 
-    let api = Arc::new(api_role::assemble(&books, committer, gate, &config.webhook_allow, &public_url)?);
+    let streams = StreamLimits::USUAL;
+    let api = api_role::assemble(&books, committer, gate, &config.webhook_allow, streams, &public_url)?;
+    let api = Arc::new(api);
     let telling = api.telling(stop.clone());
     roles.spawn(async move {
         telling.await;
