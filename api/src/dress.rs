@@ -16,6 +16,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::error::{self, Problem};
+use crate::gate::Peer;
 
 /// How long an answer may take.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -36,7 +37,8 @@ pub(crate) async fn dress(State(base_url): State<Arc<str>>, request: Request, ne
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let is_plain = error::is_plain(request.uri().path(), request.headers());
-    let span = tracing::info_span!("request", correlation_id = id);
+    let from = request.extensions().get::<Peer>().map(|it| tracing::field::display(it.address()));
+    let span = tracing::info_span!("request", correlation_id = id, from);
 
     let mut response = within_limits(request, next).instrument(span.clone()).await;
     let _entered = span.enter();

@@ -16,6 +16,7 @@ mod members;
 mod operations;
 mod outside;
 mod properties;
+mod proxies;
 mod rates;
 mod reads;
 mod reviews;

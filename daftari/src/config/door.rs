@@ -1,8 +1,10 @@
 //! How callers reach a server, and whom it believes.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use api::{Tls, TlsError};
+use api::{IpNet, Tls, TlsError};
+use axum::Router;
 use axum::http::{HeaderValue, Uri};
 use clap::Args;
 
@@ -31,9 +33,18 @@ pub(crate) struct Door {
     /// An origin whose pages may ask from a browser, as in https://app.example; several with commas, or given again.
     #[arg(long = "allow-origin", env = "ALLOWED_ORIGINS", value_delimiter = ',', value_parser = origin)]
     pub(crate) allowed_origins: Vec<HeaderValue>,
+    /// A network, or an address, of proxies that stand before this server and are believed when their `X-Forwarded-For` says from
+    /// where a caller comes; several with commas, or given again. Without it that header says nothing.
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
+    pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
 impl Door {
+    /// The router as it is reached through this door.
+    pub(crate) fn before(&self, router: Router) -> Router {
+        api::behind(api::for_origins(router, &self.allowed_origins), &self.trusted_proxies)
+    }
+
     /// What callers are shown, where TLS is spoken.
     pub(crate) fn tls(&self) -> Result<Option<Tls>, TlsError> {
         match (&self.tls_certificate_file, &self.tls_key_file) {
@@ -47,6 +58,11 @@ impl Door {
         let scheme = if self.tls_certificate_file.is_some() { "https" } else { "http" };
         self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{listens_at}"))
     }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or(address).map_err(|_| "a network is an address with a prefix, as in 10.0.0.0/8".to_owned())
 }
 
 fn origin(text: &str) -> Result<HeaderValue, String> {
@@ -63,6 +79,16 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_is_named_by_its_address_or_its_network() {
+        assert_eq!(network("10.1.0.0/16").unwrap().to_string(), "10.1.0.0/16");
+        assert_eq!(network("10.1.0.7").unwrap().to_string(), "10.1.0.7/32");
+        assert_eq!(network("fd00::7").unwrap().to_string(), "fd00::7/128");
+        for bad in ["", "*", "proxy.example", "10.1.0.0/33", "10.1.0.0/16/8"] {
+            assert!(network(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_origin_is_a_scheme_and_a_host() {

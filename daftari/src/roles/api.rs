@@ -30,7 +30,7 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
     let telling = tokio::spawn(api.telling(stop.clone()));
     let operations = Operations { pool: books.pool.clone(), commits, metrics, public_url };
     tracing::info!(listen = %address, "the API answers");
-    let router = api::for_origins(api::router(api, operations), &config.door.allowed_origins);
+    let router = config.door.before(api::router(api, operations));
     api::serve(listener, router, tls, stop).await?;
     telling.await?;
     // The last handle went with the router: what was handed in is committed, then the committer ends.

@@ -40,7 +40,7 @@ pub(crate) async fn run(config: Verifier) -> anyhow::Result<()> {
     let service = Arc::new(assemble(&books, config.tiles.open()?, gate, page)?);
     let operations = Operations { pool: books.pool, commits: None, metrics, public_url };
     tracing::info!(listen = %listener.local_addr()?, "the proof service answers");
-    let router = api::for_origins(verifier::router(service, operations), &config.door.allowed_origins);
+    let router = config.door.before(verifier::router(service, operations));
     Ok(api::serve(listener, router, tls, stop).await?)
 }
 
