@@ -371,10 +371,12 @@ pub(crate) async fn replay(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     Ok(queued(store::replay_messages(&mut conn, known.endpoint_id, None, (since, until)).await?, None))
 }
 
-/// An endpoint as acts tell of it. Of its address the host alone: what follows may hold a secret of its owner's.
+/// An endpoint as acts tell of it. Of its address the host alone, and a fingerprint of all of it: what follows the host may hold a
+/// secret of its owner's, and that it was changed must be seen all the same.
 #[derive(Serialize)]
 struct EndpointSettled<'a> {
     host: &'a str,
+    url_fingerprint: String,
     types: &'a [String],
     status: &'static str,
 }
@@ -389,9 +391,11 @@ async fn done(
 ) -> Result<(), Problem> {
     let id = before.or(after).map(|it| it.endpoint_id.to_string()).unwrap_or_default();
     let settled = |it: &'_ Endpoint| -> serde_json::Value {
-        let authority = it.url.split('/').nth(2).unwrap_or_default();
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        let settled = EndpointSettled { host, types: &it.types, status: status(it) };
+        // A query may follow the host at once.
+        let url = reqwest::Url::parse(&it.url).ok();
+        let host = url.as_ref().map_or("", |it| it.authority()).rsplit('@').next().unwrap_or_default();
+        let url_fingerprint = api.post.keyring().fingerprint("daftari/v1/webhook-url", &it.url);
+        let settled = EndpointSettled { host, url_fingerprint, types: &it.types, status: status(it) };
         serde_json::to_value(settled).expect("texts are JSON")
     };
     let deed = deed(action, id, before.map(settled).as_ref(), after.map(settled).as_ref());

@@ -56,6 +56,11 @@ impl Keyring {
         self.pepper.clone()
     }
 
+    /// A name for something that may hold a secret: another for another, and nothing of it can be found from the name.
+    pub fn fingerprint(&self, purpose: &str, secret: &str) -> String {
+        hex::encode(&self.pepper.hash(purpose, secret.as_bytes())[..8])
+    }
+
     /// Makes a new secret for this owner and wraps it: version, key id, nonce, ciphertext. The owner's id is bound in,
     /// so that a wrapped secret cannot be passed off as another's.
     pub fn generate(&self, owner: Uuid) -> Vec<u8> {

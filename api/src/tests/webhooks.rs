@@ -156,6 +156,39 @@ async fn a_partner_makes_verifies_tests_changes_and_replays_an_endpoint() {
     world.check_books().await;
 }
 
+#[tokio::test]
+async fn an_address_that_changes_on_its_host_is_seen_in_the_act_and_told_by_none() {
+    let world = World::new().await;
+    let urls = ["/hook?token=first-secret", "/hook?token=other-secret", "?token=first-secret"];
+    let urls = urls.map(|it| format!("https://hooks.example{it}"));
+    let told = world.send(post("", json!({"url": urls[0]}))).await;
+    assert_eq!(told.status, 201, "{}", told.text());
+    let path = format!("/{}", told.json()["id"].as_str().unwrap());
+    let mut etag = told.header("etag").to_owned();
+    for url in [&urls[1], &urls[2], &urls[0]] {
+        let changed = ask(Method::PATCH, &path, &json!({"url": url})).with("if-match", &etag);
+        let changed = world.send(changed).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        etag = changed.header("etag").to_owned();
+    }
+    let mut conn = world.pool.acquire().await.unwrap();
+    let mut acts = store::acts(&mut conn, world.program_id, None, 100).await.unwrap();
+    acts.reverse();
+    let print = |it: &Option<Value>| it.as_ref().unwrap()["url_fingerprint"].as_str().unwrap().to_owned();
+    let prints: Vec<String> = acts.iter().map(|it| print(&it.deed.after)).collect();
+    assert_eq!(prints.len(), 4);
+    assert!(prints[0] != prints[1] && prints[1] != prints[2] && prints[0] != prints[2], "{prints:?}");
+    assert_eq!(prints[3], prints[0], "the same address has the same name");
+    for (act, before) in acts[1..].iter().zip(&prints) {
+        assert_eq!(print(&act.deed.before), *before);
+        assert_eq!(act.deed.after.as_ref().unwrap()["host"], "hooks.example");
+    }
+    let said = format!("{acts:?}");
+    for secret in ["first-secret", "other-secret", "token", "/hook"] {
+        assert!(!said.contains(secret), "{secret} in {said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_is_its_owners_and_leads_nowhere_inside() {
     let world = World::new().await;
