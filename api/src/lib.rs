@@ -4,6 +4,7 @@
 mod access;
 mod acts;
 mod ask;
+mod asyncapi;
 mod balance;
 mod batch;
 mod body;
@@ -76,6 +77,7 @@ use places::Places;
 pub use access::{
     AUDITING, Access, CHANGING, CORRECTING, EVERYBODY, LOOKING, MEMBERS, PARTNERS, TAKING_PART,
 };
+pub use asyncapi::asyncapi;
 pub use caller::{Caller, Identity, member, partner};
 pub use code::Code;
 pub use cors::for_origins;

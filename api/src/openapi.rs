@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, from the table of paths and the types that are read and written.
 
 mod contract;
+mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::endpoint::{Answer, Content, Endpoint, Parameter, Place};
 use crate::error::Document;
 
 pub use contract::contract;
+pub(crate) use webhooks::typed;
 
 /// Two generators: what is read and what is written may differ in what is required.
 struct Schemas {
@@ -35,6 +37,8 @@ pub fn openapi(endpoints: &[Endpoint], public_url: &str) -> Value {
         let path = endpoint.path.replace("{*", "{");
         paths.entry(path).or_default().insert(method, operation(endpoint, &mut schemas));
     }
+    let sends = endpoints.iter().any(|it| it.path.starts_with("/api/v1/webhooks"));
+    let webhooks = if sends { webhooks::webhooks(&mut schemas.written) } else { Map::new() };
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -45,6 +49,7 @@ pub fn openapi(endpoints: &[Endpoint], public_url: &str) -> Value {
         },
         "servers": [{"url": public_url}],
         "paths": paths,
+        "webhooks": webhooks,
         "components": {
             "schemas": schemas.components(),
             "securitySchemes": {

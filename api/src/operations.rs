@@ -55,6 +55,8 @@ pub(crate) struct Desk {
     document: String,
     /// The contract's own.
     contract: String,
+    /// What is told and taken besides.
+    asyncapi: String,
 }
 
 /// The operator's paths, and the documents.
@@ -79,6 +81,13 @@ pub(crate) fn table() -> Vec<Route<Desk>> {
         get("/openapi.json", "getOpenApi", "This description, in OpenAPI 3.1")
             .answers_plain(200, "application/json", "The description.")
             .open(document),
+        get(
+            "/asyncapi.json",
+            "getAsyncApi",
+            "What streams tell and what is taken from Kafka, in AsyncAPI 3.0",
+        )
+        .answers_plain(200, "application/json", "The description.")
+        .open(asyncapi),
         get("/loyalty/v1/openapi.json", "getContract", "The M-PESA contract, in OpenAPI 3.0")
             .answers_plain(200, "application/json", "The description.")
             .open(contract),
@@ -92,7 +101,8 @@ pub fn complete(routes: Routes, operations: Operations) -> Router {
     endpoints.extend(crate::endpoints_of(table()));
     let document = openapi::openapi(&endpoints, &operations.public_url).to_string();
     let contract = openapi::contract(&endpoints, &operations.public_url).to_string();
-    let own = Routes::new(table(), Arc::new(Desk { operations, document, contract }));
+    let asyncapi = crate::asyncapi(&operations.public_url).to_string();
+    let own = Routes::new(table(), Arc::new(Desk { operations, document, contract, asyncapi }));
     routes
         .merge(own)
         .router
@@ -132,6 +142,10 @@ async fn figures(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
 
 async fn document(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], desk.document.clone())
+}
+
+async fn asyncapi(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], desk.asyncapi.clone())
 }
 
 async fn contract(State(desk): State<Arc<Desk>>) -> impl IntoResponse {

@@ -15,7 +15,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use notices::{Hub, Reader, Subscription, Told};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::access::{Access, EVERYBODY};
@@ -28,7 +29,7 @@ use crate::route::Asked;
 use crate::{Api, Role};
 use socket::{close, speak, upgrade};
 
-pub(crate) use greeting::greet;
+pub(crate) use greeting::{Greeting, greet};
 
 /// How often a socket is asked whether it is there, and the credential whether it is good.
 pub(crate) const PING_GAP: Duration = Duration::from_secs(30);
@@ -157,10 +158,31 @@ impl Watch {
     }
 }
 
+/// The type of [`Opened`].
+pub(crate) const OPENED: &str = "stream.opened";
+
 /// The first frame: where the stream begins.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StreamOpened")]
+pub(crate) struct Opened {
+    /// What it is.
+    r#type: &'static str,
+    /// The reader's place: what comes is after it.
+    seq: u64,
+}
+
+impl Opened {
+    pub(crate) fn at(seq: u64) -> Self {
+        Self { r#type: OPENED, seq }
+    }
+}
+
 fn opened(subscription: &Subscription) -> Told {
-    let seq = subscription.seq();
-    Told { seq, json: json!({"type": "stream.opened", "seq": seq}).to_string().into() }
+    let opened = Opened::at(subscription.seq());
+    Told {
+        seq: opened.seq,
+        json: serde_json::to_string(&opened).expect("a text and a number are JSON").into(),
+    }
 }
 
 /// Server-sent events: the id of each is its place, which a client that comes again sends as `Last-Event-ID`.

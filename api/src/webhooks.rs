@@ -7,6 +7,7 @@ use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use notices::types;
+use notices::webhook::TEST;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Acting, Endpoint, EndpointChange, EndpointStatus, NewEndpoint, PgConnection, StoreError};
@@ -313,7 +314,7 @@ pub(crate) async fn test(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
     if known.status() != EndpointStatus::Active {
         return Err(Problem::new(Code::WebhookNotVerified, "The endpoint is not active: verify it first."));
     }
-    let message = store::queue_test(&mut conn, known.endpoint_id, "webhook.test").await?;
+    let message = store::queue_test(&mut conn, known.endpoint_id, TEST).await?;
     Ok(queued(1, Some(message)))
 }
 

@@ -24,7 +24,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// How many keys are remembered before those are dropped that nothing in flight has.
 const KEYS_MAX: usize = 4096;
 /// The header of a record that names its event in the log.
-const REQUEST_ID: &str = "x-request-id";
+pub const REQUEST_ID: &str = "x-request-id";
 
 /// What to read, and as whom.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ mod topic;
 #[cfg(test)]
 mod tests;
 
-pub use consumer::{ConsumerConfig, ConsumerError, consume};
+pub use consumer::{ConsumerConfig, ConsumerError, REQUEST_ID, consume};
 pub use intake::{EVENT_BYTES_MAX, Intake, RejectCode, Retry, Verdict};
 pub use release::Releaser;
 pub use topic::{EVENTS_TOPIC, ensure_topic, publish};

@@ -10,6 +10,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use crate::examples;
+
 /// The longest notice: a webhook's body stays below 20 kB with what is put around it.
 pub(crate) const NOTICE_BYTES_MAX: usize = 19_000;
 
@@ -285,34 +287,64 @@ pub(crate) fn rfc3339(micros: i64) -> String {
         .expect("a recorded time is between 1970 and 9999")
 }
 
+/// A kind of notice, as documents describe it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Its type.
+    pub r#type: &'static str,
+    /// When it is told.
+    pub words: &'static str,
+    pub(crate) posting: PostingKind,
+}
+
+const fn kind(posting: PostingKind, r#type: &'static str, words: &'static str) -> Kind {
+    Kind { r#type, words, posting }
+}
+
 /// The types of notices, by the kind of their posting.
-const TYPES: [(PostingKind, &str); 19] = [
-    (PostingKind::EARN, "points.earned"),
-    (PostingKind::REDEEM, "points.redeemed"),
-    (PostingKind::TRANSFER, "points.transferred"),
-    (PostingKind::EXPIRE, "points.expired"),
-    (PostingKind::ADJUST, "points.adjusted"),
-    (PostingKind::REVERSE, "points.reversed"),
-    (PostingKind::HOLD, "points.held"),
-    (PostingKind::CAPTURE, "points.captured"),
-    (PostingKind::VOID, "points.released"),
-    (PostingKind::WITHDRAW, "points.withdrawn"),
-    (PostingKind::DEPOSIT, "points.deposited"),
-    (PostingKind::LAPSE, "points.lapsed"),
-    (PostingKind::MATURE, "points.matured"),
-    (PostingKind::CANCEL, "points.cancelled"),
-    (PostingKind::EXTEND, "points.extended"),
-    (PostingKind::INCREASE, "points.hold_increased"),
-    (PostingKind::MERGE, "points.merged"),
-    (PostingKind::IMPORT, "points.imported"),
-    (PostingKind::ACT, "program.acted"),
+const KINDS: [Kind; 19] = [
+    kind(PostingKind::EARN, "points.earned", "Points were earned; they may be pending."),
+    kind(PostingKind::REDEEM, "points.redeemed", "Points were spent."),
+    kind(PostingKind::TRANSFER, "points.transferred", "Points went from one member to another."),
+    kind(PostingKind::EXPIRE, "points.expired", "Points came to their end."),
+    kind(PostingKind::ADJUST, "points.adjusted", "Somebody corrected a balance, or filled a fund."),
+    kind(PostingKind::REVERSE, "points.reversed", "A transaction was undone, or a part of it."),
+    kind(PostingKind::HOLD, "points.held", "Points were set aside; also while a redemption is under review."),
+    kind(PostingKind::CAPTURE, "points.captured", "Points that were set aside were spent."),
+    kind(PostingKind::VOID, "points.released", "Points that were set aside were given back."),
+    kind(PostingKind::WITHDRAW, "points.withdrawn", "Points left the books for a chain."),
+    kind(PostingKind::DEPOSIT, "points.deposited", "Points came from a chain."),
+    kind(PostingKind::LAPSE, "points.lapsed", "A hold's time was over: its points are free again."),
+    kind(PostingKind::MATURE, "points.matured", "Points that were pending can be spent."),
+    kind(PostingKind::CANCEL, "points.cancelled", "Points that were pending went back."),
+    kind(PostingKind::EXTEND, "points.extended", "Points, or a hold, end later."),
+    kind(PostingKind::INCREASE, "points.hold_increased", "More points were set aside in a hold."),
+    kind(PostingKind::MERGE, "points.merged", "A member was merged into another."),
+    kind(PostingKind::IMPORT, "points.imported", "Points were brought in from other books."),
+    kind(PostingKind::ACT, "program.acted", "An operator changed something: told to the operator alone."),
 ];
 
-/// Every type that a notice can have.
+/// What is told of a posting by a version that does not know its kind yet.
+const OTHER: Kind =
+    kind(PostingKind::NONE, "points.changed", "Something of a kind that this version does not know.");
+
+/// Every type that an endpoint can ask for.
 pub fn types() -> impl Iterator<Item = &'static str> {
-    TYPES.into_iter().map(|it| it.1)
+    KINDS.into_iter().map(|it| it.r#type)
+}
+
+/// Every kind of notice that can be told.
+pub fn kinds() -> Vec<Kind> {
+    KINDS.into_iter().chain([OTHER]).collect()
+}
+
+impl Kind {
+    /// One as a stream tells it.
+    pub fn example(&self) -> Notice {
+        examples::told_to_a_member(self.posting)
+    }
 }
 
 fn type_of(kind: PostingKind) -> &'static str {
-    TYPES.iter().find(|it| it.0 == kind).map_or("points.changed", |it| it.1)
+    KINDS.iter().find(|it| it.posting == kind).map_or(OTHER.r#type, |it| it.r#type)
 }

@@ -5,11 +5,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ledger::{MemberRef, Name};
+use proof::PostingKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 use store::{AsOf, PgConnection, StoreError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use crate::examples;
 use crate::hub::{Hub, Told};
 use crate::notice::{Amounts, Notice, Reader};
 
@@ -71,27 +74,65 @@ enum Phase {
     Live(mpsc::Receiver<Told>),
 }
 
+/// The type of [`Caught`].
+pub const CAUGHT_UP: &str = "points.caught_up";
+
 /// Several notices in one: for a reader who fell behind, the newest balance and the id of each transaction up to it.
-#[derive(Serialize)]
-struct Caught<'a> {
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "CaughtUp")]
+pub struct Caught {
+    /// What it is.
     r#type: &'static str,
+    /// The reader's place after them.
     seq: u64,
-    timestamp: &'a str,
+    /// When the last of them was recorded.
+    #[schemars(extend("format" = "date-time"))]
+    timestamp: String,
+    /// What they came to.
     data: CaughtData,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "CaughtUpData")]
 struct CaughtData {
+    /// The place of the first of them.
     first_seq: u64,
+    /// Each of them, oldest first.
     transactions: Vec<CaughtOne>,
+    /// The reader's newest balance, where they have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     balance: Option<Amounts>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "CaughtUpTransaction")]
 struct CaughtOne {
+    /// The posting.
     transaction_id: Uuid,
+    /// The reader's place after it.
     seq: u64,
+}
+
+impl Caught {
+    fn of(notices: &[Notice]) -> Option<Self> {
+        let (first, last) = (notices.first()?, notices.last()?);
+        let one = |it: &Notice| CaughtOne { transaction_id: it.transaction_id(), seq: it.seq };
+        Some(Self {
+            r#type: CAUGHT_UP,
+            seq: last.seq,
+            timestamp: last.timestamp.clone(),
+            data: CaughtData {
+                first_seq: first.seq,
+                transactions: notices.iter().map(one).collect(),
+                balance: notices.iter().rev().find_map(Notice::balance),
+            },
+        })
+    }
+
+    /// One as a stream tells it.
+    pub fn example() -> Self {
+        Self::of(&[examples::told_to_a_member(PostingKind::REDEEM)]).expect("one notice is told")
+    }
 }
 
 impl Subscription {
@@ -180,18 +221,7 @@ async fn newest(conn: &mut PgConnection, program_id: i16, reader: &Reader) -> Re
 }
 
 fn caught(notices: &[Notice]) -> Option<Told> {
-    let (first, last) = (notices.first()?, notices.last()?);
-    let one = |it: &Notice| CaughtOne { transaction_id: it.transaction_id(), seq: it.seq };
-    let frame = Caught {
-        r#type: "points.caught_up",
-        seq: last.seq,
-        timestamp: &last.timestamp,
-        data: CaughtData {
-            first_seq: first.seq,
-            transactions: notices.iter().map(one).collect(),
-            balance: notices.iter().rev().find_map(Notice::balance),
-        },
-    };
-    let json = serde_json::to_string(&frame).expect("texts and numbers are JSON");
-    Some(Told { seq: last.seq, json: json.into() })
+    let caught = Caught::of(notices)?;
+    let json = serde_json::to_string(&caught).expect("texts and numbers are JSON");
+    Some(Told { seq: caught.seq, json: json.into() })
 }

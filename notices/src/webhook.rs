@@ -4,6 +4,7 @@
 mod courier;
 mod course;
 mod guard;
+mod message;
 mod post;
 mod signature;
 
@@ -11,5 +12,6 @@ pub use courier::{Courier, Pace};
 pub use course::SCHEDULE;
 pub use guard::{Blocked, Guard};
 pub use ipnet::IpNet;
+pub use message::{Challenge, Kind, TEST, VERIFICATION, kinds};
 pub use post::{Post, message_id};
 pub use signature::{Checks, Refused, Shown, SigningSecret, Signs};

@@ -197,6 +197,12 @@ export type Because = {
   reason: string;
 };
 
+/** What an endpoint says again to show that it wants to be told. */
+export type Challenge = {
+  /** The challenge. */
+  challenge: string;
+};
+
 /** How much of each balance a transaction changed. */
 export type Change = {
   /** Of what can be spent. */
@@ -1309,6 +1315,12 @@ export type Strangers = "enrol" | "refuse" | "park";
 /** A stretch of the calendar to whose end a period may run. */
 export type Stretch = "month" | "quarter" | "year";
 
+/** What a message says that tells of nothing. */
+export type Test = {
+  /** The endpoint that it was sent to. */
+  endpoint_id: string;
+};
+
 /** A member's tier. There is none for "none": members without one do not have the field, and so far nobody has one. */
 export type Tier = "BRONZE" | "SILVER" | "GOLD" | "PLATINUM";
 
@@ -1421,6 +1433,16 @@ export type Value = {
   currency: string;
 };
 
+/** A message to an endpoint, as it is sent. */
+export type WebhookChallenge = {
+  /** What it says. */
+  data: Challenge;
+  /** When that was recorded; of a test and a challenge, when it was made. */
+  timestamp: string;
+  /** What it tells, as in `points.redeemed`. */
+  type: string;
+};
+
 /** What is changed of an endpoint; what is left out stays. */
 export type WebhookChange = {
   /** What its owner says of it. */
@@ -1501,6 +1523,16 @@ export type WebhookMessages = {
   object: string;
 };
 
+/** A message to an endpoint, as it is sent. */
+export type WebhookNoticeData = {
+  /** What it says. */
+  data: NoticeData;
+  /** When that was recorded; of a test and a challenge, when it was made. */
+  timestamp: string;
+  /** What it tells, as in `points.redeemed`. */
+  type: string;
+};
+
 /** A new endpoint. */
 export type WebhookRequest = {
   /** What its owner says of it. */
@@ -1511,6 +1543,16 @@ export type WebhookRequest = {
   types?: Array<string>;
   /** Where: an https address of the public internet. */
   url: string;
+};
+
+/** A message to an endpoint, as it is sent. */
+export type WebhookTest = {
+  /** What it says. */
+  data: Test;
+  /** When that was recorded; of a test and a challenge, when it was made. */
+  timestamp: string;
+  /** What it tells, as in `points.redeemed`. */
+  type: string;
 };
 
 /** What each operation is asked with, and what it answers. */

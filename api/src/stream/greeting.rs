@@ -23,6 +23,7 @@ const GREETING_BYTES_MAX: usize = 16 << 10;
 /// The first message of whoever shows no credential in a header. Each field is the header that it stands for.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "StreamGreeting")]
 pub(crate) struct Greeting {
     /// What it is.
     #[serde(rename = "type")]
@@ -38,6 +39,7 @@ pub(crate) struct Greeting {
 }
 
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "StreamGreetingType")]
 enum Auth {
     #[serde(rename = "auth")]
     Auth,

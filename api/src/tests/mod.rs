@@ -26,6 +26,7 @@ mod spends;
 mod streams;
 mod tls;
 mod tokens;
+mod told;
 mod webhooks;
 
 use std::sync::{Arc, OnceLock};

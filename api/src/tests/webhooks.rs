@@ -38,7 +38,7 @@ impl Receiver {
     }
 
     /// The message of this number, once it has come.
-    async fn message(&self, number: usize) -> (HeaderMap, Bytes) {
+    pub(super) async fn message(&self, number: usize) -> (HeaderMap, Bytes) {
         let come = async {
             loop {
                 let more = self.more.notified();

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use store::{Attempt, Endpoint, Lease, Message, PgPool, StoreError, Then};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::course::{self, SCHEDULE, Said};
-use super::post::{Post, body};
+use super::message::{Letter, Test};
+use super::post::Post;
 use crate::notice::{Notice, Reader};
 
 /// So many endpoints are delivered to at once by one process.
@@ -173,13 +173,15 @@ impl Courier {
         message: &Message,
     ) -> Result<Option<String>, StoreError> {
         let Some(leaf_index) = message.leaf_index else {
-            let told = json!({"endpoint_id": endpoint.endpoint_id});
-            return Ok(Some(body(&message.r#type, message.created_at_us, &told)));
+            let test = Test { endpoint_id: endpoint.endpoint_id };
+            return Ok(Some(Letter::new(&message.r#type, message.created_at_us, test).body()));
         };
         let page = store::feed(conn, self.program_id, leaf_index as u64, 1).await?;
         let posting = page.postings.first().filter(|it| it.leaf_index == leaf_index as u64);
         let notice = posting.and_then(|it| Some((it, Notice::of(it, &reader(endpoint))?)));
-        Ok(notice.map(|(posting, it)| body(it.r#type, posting.recorded_at_us, &it.data)))
+        let message =
+            notice.map(|(posting, it)| Letter::new(it.r#type, posting.recorded_at_us, &it.data).body());
+        Ok(message)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::{Endpoint, Keyring, StoreError};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::course::Said;
 use super::guard::{Blocked, Guard};
+use super::message::{Challenge, Letter, VERIFICATION};
 use super::signature::{SigningSecret, Signs};
-use crate::notice::{NOTICE_BYTES_MAX, rfc3339};
 
 /// Between the 15 and the 30 seconds that the specification names.
 const TIME_MAX: Duration = Duration::from_secs(20);
@@ -80,8 +80,8 @@ impl Post {
 
     /// Asks an endpoint whether it wants to be told: it says the challenge again. Answers why it has not.
     pub async fn challenge(&self, endpoint: &Endpoint) -> Result<Result<(), String>, StoreError> {
-        let challenge = Uuid::new_v4().to_string();
-        let body = body("webhook.verification", now_us(), &json!({"challenge": challenge}));
+        let challenge = Challenge { challenge: Uuid::new_v4() };
+        let body = Letter::new(VERIFICATION, now_us(), &challenge).body();
         let mut answer = match self.request(endpoint, Uuid::now_v7(), body).await? {
             Ok(answer) => answer,
             Err(problem) => return Ok(Err(problem)),
@@ -90,7 +90,7 @@ impl Post {
             return Ok(Err(format!("it answered {}", answer.status().as_u16())));
         }
         let said: Option<Value> = read(&mut answer).await.and_then(|it| serde_json::from_slice(&it).ok());
-        match said.is_some_and(|it| it["challenge"] == challenge) {
+        match said.is_some_and(|it| it["challenge"] == challenge.challenge.to_string()) {
             true => Ok(Ok(())),
             false => {
                 Ok(Err("it did not answer {\"challenge\": …} with the challenge that it was sent".to_owned()))
@@ -125,13 +125,6 @@ impl Post {
             .await;
         Ok(sent.map_err(|error| problem(&error)))
     }
-}
-
-/// The body of a message: type, time, and what it says.
-pub(crate) fn body(r#type: &str, at_us: i64, data: &impl serde::Serialize) -> String {
-    let body = json!({"type": r#type, "timestamp": rfc3339(at_us), "data": data}).to_string();
-    debug_assert!(body.len() < NOTICE_BYTES_MAX + 1000, "a message stays below 20 kB");
-    body
 }
 
 /// A message's id as receivers see it.

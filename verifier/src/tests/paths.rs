@@ -193,6 +193,12 @@ fn no_change_of_the_paths_breaks_a_client() {
 }
 
 #[test]
+fn the_stored_description_of_what_is_told_is_the_codes() {
+    let document = api::asyncapi(PUBLIC_URL);
+    check("docs/asyncapi.json", &(serde_json::to_string_pretty(&document).expect("it is JSON") + "\n"));
+}
+
+#[test]
 fn a_change_that_breaks_a_client_is_seen() {
     let older = api::openapi(&endpoints(), PUBLIC_URL);
     let redeem = "/loyalty/v1/partner/users/{userId}/redeem";
