@@ -10,7 +10,6 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::streams::{PATIENCE, STREAM, Socket, events, next, open, redeemed, served};
 use super::*;
-use crate::StreamLimits;
 
 const OTHER: &str = "550e8400-e29b-41d4-a716-4466554400ff";
 
@@ -51,7 +50,9 @@ fn status(opened: Result<Socket, Error>) -> u16 {
 async fn a_page_says_who_it_is_in_its_first_message_and_is_told_its_own_alone() {
     let world = World::new().await.with_points(1000).await;
     let at = served(&world).await;
-    let mut page = say(at, "", auth(json!({"token": "member-token"}))).await;
+    // A sign of life is no first message.
+    let mut page = say(at, "", Message::Ping(Vec::new().into())).await;
+    page.send(auth(json!({"token": "member-token"}))).await.unwrap();
     assert_eq!(next(&mut page).await, Ok(json!({"type": "stream.opened", "seq": 1})));
     let mut app = say(at, "?resume_from=0", auth(json!({"token": "app-token", "user_id": MEMBER}))).await;
     assert_eq!(next(&mut app).await, Ok(json!({"type": "stream.opened", "seq": 0})));
@@ -118,16 +119,12 @@ async fn who_is_refused_after_the_first_message_is_told_by_the_code_of_the_close
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_say_in_time_who_they_are_is_let_go() {
-    let limits = StreamLimits { greeting: Duration::from_millis(100), ..StreamLimits::USUAL };
+    let limits = StreamLimits { greeting: Duration::from_millis(100), ..PATIENT };
     let world = World::with_streams(limits).await;
     let at = served(&world).await;
     assert_eq!(next(&mut open(at, "", &[]).await.unwrap()).await, Err(4408));
-    // A sign of life says nothing.
-    let mut alive = say(at, "", Message::Ping(Vec::new().into())).await;
-    assert_eq!(next(&mut alive).await, Err(4408));
     // A server that ends waits for nobody's greeting.
-    let limits = StreamLimits { greeting: Duration::from_secs(3600), ..StreamLimits::USUAL };
-    let world = World::with_streams(limits).await;
+    let world = World::new().await;
     let mut waiting = open(served(&world).await, "", &[]).await.unwrap();
     world.hush.cancel();
     assert_eq!(next(&mut waiting).await, Err(1001));
@@ -135,7 +132,7 @@ async fn who_does_not_say_in_time_who_they_are_is_let_go() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_streams_are_open_than_there_may_be() {
-    let limits = StreamLimits { open: 4, of_client: 3, of_member: 2, ..StreamLimits::USUAL };
+    let limits = StreamLimits { open: 4, of_client: 3, of_member: 2, ..PATIENT };
     let world = World::with_streams(limits).await;
     let at = served(&world).await;
     let token = [("authorization", "Bearer member-token")];
@@ -201,7 +198,7 @@ async fn open_from(from: &str, at: SocketAddr) -> Result<Socket, Error> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_take_each_others_places_and_nobody_elses() {
-    let limits = StreamLimits { strangers: 2, greeting: Duration::from_secs(3600), ..StreamLimits::USUAL };
+    let limits = StreamLimits { strangers: 2, ..PATIENT };
     let world = World::with_streams(limits).await;
     let at = served(&world).await;
     let mut first = open_from("127.0.0.1", at).await.unwrap();

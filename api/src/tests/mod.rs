@@ -45,13 +45,16 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::stream::PING_GAP;
-use crate::{Api, Gate, Guard, Operations, Peer, Post, Role, metrics_builder};
+use crate::{Api, Gate, Guard, Operations, Peer, Post, Role, StreamLimits, metrics_builder};
 
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
 const STRANGER: &str = "00000000-0000-4000-8000-000000000000";
 const KEY: &str = "0198a000-0000-7000-8000-000000000001";
 const PUBLIC_URL: &str = "https://loyalty.test";
 const RULES: &[u8] = br#"{"rates":{"purchase":"1","airtime":"0.5"}}"#;
+
+/// What is usual, for callers on a machine that does much else.
+const PATIENT: StreamLimits = StreamLimits { greeting: Duration::from_secs(3600), ..StreamLimits::USUAL };
 
 /// A program with a partner and its callers, on a database of its own.
 struct World {
@@ -181,7 +184,8 @@ impl World {
         let intake = Intake::new(committer.clone(), pool.clone(), program.program_id);
         let post =
             Post::new(Keyring::new(&[7; 32]), Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).unwrap();
-        Api::new(pool.clone(), committer.clone(), intake, gate, post, program, PUBLIC_URL)
+        let api = Api::new(pool.clone(), committer.clone(), intake, gate, post, program, PUBLIC_URL);
+        api.with_streams(PATIENT)
     }
 
     fn served(api: Api, hush: &CancellationToken) -> Router {
