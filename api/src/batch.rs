@@ -132,7 +132,7 @@ async fn each(
                 let refusal = Some(Reason::of(&refused.refusal));
                 Ok(ItemTold { status: "REFUSED", transaction: None, refusal })
             }
-            Err(SubmitError::Failed) => Err(SubmitError::Failed.into()),
+            Err(error @ (SubmitError::Failed | SubmitError::Archived { .. })) => Err(error.into()),
             Err(_) => Ok(ItemTold { status: "UNKNOWN", transaction: None, refusal: None }),
         });
     let told: Vec<Result<ItemTold, Problem>> =

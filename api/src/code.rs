@@ -86,6 +86,8 @@ pub enum Code {
     HolderUnfit,
     /// It would take effect in a closed period.
     PeriodClosed,
+    /// It was moved to the archive.
+    Archived,
     /// The member takes part no more.
     MemberClosed,
     /// Both sides are the same member.
@@ -146,6 +148,7 @@ impl Code {
         Self::EndsTooSoon,
         Self::PeriodClosed,
         Self::MemberClosed,
+        Self::Archived,
         Self::Conflict,
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
@@ -228,6 +231,7 @@ impl Code {
             Self::EndsTooSoon => (409, "ENDS_TOO_SOON", "The points end too soon to be withdrawn"),
             Self::TooManyDays => (409, "TOO_MANY_DAYS", "The points end on too many days"),
             Self::PeriodClosed => (409, "PERIOD_CLOSED", "The period is closed"),
+            Self::Archived => (410, "ARCHIVED", "It was moved to the archive"),
             Self::MemberClosed => (410, "MEMBER_CLOSED", "The member's account is closed"),
             Self::SameMember => (422, "SAME_MEMBER", "Both sides are the same member"),
             Self::HoldTimeOutOfRange => (422, "HOLD_TIME_OUT_OF_RANGE", "A hold cannot end then"),

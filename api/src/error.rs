@@ -147,6 +147,13 @@ impl Problem {
         problem
     }
 
+    /// It is in a file of the operator's, who can bring it back.
+    fn archived() -> Self {
+        let words = "This is about a transaction that was archived: the program's operator can bring it back. Its receipts and \
+                     proofs stay valid, and nothing is posted twice.";
+        Self::new(Code::Archived, words)
+    }
+
     /// Our own fault; the cause goes to the log, not to the caller.
     pub fn internal(cause: impl ToString) -> Self {
         let mut problem = Self::new(Code::InternalError, "The request could not be answered.");
@@ -291,6 +298,7 @@ impl From<SubmitError> for Problem {
             SubmitError::Halted => Self::unavailable(
                 "Commits have halted and nothing was posted: the database may lack what was published. Ask again with the same key.",
             ),
+            SubmitError::Archived { .. } => Self::archived(),
             SubmitError::Failed => Self::internal(error),
         }
     }
@@ -302,6 +310,7 @@ impl From<StoreError> for Problem {
             StoreError::Database(_) => {
                 Self::unavailable("The database did not answer: ask again with the same key.").because(error)
             }
+            StoreError::Archived { .. } => Self::archived(),
             _ => Self::internal(error),
         }
     }

@@ -169,7 +169,9 @@ pub(crate) async fn transactions(api: Arc<Api>, asked: Asked) -> Result<Response
     let is_wanted = |it: &TrailEntry| kind.is_none_or(|kind| it.kind.name() == Some(kind));
     let mut page = Vec::new();
     let mut last = None;
-    let mut has_more = all == looked_at as usize;
+    // A page that ends before the account's first entry ends where archived ones begin: the next one says so.
+    let has_older = order == Order::Backward && entries.last().is_some_and(|it| 1 < it.version);
+    let mut has_more = all == looked_at as usize || has_older;
     for entry in entries {
         let is_past = order == Order::Backward && !is_within(&entry);
         if is_past || page.len() == limit {

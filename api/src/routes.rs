@@ -110,7 +110,7 @@ fn loyalty() -> Vec<Route<Api>> {
             .query::<String>("as_of", "An instant, or a size of the log: what the member had then.")
             .answers::<AppBalance>(200, "What the member has.")
             .answers_empty(304, "The caller has this answer already.")
-            .refuses(&[Code::UserNotFound, Code::VersionConflict])
+            .refuses(&[Code::UserNotFound, Code::VersionConflict, Code::Archived])
             .guarded(Scope::Read, MEMBERS, balance::app_balance),
         get("/api/v1/loyalty/lots", "listLots", "The points by when they end")
             .header::<String>("X-User-ID", USER)
@@ -134,6 +134,7 @@ fn loyalty() -> Vec<Route<Api>> {
         .query::<u64>("from_seq", "None before this version of the account.")
         .query::<u64>("to_seq", "None after this version of the account.")
         .answers::<TransactionPage>(200, "A page: the member's account, or a partner's own.")
+        .refuses(&[Code::Archived])
         .refuses(&[Code::UserNotFound])
         .guarded(Scope::Read, EVERYBODY, history::transactions),
         get(
@@ -144,7 +145,7 @@ fn loyalty() -> Vec<Route<Api>> {
         .path::<Uuid>("transaction_id", "The transaction.")
         .header::<String>("X-User-ID", USER)
         .answers::<ToldTransaction>(200, "The transaction.")
-        .refuses(&[Code::TransactionNotFound])
+        .refuses(&[Code::TransactionNotFound, Code::Archived])
         .guarded(Scope::Read, EVERYBODY, story::transaction),
         get("/api/v1/loyalty/eligibility", "getEligibility", "Whether a redemption would be allowed now")
             .header::<String>("X-User-ID", USER)
@@ -257,7 +258,7 @@ const KEY: &str =
 
 /// What can be wrong with a key.
 const KEYED: &[Code] =
-    &[Code::IdempotencyKeyMissing, Code::IdempotencyInProgress, Code::IdempotencyKeyReused];
+    &[Code::IdempotencyKeyMissing, Code::IdempotencyInProgress, Code::IdempotencyKeyReused, Code::Archived];
 
 /// What operators do.
 fn operators() -> Vec<Route<Api>> {
@@ -568,7 +569,7 @@ fn telling() -> Vec<Route<Api>> {
             .query::<u32>("limit", "How many, from 1 to 100.")
             .query::<u16>("unit", UNIT)
             .answers::<FeedPage>(200, "A page.")
-            .refuses(&[Code::UserNotFound])
+            .refuses(&[Code::UserNotFound, Code::Archived])
             .guarded(Scope::Read, EVERYBODY, feed::feed),
     ]
 }

@@ -1,6 +1,7 @@
 //! What each role is told. One documented struct per role; nothing else reads the environment.
 
 mod api_keys;
+mod archive;
 mod books;
 mod bridge;
 mod door;
@@ -31,6 +32,7 @@ mod tiles;
 mod webhook;
 
 pub(crate) use api_keys::{CreateKey, KeyRole, Keys};
+pub(crate) use archive::{Archive, Archived, Restore};
 pub(crate) use books::*;
 pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
 pub(crate) use door::Door;

@@ -233,10 +233,11 @@ impl Intake {
             return Ok(replay.unwrap_or_else(|| rejected(RejectCode::Unreadable, &error)));
         }
         match self.rules.of(&self.pool, self.program).await?.earn(&event) {
-            Ok(earning) => {
-                let answer = self.committer.submit(self.request(event, payload, earning)).await?;
-                Ok(verdict(answer.outcome, answer.replayed))
-            }
+            Ok(earning) => match self.committer.submit(self.request(event, payload, earning)).await {
+                Ok(answer) => Ok(verdict(answer.outcome, answer.replayed)),
+                Err(error @ SubmitError::Archived { .. }) => Ok(posted_long_ago(&error)),
+                Err(error) => Err(error.into()),
+            },
             // What was posted stays posted, also when today's rules would not post it.
             Err(error) => Ok(self.replay(event).await?.unwrap_or_else(|| rejected(code_of(&error), &error))),
         }
@@ -254,7 +255,11 @@ impl Intake {
     async fn replay(&self, event: Event) -> Result<Option<Verdict>, Retry> {
         let request = self.request(event, &[], nothing());
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-        let known = store::remembered_outcome(&mut conn, self.program, &request.source, &request.key).await?;
+        let known = store::remembered_outcome(&mut conn, self.program, &request.source, &request.key).await;
+        let known = match known {
+            Err(error @ StoreError::Archived { .. }) => return Ok(Some(posted_long_ago(&error))),
+            known => known?,
+        };
         Ok(known
             .filter(|(fingerprint, outcome)| fingerprint.is_of(&request.fingerprint()) && outcome.is_ok())
             .map(|(_, outcome)| verdict(outcome, true)))
@@ -290,6 +295,11 @@ fn nothing() -> Earning {
         remainder: Default::default(),
         rule_set_hash: Hash::default(),
     }
+}
+
+/// An event under an id whose posting is archived: it is not posted again, and what it came to then is not told.
+fn posted_long_ago(archived: &dyn std::fmt::Display) -> Verdict {
+    rejected(RejectCode::IdReused, archived)
 }
 
 fn rejected(code: RejectCode, detail: &dyn std::fmt::Display) -> Verdict {

@@ -114,7 +114,10 @@ cross join lateral (
 ) as account
 cross join lateral (
     select balance.*,
-        (select recorded_at from posting where posting.leaf_index = balance.last_leaf_index),
+        coalesce(
+            (select recorded_at from posting where posting.leaf_index = balance.last_leaf_index),
+            (select recorded_at from archived_posting where archived_posting.leaf_index = balance.last_leaf_index)
+        ) as recorded_at,
         (select min(last_day) from lot where lot.account_id = balance.account_id) as first_day,
         (select min(due_at) from reservation where reservation.account_id = balance.account_id) as first_due
     from balance

@@ -4,6 +4,8 @@
 //! members: leaf by leaf up to the log's size of its beginning, outcome by outcome, and account by account ([`Walk`]).
 //! Across passes it keeps a bit for each leaf, and 24 bytes for each member who was ever suspended or closed.
 //!
+//! Postings that are archived are read from their files (`begin_reading`), or nothing is checked.
+//!
 //! What it cannot recompute, because no posting tells it: when an open hold is due and which house it is for before some of
 //! it was captured; what voided and lapsed holds counted of a merchant's day; the status of a member who was suspended or
 //! closed by a request of several items.
@@ -21,7 +23,7 @@ use sqlx::PgConnection;
 use crate::error::StoreError;
 use crate::history::History;
 use crate::keyring::Keyring;
-use crate::log_head;
+use crate::{archived, archives, log_head};
 
 /// What was checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +80,19 @@ pub async fn check_books_watched(
     keyring: Option<&Keyring>,
     watch: &mut Watch<'_>,
 ) -> Result<BooksReport, StoreError> {
+    archives::hold_still(conn).await?;
+    let report = check_everything(conn, keyring, watch).await;
+    let let_go = archives::let_move(conn).await;
+    let report = report?;
+    let_go.map(|()| report)
+}
+
+async fn check_everything(
+    conn: &mut PgConnection,
+    keyring: Option<&Keyring>,
+    watch: &mut Watch<'_>,
+) -> Result<BooksReport, StoreError> {
+    archived::demand_all(conn).await?;
     // The size first: whatever was settled for a leaf below it is then read with it.
     let size = log_head::log_size(conn).await? as i64;
     let scope = Scope { keyring, size, history: History::read(conn).await? };

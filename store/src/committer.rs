@@ -45,6 +45,14 @@ pub enum SubmitError {
     /// The database refuses this request for a reason that is ours. Nothing was posted.
     #[error("the request could not be posted")]
     Failed,
+    /// It goes on from a posting that is archived, or was answered by one. Nothing was posted.
+    #[error(
+        "this is about leaf {leaf_index}, which is archived: restore it first, by `daftari books restore`"
+    )]
+    Archived {
+        /// The leaf.
+        leaf_index: u64,
+    },
     /// The database may lack what the world has seen of the log: [`Committer::guard`] says what. Nothing was posted.
     #[error("commits have halted: the database may lack what was published of the log")]
     Halted,
@@ -267,6 +275,9 @@ impl Lanes {
                         // A caller that has gone does not need its answer: the outcome is stored with its key.
                         let _ = job.answer.send(Ok(answer));
                     }
+                }
+                Err(Failure::Refused(StoreError::Archived { leaf_index, .. })) if jobs.len() == 1 => {
+                    answer_all(jobs, SubmitError::Archived { leaf_index });
                 }
                 Err(Failure::Refused(error)) if jobs.len() == 1 => {
                     tracing::error!(%error, "the database refuses a request");

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::accounts;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Pepper};
-use crate::log_head;
 use crate::told::{Told, leaves_of, outcomes_of};
+use crate::{archives, log_head};
 
 /// An account of a member who is to be erased.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -97,6 +97,11 @@ pub async fn sealed_of(conn: &mut PgConnection, member: &MemberToErase) -> Resul
     Ok((last as u64, sealed as u64))
 }
 
+/// Demands that none of the member's postings is archived: what a file holds is not erased with the rows.
+pub async fn demand_unarchived(conn: &mut PgConnection, member: &MemberToErase) -> Result<(), StoreError> {
+    leaves_of(conn, &member.numbers()).await.map(drop)
+}
+
 /// Erases the member, whose accounts are closed. `acts` are the leaves that say so, one for each account; a checkpoint covers
 /// them and all of the member's.
 ///
@@ -120,6 +125,7 @@ pub async fn erase_member(
     .bind(&numbers)
     .execute(&mut *transaction)
     .await?;
+    archives::demand_settled(&mut transaction).await?;
     demand_quiet(&mut transaction, &numbers, &acts).await?;
     let mut leaves: BTreeSet<i64> = leaves_of(&mut transaction, &numbers).await?.into_iter().collect();
     leaves.extend(told.iter().flat_map(|it| &it.leaves));

@@ -36,6 +36,16 @@ pub enum StoreError {
     /// A secret was wrapped by another key than the one given.
     #[error("a secret does not open with this wrapping key: give the key that it was wrapped with")]
     WrongWrappingKey,
+    /// What was asked for was moved into a file.
+    #[error(
+        "leaf {leaf_index} is archived in {file}: `daftari books restore` brings it back, and `--archive` reads it where it is"
+    )]
+    Archived {
+        /// The leaf, or one that is archived with it.
+        leaf_index: u64,
+        /// The archive's name.
+        file: String,
+    },
     /// What was asked for does not exist.
     #[error("{0}")]
     Missing(String),
@@ -71,6 +81,11 @@ impl StoreError {
     /// The database has not answered in the time that it had: it is gone without a word.
     pub(crate) fn no_answer() -> Self {
         Self::Database(sqlx::Error::Io(ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether a lock was not to be had in the time that there was for it.
+    pub(crate) fn is_waiting_too_long(&self) -> bool {
+        self.code().as_deref() == Some("55P03")
     }
 
     /// Whether a row is there already.

@@ -7,6 +7,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::amounts::Amounts;
+use crate::archived;
 use crate::error::StoreError;
 use crate::log_head;
 
@@ -132,6 +133,7 @@ pub async fn feed(
 ) -> Result<FeedPage, StoreError> {
     // Every leaf below the committed size is committed: there are no holes to wait for.
     let log_size = log_head::log_size(conn).await?;
+    archived::demand_since(conn, i64::try_from(first_leaf_index).unwrap_or(i64::MAX)).await?;
     let end = log_size.min(first_leaf_index.saturating_add(SPAN_MAX)).max(first_leaf_index);
     if end == first_leaf_index {
         return Ok(FeedPage { postings: vec![], next_leaf_index: first_leaf_index, log_size });
@@ -166,8 +168,9 @@ pub async fn feed_of(
     version: u64,
     limit: u32,
 ) -> Result<Vec<Fed>, StoreError> {
-    let indexes: Vec<i64> = sqlx::query_scalar(
-        "select leaf_index
+    let version = i64::try_from(version).unwrap_or(i64::MAX);
+    let places: Vec<(i64, i64)> = sqlx::query_as(
+        "select sequence, leaf_index
          from entry
          where account_id = $1
              and sequence > $2
@@ -175,10 +178,12 @@ pub async fn feed_of(
          limit $3",
     )
     .bind(account)
-    .bind(i64::try_from(version).unwrap_or(i64::MAX))
+    .bind(version)
     .bind(i64::from(limit))
     .fetch_all(&mut *conn)
     .await?;
+    archived::demand_versions(conn, account, version, places.iter().map(|it| it.0), i64::from(limit)).await?;
+    let indexes: Vec<i64> = places.into_iter().map(|it| it.1).collect();
     let statement = format!("{POSTINGS} where posting.leaf_index = any($1) order by posting.leaf_index");
     let rows: Vec<PostingRow> =
         sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(indexes).fetch_all(&mut *conn).await?;

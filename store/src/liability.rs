@@ -7,6 +7,7 @@ use proof::LotMovement;
 use sqlx::{Connection, FromRow, PgConnection};
 
 use crate::accounts::page_end;
+use crate::archived;
 use crate::error::StoreError;
 
 /// How many leaves are read at a time.
@@ -65,6 +66,7 @@ pub async fn liability(
 ) -> Result<Liability, StoreError> {
     let (now, mut points, mut debts) = of_now(conn, program_id, ACCOUNTS).await?;
     let size = size.map_or(now, |it| i64::try_from(it).unwrap_or(i64::MAX).min(now));
+    archived::demand_since(conn, size).await?;
     for begin in (size..now).step_by(STRIDE as usize) {
         take_back(conn, program_id, begin, now.min(begin + STRIDE), &mut points, &mut debts).await?;
     }

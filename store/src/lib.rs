@@ -9,6 +9,8 @@ mod anchor_orders;
 mod anchor_stories;
 mod anchors;
 mod api_key;
+mod archived;
+mod archives;
 mod balances;
 mod batch;
 mod bridge_books;
@@ -86,6 +88,11 @@ pub use anchors::{
     store_attempt,
 };
 pub use api_key::Environment;
+pub use archives::{
+    Archive, ArchiveLine, ArchiveStage, NewArchive, archivable, archive_lines, archives, begin_archive,
+    begin_moving, begin_reading, begin_return, end_archive, end_moving, end_reading, end_return, give_back,
+    read_lines, take_away, vacuum_archived,
+};
 pub use balances::{MemberBalance, MemberStanding, Reader, member_id};
 pub use batch::Answer;
 pub use bridge_books::{BridgeBooks, bridge_books};
@@ -109,8 +116,8 @@ pub use deliveries::{
     queue_messages, queue_test, record_attempt, release_endpoint, replay_messages,
 };
 pub use erasure::{
-    AccountToErase, Erased, MemberToErase, erase_member, member_to_erase, readmit_members, sealed_of,
-    vacuum_erased,
+    AccountToErase, Erased, MemberToErase, demand_unarchived, erase_member, member_to_erase, readmit_members,
+    sealed_of, vacuum_erased,
 };
 pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};

@@ -6,6 +6,7 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::accounts::hash;
+use crate::archived;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Secret};
 
@@ -44,7 +45,8 @@ struct Row {
 /// The accounts behind this number that have an entry below this log size, in the order of their numbers, at most so many;
 /// and the number up to which that is all of them, `None` where it is the last.
 ///
-/// An account that has not moved since is read from its balance, the others from their entries.
+/// An account that has not moved since is read from its balance, the others from the first entry after it, which says what
+/// was before: the one before may be archived.
 pub async fn mapped_accounts(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -86,6 +88,7 @@ async fn between(
     after: i64,
     last: i64,
 ) -> Result<Vec<MappedAccount>, StoreError> {
+    archived::demand_since(conn, log_size as i64).await?;
     let rows: Vec<Row> = sqlx::query_as(
         "select account.account_id, account.program_id, account.kind, account.id, account.unit, account.secret, stood.*
          from account
@@ -96,14 +99,27 @@ async fn between(
                  balance.last_commitment as commitment
              where balance.last_leaf_index < $3
              union all
-             (select entry.sequence, entry.available_after, entry.held_after, entry.pending_after, entry.leaf_index,
-                  entry.commitment
-              from entry
-              where balance.last_leaf_index >= $3
-                  and entry.account_id = account.account_id
-                  and entry.leaf_index < $3
-              order by entry.sequence desc
-              limit 1)
+             (select before.*
+              from (
+                  select next.sequence - 1 as sequence, next.available_after - next.available_change as available_after,
+                      next.held_after - next.held_change as held_after,
+                      next.pending_after - next.pending_change as pending_after,
+                      next.previous_leaf_index, next.previous_commitment
+                  from entry as next
+                  where balance.last_leaf_index >= $3
+                      and next.account_id = account.account_id
+                      and next.sequence > coalesce((
+                          select entry.sequence
+                          from entry
+                          where entry.account_id = account.account_id
+                              and entry.leaf_index < $3
+                          order by entry.sequence desc
+                          limit 1
+                      ), 0)
+                  order by next.sequence
+                  limit 1
+              ) as before
+              where before.sequence > 0)
          ) as stood
          where account.account_id > $1
              and account.account_id <= $2

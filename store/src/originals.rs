@@ -8,6 +8,7 @@ use proof::{Balances, Body, LeafKind, LotMovement, PostingKind, Withdrawal};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::archived;
 use crate::directory::{Identity, IdentityRow};
 use crate::error::StoreError;
 use crate::gateways::claims_of;
@@ -89,6 +90,10 @@ pub(crate) async fn originals(
     };
     let mut found: HashMap<PostingKey, Found> =
         rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
+    let missing: Vec<PostingKey> = wanted.iter().filter(|it| !found.contains_key(it)).copied().collect();
+    if !missing.is_empty() {
+        archived::demand_postings(conn, &missing).await?;
+    }
     if !withdrawals.is_empty() {
         let (keys, bodies): (Vec<PostingKey>, Vec<Withdrawal>) = withdrawals.into_iter().unzip();
         for (key, claim) in keys.iter().zip(claims_of(conn, &bodies).await?) {

@@ -7,6 +7,7 @@ use proof::{Balances, LotMovement, Text};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::archived;
 use crate::error::StoreError;
 
 /// A key with whom it belongs to.
@@ -187,9 +188,12 @@ async fn accepted(conn: &mut PgConnection, items: &[ItemRow]) -> Result<Vec<Acce
     .bind(items.iter().map(|it| it[0]).collect::<Vec<_>>())
     .bind(items.iter().map(|it| it[1]).collect::<Vec<_>>())
     .bind(items.iter().map(|it| it[2]).collect::<Vec<_>>())
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     if rows.len() != items.len() {
+        for [leaf_index, ..] in items {
+            archived::demand_here(conn, *leaf_index).await?;
+        }
         let problem = format!("an outcome names leaf {}, which has no posting", items[0][0]);
         return Err(StoreError::Damaged(problem));
     }

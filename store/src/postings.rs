@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::accounts::hash;
 use crate::amounts::Amounts;
+use crate::archived;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::log_head::LogIdentity;
@@ -95,9 +96,16 @@ pub async fn opened_posting(
     .bind(program_id)
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = row else {
+        archived::demand_postings(conn, &[(program_id, posting_id)]).await?;
+        return Ok(None);
+    };
     let leaf_index = row.leaf_index as u64;
     let (entries, is_party) = open_entries(conn, keyring, &row, viewer).await?;
+    if entries.is_empty() {
+        // Its row was read just before it went.
+        archived::demand_here(conn, row.leaf_index).await?;
+    }
     Ok(is_party.then(|| open_leaf(keyring, log, row, entries)).transpose()?.map(|leaf| (leaf_index, leaf)))
 }
 

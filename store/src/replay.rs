@@ -14,6 +14,7 @@ use crate::check::{Progress, Watch};
 use crate::error::StoreError;
 use crate::lots::encode_parts;
 use crate::walk::Walk;
+use crate::{archived, archives};
 
 /// How many accounts are read back at a time.
 const STRIDE: i64 = 1_000;
@@ -54,6 +55,20 @@ pub async fn replay(
     size: Option<u64>,
     watch: &mut Watch<'_>,
 ) -> Result<Replayed, StoreError> {
+    archives::hold_still(conn).await?;
+    let replayed = make_anew(conn, schema, size, watch).await;
+    let let_go = archives::let_move(conn).await;
+    let replayed = replayed?;
+    let_go.map(|()| replayed)
+}
+
+async fn make_anew(
+    conn: &mut PgConnection,
+    schema: &str,
+    size: Option<u64>,
+    watch: &mut Watch<'_>,
+) -> Result<Replayed, StoreError> {
+    archived::demand_all(conn).await?;
     make_schema(conn, schema).await?;
     let total: Option<i64> =
         sqlx::query_scalar("select max(account_id) from balance").fetch_one(&mut *conn).await?;

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::archived;
 use crate::error::StoreError;
 use crate::feed::{Fed, POSTINGS, PostingRow, with_entries};
 
@@ -32,8 +33,11 @@ pub async fn story(
         .bind(program_id)
         .fetch_all(&mut *conn)
         .await?;
-    let mut all = with_entries(conn, rows).await?;
-    let Some(place) = all.iter().position(|it| it.posting_id == posting_id) else { return Ok(None) };
+    let mut all = with_entries(&mut *conn, rows).await?;
+    let Some(place) = all.iter().position(|it| it.posting_id == posting_id) else {
+        archived::demand_postings(conn, &[(program_id, posting_id)]).await?;
+        return Ok(None);
+    };
     let posting = all.remove(place);
     Ok(Some(Story { posting, later: all }))
 }

@@ -1,4 +1,5 @@
 mod acts;
+mod archives;
 mod committer;
 mod corruption;
 mod declarations;

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use crate::archived;
 use crate::error::StoreError;
 use crate::outcomes::decode_rest;
 
@@ -37,6 +38,7 @@ pub(crate) async fn leaves_of(conn: &mut PgConnection, accounts: &[i64]) -> Resu
             .bind(PAGE)
             .fetch_all(&mut *conn)
             .await?;
+            archived::demand_versions(conn, *account, after, page.iter().map(|it| it.0), PAGE).await?;
             let Some((last, _)) = page.last() else { break };
             after = *last;
             leaves.extend(page.into_iter().map(|it| it.1));

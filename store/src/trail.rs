@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::accounts::{self, is_members_account, member_called};
 use crate::amounts::Amounts;
+use crate::archived;
 use crate::error::StoreError;
 
 /// A point of the log.
@@ -160,13 +161,19 @@ pub async fn size_at(conn: &mut PgConnection, instant_us: i64) -> Result<u64, St
              cross join lateral (select (low + high + 1) / 2 as middle) as guess
              cross join lateral (
                  -- A leaf that is no posting was made after the posting before it.
-                 select coalesce((
+                 select greatest(0, (
                      select recorded_at
                      from posting
                      where leaf_index < middle
                      order by leaf_index desc
                      limit 1
-                 ), 0) as recorded_at
+                 ), (
+                     select recorded_at
+                     from archived_posting
+                     where leaf_index < middle
+                     order by leaf_index desc
+                     limit 1
+                 )) as recorded_at
              ) as probe
              where low < high
          )
@@ -191,34 +198,46 @@ pub async fn balance_as_of(
         AsOf::Instant(us) => size_at(conn, us).await? as i64,
     };
     // An account's entries are numbered without holes, in the order of the log: the place is found by halving, however
-    // many there are before or after it.
-    let row: Option<(i64, i64, i64, i64, i64)> = sqlx::query_as(
-        "with recursive narrow (low, high) as (
-             select 0::bigint, sequence
+    // many there are before or after it. One that is archived counts as before it, and what it came to is what the next
+    // one, or the balance, says that there was.
+    let row: Option<(i64, i64, i64, i64, i64, bool)> = sqlx::query_as(
+        "with recursive narrow (low, high, is_guessed) as (
+             select 0::bigint, sequence, false
              from balance
              where account_id = $1
              union all
              select case when leaf_index < $2 then middle else low end,
-                 case when leaf_index < $2 then high else middle - 1 end
+                 case when leaf_index < $2 then high else middle - 1 end,
+                 is_guessed or leaf_index < 0
              from narrow
              cross join lateral (select (low + high + 1) / 2 as middle) as guess
              cross join lateral (
-                 select leaf_index
-                 from entry
-                 where account_id = $1 and sequence = middle
+                 select coalesce((
+                     select leaf_index
+                     from entry
+                     where account_id = $1 and sequence = middle
+                 ), -1) as leaf_index
              ) as probe
              where low < high
          )
-         select leaf_index, sequence, available_after, held_after, pending_after
+         select coalesce(next.previous_leaf_index, balance.last_leaf_index), low,
+             coalesce(next.available_after - next.available_change, balance.available),
+             coalesce(next.held_after - next.held_change, balance.held),
+             coalesce(next.pending_after - next.pending_change, balance.pending),
+             is_guessed
          from narrow
-         join entry on entry.account_id = $1 and entry.sequence = low
-         where low = high",
+         join balance on balance.account_id = $1
+         left join entry as next on next.account_id = $1 and next.sequence = low + 1
+         where low = high and low > 0",
     )
     .bind(account)
     .bind(size)
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    Ok(row.map_or_else(Standing::default, |(leaf_index, version, available, held, pending)| Standing {
+    if row.is_some_and(|it| it.5) {
+        archived::demand_since(conn, size).await?;
+    }
+    Ok(row.map_or_else(Standing::default, |(leaf_index, version, available, held, pending, _)| Standing {
         version: version as u64,
         balances: Balances { available, held, pending },
         leaf_index: Some(leaf_index as u64),
@@ -226,7 +245,8 @@ pub async fn balance_as_of(
 }
 
 /// An account's history by version, at most so much of it: forward what comes after version `from`, backward what comes
-/// before it; without one, from the beginning or the end.
+/// before it; without one, from the beginning or the end. A page backward ends where archived entries begin; one that would be
+/// of those alone, and one forward that would lack any, is refused.
 pub async fn history(
     conn: &mut PgConnection,
     account: i64,
@@ -249,13 +269,28 @@ pub async fn history(
          order by sequence {direction}
          limit $4"
     );
-    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+    let mut rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
         .bind(account)
         .bind(bounds.0)
         .bind(bounds.1)
         .bind(i64::from(limit))
-        .fetch_all(conn)
+        .fetch_all(&mut *conn)
         .await?;
+    match order {
+        Order::Forward => {
+            let found = rows.iter().map(|it| it.sequence);
+            archived::demand_versions(conn, account, bounds.0, found, i64::from(limit)).await?;
+        }
+        Order::Backward => {
+            let newest = rows.first().map_or(0, |it| it.sequence);
+            let whole = (0..=newest).rev().zip(&rows).take_while(|(version, it)| *version == it.sequence);
+            rows.truncate(whole.count());
+            let above = rows.first().map_or(1, |it| it.sequence + 1);
+            if above < bounds.1 {
+                archived::demand_version(conn, account, above).await?;
+            }
+        }
+    }
     rows.into_iter().map(Row::read).collect()
 }
 

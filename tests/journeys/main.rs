@@ -2,6 +2,7 @@
 //! each tells one story, and after each the books are recomputed.
 
 mod anchors;
+mod archive;
 mod books;
 mod bridge;
 mod contracts;

@@ -131,7 +131,7 @@ fn receipts_and_proofs() -> Vec<Route<ProofService>> {
             .header::<String>("X-User-ID", "Whose side is opened; without it the partner's.")
             .answers_plain(200, TEXT, "The receipt; the header `Receipt-State` says how far it has come.")
             .answers::<receipts::NotSealed>(202, "It is posted and not sealed yet.")
-            .refuses(&[Code::TransactionNotFound])
+            .refuses(&[Code::TransactionNotFound, Code::Archived])
             .guarded(Scope::Read, TAKING_PART, receipts::receipt),
         get(
             "/v1/audit/receipts/{transaction_id}",
@@ -141,7 +141,7 @@ fn receipts_and_proofs() -> Vec<Route<ProofService>> {
         .path::<Uuid>("transaction_id", "The posting.")
         .answers_plain(200, TEXT, "The receipt; the header `Receipt-State` says how far it has come.")
         .answers::<receipts::NotSealed>(202, "It is posted and not sealed yet.")
-        .refuses(&[Code::TransactionNotFound])
+        .refuses(&[Code::TransactionNotFound, Code::Archived])
         .guarded(Scope::Audit, AUDITING, receipts::audit_receipt),
         get(
             "/v1/receipts/{transaction_id}/map",
@@ -151,7 +151,7 @@ fn receipts_and_proofs() -> Vec<Route<ProofService>> {
         .path::<Uuid>("transaction_id", "A posting that the map describes.")
         .header::<String>("X-User-ID", "Whose account it is; without it the partner's.")
         .answers_plain(200, TEXT, "A `.map-proof` file.")
-        .refuses(&[Code::TransactionNotFound, Code::NotFound])
+        .refuses(&[Code::TransactionNotFound, Code::NotFound, Code::Archived])
         .guarded(Scope::Read, TAKING_PART, maps::map_proof),
         get("/v1/proofs/inclusion", "getInclusionProof", "The path from a leaf to the root of a size")
             .required_query::<u64>("index", "The leaf.")

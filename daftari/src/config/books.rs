@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::{Check, Database, History, Liability, Replay, Statement};
+use crate::config::{Archive, Check, Database, History, Liability, Replay, Restore, Statement};
 use crate::roles::books::{Ask, Instant};
 
 /// Look into the books, and do in them what an operator does.
@@ -20,6 +20,10 @@ pub(crate) enum Books {
     History(History),
     /// The points that members hold, by the month in which they end and who gave them.
     Liability(Liability),
+    /// Move the rows of old postings into a file.
+    Archive(Archive),
+    /// Bring archived postings back.
+    Restore(Restore),
     /// List the events that were not posted, with the reason.
     Rejects(Rejects),
     /// Print every kind of posting, every field of a policy, and every refusal.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::{Database, Tiles};
+use super::{Archived, Database, Tiles};
 
 /// Write what an account went through in a period, with the proofs, into one archive that `daftari verify` checks offline.
 #[derive(Clone, Debug, Args)]
@@ -14,6 +14,8 @@ pub(crate) struct Export {
     pub(crate) database: Database,
     #[command(flatten)]
     pub(crate) tiles: Tiles,
+    #[command(flatten)]
+    pub(crate) archived: Archived,
     /// The log's policy: its keys, and where it is anchored.
     #[arg(long, env = "POLICY_FILE")]
     pub(crate) policy_file: PathBuf,

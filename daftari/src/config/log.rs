@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Database, Log, Outside, SecretUrl, Span, Tiles, Trust};
+use super::{Archived, Database, Log, Outside, SecretUrl, Span, Tiles, Trust};
 
 /// What the log says of itself: account maps, and ways out when a database lost what was published.
 #[derive(Clone, Debug, Subcommand)]
@@ -99,4 +99,6 @@ pub(crate) struct TheBooks {
     /// The file with the wrapping key, to open what the books say.
     #[arg(long, env = "WRAPPING_KEY_FILE")]
     pub(crate) wrapping_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) archived: Archived,
 }

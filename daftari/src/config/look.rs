@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use ledger::{House, MemberRef, Name};
 
-use super::SecretUrl;
+use super::{Archived, SecretUrl};
 
 /// Recompute everything and name the first thing that is wrong.
 #[derive(Clone, Debug, Args)]
@@ -17,6 +17,8 @@ pub(crate) struct Check {
     /// The file with the wrapping key: open every posting too, so that no word can differ from what was logged.
     #[arg(long, env = "WRAPPING_KEY_FILE")]
     pub(crate) wrapping_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) archived: Archived,
 }
 
 /// Make balances, lots and reservations anew from the postings alone, and compare digests.
@@ -31,6 +33,8 @@ pub(crate) struct Replay {
     /// Only what stood in the log when it had so many leaves. Then there is nothing to compare with.
     #[arg(long)]
     pub(crate) size: Option<u64>,
+    #[command(flatten)]
+    pub(crate) archived: Archived,
 }
 
 /// Whose account, in which books.
@@ -51,6 +55,8 @@ pub(crate) struct Whose {
     /// The account is one of the house's.
     #[arg(long)]
     pub(crate) house: bool,
+    #[command(flatten)]
+    pub(crate) archived: Archived,
 }
 
 /// What an account held before a period, what counted in it, and what it held after it.

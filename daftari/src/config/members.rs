@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Database, Span};
+use super::{Archived, Database, Span};
 
 /// Erase a member, or give them everything that is held about them.
 #[derive(Clone, Debug, Subcommand)]
@@ -38,6 +38,8 @@ pub(crate) struct EraseMember {
 pub(crate) struct ExportMember {
     #[command(flatten)]
     pub(crate) database: Database,
+    #[command(flatten)]
+    pub(crate) archived: Archived,
     /// The member's UUID or external id.
     pub(crate) member: String,
     /// The file to write, which only its owner may read; standard output where none is named.

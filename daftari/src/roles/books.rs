@@ -1,5 +1,6 @@
 //! `daftari books`: looks into the books from outside, and does in them what an operator does. A file for each command.
 
+pub(crate) mod archive;
 mod ask;
 mod import;
 mod kinds;
@@ -22,6 +23,8 @@ pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
         Books::Statement(config) => look::statement(config).await,
         Books::History(config) => look::history(config).await,
         Books::Liability(config) => look::liability(config).await,
+        Books::Archive(config) => archive::archive(config).await,
+        Books::Restore(config) => archive::restore(config).await,
         Books::Rejects(config) => rejects::run(config).await,
         Books::Kinds(config) => kinds::run(&config),
         Books::Post(config) => post::run(config).await,

@@ -9,6 +9,7 @@ use proof::Policy;
 use crate::config::Export;
 use crate::keys;
 use crate::roles::OpenBooks;
+use crate::roles::books::archive;
 
 pub(crate) async fn run(config: Export) -> anyhow::Result<()> {
     ensure!(config.from < config.to, "--from is before --to");
@@ -21,6 +22,7 @@ pub(crate) async fn run(config: Export) -> anyhow::Result<()> {
     let policy = Policy::parse(&text).with_context(at)?;
     let books = OpenBooks::open(&config.database).await?;
     let conn = &mut *books.pool.acquire().await?;
+    archive::read(conn, &config.archived).await?;
     let program_id = books.program.program_id;
     let member = store::member_to_erase(conn, program_id, &MemberRef::parse(&config.member)).await?;
     let member = member.context("there is no such member")?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::config::{EraseMember, ExportMember, Members};
 use crate::keys;
 use crate::roles::OpenBooks;
+use crate::roles::books::archive;
 
 /// How often it is looked whether the member's leaves are sealed.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -31,6 +32,9 @@ async fn erase(config: EraseMember) -> anyhow::Result<()> {
     let conn = &mut *books.pool.acquire().await?;
     let member = store::member_to_erase(conn, program, &named).await?;
     let member = member.context("there is no such member: nothing was erased")?;
+    store::demand_unarchived(conn, &member)
+        .await
+        .context("the member has postings in files: nothing was erased")?;
     if config.dry_run {
         println!("{} accounts would be closed and erased:", member.accounts.len());
         for account in &member.accounts {
@@ -115,6 +119,7 @@ async fn until_sealed(
 async fn export(config: ExportMember) -> anyhow::Result<()> {
     let books = OpenBooks::open(&config.database).await?;
     let (conn, program) = (&mut *books.pool.acquire().await?, books.program.program_id);
+    archive::read(conn, &config.archived).await?;
     let named = MemberRef::parse(&config.member);
     store::member_to_erase(conn, program, &named).await?.context("there is no such member")?;
     match &config.file {

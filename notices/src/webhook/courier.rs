@@ -176,7 +176,11 @@ impl Courier {
             let test = Test { endpoint_id: endpoint.endpoint_id };
             return Ok(Some(Letter::new(&message.r#type, message.created_at_us, test).body()));
         };
-        let page = store::feed(conn, self.program_id, leaf_index as u64, 1).await?;
+        let page = match store::feed(conn, self.program_id, leaf_index as u64, 1).await {
+            // It waited for longer than postings are kept here.
+            Err(StoreError::Archived { .. }) => return Ok(None),
+            page => page?,
+        };
         let posting = page.postings.first().filter(|it| it.leaf_index == leaf_index as u64);
         let notice = posting.and_then(|it| Some((it, Notice::of(it, &reader(endpoint))?)));
         let message =

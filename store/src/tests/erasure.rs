@@ -10,7 +10,7 @@ use super::world::points;
 use crate::*;
 
 /// Every row of every table, as text.
-async fn dump(conn: &mut PgConnection) -> Vec<String> {
+pub(super) async fn dump(conn: &mut PgConnection) -> Vec<String> {
     let tables: Vec<String> = sqlx::query_scalar(
         "select quote_ident(table_schema) || '.' || quote_ident(table_name)
          from information_schema.tables
@@ -49,7 +49,7 @@ async fn wal_holds(conn: &mut PgConnection, bytes: &[u8]) -> bool {
 }
 
 /// A checkpoint over all leaves that there are.
-async fn seal(books: &Fixture) {
+pub(super) async fn seal(books: &Fixture) {
     let BooksReport { leaves, root, .. } = books.check_books().await;
     sqlx::query(
         "insert into checkpoint (size, previous_size, root, note)

@@ -13,6 +13,7 @@ use tiles::Beside;
 
 use crate::config::TheBooks;
 use crate::keys;
+use crate::roles::books::archive;
 
 const PAGE: u32 = 10_000;
 
@@ -61,6 +62,7 @@ pub(super) async fn held(
     let keyring = keys::keyring(key_file)?;
     let pool = store::connect(&url.0, 1).await.context("cannot use the database")?;
     let conn = &mut *pool.acquire().await?;
+    archive::read(conn, &config.archived).await?;
     let log = store::log_identity(conn).await?;
     ensure!(log.origin == report.origin, "these books are of the log {}", log.origin);
     let mut held = BooksHeld { leaves: 0, maps: 0, members_hold: BTreeMap::new(), erased: 0, problem: None };

@@ -182,6 +182,8 @@ impl<'a> Importer<'a> {
                 self.refuse(&group, 0, "the database refuses it: see the log", "mend the line");
                 return None;
             }
+            // It is in the books' archive, so it is no refused one either.
+            Err(error @ SubmitError::Archived { .. }) => return Some((group.lines.start, error.to_string())),
             Err(error) => {
                 let problem =
                     format!("{error}. Import the same file again: what was posted is not posted twice");

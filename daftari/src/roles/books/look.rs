@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use proof::Balances;
 use store::{AsOf, Order, PgConnection, TrailEntry};
 
+use super::archive;
 use crate::config::{History, Liability, Statement, Whose};
 
 /// How many lines are read at a time.
@@ -65,6 +66,7 @@ async fn open(whose: &Whose) -> anyhow::Result<(PgConnection, i64)> {
     let name = whose.name().with_context(|| format!("the house has no account {:?}", whose.account))?;
     let pool = store::connect(&whose.database_url.0, 1).await.context("cannot use the database")?;
     let mut conn = pool.acquire().await?.detach();
+    archive::read(&mut conn, &whose.archived).await?;
     let program = program(&mut conn, &whose.program).await?;
     let account = store::account_number(&mut conn, program, whose.unit, &name).await?;
     let account =

@@ -4,6 +4,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use store::Progress;
 
+use super::archive;
 use crate::config::{Check, Replay};
 use crate::keys;
 
@@ -15,6 +16,7 @@ pub(super) async fn check(config: Check) -> anyhow::Result<()> {
     let keyring = config.wrapping_key_file.map(|path| keys::keyring(&path)).transpose()?;
     let pool = store::connect(&config.database_url.0, 1).await.context("cannot use the database")?;
     let mut conn = pool.acquire().await?;
+    archive::read(&mut conn, &config.archived).await?;
     let mut bar = Bar::default();
     let report = store::check_books_watched(&mut conn, keyring.as_ref(), &mut |it| bar.show(it)).await;
     bar.0.finish_and_clear();
@@ -36,6 +38,7 @@ pub(super) async fn check(config: Check) -> anyhow::Result<()> {
 pub(super) async fn replay(config: Replay) -> anyhow::Result<()> {
     let pool = store::connect(&config.database_url.0, 1).await.context("cannot use the database")?;
     let mut conn = pool.acquire().await?;
+    archive::read(&mut conn, &config.archived).await?;
     let mut bar = Bar::default();
     let replayed = store::replay(&mut conn, &config.schema, config.size, &mut |it| bar.show(it)).await;
     bar.0.finish_and_clear();

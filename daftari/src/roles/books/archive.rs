@@ -1,0 +1,173 @@
+//! `daftari books archive` and `restore`: old postings move into files and back, and are read there for as long as a command
+//! runs. What is done first is durable before what it allows: the file before its record, the record before the first row goes.
+
+mod file;
+
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use serde_json::json;
+use store::{ArchiveStage, Deed, NewArchive, PgConnection};
+
+use self::file::{Lines, Writer};
+use crate::config::{Archive, Archived, Restore};
+use crate::roles::OpenBooks;
+
+/// How many postings one transaction moves.
+const PAGE: u32 = 1000;
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+
+pub(crate) async fn archive(config: Archive) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&config.database).await?;
+    let conn = &mut *books.pool.acquire().await?;
+    store::begin_moving(conn).await?;
+    let newest = store::archives(conn).await?.pop();
+    match &newest {
+        Some(it) if it.stage == ArchiveStage::Returning => {
+            bail!("{} is coming back: run `daftari books restore` to its end first", it.file)
+        }
+        // It was cut off: what it had written down is done first.
+        Some(it) if it.stage == ArchiveStage::Moving && !config.dry_run => {
+            take_away(conn, &config.to, it).await?;
+        }
+        _ => {}
+    }
+    let first = newest.map_or(0, |it| it.end_leaf_index);
+    let before = match (config.before, config.older_than_days) {
+        (Some(before), _) => before,
+        (None, days) => {
+            let instant = store::clock_us(conn).await? - i64::from(days.unwrap_or_default()) * DAY_US;
+            store::size_at(conn, instant).await?
+        }
+    };
+    let archivable = store::archivable(conn).await?;
+    let end = before.min(archivable);
+    if end <= first {
+        println!(
+            "Nothing is archived: leaves before {first} are already, and those before {archivable} could be, being sealed and anchored."
+        );
+        return Ok(());
+    }
+    if config.dry_run {
+        println!("The leaves from {first} to before {end} would be archived.");
+        return Ok(());
+    }
+    let mut writer = Writer::begin(&config.to, &books.log.log_id, first, end)?;
+    let mut next = first;
+    loop {
+        let lines = store::archive_lines(conn, next, end, PAGE).await?;
+        let Some(last) = lines.last() else { break };
+        next = last.leaf_index as u64 + 1;
+        writer.write(&lines)?;
+    }
+    let written = writer.end()?;
+    let mut acting = books.acting().await?;
+    let new = NewArchive {
+        first_leaf_index: first,
+        end_leaf_index: end,
+        postings: written.postings,
+        digest: written.digest,
+        file: &written.file,
+    };
+    store::begin_archive(acting.conn(), &new).await?;
+    let after = json!({
+        "first_leaf_index": first, "end_leaf_index": end, "postings": written.postings,
+        "sha256": hex::encode(written.digest),
+    });
+    let (action, subject) = ("postings.archived".to_owned(), written.file.clone());
+    books.done(acting, &config.who, Deed { action, subject, before: None, after: Some(after) }).await?;
+    let newest = store::archives(conn).await?.pop().context("the archive was just written down")?;
+    take_away(conn, &config.to, &newest).await
+}
+
+/// Takes the rows away that the archive's file has, which is read whole before the first of them goes.
+async fn take_away(conn: &mut PgConnection, folder: &Path, archive: &store::Archive) -> anyhow::Result<()> {
+    let log = store::log_identity(conn).await?;
+    Lines::check(folder, &log.log_id, archive)?;
+    let mut lines = Lines::open(folder, &archive.file)?;
+    loop {
+        let page = lines.page(PAGE)?;
+        if page.is_empty() {
+            break;
+        }
+        store::take_away(conn, archive, &page).await?;
+    }
+    store::end_archive(conn, archive).await?;
+    store::vacuum_archived(conn)
+        .await
+        .context("the postings are archived, but VACUUM did not end: run it by hand")?;
+    println!(
+        "{} postings of the leaves from {} to before {} are in {}. Keep the file: it is the only one.",
+        archive.postings, archive.first_leaf_index, archive.end_leaf_index, archive.file
+    );
+    Ok(())
+}
+
+pub(crate) async fn restore(config: Restore) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&config.database).await?;
+    let conn = &mut *books.pool.acquire().await?;
+    store::begin_moving(conn).await?;
+    let log = store::log_identity(conn).await?;
+    let archives = store::archives(conn).await?;
+    let wanted = archives.iter().rev().filter(|it| config.leaf < it.end_leaf_index);
+    for archive in wanted.clone() {
+        // All of them first: nothing comes back by half because a file is missing.
+        Lines::check(&config.from, &log.log_id, archive)?;
+        if config.dry_run {
+            println!(
+                "{} with {} postings of the leaves from {} to before {}",
+                archive.file, archive.postings, archive.first_leaf_index, archive.end_leaf_index
+            );
+        }
+    }
+    if config.dry_run {
+        return Ok(());
+    }
+    for archive in wanted {
+        if archive.stage != ArchiveStage::Returning {
+            let mut acting = books.acting().await?;
+            store::begin_return(acting.conn(), archive).await?;
+            let before = json!({
+                "first_leaf_index": archive.first_leaf_index, "end_leaf_index": archive.end_leaf_index,
+                "postings": archive.postings, "sha256": hex::encode(archive.digest),
+            });
+            let (action, subject) = ("postings.restored".to_owned(), archive.file.clone());
+            books
+                .done(acting, &config.who, Deed { action, subject, before: Some(before), after: None })
+                .await?;
+        }
+        let mut lines = Lines::open(&config.from, &archive.file)?;
+        loop {
+            let page = lines.page(PAGE)?;
+            if page.is_empty() {
+                break;
+            }
+            store::give_back(conn, archive, &page).await?;
+        }
+        store::end_return(conn, archive).await?;
+        println!("{} is back: {} postings. The file is of no more use.", archive.file, archive.postings);
+    }
+    Ok(())
+}
+
+/// Shows this connection the archived postings in this folder with those that are in the tables, if a folder is named.
+pub(crate) async fn read(conn: &mut PgConnection, archived: &Archived) -> anyhow::Result<()> {
+    let Some(folder) = &archived.folder else { return Ok(()) };
+    let log = store::log_identity(conn).await?;
+    store::begin_reading(conn).await?;
+    let archives = store::archives(conn).await?;
+    for archive in &archives {
+        Lines::check(folder, &log.log_id, archive)?;
+        let mut lines = Lines::open(folder, &archive.file)?;
+        loop {
+            let page = lines.page(PAGE)?;
+            if page.is_empty() {
+                break;
+            }
+            store::read_lines(conn, archive, &page).await?;
+        }
+    }
+    store::end_reading(conn).await?;
+    ensure!(store::archives(conn).await?.is_empty(), "archives are read as if they were none");
+    Ok(())
+}
