@@ -123,7 +123,7 @@ impl Rotation {
         let found = lost(conn, &self.both(), &self.it.folder, &[]).await.unwrap().unwrap();
         assert_eq!(found.leaves.iter().map(|it| it.kind).collect::<Vec<_>>(), lost_kinds);
         let first = found.leaves[0].leaf_index;
-        adopt(conn, &self.both(), &found, Text::new("a backup was restored").unwrap()).await.unwrap();
+        adopt(conn, &self.both(), &found, Text::new("a backup was restored").unwrap(), false).await.unwrap();
         let size = first + 2 * lost_kinds.len() as u64 + 1;
         assert_eq!(self.seal(self.both()).await.unwrap(), Sealed::Checkpoint { size });
     }

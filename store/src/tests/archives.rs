@@ -169,7 +169,7 @@ async fn a_replay_of_archives_and_rows_is_what_the_books_hold() {
     with_files.close().await.unwrap();
 
     // What a file lacks, or says otherwise, is found.
-    let error = reading(&books, &[&first]).await.err().expect("a file is missing");
+    let error = reading(&books, &[&first]).await.expect_err("a file is missing");
     assert_eq!(file_named(error), second.archive.file);
     let mut changed = Filed { archive: second.archive.clone(), lines: second.lines.clone() };
     let line = &mut changed.lines[3].line;

@@ -505,8 +505,9 @@ async fn what_was_cut_off_is_no_ground_for_the_next() {
     sqlx::raw_sql("begin; select * from log_head for update").execute(&mut holder).await.unwrap();
     let mut watcher = PgConnection::connect(&books.url).await.unwrap();
     let request = books.redeem("cut off", member, 1);
+    let requests = [&request];
     tokio::select! {
-        _ = batch::commit(&mut conn, &context, &[&request]) => panic!("it waits for the log's head"),
+        _ = batch::commit(&mut conn, &context, &requests) => panic!("it waits for the log's head"),
         () = wait_for_waiting(&mut watcher, 1) => {}
     }
     assert!(!context.tip.is_alone(), "its tip is forgotten");

@@ -108,7 +108,7 @@ impl Writer {
         staged.as_file().sync_all().with_context(at)?;
         // Read back from where it lies, before anything is taken away because of it.
         let mut lines = Lines::of(File::open(staged.path()).with_context(at)?, path.clone())?;
-        let read = lines.to_the_end()?;
+        let read = lines.read_on()?;
         ensure!(
             lines.head == head && read == (postings, digest),
             "{} reads otherwise than it was written",
@@ -147,7 +147,7 @@ impl Lines {
             first_leaf_index: archive.first_leaf_index,
             end_leaf_index: archive.end_leaf_index,
         };
-        let read = lines.to_the_end()?;
+        let read = lines.read_on()?;
         ensure!(
             lines.head == head && read == (archive.postings, archive.digest),
             "{} is damaged or another: its lines are not those of the archive's SHA-256 {}",
@@ -200,7 +200,7 @@ impl Lines {
         Ok(Some(ArchiveLine { leaf_index, line }))
     }
 
-    fn to_the_end(&mut self) -> anyhow::Result<(u64, Hash)> {
+    fn read_on(&mut self) -> anyhow::Result<(u64, Hash)> {
         loop {
             if self.page(1000)?.is_empty()
                 && let Some(end) = self.end
