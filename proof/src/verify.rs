@@ -1,6 +1,6 @@
 //! The one function that verifies a receipt, and its closed list of refusals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::Checkpoint;
 use crate::hash::Hash;
@@ -115,7 +115,7 @@ pub struct VerifiedCheckpoint {
     pub checkpoint: Checkpoint,
     /// The witnesses that cosigned, by their names in the policy.
     pub witnesses: Vec<String>,
-    /// The newest of their times, in Unix seconds: so fresh it is at least.
+    /// The latest time, in Unix seconds, from which on enough of them for the policy have cosigned: so fresh it is at least.
     pub cosigned_at: Option<u64>,
 }
 
@@ -124,9 +124,23 @@ pub fn verify_checkpoint(note: &str, policy: &Policy) -> Result<VerifiedCheckpoi
     let (note, checkpoint) = read_checkpoint(note)?;
     policy.log_id(&checkpoint.origin).ok_or(Refusal::UnknownLog)?;
     let witnesses = check_signatures(&note, &checkpoint, policy)?;
-    let times = policy.witnesses.iter().flat_map(|(_, key)| note.signatures.iter().map(|it| key.time_of(it)));
-    let cosigned_at = times.flatten().max();
+    let cosigned_at = cosigned_at(&note, policy);
     Ok(VerifiedCheckpoint { checkpoint, witnesses, cosigned_at })
+}
+
+/// One witness, whose clock is wrong or who lies, makes nothing fresh for which the policy asks more of them.
+fn cosigned_at(note: &SignedNote, policy: &Policy) -> Option<u64> {
+    let newest = policy.witnesses.iter().filter_map(|(name, key)| {
+        let times = note.signatures.iter().filter_map(|it| key.time_of(it));
+        Some((times.max()?, name.as_str()))
+    });
+    let mut newest: Vec<(u64, &str)> = newest.collect();
+    newest.sort_unstable();
+    let mut since = BTreeSet::new();
+    newest.into_iter().rev().find_map(|(time, name)| {
+        since.insert(name);
+        policy.is_quorum(&since).then_some(time)
+    })
 }
 
 fn read_checkpoint(note: &str) -> Result<(SignedNote, Checkpoint), Refusal> {

@@ -131,3 +131,29 @@ fn a_line_that_is_repeated_is_verified_once() {
     let policy = Policy::of_log(signer().verifier_key());
     assert!(verify_checkpoint(&note.encode(), &policy).is_ok());
 }
+
+/// A checkpoint is as fresh as a quorum says, not as the one witness of it that says most.
+#[test]
+fn a_checkpoint_is_fresh_since_a_quorum_has_cosigned() {
+    let cosigners =
+        ["a", "b", "c"].map(|it| Cosigner::new(&format!("witness.example/{it}"), &[9; 32]).unwrap());
+    let text = checkpoint(9).encode();
+    let own = [signer().sign(&text)];
+    let times = [(0, 10), (1, 20), (1, 15), (2, 1 << 40)];
+    let lines = times.map(|(at, time): (usize, u64)| cosigners[at].cosign(&text, time));
+    let note = SignedNote { signatures: own.into_iter().chain(lines).collect(), text }.encode();
+    let mut policy = format!("log {}\n", signer().verifier_key().encode());
+    for (name, cosigner) in ["a", "b", "c"].iter().zip(&cosigners) {
+        policy.push_str(&format!("witness {name} {}\n", cosigner.verifier_key().encode()));
+    }
+    for (quorum, fresh) in [
+        ("group g all a b c\nquorum g", 10),
+        ("group g 2 a b c\nquorum g", 20),
+        ("group g any a b c\nquorum g", 1 << 40),
+        ("group g all a b\nquorum g", 10),
+        ("quorum none", 1 << 40),
+    ] {
+        let policy = Policy::parse(&format!("{policy}{quorum}\n")).unwrap();
+        assert_eq!(verify_checkpoint(&note, &policy).unwrap().cosigned_at, Some(fresh), "{quorum}");
+    }
+}
