@@ -73,7 +73,10 @@ impl Policy {
         let mut has_quorum = false;
         for (index, line) in text.lines().enumerate() {
             let at = |problem| PolicyError { line: index + 1, problem };
-            let line = line.trim();
+            if line.chars().any(|it| it.is_ascii_control() && it != '\t') {
+                return Err(at("it holds a control character"));
+            }
+            let line = line.trim_matches([' ', '\t']);
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }

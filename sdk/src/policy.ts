@@ -68,7 +68,7 @@ interface Draft {
 /** Reads a policy in the form of C2SP `tlog-policy`, with our `retired` and `anchor` lines. Throws `PolicyError`. */
 export async function parsePolicy(text: string): Promise<Policy> {
   const draft: Draft = { logs: [], retired: [], witnesses: [], groups: [], anchors: [], grouped: new Set(), quorum: undefined };
-  for (const [at, line] of text.split("\n").entries()) {
+  for (const [at, line] of text.split(/\r?\n/).entries()) {
     try {
       await parseLine(draft, line);
     } catch (error) {

@@ -22,6 +22,11 @@ test("a policy reads as it is written", async () => {
   assert.equal(quorumIsMet(policy, new Set(["w1", "w2"])), true);
 });
 
+test("a policy's lines end as on any machine, and hold no other control character than tabs", async () => {
+  assert.equal((await parsePolicy(`# a comment\r\n\r\n\t${log} \r\nquorum none\r\n`)).logs.length, 1);
+  for (const control of ["\r", "\x0b", "\x0c", "\0", "\x7f"]) await refuses(1, `${log}${control}`);
+});
+
 test("a key whose base64 holds a plus is read", async () => {
   let seed = 0;
   while (!vkey(makeKey("plus.example", seed)).split("+").slice(2).join("+").includes("+")) seed += 1;

@@ -212,6 +212,11 @@ fn a_policy_is_read_whole_or_refused() {
     let log = samples::signer().verifier_key().encode();
     let witness = "witness.example/one+e5ef5ac8+BNVCB9oZSXfc9Grb/sK8LnW1LVqKQhhP7f3AACTw4+ja";
     check_policy(&format!("# a comment\n\nlog {log}\n"), None);
+    check_policy(&format!("# a comment\r\n\r\n\tlog \t {log} \r\nquorum none\r\n"), None);
+    for control in ["\r", "\u{b}", "\u{c}", "\0", "\u{7f}"] {
+        check_policy(&format!("log{control} {log}"), Some("it holds a control character"));
+        check_policy(&format!("log {log}{control}"), Some("it holds a control character"));
+    }
     check_policy(&format!("log {log}\nlog {log}"), Some("a key is named once"));
     check_policy("log nonsense", Some("a vkey has a name, an id and a key"));
     check_policy(
