@@ -33,7 +33,7 @@ impl Witnessed {
     }
 
     fn cosigner(name: &str) -> Cosigner {
-        Cosigner::new(&format!("witness.test/{name}"), &[name.len() as u8; 32]).unwrap()
+        Cosigner::new(&format!("witness.test/{name}"), &proof::origin_hash(name)).unwrap()
     }
 
     async fn listen(&mut self, name: &str, router: Router) {

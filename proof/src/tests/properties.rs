@@ -241,4 +241,11 @@ fn a_policy_is_read_whole_or_refused() {
     check_policy(&format!("log {log}\nwitness w {witness}\nquorum w"), None);
     check_policy(&format!("witness w {witness}\nwitness v {witness}"), Some("a key is named once"));
     check_policy(&format!("log {witness}"), Some("a log's key is Ed25519, type 0x01"));
+    // The same key under another name is the same key.
+    let [one, other] =
+        ["one", "other"].map(|it| Cosigner::new(it, &[9; 32]).unwrap().verifier_key().encode());
+    let twice = format!("witness w {one}\nwitness v {other}\nquorum none");
+    check_policy(&twice, Some("a key is named once"));
+    let [one, other] = ["one", "other"].map(|it| Signer::new(it, &[9; 32]).unwrap().verifier_key().encode());
+    check_policy(&format!("log {one}\nlog {other}"), Some("a key is named once"));
 }

@@ -136,7 +136,7 @@ fn a_line_that_is_repeated_is_verified_once() {
 #[test]
 fn a_checkpoint_is_fresh_since_a_quorum_has_cosigned() {
     let cosigners =
-        ["a", "b", "c"].map(|it| Cosigner::new(&format!("witness.example/{it}"), &[9; 32]).unwrap());
+        ["a", "b", "c"].map(|it| Cosigner::new(&format!("witness.example/{it}"), &origin_hash(it)).unwrap());
     let text = checkpoint(9).encode();
     let own = [signer().sign(&text)];
     let times = [(0, 10), (1, 20), (1, 15), (2, 1 << 40)];
