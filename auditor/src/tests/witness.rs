@@ -111,7 +111,7 @@ async fn a_witness_never_cosigns_two_histories() {
 
     let stranger = Forger { signer: proof::Signer::new("log.example/forger", &[6; 32]).unwrap(), ..log };
     assert_eq!(witness.add(request(&stranger, 300)).await.0, 403);
-    let unknown = Forger { signer: proof::Signer::new("log.unknown", &[6; 32]).unwrap(), ..stranger };
+    let unknown = Forger { signer: proof::Signer::new("log.example/forger", &[6; 32]).unwrap(), ..stranger };
     let mut checkpoint = unknown.checkpoint();
     checkpoint.origin = "log.unknown".to_owned();
     let note = checkpoint.sign(&unknown.signer).encode();
@@ -161,11 +161,11 @@ async fn what_is_refused_waits_for_nobody() {
         let _ = released.recv();
     });
     is_held.await.unwrap();
-    let stranger = Forger { signer: proof::Signer::new("log.unknown", &[6; 32]).unwrap(), ..log };
+    let stranger = Forger { signer: proof::Signer::new("log.example/forger", &[6; 32]).unwrap(), ..log };
     let witness = Served::of(witness).await;
     let answer = witness.add(request(&stranger, 0));
     let answer = tokio::time::timeout(std::time::Duration::from_secs(60), answer).await;
     drop(release);
     busy.join().unwrap();
-    assert_eq!(answer.expect("it waits for nobody").0, 404);
+    assert_eq!(answer.expect("it waits for nobody").0, 403);
 }
