@@ -175,7 +175,8 @@ async fn the_proofs_come(walk: &Walk, files: &Path, kept: &Path, leaf: u64) {
 async fn a_damaged_file_is_named(walk: &Walk, files: &Path, file: &Path) {
     let whole = std::fs::read(file).expect("the file is there");
     let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 1;
+    // Of the checksum at its end: between the blocks of such a file there are bits that mean nothing.
+    flipped[whole.len() - 8] ^= 1;
     std::fs::write(file, flipped).expect("it can be written");
     for words in [&["books", "check", "--archive"][..], &["books", "restore", "--actor", "ops"]] {
         let refused = walk.run(&[words, &[text(files)]].concat()).await.expect(1);

@@ -502,12 +502,12 @@ async fn what_was_cut_off_is_no_ground_for_the_next() {
     }
     assert!(context.tip.is_alone());
     let mut holder = PgConnection::connect(&books.url).await.unwrap();
-    sqlx::raw_sql("begin; select * from log_head for update").execute(&mut holder).await.unwrap();
+    sqlx::raw_sql("begin; lock table posting in share mode").execute(&mut holder).await.unwrap();
     let mut watcher = PgConnection::connect(&books.url).await.unwrap();
     let request = books.redeem("cut off", member, 1);
     let requests = [&request];
     tokio::select! {
-        _ = batch::commit(&mut conn, &context, &requests) => panic!("it waits for the log's head"),
+        _ = batch::commit(&mut conn, &context, &requests) => panic!("it waits to write its postings"),
         () = wait_for_waiting(&mut watcher, 1) => {}
     }
     assert!(!context.tip.is_alone(), "its tip is forgotten");
