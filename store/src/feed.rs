@@ -133,7 +133,8 @@ pub async fn feed(
 ) -> Result<FeedPage, StoreError> {
     // Every leaf below the committed size is committed: there are no holes to wait for.
     let log_size = log_head::log_size(conn).await?;
-    archived::demand_since(conn, i64::try_from(first_leaf_index).unwrap_or(i64::MAX)).await?;
+    let first = i64::try_from(first_leaf_index).unwrap_or(i64::MAX);
+    archived::demand_since(conn, first).await?;
     let end = log_size.min(first_leaf_index.saturating_add(SPAN_MAX)).max(first_leaf_index);
     if end == first_leaf_index {
         return Ok(FeedPage { postings: vec![], next_leaf_index: first_leaf_index, log_size });
@@ -147,7 +148,7 @@ pub async fn feed(
          limit $4"
     );
     let rows: Vec<PostingRow> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
-        .bind(i64::try_from(first_leaf_index).unwrap_or(i64::MAX))
+        .bind(first)
         .bind(i64::try_from(end).unwrap_or(i64::MAX))
         .bind(program_id)
         .bind(i64::from(limit))
@@ -158,6 +159,8 @@ pub async fn feed(
         _ => end,
     };
     let postings = with_entries(conn, rows).await?;
+    // What has begun to move meanwhile may be missing among them.
+    archived::demand_since(conn, first).await?;
     Ok(FeedPage { postings, next_leaf_index, log_size })
 }
 

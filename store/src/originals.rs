@@ -111,23 +111,48 @@ fn withdrawal(body: &[u8]) -> Option<Withdrawal> {
 }
 
 /// How much of each of these postings was reversed. Asked after the lock of the member's account, under which every
-/// reversal is made.
+/// reversal is made. Where an archive stands over one of them, its reversals may be in the file although it is here: in one
+/// look at the database either they are, or the archive that took them is.
 pub(crate) async fn reversed(
     conn: &mut PgConnection,
     postings: &[PostingKey],
 ) -> Result<Vec<(PostingKey, i64)>, StoreError> {
-    let rows: Vec<(i16, Uuid, i64)> = sqlx::query_as(
-        "select posting.program_id, posting.reverses,
-             sum(abs(entry.available_change + entry.held_change + entry.pending_change))::bigint
-         from (select distinct * from unnest($1::smallint[], $2::uuid[])) as wanted (program_id, reverses)
-         join posting using (program_id, reverses)
-         join entry using (leaf_index)
-         join account on account.account_id = entry.account_id and account.kind = 1 and account.secret <> ''
-         group by 1, 2",
+    let rows: Vec<(i16, Uuid, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "select wanted.program_id, wanted.posting_id, sums.points, under.leaf_index
+         from (select distinct * from unnest($1::smallint[], $2::uuid[]) as it (program_id, posting_id)) as wanted
+         cross join lateral (
+             select sum(abs(entry.available_change + entry.held_change + entry.pending_change))::bigint as points
+             from posting
+             join entry using (leaf_index)
+             join account on account.account_id = entry.account_id and account.kind = 1 and account.secret <> ''
+             where posting.program_id = wanted.program_id and posting.reverses = wanted.posting_id
+         ) as sums
+         left join lateral (
+             select original.leaf_index
+             from (
+                 select leaf_index
+                 from posting
+                 where posting.posting_id = wanted.posting_id and posting.program_id = wanted.program_id
+                 union all
+                 select leaf_index
+                 from archived_posting
+                 where archived_posting.posting_id = wanted.posting_id
+                     and archived_posting.program_id = wanted.program_id
+             ) as original
+             where exists (
+                 select from archive where restored_at is null and end_leaf_index > original.leaf_index
+             )
+             limit 1
+         ) as under on true",
     )
     .bind(postings.iter().map(|it| it.0).collect::<Vec<_>>())
     .bind(postings.iter().map(|it| it.1).collect::<Vec<_>>())
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(rows.into_iter().map(|(program, posting, points)| ((program, posting), points)).collect())
+    if let Some(leaf_index) = rows.iter().find_map(|it| it.3) {
+        archived::demand_since(conn, leaf_index).await?;
+        // It was restored just now: asked again, it is seen whole.
+        return Err(StoreError::Overtaken);
+    }
+    Ok(rows.into_iter().filter_map(|it| Some(((it.0, it.1), it.2?))).collect())
 }

@@ -346,6 +346,29 @@ async fn what_is_archived_is_not_undone_nor_done_twice_nor_forgotten_by_halves()
     books.check_books().await;
 }
 
+/// A restore that was cut off has brought the redemption back and not yet its reversal.
+#[tokio::test]
+async fn what_was_undone_is_not_undone_again_while_an_archive_stands_over_it() {
+    let books = Fixture::new().await;
+    let amina = books.member_with("amina", 500).await;
+    let spent = books.committer.submit(books.redeem("spend", amina, 40)).await.unwrap().outcome.unwrap();
+    let undo = |key: &str| {
+        books.request("operator", key, Command::Reverse { posting: spent[0].posting_id, points: None })
+    };
+    assert!(books.committer.submit(undo("first")).await.unwrap().outcome.is_ok());
+    seal(&books).await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let filed = Filed::begin(&mut conn, 3).await;
+    filed.gone(&mut conn).await;
+    begin_return(&mut conn, &filed.archive).await.unwrap();
+    give_back(&mut conn, &filed.archive, &filed.lines[..2]).await.unwrap();
+    let undone = books.committer.submit(undo("second")).await;
+    assert_eq!(undone.unwrap_err(), SubmitError::Archived { leaf_index: 1 });
+    filed.back(&mut conn).await;
+    assert!(books.committer.submit(undo("second")).await.unwrap().outcome.is_err());
+    assert_eq!(books.balance("amina").await.unwrap().available, 500);
+}
+
 #[tokio::test]
 async fn rows_go_only_as_an_archive_says_they_do() {
     let books = Fixture::new().await;

@@ -145,7 +145,10 @@ pub(crate) async fn restore(config: Restore) -> anyhow::Result<()> {
             store::give_back(conn, archive, &page).await?;
         }
         store::end_return(conn, archive).await?;
-        println!("{} is back: {} postings. The file is of no more use.", archive.file, archive.postings);
+        println!(
+            "{} is back: {} postings. Keep the file as long as a backup from before now.",
+            archive.file, archive.postings
+        );
     }
     Ok(())
 }

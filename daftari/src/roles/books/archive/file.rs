@@ -114,9 +114,26 @@ impl Writer {
             "{} reads otherwise than it was written",
             file
         );
-        staged.persist(&path).map_err(|it| it.error).with_context(at)?;
+        // A file of this name may be the only one of postings that another database, or an earlier day, put into it.
+        if let Err(error) = staged.persist_noclobber(&path) {
+            let found = Self::is_there(&folder, &file, &head, (postings, digest));
+            ensure!(
+                found.unwrap_or(false),
+                "{} is not overwritten, since other postings are in it: name another folder ({})",
+                path.display(),
+                error.error
+            );
+        }
         File::open(&folder).and_then(|it| it.sync_all()).with_context(at)?;
         Ok(Written { file, postings, digest })
+    }
+}
+
+impl Writer {
+    /// Whether a file of this name has these very lines, as one has that was cut off before it was written down.
+    fn is_there(folder: &Path, file: &str, head: &Head, read: (u64, Hash)) -> anyhow::Result<bool> {
+        let mut lines = Lines::open(folder, file)?;
+        Ok(lines.head == *head && lines.read_on()? == read)
     }
 }
 
@@ -251,6 +268,14 @@ mod tests {
         assert!(Lines::check(folder.path(), &[6; 32], &archive).is_err());
         let other = Archive { digest: [7; 32], ..archive.clone() };
         assert!(Lines::check(folder.path(), &[5; 32], &other).is_err());
+
+        // Its name is taken: by the same lines that is as good, others are refused.
+        written(folder.path(), 2500);
+        let mut other = Writer::begin(folder.path(), &[5; 32], 0, 2500).unwrap();
+        let line = r#"{"event": null, "entries": [], "posting": {"leaf_index": 7}}"#.to_owned();
+        other.write(&[ArchiveLine { leaf_index: 7, line }]).unwrap();
+        assert!(other.end().is_err());
+        Lines::check(folder.path(), &[5; 32], &archive).unwrap();
 
         // Any bit, and any end that is too early.
         let path = folder.path().join(&archive.file);
