@@ -63,8 +63,11 @@ async fn check_durable(conn: &mut PgConnection) -> Result<(), StoreError> {
 /// Brings the schema to this version, makes room for the next leaves, and makes the roles where it may: answers whether
 /// they are there.
 pub async fn migrate(pool: &PgPool) -> Result<bool, StoreError> {
-    MIGRATIONS.run(pool).await?;
     let mut conn = pool.acquire().await?;
+    // An index over a table that has grown takes longer than any answer may.
+    sqlx::query("set statement_timeout = 0").execute(&mut *conn).await?;
+    MIGRATIONS.run(&mut *conn).await?;
+    sqlx::query("reset statement_timeout").execute(&mut *conn).await?;
     ensure_partitions(&mut conn).await?;
     roles::ensure_roles(&mut conn).await
 }
