@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use proof::Policy;
 
 /// The policy in this file, as it is written and what that means.
 pub(crate) fn read(path: &Path) -> anyhow::Result<(String, Policy)> {
     let at = || format!("the policy {} cannot be read", path.display());
     let text = std::fs::read_to_string(path).with_context(at)?;
+    // A file that is written in place is empty for a moment: without witnesses nothing would have to be witnessed.
+    ensure!(!text.trim().is_empty(), "the policy {} is empty", path.display());
     let policy = Policy::parse(&text).with_context(at)?;
     Ok((text, policy))
 }
@@ -79,8 +81,10 @@ mod tests {
         // As long as it was, and in its place.
         std::fs::write(&path, &second).unwrap();
         says(&second);
-        std::fs::write(&path, "log half of a li").unwrap();
-        says(&second);
+        for written_in_part in ["", "log half of a li"] {
+            std::fs::write(&path, written_in_part).unwrap();
+            says(&second);
+        }
         std::fs::remove_file(&path).unwrap();
         says(&second);
         std::fs::write(&path, &first).unwrap();
