@@ -10,7 +10,7 @@ use crate::purchase;
 use crate::roles::{Role, World, text};
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c27";
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 const TRUE: u64 = 4;
 const FALSE: u64 = 6;
 

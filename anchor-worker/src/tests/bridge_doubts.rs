@@ -12,7 +12,7 @@ use super::anchor::account;
 use super::bridge::{Bridged, HOLDER};
 use crate::*;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A gateway and a bridge that sees it through one wire.
 struct Doubtful {

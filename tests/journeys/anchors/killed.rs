@@ -188,10 +188,11 @@ impl Crew {
         self.office.is_told(0, "included").await;
     }
 
-    /// Of two workers one sends: it is the one that was killed.
+    /// Of two workers one sends, the first, unless it was held up for longer than its lease.
     async fn is_buried(&mut self, struck: u32, point: Point) {
-        let Wired { worker, wires } = self.workers.remove(0);
-        assert_eq!(worker.process.pid(), struck, "{point:?}: the standby has acted beside the sender");
+        let sent = self.workers.iter().position(|it| it.worker.process.pid() == struck);
+        let Wired { worker, wires } =
+            self.workers.remove(sent.unwrap_or_else(|| panic!("{point:?}: no worker's")));
         assert_eq!(worker.process.end().await, None, "a signal ends it");
         self.past.push(wires);
     }
