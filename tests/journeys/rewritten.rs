@@ -1,16 +1,13 @@
 //! An operator with every key writes the log anew: other books, other tiles, a fresh signature. Whoever has seen the true
 //! one finds it, and the contract takes none of it, as anybody can try by hand.
 
-use std::time::Duration;
-
 use journeys::{Answered, JsonRpc, System, cast, check_books, commands_of, eventually, sql};
 use serde_json::json;
 
 use crate::purchase;
-use crate::roles::{Role, World, text};
+use crate::roles::{DRAIN_TIME_MAX, Role, World, text};
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c27";
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 const TRUE: u64 = 4;
 const FALSE: u64 = 6;
 

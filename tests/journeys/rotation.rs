@@ -9,10 +9,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::purchase;
-use crate::roles::{ORIGIN, Role, World, text};
+use crate::roles::{DRAIN_TIME_MAX, ORIGIN, Role, World, text};
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c17";
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_rotated_key_takes_the_logs_with_it() {

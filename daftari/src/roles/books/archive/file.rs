@@ -108,15 +108,11 @@ impl Writer {
         staged.as_file().sync_all().with_context(at)?;
         // Read back from where it lies, before anything is taken away because of it.
         let mut lines = Lines::of(File::open(staged.path()).with_context(at)?, path.clone())?;
-        let read = lines.read_on()?;
-        ensure!(
-            lines.head == head && read == (postings, digest),
-            "{} reads otherwise than it was written",
-            file
-        );
-        // A file of this name may be the only one of postings that another database, or an earlier day, put into it.
+        ensure!(lines.are(&head, (postings, digest))?, "{} reads otherwise than it was written", file);
+        // A file of this name may be the only one of postings that another database, or an earlier day, put into it; or it has
+        // these very lines, since an archiving was cut off before it was written down.
         if let Err(error) = staged.persist_noclobber(&path) {
-            let found = Self::is_there(&folder, &file, &head, (postings, digest));
+            let found = Lines::open(&folder, &file).and_then(|mut it| it.are(&head, (postings, digest)));
             ensure!(
                 found.unwrap_or(false),
                 "{} is not overwritten, since other postings are in it: name another folder ({})",
@@ -126,14 +122,6 @@ impl Writer {
         }
         File::open(&folder).and_then(|it| it.sync_all()).with_context(at)?;
         Ok(Written { file, postings, digest })
-    }
-}
-
-impl Writer {
-    /// Whether a file of this name has these very lines, as one has that was cut off before it was written down.
-    fn is_there(folder: &Path, file: &str, head: &Head, read: (u64, Hash)) -> anyhow::Result<bool> {
-        let mut lines = Lines::open(folder, file)?;
-        Ok(lines.head == *head && lines.read_on()? == read)
     }
 }
 
@@ -164,9 +152,8 @@ impl Lines {
             first_leaf_index: archive.first_leaf_index,
             end_leaf_index: archive.end_leaf_index,
         };
-        let read = lines.read_on()?;
         ensure!(
-            lines.head == head && read == (archive.postings, archive.digest),
+            lines.are(&head, (archive.postings, archive.digest))?,
             "{} is damaged or another: its lines are not those of the archive's SHA-256 {}",
             lines.path.display(),
             hex::encode(archive.digest)
@@ -215,6 +202,11 @@ impl Lines {
         let Posting { posting: Place { leaf_index } } = serde_json::from_str(&line).with_context(at)?;
         line.pop();
         Ok(Some(ArchiveLine { leaf_index, line }))
+    }
+
+    /// Whether they are those of such a file, to its end.
+    fn are(&mut self, head: &Head, read: (u64, Hash)) -> anyhow::Result<bool> {
+        Ok(self.read_on()? == read && self.head == *head)
     }
 
     fn read_on(&mut self) -> anyhow::Result<(u64, Hash)> {
