@@ -96,7 +96,7 @@ impl TileStore {
     /// compressed.
     pub fn read_stored(&self, tile: TileId) -> Result<Option<StoredTile>, TileError> {
         if let Some(bytes) = self.get(&tile.path())? {
-            let is_gzip = gzip::is_packed(&bytes);
+            let is_gzip = tile.level.is_none() && gzip::is_packed(&bytes);
             return Ok(Some(StoredTile { bytes, is_gzip }));
         }
         Ok(self.read(tile)?.map(|bytes| StoredTile { bytes, is_gzip: false }))
@@ -205,9 +205,10 @@ pub fn unpacked(tile: StoredTile) -> std::io::Result<Vec<u8>> {
     gzip::unpack(tile.bytes, BUNDLE_ROW_BYTES * TILE_WIDTH as usize)
 }
 
-/// The bytes of a tile or bundle that may be as it is kept, or plain as another server gives it.
+/// The bytes of a tile or bundle that may be as it is kept, or plain as another server gives it. Only bundles are ever
+/// compressed: a tile of hashes may well begin as a gzip file does.
 pub fn plain_form(tile: TileId, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    gzip::unpack(bytes, bytes_of(tile.full()))
+    if tile.level.is_none() { gzip::unpack(bytes, bytes_of(tile.full())) } else { Ok(bytes) }
 }
 
 fn bytes_of(tile: TileId) -> usize {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::{BucketConfig, Edge, TileError, TileStore, stored_form};
 use places::{Place, places};
 use proof::{
-    Checkpoint, Hash, LEAF_BYTES, Node, SignedNote, Signer, TileId, bundle, empty_root, leaf_hash, node_hash,
-    tiles_between, verify_consistency, verify_inclusion,
+    Checkpoint, Hash, LEAF_BYTES, Node, SignedNote, Signer, TILE_WIDTH, TileId, bundle, empty_root,
+    leaf_hash, node_hash, tiles_between, verify_consistency, verify_inclusion,
 };
 use proptest::prelude::*;
 
@@ -200,6 +200,20 @@ fn compression_is_pinned() {
 
 const PACKED_BYTES: usize = 9545;
 const PACKED_HASH: &str = "5946c862d034ed2902c6c8da136f944ea48600d5b766a61ed89c341086dd8ed0";
+
+#[test]
+fn hashes_that_begin_as_a_gzip_file_does_are_hashes() {
+    let tile = TileId { level: Some(0), index: 7, width: TILE_WIDTH as u16 };
+    let mut hashes = vec![7; 32 * TILE_WIDTH as usize];
+    hashes[..2].copy_from_slice(&[0x1f, 0x8b]);
+    for place in places() {
+        let store = place.open();
+        store.write(tile, &hashes).unwrap();
+        assert_eq!(store.read(tile).unwrap().unwrap(), hashes);
+        let kept = store.read_stored(tile).unwrap().unwrap();
+        assert!(!kept.is_gzip && kept.bytes == hashes);
+    }
+}
 
 #[test]
 fn a_missing_or_short_tile_is_named() {
