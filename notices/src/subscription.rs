@@ -152,7 +152,8 @@ impl Subscription {
         self.seq
     }
 
-    /// The next notice; none when the hub ends. It may be dropped and asked again at any time.
+    /// The next notice; none when the hub ends. It may be dropped and asked again at any time. What asks the database has its
+    /// room only while it does: thousands of streams wait here.
     pub async fn next(&mut self) -> Result<Option<Told>, StoreError> {
         loop {
             if let Some(told) = self.ready.pop_front() {
@@ -163,12 +164,12 @@ impl Subscription {
                 Phase::Apart if self.hub.ended().is_cancelled() => return Ok(None),
                 Phase::Apart => {
                     let _turn = self.hub.reading.acquire().await;
-                    let (queue, until) = self.hub.listen(&self.reader).await?;
+                    let (queue, until) = Box::pin(self.hub.listen(&self.reader)).await?;
                     self.phase = Phase::Behind { queue, until, from: self.seq };
                 }
                 Phase::Behind { until, from, .. } => {
                     let (until, from) = (*until, *from);
-                    self.read_on(until, from).await?;
+                    Box::pin(self.read_on(until, from)).await?;
                 }
                 Phase::Live(queue) => match queue.recv().await {
                     Some(told) if told.seq <= self.seq => {}
