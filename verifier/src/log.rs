@@ -46,6 +46,18 @@ pub(crate) async fn published(service: &ProofService) -> Result<Checkpoint, Prob
     parse(&read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?)
 }
 
+/// How many leaves are published: as many as are asked for, if there are. The checkpoint is read again only for what lies
+/// beyond what is known, and where the newest is asked for.
+pub(crate) async fn published_size(service: &ProofService, asked: Option<u64>) -> Result<u64, Problem> {
+    let known = service.published_size.load(Ordering::Relaxed);
+    if 0 < known && asked.is_some_and(|it| it <= known) {
+        return Ok(known);
+    }
+    let size = published(service).await?.size;
+    service.published_size.fetch_max(size, Ordering::Relaxed);
+    Ok(size)
+}
+
 /// The bytes behind a path that is served never change. A path that is not there yet may be soon, so that answer is
 /// not to be kept.
 pub(crate) async fn tile(

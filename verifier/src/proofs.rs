@@ -8,13 +8,13 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::Uri;
 use axum::response::Response;
-use proof::{Checkpoint, Hash, Leaf, RECEIPT_BYTES_MAX, leaf_hash};
+use proof::{Hash, Leaf, Node, RECEIPT_BYTES_MAX, leaf_hash};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::ProofService;
 use crate::check::{ChainFinding, Report, judge};
-use crate::log::{FOR_EVER, public, published, read};
+use crate::log::{FOR_EVER, public, published_size, read};
 
 /// What may be another answer in a second.
 const FOR_NOW: &str = "public, max-age=1";
@@ -44,22 +44,22 @@ pub(crate) async fn inclusion(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Numbers::read(&uri, ["index", "size"])?;
-    let newest = published(&service).await?;
     let leaf_index = query.required(0)?;
-    let (size, newest_size) = (query.within(1, &newest)?, newest.size);
+    let newest_size = published_size(&service, query.values[1]).await?;
+    let size = query.within(1, newest_size)?;
     if size <= leaf_index {
         let message = format!("a tree of {size} leaves has no leaf {leaf_index}");
         return Err(Problem::invalid_parameter("index", message));
     }
     // A smaller tree's nodes are nodes of the newest, whose tiles are there for certain.
-    let (leaf, path, root) = read(&service.tiles, move |it| {
+    let (leaf_hash, path, root) = read(&service.tiles, move |it| {
         let path = proof::inclusion_proof(leaf_index, size, |node| it.node(newest_size, node))?;
         let root = proof::subtree_root(0, size, &mut |node| it.node(newest_size, node))?;
-        Ok((it.leaf(leaf_index, newest_size)?, path, root))
+        Ok((it.node(newest_size, Node { level: 0, index: leaf_index })?, path, root))
     })
     .await?;
-    let leaf_hash = hex::encode(leaf_hash(&leaf));
-    let (origin, root, path) = (newest.origin, hex::encode(root), encode(&path));
+    let (origin, leaf_hash) = (service.log.origin.clone(), hex::encode(leaf_hash));
+    let (root, path) = (hex::encode(root), encode(&path));
     Ok(query.answer(1, Inclusion { origin, leaf_index, size, leaf_hash, root, path }))
 }
 
@@ -86,9 +86,9 @@ pub(crate) async fn consistency(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let query = Numbers::read(&uri, ["from", "to"])?;
-    let newest = published(&service).await?;
     let from = query.required(0)?;
-    let (to, newest_size) = (query.within(1, &newest)?, newest.size);
+    let newest_size = published_size(&service, query.values[1]).await?;
+    let to = query.within(1, newest_size)?;
     if to < from {
         let message = format!("a tree of {to} leaves extends none of {from}");
         return Err(Problem::invalid_parameter("from", message));
@@ -100,7 +100,7 @@ pub(crate) async fn consistency(
     })
     .await?;
     let (from_root, to_root) = (hex::encode(from_root), hex::encode(to_root));
-    let (origin, proof) = (newest.origin, encode(&proof));
+    let (origin, proof) = (service.log.origin.clone(), encode(&proof));
     Ok(query.answer(1, Consistency { origin, from, to, from_root, to_root, proof }))
 }
 
@@ -128,7 +128,7 @@ pub(crate) async fn leaf(
     let index = index.map(|Path(it)| it).unwrap_or_default();
     let leaf_index =
         number(&index).ok_or_else(|| Problem::invalid_parameter("index", "it is not a number"))?;
-    let size = published(&service).await?.size;
+    let size = published_size(&service, leaf_index.checked_add(1)).await?;
     if size <= leaf_index {
         return Err(Problem::new(Code::NotFound, format!("The log has {size} leaves so far.")));
     }
@@ -215,13 +215,13 @@ impl Numbers {
     }
 
     /// A size that is published; the newest where none is given.
-    fn within(&self, at: usize, newest: &Checkpoint) -> Result<u64, Problem> {
+    fn within(&self, at: usize, newest: u64) -> Result<u64, Problem> {
         match self.values[at] {
-            Some(size) if newest.size < size => {
-                let message = format!("the published checkpoint has {} leaves", newest.size);
+            Some(size) if newest < size => {
+                let message = format!("the published checkpoint has {newest} leaves");
                 Err(Problem::invalid_parameter(self.names[at], message))
             }
-            size => Ok(size.unwrap_or(newest.size)),
+            size => Ok(size.unwrap_or(newest)),
         }
     }
 

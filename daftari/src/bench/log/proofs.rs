@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use anyhow::ensure;
+use axum::serve::ListenerExt;
 use proof::{Signer, TileId};
 use tokio::process::{Child, Command};
 
@@ -87,6 +88,10 @@ async fn serve_folder(folder: &Path) -> anyhow::Result<SocketAddr> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let router = axum::Router::new().fallback_service(tower_http::services::ServeDir::new(folder));
+    // Without it each answer would wait for the client's delayed acknowledgement.
+    let listener = listener.tap_io(|socket| {
+        let _ = socket.set_nodelay(true);
+    });
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the static file server ended");
