@@ -9,6 +9,7 @@ use proof::{Balances, Body, Hash, LeafKind, LotMovement, PostingKind, Withdrawal
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::allowed::Step;
 use crate::amounts::Amounts;
 use crate::history::History;
 
@@ -43,11 +44,13 @@ pub(crate) struct Folded {
     pub(crate) account: Account,
     /// The last entry.
     pub(crate) last: Option<(i64, Hash)>,
+    /// Whether points expired that could still be spent: only those of a member who was closed do.
+    pub(crate) is_emptied: bool,
 }
 
 impl Folded {
     pub(crate) fn new(account_id: i64, id: Uuid, kind: AccountKind, unit: u16) -> Self {
-        Self { account_id, account: Account::new(id, kind, unit), last: None }
+        Self { account_id, account: Account::new(id, kind, unit), last: None, is_emptied: false }
     }
 
     /// Takes the next entry, or says what is wrong with it.
@@ -208,6 +211,14 @@ impl Folded {
         let total = change.available + change.held + change.pending;
         let is_member = self.account.kind == AccountKind::Member;
         let account = &mut self.account;
+        if is_member {
+            let step = Step { kind, change, lots: moved, day, terms };
+            step.check(account)?;
+            if self.is_emptied && kind != PostingKind::EXPIRE {
+                return Err("it goes on after the account was closed");
+            }
+            self.is_emptied |= step.expires_early(account);
+        }
         if is_member && 0 < total && account.begins_anew(terms, day) {
             account.active_day = day;
         }

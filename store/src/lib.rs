@@ -4,6 +4,7 @@
 mod accounts;
 mod acts;
 mod adopted;
+mod allowed;
 mod amounts;
 mod anchor_orders;
 mod anchor_stories;

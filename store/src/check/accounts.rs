@@ -24,7 +24,11 @@ pub(super) async fn check(
             compare(&folded, &stored)
                 .map_err(|problem| StoreError::Damaged(format!("account {number}: {problem}")))?;
             if folded.account.kind == AccountKind::Member {
-                check_status(conn, scope, &told, number, stored.account.status).await?;
+                let status = stored.account.status;
+                check_status(conn, scope, &told, number, status).await?;
+                super::ensure(!folded.is_emptied || status == Status::Closed, || {
+                    format!("account {number}: points expired that could still be spent")
+                })?;
             }
         }
         let (done, total) = (walk.done().max(0) as u64, total.unwrap_or_default() as u64);

@@ -296,6 +296,47 @@ const ROWS: &[(&str, &str, &str)] = &[
         "while an earlier one is left",
     ),
     ("the terms of a time are gone", "delete from policy where version = 2", "another day or end"),
+    // What a member may do, and when.
+    (
+        "a reversal into debt is called a correction",
+        "update posting set kind = 5, reverses = null where leaf_index = pg_temp.theirs(6, 1, 'dalila')",
+        "it takes more than there is",
+    ),
+    (
+        "a member owes more than the policy lets them",
+        "update policy set document = convert_to(replace(convert_from(document, 'UTF8'), '1000}', '79}'), 'UTF8')",
+        "more than the member may owe",
+    ),
+    (
+        "what has ended is spent",
+        "with earlier as (
+             update entry
+             set lots = overlay(overlay(lots placing int4send(10957) from 1) placing int4send(10957) from 41)
+             where leaf_index = pg_temp.leaf(11, 1) and lots is not null
+         )
+         update entry
+         set lots = overlay(overlay(lots placing int4send(10957) from 1) placing int4send(10957) from 41)
+         where leaf_index = pg_temp.theirs(3, 2, 'amina') and account_id = pg_temp.member('amina')",
+        "it spends what has ended",
+    ),
+    (
+        // Of two lots that were imported, the one that had ended stays in place of the other.
+        "what can be spent expires",
+        "with later as (
+             select int4send(last_day) || int4send(earned_day) as days
+             from lot
+             where account_id = pg_temp.member('hamisi')
+         ), less as (
+             update lot set available = 11 where account_id = pg_temp.member('hamisi')
+         ), kept as (
+             insert into lot values (pg_temp.member('hamisi'), 18443, 18077, 0, 11, 0, 0)
+         )
+         update entry
+         set lots = overlay(overlay(lots placing days from 1) placing days from 41)
+         from later
+         where leaf_index = pg_temp.theirs(4, 1, 'hamisi') and account_id = pg_temp.member('hamisi')",
+        "points expired that could still be spent",
+    ),
     // Lots in their table.
     (
         "a lot has more",
