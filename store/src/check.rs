@@ -13,6 +13,7 @@
 mod accounts;
 pub(crate) mod erasures;
 mod leaves;
+mod lots;
 mod outcomes;
 mod reversals;
 mod shape;

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ledger::AccountKind;
+use ledger::{AccountKind, Terms};
 use proof::{Body, Commitments, Frontier, Hash, LeafKind, LotMovement, OpenedLeaf, PostingKind};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{BooksReport, Progress, Scope, Watch, ensure, reversals, shape};
+use super::{BooksReport, Progress, Scope, Watch, ensure, lots, reversals, shape};
 use crate::accounts::hash;
 use crate::error::StoreError;
 use crate::{declarations, log_head, postings, programs};
@@ -82,6 +82,8 @@ struct EntryRow {
     account_kind: Option<i16>,
     account_program: Option<i16>,
     unit: Option<i16>,
+    fund_id: Option<i32>,
+    partner_id: Option<String>,
 }
 
 /// Looks at all leaves up to the scope's size.
@@ -230,7 +232,7 @@ async fn leaves_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result
 async fn entries_between(conn: &mut PgConnection, begin: i64, end: i64) -> Result<Vec<EntryRow>, StoreError> {
     let rows = sqlx::query_as(
         "select entry.leaf_index, ordinal, sequence, available_change, held_change, pending_change, lots, commitment,
-             account.id as account, account.kind as account_kind, account.program_id as account_program, account.unit
+             account.id as account, account.kind as account_kind, account.program_id as account_program, account.unit, account.fund_id, account.partner_id
          from entry
          left join account using (account_id)
          where leaf_index >= $1
@@ -304,6 +306,8 @@ fn check_posting(leaf: &LeafRow, entries: &[EntryRow], scope: &Scope<'_>) -> Res
     require((0..).zip(entries).all(|(at, it)| it.ordinal == at), "an entry is missing")?;
     require(shape::fits(kind, &kinds), "its accounts are not those of its kind")?;
     let program = leaf.program_id.unwrap_or_default();
+    let terms = scope.history.terms(program, leaf.leaf_index).ok_or("its program is not known")?;
+    check_lots(kind, entries, terms)?;
     let effective_at = leaf.effective_at.unwrap_or_default();
     require(leaf.recorded_at.is_some_and(|it| effective_at <= it), "it takes effect after it was recorded")?;
     require(
@@ -339,6 +343,16 @@ fn check_posting(leaf: &LeafRow, entries: &[EntryRow], scope: &Scope<'_>) -> Res
         !withdraws || pays_out(leaf, entries) == Some(true),
         "its body does not pay out what its entry takes",
     )
+}
+
+/// Whether the member's lots may come from the house's account on the other side, or go there.
+fn check_lots(kind: PostingKind, entries: &[EntryRow], terms: &Terms) -> Result<(), &'static str> {
+    let is_member = |it: &&EntryRow| it.account_kind == Some(AccountKind::Member as i16);
+    let theirs = entries.iter().find(is_member).and_then(|it| it.lots.as_deref());
+    let house = entries.iter().find(|it| !is_member(it));
+    let (Some(bytes), Some(house)) = (theirs, house) else { return Ok(()) };
+    let fund = house.fund_id.and_then(|it| u32::try_from(it).ok()).unwrap_or_default();
+    lots::check(kind, bytes, fund, house.partner_id.as_deref(), terms)
 }
 
 /// Whether a withdrawal's body pays out what the member's entry takes, day by day.

@@ -156,6 +156,22 @@ const ROWS: &[(&str, &str, &str)] = &[
         "update posting set body = null where body is not null",
         "only a withdrawal has a body",
     ),
+    (
+        "an earning is of another fund",
+        "update entry set lots = set_byte(lots, 11, 1) where leaf_index = pg_temp.leaf(1, 3) and lots is not null",
+        "it gives points of another fund",
+    ),
+    (
+        "points for one merchant are spent with none",
+        "update entry set lots = set_byte(lots, 11, 1) where leaf_index = pg_temp.leaf(2, 2) and lots is not null",
+        "meant for another merchant",
+    ),
+    (
+        "a merchant captures points for another",
+        "with meant as (update fund set merchant = 'another' where merchant is not null)
+         update entry set lots = set_byte(lots, 11, 1) where leaf_index = pg_temp.leaf(8, 1) and lots is not null",
+        "meant for another merchant",
+    ),
     // Reversals.
     (
         "a reversal names nothing",
@@ -584,7 +600,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ),
     (
         "a lot is another",
-        "update entry set lots = set_byte(lots, 11, 1) where leaf_index = 0 and lots is not null",
+        "update entry set lots = set_byte(lots, 7, get_byte(lots, 7) # 1) where leaf_index = 0 and lots is not null",
         "its entries",
     ),
     (
