@@ -4,7 +4,7 @@
 //! Postings do not tell everything. When a hold is due, the house that an untouched hold is for, and whether a member is
 //! suspended or closed, stand in no entry: the last follows from outcomes (`check/outcomes.rs`), the others from nothing.
 
-use ledger::{Account, AccountKind, Day, Flow, Lot, Reservation, ReservationKind};
+use ledger::{Account, AccountKind, Day, Flow, Lot, Reservation, ReservationKind, Used};
 use proof::{Balances, Body, Hash, LeafKind, LotMovement, PostingKind, Withdrawal};
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::allowed::Step;
 use crate::amounts::Amounts;
 use crate::history::History;
+use crate::outcomes::decode_rest;
 
 /// An entry, with what its posting says.
 #[derive(FromRow)]
@@ -34,6 +35,8 @@ pub(crate) struct EntryRow {
     body: Option<Vec<u8>>,
     /// Where the entry sets points aside or frees them: the account on the other side, if there is one.
     house: Option<Uuid>,
+    /// Of a house's capture, what the hold has set aside since the capture before: leaf index, recorded time and points of each.
+    set_aside: Option<Vec<u8>>,
 }
 
 /// An account, folded up to its last entry.
@@ -235,6 +238,12 @@ impl Folded {
             account.used = account.used.on(day);
             account.used.add(flow, points);
         }
+        // A hold counts for its house when it is set aside, and a capture is what tells which house that is.
+        let aside = entry.set_aside.as_deref().filter(|_| !is_member).and_then(decode_rest);
+        for [leaf_index, recorded_at, points] in aside.unwrap_or_default() {
+            let terms = history.terms(entry.program_id, leaf_index).ok_or("its program is not known")?;
+            count_late(&mut account.used, terms.moment(recorded_at).day, points);
+        }
         let holds = [PostingKind::HOLD, PostingKind::INCREASE].contains(&kind);
         if is_member && (counted.is_some() && !holds || kind == PostingKind::CAPTURE) {
             account.active_day = day;
@@ -256,6 +265,18 @@ impl Folded {
             return Err("it spends a lot while an earlier one is left");
         }
         Ok(())
+    }
+}
+
+/// Counts what was set aside on a day that may be over by now: then it is of its month at most. A later day is known by what is
+/// counted on it, so that this is never more than the house has counted.
+fn count_late(used: &mut Used, day: Day, points: i64) {
+    if used.day <= day {
+        *used = used.on(day);
+        used.add(Flow::Redeem, points);
+    } else if used.day.month() == day.month() {
+        let month = &mut used.tallies[Flow::Redeem as usize].month;
+        *month = month.saturating_add(points);
     }
 }
 

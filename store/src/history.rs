@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use ledger::{Policy, Terms};
+use ledger::{Day, Policy, Terms};
 use sqlx::PgConnection;
 
 use crate::error::StoreError;
@@ -71,6 +71,12 @@ impl History {
     pub(crate) fn terms(&self, program: i16, leaf_index: i64) -> Option<&Terms> {
         let all = self.terms.get(&program)?;
         all.iter().rev().find(|(first, _)| *first <= leaf_index).map(|it| &it.1)
+    }
+
+    /// The latest local date of an instant, by any terms that the program has had.
+    pub(crate) fn latest_day(&self, program: i16, us: i64) -> Day {
+        let all = self.terms.get(&program).into_iter().flatten();
+        all.map(|(_, terms)| terms.moment(us).day).max().unwrap_or_default()
     }
 
     /// Before which instant nothing could take effect any more when this leaf was decided.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Account, AccountKind, Reservation};
+use ledger::{Account, AccountKind, Day, Reservation};
 use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
@@ -35,6 +35,8 @@ pub(crate) struct Stored {
     /// Houses of reservations are nil where the account is not known.
     pub(crate) account: Account,
     pub(crate) last: Option<(i64, Hash)>,
+    /// Of a house's account, the last local date on which anything can have been counted.
+    pub(crate) today: Option<Day>,
 }
 
 /// Where a walk stands.
@@ -55,6 +57,7 @@ struct AccountRow {
     id: Uuid,
     kind: i16,
     unit: i16,
+    program_id: i16,
     #[sqlx(flatten)]
     balance: BalanceRow,
 }
@@ -153,6 +156,8 @@ impl Walk {
         for (number, id, reservation) in lots::open_reservations(conn, &members, house).await? {
             reservations.entry(number).or_default().push((id, reservation));
         }
+        let now_us: i64 =
+            sqlx::query_scalar("select coalesce(max(recorded_at), 0) from log_head").fetch_one(conn).await?;
         let mut pairs = Vec::with_capacity(folded.len());
         for row in rows {
             let number = row.balance.account_id;
@@ -160,7 +165,9 @@ impl Walk {
             let (mut account, last) = row.read()?;
             account.lots = lots.remove(&number).unwrap_or_default();
             account.reservations = reservations.remove(&number).unwrap_or_default().into_iter().collect();
-            pairs.push((folded, Stored { account, last }));
+            let is_house = account.kind != AccountKind::Member;
+            let today = is_house.then(|| self.history.latest_day(row.program_id, now_us));
+            pairs.push((folded, Stored { account, last, today }));
         }
         Ok(pairs)
     }
@@ -175,7 +182,7 @@ async fn houses(conn: &mut PgConnection) -> Result<BTreeMap<i64, Uuid>, StoreErr
 
 async fn accounts_after(conn: &mut PgConnection, after: i64) -> Result<Vec<AccountRow>, StoreError> {
     let rows = sqlx::query_as(
-        "select account.id, account.kind, account.unit, balance.*
+        "select account.id, account.kind, account.unit, account.program_id, balance.*
          from balance
          join account using (account_id)
          where account_id > $1
@@ -205,7 +212,26 @@ async fn entries_after(
                  join account using (account_id)
                  where other.leaf_index = entry.leaf_index and other.ordinal <> entry.ordinal
                  limit 1
-             ) end as house
+             ) end as house,
+             case when posting.kind = 8 and entry.lots is null then (
+                 select string_agg(
+                     int8send(aside.leaf_index) || int8send(aside.recorded_at) || int8send(theirs.held_change), ''::bytea
+                 )
+                 from posting as aside
+                 join entry as theirs on theirs.leaf_index = aside.leaf_index
+                 where (aside.posting_id = posting.follows or aside.follows = posting.follows)
+                     and aside.program_id = posting.program_id
+                     and aside.kind in (7, 16)
+                     and aside.leaf_index < entry.leaf_index
+                     and aside.leaf_index > coalesce((
+                         select max(before.leaf_index)
+                         from posting as before
+                         where before.follows = posting.follows
+                             and before.program_id = posting.program_id
+                             and before.kind = 8
+                             and before.leaf_index < entry.leaf_index
+                     ), -1)
+             ) end as set_aside
          from entry
          join posting using (leaf_index)
          where (entry.account_id, entry.sequence) > ($1, $2)

@@ -1,5 +1,7 @@
 //! The third pass, account by account: balances, lots, reservations and limits are what the entries come to.
 
+use std::cmp::Ordering;
+
 use ledger::{Account, AccountKind, Flow, Reservation, Status};
 use sqlx::PgConnection;
 
@@ -59,6 +61,8 @@ fn compare(folded: &Folded, stored: &Stored) -> Result<(), &'static str> {
         if tables.active_day != entries.active_day {
             return Err("the day on which it was last active is not what its entries come to");
         }
+    } else if stored.today.is_some_and(|it| it < tables.used.day) {
+        return Err("what it has used of its limits is of a day that has not come");
     } else if !covers(entries, tables) {
         return Err("what it has used of its limits is less than its entries come to");
     }
@@ -84,11 +88,16 @@ fn same_reservations(entries: &Account, tables: &Account) -> bool {
             .all(|(id, one)| tables.reservations.get(id).is_some_and(|it| same(one, it)))
 }
 
-/// A merchant's day counts holds too, which have no entry of the merchant's: it is no less than what the entries tell.
+/// A house's day also counts holds of which nothing was captured, and no posting tells which house those are for: it is no less
+/// than what the entries tell, and may be a later one.
 fn covers(entries: &Account, tables: &Account) -> bool {
-    let (told, kept) = (entries.used.of(Flow::Redeem), tables.used.on(tables.used.day).of(Flow::Redeem));
-    entries.used.day < tables.used.day
-        || entries.used.day == tables.used.day && told.day <= kept.day && told.month <= kept.month
+    let (told, kept) = (entries.used.of(Flow::Redeem), tables.used.of(Flow::Redeem));
+    let same_month = entries.used.day.month() == tables.used.day.month();
+    match entries.used.day.cmp(&tables.used.day) {
+        Ordering::Less => !same_month || told.month <= kept.month,
+        Ordering::Equal => told.day <= kept.day && told.month <= kept.month,
+        Ordering::Greater => false,
+    }
 }
 
 /// The member's status is the one that was last asked for, as far as outcomes tell.

@@ -448,6 +448,17 @@ const ROWS: &[(&str, &str, &str)] = &[
         "less than its entries",
     ),
     (
+        // All that no posting tells of: a hold that was voided, one that lapsed and one that is open.
+        "a merchant's captured holds are fewer",
+        "update balance set redeemed_day = redeemed_day - (6 + 10 + 4) - 1 where account_id = (select account_id from account where kind = 5 and unit = 1)",
+        "less than its entries",
+    ),
+    (
+        "a merchant's day begins anew",
+        "update balance set used_day = used_day + 1, redeemed_day = 0, redeemed_month = 0 where account_id = (select account_id from account where kind = 5 and unit = 1)",
+        "a day that has not come",
+    ),
+    (
         "a member was active on another day",
         "update balance set active_day = active_day + 1 where account_id = pg_temp.member('amina')",
         "last active",
