@@ -245,7 +245,7 @@ impl Intake {
 
     fn request(&self, event: Event, payload: &[u8], earning: Earning) -> Request {
         let reason = Text::new(event.kind.as_str()).expect("an event's type has 1 to 100 bytes");
-        let (source, key) = (format!("event:{}", event.source), event.id.clone());
+        let (source, key) = (format!("{}{}", store::EVENT_SOURCE, event.source), event.id.clone());
         let command = Command::earn(earning, event, payload.to_vec());
         let details = Details { reason: Some(reason), ..Details::default() };
         Request::one(self.program, source, key, Item { posting_id: Uuid::now_v7(), command, details })

@@ -241,7 +241,8 @@ impl Generator {
         };
         self.fresh.extend(begun.map(|it| (posting_id, it)));
         let text = |it: &str| Some(Text::new(it).expect("a short text"));
-        let is_named = !self.random.one_in(10);
+        // An earning that nobody asks for by hand is an event's, and has its key.
+        let is_named = !self.random.one_in(10) || matches!(command, Command::Earn { .. });
         let details = if is_named {
             Details { actor: text("asha"), reason: text("goodwill"), ..Details::default() }
         } else {

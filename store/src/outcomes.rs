@@ -10,6 +10,12 @@ use uuid::Uuid;
 use crate::archived;
 use crate::error::StoreError;
 
+/// Whose keys an operator's are, whoever it is: the same file is posted once, though two should post it.
+pub const OPERATOR_SOURCE: &str = "operator";
+
+/// What stands before an event's source, whose keys are its events' ids.
+pub const EVENT_SOURCE: &str = "event:";
+
 /// A key with whom it belongs to.
 pub(crate) type OutcomeKey = (i16, String, String);
 

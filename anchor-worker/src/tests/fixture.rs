@@ -127,7 +127,7 @@ impl Fixture {
         let earning = Earning { points, remainder: Default::default(), rule_set_hash: [7; 32] };
         let event = Event::parse(payload.as_bytes()).unwrap();
         let command = Command::earn(earning, event, payload.into_bytes());
-        self.request("event:test", &number.to_string(), command)
+        self.request("event:events", &number.to_string(), command)
     }
 
     pub(super) fn request(&self, source: &str, key: &str, command: Command) -> Request {

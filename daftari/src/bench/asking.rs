@@ -190,8 +190,7 @@ impl Caller {
             }
             Mix::Earn => {
                 let who = member(self.picker.number() as u32);
-                let key = format!("earn-{}", self.next.fetch_add(1, Ordering::Relaxed));
-                self.books.earn(who, 5, &key).items.remove(0).command
+                self.books.earn(who, 5, &self.key()).items.remove(0).command
             }
             Mix::HoldCapture => {
                 Command::Hold { member: self.picker.member(), points, partner, seconds: None }
@@ -199,11 +198,19 @@ impl Caller {
         }
     }
 
-    /// A request under a key that was not used before; like a caller's own, it has no order.
-    fn keyed(&self, command: Command) -> Request {
+    /// A key that was not used before; like a caller's own, it has no order.
+    fn key(&self) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let key = Uuid::from_u64_pair(Random(number).next(), number);
-        self.books.request("credential:bench", &key.to_string(), command)
+        Uuid::from_u64_pair(Random(number).next(), number).to_string()
+    }
+
+    /// A request under such a key; an event's is its id.
+    fn keyed(&self, command: Command) -> Request {
+        let (source, key) = match &command {
+            Command::Earn { event, .. } => ("event:events", event.id.clone()),
+            _ => ("credential:bench", self.key()),
+        };
+        self.books.request(source, &key, command)
     }
 
     async fn ask(&mut self, command: Command) -> anyhow::Result<Uuid> {

@@ -106,7 +106,7 @@ impl Books {
         let event = Event::parse(payload.as_bytes()).expect("the benchmark's own event is well formed");
         let points = Points::new(points).expect("a benchmark's points are within the limit");
         let earning = Earning { points, remainder: Default::default(), rule_set_hash: self.rule_set_hash };
-        self.request("event:bench", key, Command::earn(earning, event, payload.into_bytes()))
+        self.request("event:events", key, Command::earn(earning, event, payload.into_bytes()))
     }
 
     pub(super) fn request(&self, source: &str, key: &str, command: Command) -> Request {

@@ -1,6 +1,8 @@
 //! The second pass, outcome by outcome: each tells what its postings did, and each posting that was asked for is told of
 //! exactly once.
 
+mod earned;
+
 use std::collections::HashMap;
 
 use ledger::{Command, Fingerprint, Item, MemberRef, Refusal, RefusalRow, Request, Status};
@@ -8,6 +10,7 @@ use proof::{Details, LotMovement, PostingKind, Text};
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
+use self::earned::Earned;
 use super::leaves::Asked;
 use super::{Progress, Scope, Watch, ensure};
 use crate::error::StoreError;
@@ -65,6 +68,7 @@ struct Posted {
     recorded_at: i64,
     follows: Option<Uuid>,
     merchant_reference: Option<String>,
+    actor: Option<String>,
     reason: Option<String>,
     description: Option<String>,
     entry: bool,
@@ -158,6 +162,7 @@ async fn check_page(
         }
     }
     let mut posted = posted(conn, &items).await?;
+    let mut earned: Vec<Earned<'_>> = Vec::new();
     // Whether one of an outcome's items was erased.
     let mut erased = false;
     for (at, (item, row, place)) in (1_i64..).zip(items) {
@@ -192,10 +197,11 @@ async fn check_page(
             PostingKind::MERGE => {
                 it.other.into_iter().for_each(|it| told.hear(it, leaf_index, Some(Status::Closed)));
             }
+            PostingKind::EARN => earned.push(Earned { leaf_index, row, place, posted: it }),
             _ => {}
         }
     }
-    Ok(())
+    earned::check(conn, &earned).await
 }
 
 async fn posted(
@@ -204,7 +210,7 @@ async fn posted(
 ) -> Result<HashMap<i64, Posted>, StoreError> {
     let rows: Vec<Posted> = sqlx::query_as(
         "select item.ordinal, posting.posting_id, posting.program_id, posting.kind, posting.recorded_at, posting.follows,
-             posting.merchant_reference, posting.reason, posting.description,
+             posting.merchant_reference, posting.actor, posting.reason, posting.description,
              account.program_id as account_program, account.member_id, member.external_id, account.unit,
              entry.leaf_index is not null as entry,
              coalesce(entry.available_change, 0) as available_change,
@@ -241,6 +247,10 @@ impl Row {
     fn items(&self) -> usize {
         1 + self.rest.as_ref().map_or(0, |it| it.len() / 24)
     }
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint(self.fingerprint[..].try_into().expect("it was measured"))
+    }
 }
 
 impl Posted {
@@ -276,6 +286,21 @@ impl Posted {
         if row.rest.is_some() || row.fingerprint[..] == Fingerprint::ERASED.0 {
             return Ok(None);
         }
+        let names = [Some(MemberRef::Id(member_id)), self.external_id.clone().map(MemberRef::External)];
+        for member in names.into_iter().flatten() {
+            for status in [Status::Active, Status::Suspended, Status::Closed] {
+                let command = Command::SetStatus { member: member.clone(), status };
+                if self.fingerprint(row, command) == row.fingerprint() {
+                    return Ok(Some(status));
+                }
+            }
+        }
+        let leaf_index = row.leaf_index.unwrap_or_default();
+        Err(StoreError::Damaged(format!("leaf {leaf_index}: its outcome has the fingerprint of no such act")))
+    }
+
+    /// The fingerprint of a request for this posting alone.
+    fn fingerprint(&self, row: &Row, command: Command) -> Fingerprint {
         let text = |it: &Option<String>| it.clone().and_then(|it| Text::new(it).ok());
         let details = Details {
             merchant_reference: text(&self.merchant_reference),
@@ -283,21 +308,9 @@ impl Posted {
             description: text(&self.description),
             ..Details::default()
         };
-        let names = [Some(MemberRef::Id(member_id)), self.external_id.clone().map(MemberRef::External)];
-        for member in names.into_iter().flatten() {
-            for status in [Status::Active, Status::Suspended, Status::Closed] {
-                let command = Command::SetStatus { member: member.clone(), status };
-                let item = Item { posting_id: self.posting_id, command, details: details.clone() };
-                let mut request = Request::one(row.program_id, row.source.clone(), row.key.clone(), item);
-                request.unit = self.unit as u16;
-                if request.fingerprint()
-                    == Fingerprint(row.fingerprint[..].try_into().expect("it was measured"))
-                {
-                    return Ok(Some(status));
-                }
-            }
-        }
-        let leaf_index = row.leaf_index.unwrap_or_default();
-        Err(StoreError::Damaged(format!("leaf {leaf_index}: its outcome has the fingerprint of no such act")))
+        let item = Item { posting_id: self.posting_id, command, details };
+        let mut request = Request::one(row.program_id, row.source.clone(), row.key.clone(), item);
+        request.unit = self.unit as u16;
+        request.fingerprint()
     }
 }

@@ -21,6 +21,11 @@ create function pg_temp.theirs(wanted integer, nth integer, name text) returns b
     where kind = wanted and account_id = pg_temp.member(name)
     order by leaf_index offset nth - 1 limit 1
 $$;
+create function pg_temp.swap(one text, other text) returns integer language sql as $$
+    update member set external_id = other || '?' where external_id = one;
+    update member set external_id = one where external_id = other;
+    update member set external_id = other where external_id = other || '?' returning 1
+$$;
 create function pg_temp.id(leaf bigint) returns uuid language sql as $$
     select posting_id from posting where leaf_index = leaf
 $$;
@@ -564,6 +569,37 @@ const ROWS: &[(&str, &str, &str)] = &[
         "update outcome set fingerprint = substr(fingerprint, 1, 31) where leaf_index = 3",
         "its fingerprint is none",
     ),
+    (
+        "an event's id is another",
+        "update outcome set key = key || 'x' where leaf_index = 0",
+        "stands under another key than its event's",
+    ),
+    (
+        "an event's source is another",
+        "update outcome set source = source || 'x' where leaf_index = 0",
+        "stands under another key than its event's",
+    ),
+    (
+        "an event was asked for by nobody",
+        "update outcome set source = 'x' where leaf_index = 0",
+        "stands under another key than its event's",
+    ),
+    (
+        "an operator's event has another key",
+        "update outcome set key = key || 'x' where leaf_index = 3",
+        "stands under another key than its event's",
+    ),
+    (
+        "an event was asked for otherwise",
+        "update outcome set fingerprint = set_byte(fingerprint, 1, get_byte(fingerprint, 1) # 1) where leaf_index = 0",
+        "the fingerprint of another event",
+    ),
+    (
+        "an operator's event was asked for otherwise",
+        "update outcome set fingerprint = sha256('x') where leaf_index = 3",
+        "the fingerprint of another event",
+    ),
+    ("two members have each other's names", "select pg_temp.swap('chema', 'imani')", "names another member"),
     (
         "an act was asked for otherwise",
         "update outcome set fingerprint = sha256('x') where leaf_index = pg_temp.leaf(19, 1)",

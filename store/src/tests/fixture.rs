@@ -54,7 +54,7 @@ impl Fixture {
         );
         let event = Event::parse(payload.as_bytes()).unwrap();
         let earning = RuleSet::parse(RULE_SET).unwrap().earn(&event).unwrap();
-        self.request("event:test", key, Command::earn(earning, event, payload.into_bytes()))
+        self.request("event:events", key, Command::earn(earning, event, payload.into_bytes()))
     }
 
     pub(super) fn redeem(&self, key: &str, member: Uuid, points: i64) -> Request {

@@ -90,7 +90,7 @@ async fn live(books: &Fixture, swept: bool) -> Vec<Result<Vec<(i64, proof::Balan
     let now_us: i64 =
         sqlx::query_scalar("select recorded_at from log_head").fetch_one(&books.pool).await.unwrap();
     let payload =
-        br#"{"user_id":"pending","type":"purchase","amount":80,"timestamp":"2026-01-15T10:00:00Z"}"#;
+        br#"{"event_id":"pending","user_id":"pending","type":"purchase","amount":80,"timestamp":"2026-01-15T10:00:00Z"}"#;
     let event = Event::parse(payload).unwrap();
     let earning = RuleSet::parse(br#"{"rates":{"purchase":"1"}}"#).unwrap().earn(&event).unwrap();
     let mut earn = Command::earn(earning, event, payload.to_vec());

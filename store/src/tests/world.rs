@@ -68,6 +68,8 @@ impl World {
     async fn earn_later(&mut self, name: &str, amount: i64, when: Maturity, from: Option<&str>) -> Uuid {
         self.asked += 1;
         let mut request = self.books.earn(&format!("w{}", self.asked), name, amount);
+        // An event asks for neither.
+        request.source = OPERATOR_SOURCE.to_owned();
         if let Command::Earn { maturity, fund, .. } = &mut request.items[0].command {
             (*maturity, *fund) = (when, from.map(str::to_owned));
         }

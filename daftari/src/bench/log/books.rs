@@ -200,7 +200,7 @@ impl Books {
         let key = event.id.clone();
         let command = Command::earn(earning, event, payload.into_bytes());
         let item = Item { posting_id: id, command, details: Details::default() };
-        Request::one(self.program_id, "event:bench".to_owned(), key, item)
+        Request::one(self.program_id, "event:events".to_owned(), key, item)
     }
 }
 

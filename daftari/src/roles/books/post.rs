@@ -16,9 +16,6 @@ use crate::config::{Post, What};
 use crate::roles::OpenBooks;
 use crate::roles::books::Ask;
 
-/// Whose keys an operator's are, whoever it is: the same file is posted once, though two should post it.
-const SOURCE: &str = "operator";
-
 /// What a file asks. What the command line says too goes before it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,7 +54,7 @@ pub(crate) async fn run(Post { database, words, what }: Post) -> anyhow::Result<
     let request = Request {
         program: books.program.program_id,
         unit: words.unit.or(file.unit).unwrap_or(1),
-        source: SOURCE.to_owned(),
+        source: store::OPERATOR_SOURCE.to_owned(),
         key: key.clone(),
         items,
         expected_version: words.expected_version.or(file.expected_version),
