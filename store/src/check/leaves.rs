@@ -345,8 +345,12 @@ fn check_posting(leaf: &LeafRow, entries: &[EntryRow], scope: &Scope<'_>) -> Res
     )
 }
 
-/// Whether the member's lots may come from the house's account on the other side, or go there.
+/// Whether the lots of a member's entry may come from the account on the other side, or go there.
 fn check_lots(kind: PostingKind, entries: &[EntryRow], terms: &Terms) -> Result<(), &'static str> {
+    if let (PostingKind::TRANSFER | PostingKind::MERGE, [one, other]) = (kind, entries) {
+        let is_kept = lots::keeps(one.lots(), other.lots());
+        return if is_kept { Ok(()) } else { Err("one gains other lots than the other gives") };
+    }
     let is_member = |it: &&EntryRow| it.account_kind == Some(AccountKind::Member as i16);
     let theirs = entries.iter().find(is_member).and_then(|it| it.lots.as_deref());
     let house = entries.iter().find(|it| !is_member(it));
@@ -377,6 +381,10 @@ fn fell_due(leaf: &LeafRow, entries: &[EntryRow]) -> bool {
 }
 
 impl EntryRow {
+    fn lots(&self) -> &[u8] {
+        self.lots.as_deref().unwrap_or_default()
+    }
+
     fn total(&self) -> i64 {
         self.available_change.wrapping_add(self.held_change).wrapping_add(self.pending_change)
     }

@@ -1,5 +1,5 @@
-//! Which lots may move between a member and a house account: what a fund gives is its own, and what is meant for one merchant
-//! goes to no other.
+//! Which lots a posting may move from one side to the other: what a fund gives is its own, what is meant for one merchant goes to
+//! no other, and what a member gives to another stays what it is.
 
 use ledger::{Lot, Terms};
 use proof::{LotMovement, PostingKind};
@@ -32,4 +32,19 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// Whether, between two members, nothing is gained of any lot but what the other gave of it: lots keep their days and their fund.
+/// What pays a debt off is gained in no lot.
+pub(super) fn keeps(one: &[u8], other: &[u8]) -> bool {
+    let [one, other] = [one, other].map(|it| LotMovement::decode_all(it).unwrap_or_default());
+    gains_only(&one, &other) && gains_only(&other, &one)
+}
+
+fn gains_only(gained: &[LotMovement], given: &[LotMovement]) -> bool {
+    gained.iter().filter(|it| 0 < it.change.available).all(|it| {
+        // They stand in the order of lots.
+        let place = given.binary_search_by_key(&it.lot, |it| it.lot);
+        place.is_ok_and(|at| it.change.available <= given[at].change.available.saturating_neg())
+    })
 }
