@@ -1,10 +1,10 @@
-//! What a posting may do to a member's account, by its kind and its day: what `ledger` refuses stands in no books, whoever wrote
-//! them.
+//! What a posting may do to a member's account or a fund's, by its kind and its day: what `ledger` refuses stands in no books,
+//! whoever wrote them.
 
-use ledger::{Account, Day, Lot, Terms};
+use ledger::{Account, Day, Fund, Lot, Terms};
 use proof::{Balances, PostingKind};
 
-/// What an entry does to a member's account.
+/// What an entry does to an account.
 pub(crate) struct Step<'a> {
     pub(crate) kind: PostingKind,
     pub(crate) change: Balances,
@@ -16,7 +16,14 @@ pub(crate) struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Says what is wrong with it. The account's balances are those after it, its last active day the one before.
+    /// Says what is wrong with what a fund gives: with a budget no more than was put into it, and what it lacks nobody takes out.
+    pub(crate) fn check_fund(&self, fund: Fund, after: i64) -> Result<(), &'static str> {
+        let is_unbounded = self.kind == PostingKind::EARN && !fund.budgeted;
+        let is_within = 0 <= self.change.available || 0 <= after || is_unbounded;
+        if is_within { Ok(()) } else { Err("it gives more than was put into the fund") }
+    }
+
+    /// Says what is wrong with what it does to a member. The account's balances are those after it, its last active day the one before.
     pub(crate) fn check(&self, account: &Account) -> Result<(), &'static str> {
         self.check_debt(account.balances.available)?;
         if self.spends() && (self.is_idle(account) || self.takes(|lot| lot.last_day < self.day)) {

@@ -214,8 +214,11 @@ impl Folded {
         let total = change.available + change.held + change.pending;
         let is_member = self.account.kind == AccountKind::Member;
         let account = &mut self.account;
+        let step = Step { kind, change, lots: moved, day, terms };
+        if let Some(fund) = account.fund {
+            step.check_fund(fund, account.balances.available)?;
+        }
         if is_member {
-            let step = Step { kind, change, lots: moved, day, terms };
             step.check(account)?;
             if self.is_emptied && kind != PostingKind::EXPIRE {
                 return Err("it goes on after the account was closed");

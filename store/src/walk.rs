@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Account, AccountKind, Day, Reservation};
+use ledger::{Account, AccountKind, Day, Fund, Reservation};
 use proof::Hash;
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
@@ -58,6 +58,8 @@ struct AccountRow {
     kind: i16,
     unit: i16,
     program_id: i16,
+    fund_id: Option<i32>,
+    budgeted: Option<bool>,
     #[sqlx(flatten)]
     balance: BalanceRow,
 }
@@ -115,7 +117,9 @@ impl Walk {
         for row in &rows {
             let kind = AccountKind::from_i16(row.kind).ok_or_else(|| row.damaged("its kind is unknown"))?;
             let number = row.balance.account_id;
-            folded.insert(number, Folded::new(number, row.id, kind, row.unit as u16));
+            let mut it = Folded::new(number, row.id, kind, row.unit as u16);
+            it.account.fund = row.fund();
+            folded.insert(number, it);
         }
         folded.extend(self.open.take().map(|it| (it.account_id, it)));
         for entry in &entries {
@@ -182,9 +186,10 @@ async fn houses(conn: &mut PgConnection) -> Result<BTreeMap<i64, Uuid>, StoreErr
 
 async fn accounts_after(conn: &mut PgConnection, after: i64) -> Result<Vec<AccountRow>, StoreError> {
     let rows = sqlx::query_as(
-        "select account.id, account.kind, account.unit, account.program_id, balance.*
+        "select account.id, account.kind, account.unit, account.program_id, account.fund_id, fund.budgeted, balance.*
          from balance
          join account using (account_id)
+         left join fund on fund.program_id = account.program_id and fund.fund_id = account.fund_id
          where account_id > $1
          order by account_id
          limit $2",
@@ -253,6 +258,11 @@ async fn entries_after(
 impl AccountRow {
     fn damaged(&self, problem: &str) -> StoreError {
         StoreError::Damaged(format!("account {}: {problem}", self.balance.account_id))
+    }
+
+    fn fund(&self) -> Option<Fund> {
+        let number = u32::try_from(self.fund_id?).ok()?;
+        Some(Fund { number, budgeted: self.budgeted.unwrap_or_default() })
     }
 
     fn read(&self) -> Result<(Account, Option<(i64, Hash)>), StoreError> {

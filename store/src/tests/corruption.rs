@@ -336,6 +336,11 @@ const ROWS: &[(&str, &str, &str)] = &[
         "more than the member may owe",
     ),
     (
+        "a fund gives what it never had",
+        "update fund set budgeted = true where name = 'gift'",
+        "more than was put into the fund",
+    ),
+    (
         "what has ended is spent",
         "with earlier as (
              update entry
