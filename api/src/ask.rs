@@ -69,7 +69,7 @@ pub(crate) async fn eligibility(api: Arc<Api>, asked: Asked) -> Result<Response,
         up_to: query.flag("up_to")?,
     };
     let wish = Wish { command, details: Details::default(), expected_version: None };
-    let request = api.request(&asked, Uuid::now_v7().to_string(), wish);
+    let request = api.request(&asked, Uuid::now_v7().to_string(), wish)?;
     let request = ledger::Request { dry_run: true, ..request };
     let Answer { outcome, .. } = api.committer.submit(request).await?;
     let told = match outcome {

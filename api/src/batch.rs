@@ -119,8 +119,8 @@ async fn each(
     let requests: Vec<(PostingKind, Request)> = wishes
         .into_iter()
         .enumerate()
-        .map(|(at, (kind, wish))| (kind, api.request(asked, format!("{key}#{at}"), wish)))
-        .collect();
+        .map(|(at, (kind, wish))| Ok((kind, api.request(asked, format!("{key}#{at}"), wish)?)))
+        .collect::<Result<_, Problem>>()?;
     let on_their_way =
         requests.into_iter().map(async |(kind, request)| match api.committer.submit(request).await {
             Ok(Answer { outcome: Ok(items), replayed, .. }) => {
@@ -151,7 +151,7 @@ async fn all(
     let mut items: Vec<Item> = Vec::with_capacity(wishes.len());
     let mut whole: Option<Request> = None;
     for (kind, wish) in wishes {
-        let mut request = api.request(asked, key.clone(), wish);
+        let mut request = api.request(asked, key.clone(), wish)?;
         kinds.push(kind);
         items.append(&mut request.items);
         // Only the first item's version can be held: it stands for the request.

@@ -13,7 +13,8 @@ use tower_http::cors::CorsLayer;
 /// For how long a browser may remember that it may ask.
 const AGE: Duration = Duration::from_secs(600);
 
-const KEYS: [HeaderName; 6] = [
+const KEYS: [HeaderName; 7] = [
+    HeaderName::from_static("anchor-priority"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-idempotency-key"),
     HeaderName::from_static("x-api-key"),

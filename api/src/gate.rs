@@ -45,11 +45,14 @@ pub enum Scope {
     Audit,
     /// Run the program.
     Admin,
+    /// Have what is posted anchored soon, which costs the operator a transaction.
+    Hurry,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Read, Self::Redeem, Self::Earn, Self::Adjust, Self::Audit, Self::Admin];
+    pub const ALL: [Self; 7] =
+        [Self::Read, Self::Redeem, Self::Earn, Self::Adjust, Self::Audit, Self::Admin, Self::Hurry];
 
     /// The scope as it is written.
     pub fn as_str(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Scope {
             Self::Adjust => "loyalty:adjust",
             Self::Audit => "audit:read",
             Self::Admin => "admin:*",
+            Self::Hurry => "anchor:soon",
         }
     }
 }

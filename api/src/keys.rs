@@ -218,7 +218,7 @@ fn read(wish: KeyWish, program_id: i16) -> Result<NewKey, Problem> {
         refuse("owner", "/owner", "it has 1 to 100 characters, none of them a colon");
     }
     let allowed = match role {
-        Holder::Partner | Holder::App => &[Scope::Read, Scope::Redeem, Scope::Earn][..],
+        Holder::Partner | Holder::App => &[Scope::Read, Scope::Redeem, Scope::Earn, Scope::Hurry][..],
         Holder::Auditor => &[Scope::Audit, Scope::Read],
     };
     if scopes.is_empty() || !scopes.iter().all(|it| allowed.iter().any(|may| may.as_str() == it)) {

@@ -36,6 +36,7 @@ mod places;
 mod policy;
 mod post;
 mod precondition;
+mod priority;
 mod proxies;
 mod query;
 mod redeem;

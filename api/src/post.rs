@@ -111,7 +111,7 @@ impl Api {
 
     /// Posts one wish under a key.
     pub(crate) async fn post(&self, asked: &Asked, key: String, wish: Wish) -> Result<Done, Problem> {
-        let request = self.request(asked, key, wish);
+        let request = self.request(asked, key, wish)?;
         let command = request.items[0].command.clone();
         let Answer { outcome, replayed, .. } = self.running.submit(&self.committer, request).await?;
         match outcome {
@@ -125,13 +125,14 @@ impl Api {
     }
 
     /// The request for one wish.
-    pub(crate) fn request(&self, asked: &Asked, key: String, wish: Wish) -> ledger::Request {
+    pub(crate) fn request(&self, asked: &Asked, key: String, wish: Wish) -> Result<ledger::Request, Problem> {
         let Wish { command, mut details, expected_version } = wish;
         details.actor = Text::new(asked.actor()).ok();
         let screening = screen(self.screen, &asked.caller, [&command]);
         let item = Item { posting_id: Uuid::now_v7(), command, details };
         let request = ledger::Request::one(self.program_id, Self::source(asked), key, item);
-        ledger::Request { expected_version, screening, ..request }
+        let hurried = asked.priority()?.is_some();
+        Ok(ledger::Request { expected_version, screening, hurried, ..request })
     }
 
     /// A hold that is over has lapsed, or somebody has ended it: the caller can do something else about each.

@@ -27,6 +27,7 @@ use crate::parked::{self, ParkedPage};
 use crate::partners::{self, NewPartner, PartnerChange, PartnerPage, PartnerTold, ReadinessTold};
 use crate::policy::{self, NewPolicy, NewRate, PolicyTold, ProgramList, ProgramTold};
 use crate::post::Transaction;
+use crate::priority::AnchorPriority;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::reviews::{self, ReviewPage};
 use crate::route::Route;
@@ -165,6 +166,7 @@ fn loyalty() -> Vec<Route<Api>> {
             .header::<String>("X-User-ID", USER)
             .header::<String>("X-Partner-ID", PARTNER)
             .required_header::<String>("Idempotency-Key", KEY)
+            .header::<AnchorPriority>("Anchor-Priority", PRIORITY)
             .body::<NewBatch>()
             .answers::<BatchTold>(200, "What came of each item.")
             .refuses(SPENDING)
@@ -255,6 +257,9 @@ const LIMIT: &str = "How many, from 1 to 100; 50 where it is left out.";
 const CURSOR: &str = "The `next_cursor` of the page before.";
 const KEY: &str =
     "A key of the caller's choice, 1 to 255 characters: the same key with the same request is done once.";
+
+const PRIORITY: &str =
+    "Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides.";
 
 /// What can be wrong with a key.
 const KEYED: &[Code] =
@@ -451,6 +456,7 @@ fn posted(path: &'static str, name: &'static str, summary: &'static str) -> Endp
         .header::<String>("X-User-ID", USER)
         .header::<String>("X-Partner-ID", PARTNER)
         .required_header::<String>("Idempotency-Key", KEY)
+        .header::<AnchorPriority>("Anchor-Priority", PRIORITY)
         .answers::<Transaction>(201, "It is posted.")
         .refuses(KEYED)
 }

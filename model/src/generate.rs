@@ -218,6 +218,7 @@ impl Generator {
             items,
             expected_version: self.random.one_in(20).then(|| self.random.below(12)),
             dry_run: self.random.one_in(15),
+            hurried: false,
             screening,
         }
     }

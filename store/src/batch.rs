@@ -656,6 +656,10 @@ impl Batch<'_> {
         }
         self.rows.leaf(leaf_index, kind, &commitments.commitment());
         self.rows.posting(leaf_index, request.program, &header, &details, &commitments, posting);
+        // What had merely fallen due is nobody's wish.
+        if request.hurried && item.is_some() {
+            self.rows.hurry(leaf_index);
+        }
         if let Some(Command::Earn { payload, remainder, .. }) = item.map(|it| &it.command) {
             self.rows.event(leaf_index, payload, remainder);
         }

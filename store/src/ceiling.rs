@@ -70,6 +70,7 @@ pub async fn write_bare_rows(
             items: vec![],
             expected_version: None,
             dry_run: false,
+            hurried: false,
             screening: Screening::Allow,
         };
         let id = Uuid::nil();

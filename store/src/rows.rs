@@ -24,6 +24,8 @@ pub(crate) struct Rows {
     houses: Vec<BalanceRow>,
     events: Vec<EventRow>,
     outcomes: Vec<OutcomeRow>,
+    /// The leaves that are to be anchored soon.
+    hurried: Vec<i64>,
     pub(crate) lots: LotRows,
     /// The reservations that changed: with the numbers of their accounts and houses, or none where they are over.
     pub(crate) reservations: HashMap<Uuid, Option<(i64, i64, Reservation)>>,
@@ -176,6 +178,11 @@ impl Rows {
         });
     }
 
+    /// Has this leaf anchored soon.
+    pub(crate) fn hurry(&mut self, leaf_index: u64) {
+        self.hurried.push(leaf_index as i64);
+    }
+
     pub(crate) fn entry(
         &mut self,
         leaf_index: u64,
@@ -276,6 +283,7 @@ impl Rows {
         insert.rows("reservation", reservations, RESERVATION_CHANGES);
         insert.part(RESERVATIONS_OVER, over);
         insert.rows("outcome", self.outcomes, "");
+        insert.part(HURRIED, self.hurried);
         insert.query.push(" select").build().execute(conn).await?;
         Ok(guarded)
     }
@@ -337,6 +345,9 @@ set due_at = excluded.due_at,
 ";
 
 const RESERVATIONS_OVER: (&str, &str) = ("delete from reservation where posting_id = any(", ")");
+
+const HURRIED: (&str, &str) =
+    ("insert into hurried_posting (leaf_index) select * from unnest(", "::bigint[])");
 
 /// What is written under the lock of the log's head.
 pub(crate) struct Guarded {

@@ -135,6 +135,42 @@ async fn members_give_to_members_and_to_nobody_else() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_anchored_soon_needs_a_scope_of_its_own() {
+    let world = World::new().await.with_points(500).await;
+    let bank = world.key(Role::Partner, "duka-bank", &["loyalty:redeem", "anchor:soon"]).await;
+    let soon = |path: &str, body: Value, key: &str| {
+        partner(path, body).with("idempotency-key", key).with("anchor-priority", "soon")
+    };
+    let redemption = json!({"user_id": MEMBER, "points": 10});
+    let ask = soon("redemptions", redemption.clone(), "bank 1");
+    check(&world, ask.clone(), 403, "FORBIDDEN").await;
+    let ask = ask.with("x-api-key", &bank);
+    let odd = world.send(ask.clone().with("anchor-priority", "at once")).await;
+    assert_eq!(odd.invalid_fields(), ["Anchor-Priority"]);
+
+    let marked = world.send(ask.clone()).await;
+    id(&marked);
+    let unmarked = ask.with("anchor-priority", "");
+    world.send(unmarked.clone()).await.check_problem(422, "IDEMPOTENCY_KEY_REUSED");
+    let slow = world.send(unmarked.with("idempotency-key", "bank 2")).await;
+    let items = json!({"mode": "all_or_none", "items": [{"redemption": redemption}]});
+    let batch = world.send(soon("batches", items, "bank 3").with("x-api-key", &bank)).await;
+    // The partner contract knows no such header, and ignores it.
+    let contract = world.send(redeem(10).with("anchor-priority", "soon")).await;
+    let leaf = |told: &Value| told["leaf_index"].as_u64().unwrap();
+    let conn = &mut *world.pool.acquire().await.unwrap();
+    for (leaf, is_soon) in [
+        (leaf(&marked.json()), true),
+        (leaf(&slow.json()), false),
+        (leaf(&batch.json()["results"][0]["transaction"]), true),
+        (leaf(&contract.json()), false),
+    ] {
+        assert_eq!(store::is_hurried(conn, leaf).await.unwrap(), is_soon, "leaf {leaf}");
+    }
+    world.check_books().await;
+}
+
+#[tokio::test]
 async fn a_partner_undoes_its_own_and_an_operator_what_is_wrong() {
     let world = World::new().await.with_points(500).await;
     let duka = world.key(Role::Partner, "duka-refunds", &["loyalty:adjust"]).await;

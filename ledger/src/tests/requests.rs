@@ -213,6 +213,7 @@ fn a_fingerprint_tells_requests_apart_part_by_part() {
     other.items[0].details = Details::default();
     check_differs(&redeemed, &other, &["details"]);
     check_differs(&redeemed, &Request { unit: 2, ..redeemed.clone() }, &["command"]);
+    check_differs(&redeemed, &Request { hurried: true, ..redeemed.clone() }, &["command"]);
 }
 
 #[test]

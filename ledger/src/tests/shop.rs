@@ -113,6 +113,7 @@ impl Shop {
             items,
             expected_version: None,
             dry_run: false,
+            hurried: false,
             screening: Screening::Allow,
         }
     }

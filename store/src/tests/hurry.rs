@@ -1,8 +1,37 @@
+use ledger::{Refusal, Request};
 use proof::PostingKind;
 use uuid::Uuid;
 
 use super::fixture::Fixture;
 use crate::*;
+
+#[tokio::test]
+async fn a_request_marks_what_it_posts_and_nothing_else() {
+    let it = Fixture::new().await;
+    let asha = it.member_with("asha", 500).await;
+    let ask = |key, points, hurried| Request { hurried, ..it.redeem(key, asha, points) };
+    let soon = ask("soon", 7, true);
+    for (request, is_posted) in
+        [(ask("slow", 7, false), true), (ask("much", 501, true), false), (soon.clone(), true)]
+    {
+        assert_eq!(it.committer.submit(request).await.unwrap().outcome.is_ok(), is_posted);
+    }
+    // A trial says what would come of it, and marks no more than it posts.
+    let trial = Request { dry_run: true, ..ask("trial", 7, true) };
+    assert!(it.committer.submit(trial).await.unwrap().outcome.is_ok());
+    let again = it.committer.submit(soon.clone()).await.unwrap();
+    assert!(again.replayed && again.outcome.is_ok());
+    let unlike = it.committer.submit(Request { hurried: false, ..soon }).await.unwrap();
+    let refusal = unlike.outcome.unwrap_err().refusal;
+    assert!(matches!(refusal, Refusal::KeyReused { .. }), "{refusal:?}");
+
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    let marked: Vec<i64> =
+        sqlx::query_scalar("select leaf_index from hurried_posting").fetch_all(&mut *conn).await.unwrap();
+    assert_eq!(marked, [2]);
+    assert!(is_hurried(conn, 2).await.unwrap());
+    it.check_books().await;
+}
 
 #[tokio::test]
 async fn kinds_and_amounts_and_single_postings_are_marked() {

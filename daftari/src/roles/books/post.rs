@@ -59,6 +59,7 @@ pub(crate) async fn run(Post { database, words, what }: Post) -> anyhow::Result<
         items,
         expected_version: words.expected_version.or(file.expected_version),
         dry_run: words.dry_run,
+        hurried: false,
         screening: Screening::Allow,
     };
     let names: Vec<&str> = request.items.iter().map(|it| it.command.name()).collect();

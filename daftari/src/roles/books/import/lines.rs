@@ -260,6 +260,7 @@ impl<'a> GroupBuilder<'a> {
             items: Vec::new(),
             expected_version: None,
             dry_run: common.dry_run,
+            hurried: false,
             screening: Screening::Allow,
         };
         let group = Group {
