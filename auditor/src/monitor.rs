@@ -116,6 +116,9 @@ impl Monitor {
             Some(seen) => self.compare(&seen.note, &note, &checkpoint, &mut observed).await?,
             None => true,
         };
+        if is_newest && seen.is_some() {
+            self.settle(&note, &checkpoint, &mut observed).await?;
+        }
         for head in heads {
             match head.compare(&self.source, &checkpoint).await {
                 Ok(finding) => observed.findings.extend(finding),
@@ -164,17 +167,13 @@ impl Monitor {
         // What was signed and shown is kept, whatever becomes of the tiles: withheld today, they may prove a fork tomorrow.
         if !matches!(extension, Ok(Extension::Extends | Extension::Forks { .. })) {
             let shown = hex::encode(checkpoint.root);
-            let name = format!("unproven-{}-{}-{}", sizes.0, sizes.1, &shown[..16]);
+            let name = format!("{UNPROVEN}{}-{}-{}", sizes.0, sizes.1, &shown[..16]);
             observed.evidence = Some(self.keep(&name, notes, None)?);
         }
         match extension {
             Ok(Extension::Extends) if grew => return Ok(true),
             Ok(Extension::Forks { root, proof }) => {
-                observed.findings.push(Finding::Forked { older: sizes.0, newer: sizes.1 });
-                let path = proof.iter().map(hex::encode).collect();
-                let proof = ForkProof { root: hex::encode(root), proof: path };
-                let name = format!("fork-{}-{}-{}", sizes.0, sizes.1, &proof.root[..16]);
-                observed.evidence = Some(self.keep(&name, notes, Some(&proof))?);
+                self.forked(notes, sizes, &root, &proof, observed)?;
             }
             Ok(Extension::Extends) | Err(SourceError::Missing(_)) if !grew => {
                 observed.findings.push(Finding::WentBack { shown: sizes.0, seen: sizes.1 });
@@ -183,6 +182,71 @@ impl Monitor {
             Err(error) => observed.findings.push(found(error)?),
         }
         Ok(false)
+    }
+
+    /// Tells of a fork, and keeps what proves it.
+    fn forked(
+        &self,
+        notes: (&str, &str),
+        (older, newer): (u64, u64),
+        root: &Hash,
+        path: &[Hash],
+        observed: &mut Observation,
+    ) -> Result<(), SourceError> {
+        observed.findings.push(Finding::Forked { older, newer });
+        let path = path.iter().map(hex::encode).collect();
+        let proof = ForkProof { root: hex::encode(root), proof: path };
+        let name = format!("fork-{older}-{newer}-{}", &proof.root[..16]);
+        observed.evidence = Some(self.keep(&name, notes, Some(&proof))?);
+        Ok(())
+    }
+
+    /// Holds what was kept without tiles against the newest checkpoint, now that they answer: what the log has grown from is
+    /// evidence of nothing and goes; what it has not stays, and is a fork each time.
+    async fn settle(
+        &self,
+        note: &str,
+        newest: &Checkpoint,
+        observed: &mut Observation,
+    ) -> Result<(), SourceError> {
+        for folder in self.unproven()? {
+            let mut is_settled = true;
+            for name in [OLDER, NEWER] {
+                let kept = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+                let extension = match self.read(&kept) {
+                    Ok(before) if before.size <= newest.size => {
+                        let sizes = (before.size, newest.size);
+                        let extension = extension(&self.source, &before, newest).await;
+                        if let Ok(Extension::Forks { root, proof }) = &extension {
+                            self.forked((kept.as_str(), note), sizes, root, proof, observed)?;
+                        }
+                        extension.ok()
+                    }
+                    // A later one's turn comes; what this policy does not know, its reader judges.
+                    _ => None,
+                };
+                is_settled &= matches!(extension, Some(Extension::Extends));
+            }
+            if is_settled {
+                let gone = std::fs::remove_dir_all(&folder);
+                gone.map_err(|error| SourceError::Unreachable(format!("{}: {error}", folder.display())))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folders of checkpoints of which the tiles proved nothing.
+    fn unproven(&self) -> Result<Vec<PathBuf>, SourceError> {
+        let at =
+            |error: std::io::Error| SourceError::Unreachable(format!("{}: {error}", self.folder.display()));
+        let mut folders = Vec::new();
+        for entry in std::fs::read_dir(&self.folder).map_err(at)? {
+            let entry = entry.map_err(at)?;
+            if entry.file_name().to_string_lossy().starts_with(UNPROVEN) {
+                folders.push(entry.path());
+            }
+        }
+        Ok(folders)
     }
 
     fn keep(
@@ -194,8 +258,8 @@ impl Monitor {
         let folder = self.folder.join(name);
         let at = |error: std::io::Error| SourceError::Unreachable(format!("{}: {error}", folder.display()));
         std::fs::create_dir_all(&folder).map_err(at)?;
-        write_whole(&folder.join("older.checkpoint"), older)?;
-        write_whole(&folder.join("newer.checkpoint"), newer)?;
+        write_whole(&folder.join(OLDER), older)?;
+        write_whole(&folder.join(NEWER), newer)?;
         if let Some(proof) = proof {
             let text = serde_json::to_string_pretty(proof).expect("a proof is plain data");
             write_whole(&folder.join("proof.json"), &text)?;
@@ -228,6 +292,9 @@ impl Monitor {
 }
 
 const SEEN: &str = "seen.json";
+const UNPROVEN: &str = "unproven-";
+const OLDER: &str = "older.checkpoint";
+const NEWER: &str = "newer.checkpoint";
 
 // That the log does not answer is no finding; that it answers with something else is.
 fn found(error: SourceError) -> Result<Finding, SourceError> {
@@ -257,7 +324,7 @@ pub fn is_fork(older: &str, newer: &str, proof: &ForkProof, policy: &Policy) -> 
 /// The proof of a fork that a monitor has kept in this folder, where it is one.
 pub fn read_fork(folder: &Path, policy: &Policy) -> Option<(u64, u64)> {
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
-    let (policy, older, newer) = (&policy.vouched(), read("older.checkpoint")?, read("newer.checkpoint")?);
+    let (policy, older, newer) = (&policy.vouched(), read(OLDER)?, read(NEWER)?);
     let proof = serde_json::from_str(&read("proof.json")?).ok()?;
     let size = |note: &str| Some(verify_checkpoint(note, policy).ok()?.checkpoint.size);
     is_fork(&older, &newer, &proof, policy).then_some((size(&older)?, size(&newer)?))

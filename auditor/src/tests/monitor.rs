@@ -120,6 +120,40 @@ async fn checkpoints_whose_tiles_are_withheld_are_kept() {
     assert_eq!(read_fork(&folder, &log.policy()), None, "it proves nothing alone");
 }
 
+/// An outage is no evidence: what was kept in it goes once the log is seen to have grown from it, and nothing else does.
+#[tokio::test]
+async fn what_was_kept_in_an_outage_goes_unless_it_is_a_fork() {
+    let mut log = Forger::honest(600);
+    look(&log).await;
+    let without_tiles = async |log: &Forger| {
+        std::fs::rename(log.path("tile"), log.path("withheld")).unwrap();
+        let observed = look(log).await;
+        std::fs::rename(log.path("withheld"), log.path("tile")).unwrap();
+        observed.evidence.unwrap()
+    };
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        log.grow(1);
+        kept.push(without_tiles(&log).await);
+    }
+    assert!(kept.iter().all(|it| it.is_dir()));
+    assert_eq!(look(&log).await.findings, []);
+    assert!(!kept.iter().any(|it| it.exists()), "{kept:?}");
+
+    let mut forged = Forger::honest(600);
+    forged.rewrite(4);
+    forged.grow(1);
+    log.show(&forged.note());
+    let kept = without_tiles(&log).await;
+    log.grow(1);
+    for _ in 0..2 {
+        let observed = look(&log).await;
+        assert_eq!(observed.findings, [Finding::Forked { older: 601, newer: 604 }]);
+        assert_eq!(read_fork(&observed.evidence.unwrap(), &log.policy()), Some((601, 604)));
+        assert!(kept.is_dir());
+    }
+}
+
 #[tokio::test]
 async fn a_stale_checkpoint_is_an_alarm() {
     let mut log = Forger::honest(5);
