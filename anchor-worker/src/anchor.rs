@@ -181,11 +181,12 @@ impl Anchorer {
             _ => store::pinned(conn, &place).await?,
         };
         let decision = self.decide(&looked, &facts, pinned, order.is_forced);
+        // Before it is noted: what has happened once is found by no later round.
+        self.tell(&looked, &facts, &decision);
         self.note(conn, &looked, &decision).await?;
         if let Err(error) = self.remember(conn, &looked, facts.now_ms).await {
             tracing::warn!(chain_id = place.chain_id, %error, "what a block costs is not written down");
         }
-        self.tell(&looked, &facts, &decision);
         let obstacle = looked.obstacle(&decision, &facts);
         if decision.alarms.contains(&Alarm::NotAdmitted) {
             // Perhaps the writer's key was moved, and a worker that has the new one stands by.
@@ -238,21 +239,31 @@ impl Anchorer {
         decide(policy, memory, &world, &timing)
     }
 
-    /// What a round found, as figures; an alarm is told once when it begins and once when it ends.
-    fn tell(&mut self, looked: &Looked, facts: &PlaceFacts, decision: &Decision) {
+    /// Tells alarms once when they begin and once when they end, and counts the beginnings: one of a single round is over before
+    /// anybody asks for figures.
+    fn alarm(&mut self, alarms: &[Alarm], why: &str) {
         let chain_id = self.chain_id();
         let label = chain_id.to_string();
         for alarm in Alarm::ALL {
-            let (is, was) = (decision.alarms.contains(&alarm), self.alarms.contains(&alarm));
+            let (is, was) = (alarms.contains(&alarm), self.alarms.contains(&alarm));
             metrics::gauge!("daftari_anchor_alarm", "chain_id" => label.clone(), "alarm" => alarm.name())
                 .set(f64::from(u8::from(is)));
+            // It is there from the first round on: whoever looks at its growth has seen where it began.
+            metrics::counter!("daftari_anchor_alarms_total", "chain_id" => label.clone(), "alarm" => alarm.name())
+                .increment(u64::from(is && !was));
             match (was, is) {
-                (false, true) => tracing::error!(chain_id, alarm = alarm.name(), why = decision.why, "alarm"),
+                (false, true) => tracing::error!(chain_id, alarm = alarm.name(), why, "alarm"),
                 (true, false) => tracing::info!(chain_id, alarm = alarm.name(), "the alarm is over"),
                 _ => {}
             }
         }
-        self.alarms.clone_from(&decision.alarms);
+        self.alarms = alarms.to_vec();
+    }
+
+    /// What a round found, as figures.
+    fn tell(&mut self, looked: &Looked, facts: &PlaceFacts, decision: &Decision) {
+        self.alarm(&decision.alarms, &decision.why);
+        let label = self.chain_id().to_string();
         for (number, failures) in self.memory.failures().enumerate() {
             let number = number.to_string();
             metrics::gauge!("daftari_anchor_endpoint_failures", "chain_id" => label.clone(), "endpoint" => number)

@@ -142,6 +142,7 @@ impl Office {
         self.is_told(DEAR, "orphaned: ").await;
         assert_eq!(chain.nonce(WRITER).await, nonce, "it is paid for once");
         worker.alarm(chain.id, "finality_broken", false).await;
+        assert_eq!(worker.has_alarmed(chain.id, "finality_broken").await, Some(1.0), "it is counted");
     }
 
     /// The day's money is spent, and the operator has said that nothing is sent then.
@@ -192,6 +193,7 @@ impl Office {
         let story = self.is_told(DEAR, "reverted in block").await;
         assert!(2 <= story.matches("with nonce").count(), "it was sent again: {story}");
         worker.alarm(chain.id, "lost_race", false).await;
+        assert_eq!(worker.has_alarmed(chain.id, "lost_race").await, Some(1.0), "it is counted");
         worker.shows("daftari_anchor_halted", chain.id, 0.0).await;
     }
 }

@@ -51,6 +51,12 @@ impl Worker {
         .await;
     }
 
+    /// How often an alarm has begun since the worker did.
+    pub(super) async fn has_alarmed(&self, chain: u64, alarm: &str) -> Option<f64> {
+        let labels = [format!("chain_id=\"{chain}\""), format!("alarm=\"{alarm}\"")];
+        self.gauge("daftari_anchor_alarms_total", &labels.each_ref().map(String::as_str)).await
+    }
+
     /// Waits until the log tells that an alarm has begun, for one that may end in the next round.
     pub(super) async fn tells(&self, chain: u64, alarm: &str) {
         eventually(&format!("{alarm} is told"), async || {
