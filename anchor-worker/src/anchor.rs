@@ -28,6 +28,8 @@ use look::Looked;
 
 /// For how long a lease holds: two rounds that meet only silent endpoints fit in, and a standby takes over soon.
 const LEASE_MS: u64 = 8_000;
+/// After how many rounds in which no endpoint answers the lease is given up: a standby may see more.
+const BLIND_ROUNDS: u32 = 3;
 /// How much gas an anchor may take, with a proof for the largest log and room to spare.
 const GAS_MAX: u64 = 110_000;
 
@@ -84,6 +86,8 @@ pub struct Anchorer {
     has_stood_by: bool,
     hurry: Hurry,
     alarms: Vec<Alarm>,
+    // For how many rounds no endpoint has answered.
+    blind_rounds: u32,
     // Endpoints that have shown that the contract there is ours.
     is_known: Vec<bool>,
     failpoint: Failpoint,
@@ -127,6 +131,7 @@ impl Anchorer {
             has_stood_by: false,
             hurry: Hurry::default(),
             alarms: Vec::new(),
+            blind_rounds: 0,
             is_known,
             failpoint: crate::nowhere(),
         }
@@ -157,13 +162,19 @@ impl Anchorer {
 
     /// One round: asks all endpoints, decides, writes down what is known, then acts.
     pub async fn step(&mut self) -> Result<Stepped, AnchorError> {
+        if BLIND_ROUNDS <= self.blind_rounds {
+            // Without an answer it asks for no lease: between two that are blind it would go back and forth.
+            self.sees().await.map_err(AnchorObstacle::Chain)?;
+        }
         let pool = self.pool.clone();
         let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
         let place = self.endpoints[0].place();
         let Some(token) = store::hold_lease(conn, &place, self.holder, LEASE_MS).await? else {
             // Whoever takes over begins like a new process, but for what was sent: it went to the same endpoints.
             (self.memory, self.sent, self.is_recalled) = (Memory::default(), BTreeMap::new(), false);
-            self.has_stood_by = true;
+            (self.has_stood_by, self.blind_rounds) = (true, 0);
+            // What there is to say, whoever holds the lease says.
+            self.alarm(&[], "");
             return Ok(Stepped::StoodBy);
         };
         if let Some(why) = store::anchor_order(conn, &place).await?.halted {
@@ -173,6 +184,7 @@ impl Anchorer {
             self.recall(conn).await?;
         }
         let looked = self.look(conn).await?;
+        self.blind_rounds = if looked.is_blind() { self.blind_rounds.saturating_add(1) } else { 0 };
         // Read after the newest checkpoint: what is sealed after an operator has paused the place is not anchored.
         let order = store::anchor_order(conn, &place).await?;
         let facts = store::place_facts(conn, &place, &self.account.address()).await?;
@@ -190,6 +202,11 @@ impl Anchorer {
         let obstacle = looked.obstacle(&decision, &facts);
         if decision.alarms.contains(&Alarm::NotAdmitted) {
             // Perhaps the writer's key was moved, and a worker that has the new one stands by.
+            store::release_lease(conn, &place, self.holder).await?;
+        }
+        if BLIND_ROUNDS <= self.blind_rounds {
+            // Whoever has it meanwhile learns on.
+            self.is_recalled = false;
             store::release_lease(conn, &place, self.holder).await?;
         }
         match decision.act {

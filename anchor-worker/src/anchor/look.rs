@@ -91,6 +91,19 @@ impl Anchorer {
         Ok(Looked { stored, attempts, snapshots, reports, newest, log_size, failure })
     }
 
+    /// Whether any endpoint answers; else why not. The database is not asked.
+    pub(super) async fn sees(&self) -> Result<(), ChainError> {
+        let sender = self.account.address();
+        let endpoints = self.endpoints.iter().zip(&self.is_known);
+        let asked = join_all(
+            endpoints.map(async |(it, known)| within(LOOK_PATIENCE, ask(it, *known, &sender, &[])).await),
+        )
+        .await;
+        let is_seen = asked.iter().any(Result::is_ok);
+        let failure = asked.into_iter().find_map(Result::err).filter(|_| !is_seen);
+        failure.map_or(Ok(()), Err)
+    }
+
     async fn held_against_ours(
         &self,
         conn: &mut PgConnection,
@@ -168,6 +181,11 @@ fn report(snapshot: &Snapshot, head: HeadSeen, stored: &[AnchorAttempt]) -> Repo
 }
 
 impl Looked {
+    /// Whether no endpoint has answered.
+    pub(super) fn is_blind(&self) -> bool {
+        self.snapshots.iter().all(Option::is_none)
+    }
+
     /// Why nobody could be believed, where nobody was.
     pub(super) fn obstacle(&self, decision: &Decision, facts: &PlaceFacts) -> Option<AnchorObstacle> {
         if decision.believed.is_some() {

@@ -33,11 +33,15 @@ impl Weathered {
     }
 
     fn anchorer(&self) -> Anchorer {
+        self.anchorer_through(&self.wires)
+    }
+
+    fn anchorer_through(&self, wires: &[RpcWire]) -> Anchorer {
         let endpoint = |wire: &RpcWire| {
             let chain = Chain::of_id(&wire.url(), 31337).unwrap();
             AuditLog::new(chain, self.it.audit_log.place(), &self.it.log.log.log_id).unwrap()
         };
-        let endpoints = self.wires.iter().map(endpoint).collect();
+        let endpoints = wires.iter().map(endpoint).collect();
         let folder = Arc::clone(&self.it.log.folder);
         Anchorer::with_endpoints(self.it.log.pool.clone(), folder, endpoints, account(), policy())
             .of_holder(self.it.holder)
@@ -109,6 +113,40 @@ async fn a_round_with_silent_endpoints_ends_before_its_lease() {
         assert_eq!(holder.step().await.unwrap(), expected);
         assert_eq!(standby.step().await.unwrap(), Stepped::StoodBy, "after it has {expected:?}");
     }
+}
+
+#[tokio::test]
+async fn a_sender_that_sees_nothing_gives_way_to_a_standby_that_sees() {
+    let mut it = Weathered::new().await;
+    it.it.grow(1).await;
+    it.size += 1;
+    let (mut blind, mut standby) =
+        (it.anchorer_through(&it.wires[..1]), it.anchorer_through(&it.wires[1..]).of_holder(Uuid::new_v4()));
+    let is_away = |stepped| matches!(stepped, Err(AnchorError::Retry(AnchorObstacle::Chain(_))));
+    it.wires.iter().for_each(|wire| wire.set(|_| RpcFate::Unavailable));
+    for round in 1..=3 {
+        assert!(is_away(blind.step().await));
+        if round < 3 {
+            assert_eq!(standby.step().await.unwrap(), Stepped::StoodBy, "round {round}");
+        }
+    }
+    // Both are blind: each has its rounds, and then nobody holds what none can use.
+    for _ in 0..4 {
+        assert!(is_away(blind.step().await) && is_away(standby.step().await));
+    }
+    let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+    let place = it.it.audit_log.place();
+    let stranger = Uuid::new_v4();
+    assert!(store::hold_lease(conn, &place, stranger, 0).await.unwrap().is_some(), "nobody holds it");
+
+    it.wires[1..].iter().for_each(|wire| wire.set(|_| RpcFate::Pass));
+    assert_eq!(standby.step().await.unwrap(), Stepped::Armed, "whoever sees takes it");
+    assert!(is_away(blind.step().await));
+    assert!(blind.alarms().contains(&Alarm::NoEndpoint));
+    assert_eq!(standby.step().await.unwrap(), Stepped::Broadcast);
+    it.wires[0].set(|_| RpcFate::Pass);
+    assert_eq!(blind.step().await.unwrap(), Stepped::StoodBy);
+    assert!(blind.alarms().is_empty(), "whoever holds the lease has the say");
 }
 
 #[tokio::test]
