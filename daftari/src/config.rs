@@ -499,24 +499,11 @@ pub(crate) enum AnchorsAct {
     },
     /// Anchor the newest checkpoint now, whatever the scheduler waits for.
     Force,
-    /// Have what is marked anchored soon, at every place and whatever the price: one posting, or from now on every posting of a
-    /// program, of a kind, or of an amount.
+    /// Have one posting anchored soon, at every place and whatever the price. `daftari books hurry` marks kinds and amounts.
     Hurry {
-        /// One posting.
-        #[arg(long, conflicts_with_all = ["program", "kind", "amount_min", "never"])]
-        transaction: Option<uuid::Uuid>,
-        /// The program whose postings are marked.
-        #[arg(long, required_unless_present = "transaction")]
-        program: Option<String>,
-        /// The kind of posting, as in `redeem`; any where it is left out.
+        /// The posting.
         #[arg(long)]
-        kind: Option<String>,
-        /// The least change of a balance, in the program's smallest unit.
-        #[arg(long, default_value_t = 0)]
-        amount_min: u64,
-        /// Postings of this kind are in no hurry any more.
-        #[arg(long)]
-        never: bool,
+        transaction: uuid::Uuid,
     },
     /// Sign nothing new; what was sent is followed.
     Pause {

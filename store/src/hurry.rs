@@ -29,28 +29,34 @@ impl HurriedRow {
 }
 
 /// Has every posting of this kind that changes a balance by so much anchored soon, or no longer. [`PostingKind::NONE`] is
-/// any kind. Says whether there is such a program.
+/// any kind. Answers what it had to be before. The caller holds the program's lock.
 pub async fn set_hurry_rule(
     conn: &mut PgConnection,
-    program: &str,
+    program_id: i16,
     kind: PostingKind,
     amount_min: Option<u64>,
-) -> Result<bool, StoreError> {
-    let set = "insert into hurry_rule (program_id, kind, amount_min)
-         select program_id, $2, $3 from program where name = $1
-         on conflict on constraint hurry_rule_pk do update
-         set amount_min = excluded.amount_min";
-    let forget = "delete from hurry_rule
-         using program
-         where program.program_id = hurry_rule.program_id and program.name = $1 and kind = $2";
-    let done = match amount_min {
+) -> Result<Option<u64>, StoreError> {
+    let before: Option<i64> =
+        sqlx::query_scalar("select amount_min from hurry_rule where program_id = $1 and kind = $2")
+            .bind(program_id)
+            .bind(i16::from(kind.0))
+            .fetch_optional(&mut *conn)
+            .await?;
+    match amount_min {
         Some(amount) => {
+            let set = "insert into hurry_rule (program_id, kind, amount_min)
+                 values ($1, $2, $3)
+                 on conflict on constraint hurry_rule_pk do update
+                 set amount_min = excluded.amount_min";
             let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-            sqlx::query(set).bind(program).bind(i16::from(kind.0)).bind(amount).execute(conn).await?
+            sqlx::query(set).bind(program_id).bind(i16::from(kind.0)).bind(amount).execute(conn).await?
         }
-        None => sqlx::query(forget).bind(program).bind(i16::from(kind.0)).execute(conn).await?,
+        None => {
+            let forget = "delete from hurry_rule where program_id = $1 and kind = $2";
+            sqlx::query(forget).bind(program_id).bind(i16::from(kind.0)).execute(conn).await?
+        }
     };
-    Ok(done.rows_affected() != 0)
+    Ok(before.map(|it| it as u64))
 }
 
 /// Has one posting anchored soon. Answers its leaf, or nothing where there is no such posting.

@@ -315,6 +315,8 @@ impl Office {
         self.books(&[&rate[..], &["--actor", "baraka", "--reason", "inflation"]].concat()).await.expect(0);
         let changed = ["partner", "duka", "--auth-mode", "key", "--reason", "it asked for it"];
         self.books(&changed).await.expect(0);
+        let hurry = ["hurry", "--kind", "redeem", "--amount-min", "100000"];
+        self.books(&hurry).await.expect(0);
         let keys = async |words: &[&str]| {
             answer_of(self.any_command(&[&["keys"], words].concat())).await.expect(0).stdout
         };
@@ -325,15 +327,19 @@ impl Office {
         let (withdrawn, key) = (made("zahra").await, made("yusuf").await);
         keys(&["revoke", &withdrawn[..16], "--reason", "she left"]).await;
         keys(&["rotate-signing"]).await;
-        assert_eq!(self.leaves().await, before + 7);
+        assert_eq!(self.leaves().await, before + 8);
         // What changes nothing is no act.
         keys(&["revoke", &withdrawn[..16]]).await;
-        for words in
-            [&changed[..], &["unit", "2"], &["enrol", "asha"], &["close-period", "2026-01-01T00:00:00Z"]]
-        {
+        for words in [
+            &changed[..],
+            &hurry,
+            &["unit", "2"],
+            &["enrol", "asha"],
+            &["close-period", "2026-01-01T00:00:00Z"],
+        ] {
             self.books(words).await.expect(0);
         }
-        assert_eq!(self.leaves().await, before + 7);
+        assert_eq!(self.leaves().await, before + 8);
 
         let listen = format!("127.0.0.1:{}", lasting_port());
         let process = Process::start(self.any_command(&["api", "--listen", &listen]), &self.path("api.log"));
@@ -369,6 +375,7 @@ impl Office {
                 "rules.added default operator:amina -".to_owned(),
                 "rate.added default operator:baraka inflation".to_owned(),
                 "partner.changed duka operator:amina it asked for it".to_owned(),
+                "hurry.changed default operator:amina -".to_owned(),
                 format!("key.created {withdrawn} operator:amina -"),
                 format!("key.created {key} operator:amina -"),
                 format!("key.revoked {withdrawn} operator:amina she left"),

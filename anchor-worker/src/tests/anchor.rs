@@ -567,14 +567,14 @@ async fn an_operator_pauses_forces_and_resumes_and_each_story_is_told() {
 async fn what_a_program_has_marked_is_anchored_soon_whatever_else_may_wait() {
     let it = Anchored::new().await;
     let conn = &mut *it.log.pool.acquire().await.unwrap();
-    let earn = proof::PostingKind::EARN;
+    let (earn, program_id) = (proof::PostingKind::EARN, it.log.program.program_id);
     let patient = AnchorPolicy { staleness_max_ms: 3_600_000, ..policy() };
     let mut anchorer = it.anchorer_of(account(), patient);
-    assert!(store::set_hurry_rule(conn, "test", earn, Some(1 << 40)).await.unwrap());
+    store::set_hurry_rule(conn, program_id, earn, Some(1 << 40)).await.unwrap();
     it.grow(3).await;
     assert!(rests(anchorer.step().await.unwrap()), "there is an hour, and so much was not earned");
 
-    assert!(store::set_hurry_rule(conn, "test", earn, Some(1)).await.unwrap());
+    store::set_hurry_rule(conn, program_id, earn, Some(1)).await.unwrap();
     it.grow(1).await;
     assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
     it.anchor_until(4).await;
@@ -582,7 +582,7 @@ async fn what_a_program_has_marked_is_anchored_soon_whatever_else_may_wait() {
     assert_eq!(stories[0].steps[0].why, "a posting is in a hurry");
 
     // A new process, and one that ran all the time, know that the marked ones are covered.
-    assert!(store::set_hurry_rule(conn, "test", earn, None).await.unwrap());
+    store::set_hurry_rule(conn, program_id, earn, None).await.unwrap();
     it.grow(2).await;
     assert!(rests(anchorer.step().await.unwrap()));
     assert!(rests(it.anchorer_of(account(), patient).step().await.unwrap()));

@@ -42,6 +42,8 @@ pub(crate) enum Books {
     Rate(Rate),
     /// Close the program's periods up to an instant: nothing that takes effect before it is posted any more.
     ClosePeriod(Settle<ClosePeriod>),
+    /// Have postings of a kind or an amount anchored soon from now on, at every place and whatever the price.
+    Hurry(Settle<Hurry>),
     /// Make a program, unless it is there.
     Program(Settle<MakeProgram>),
     /// Make a partner with its settlement account, unless it is there.
@@ -230,6 +232,20 @@ pub(crate) enum PartnerAuth {
     Key,
     /// By both at once.
     Both,
+}
+
+/// Have postings of a kind or an amount anchored soon from now on, at every place and whatever the price.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Hurry {
+    /// The kind of posting, as in `redeem`; any where it is left out.
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+    /// The least change of a balance, in the program's smallest unit.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) amount_min: u64,
+    /// Postings of this kind are in no hurry any more.
+    #[arg(long)]
+    pub(crate) never: bool,
 }
 
 /// Count in a further unit, besides the program's points.

@@ -7,8 +7,8 @@ mod rotate;
 
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-use proof::{AnchorPlace, PostingKind};
+use anyhow::Context;
+use proof::AnchorPlace;
 use store::{AttemptStory, PgConnection};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -35,24 +35,10 @@ pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
             println!("the newest checkpoint is anchored in the worker's next round");
             Ok(())
         }
-        AnchorsAct::Hurry { transaction: Some(id), .. } => {
-            let leaf_index = store::hurry_posting(conn, id).await?;
-            let leaf_index = leaf_index.with_context(|| format!("there is no posting {id}"))?;
+        AnchorsAct::Hurry { transaction } => {
+            let leaf_index = store::hurry_posting(conn, transaction).await?;
+            let leaf_index = leaf_index.with_context(|| format!("there is no posting {transaction}"))?;
             println!("leaf {leaf_index} is anchored soon");
-            Ok(())
-        }
-        AnchorsAct::Hurry { program, kind, amount_min, never, .. } => {
-            let program = program.context("--transaction or --program")?;
-            let (code, name) = posting_kind(kind.as_deref())?;
-            let amount_min = (!never).then_some(amount_min);
-            let is_done = store::set_hurry_rule(conn, &program, code, amount_min).await?;
-            ensure!(is_done, "there is no program {program:?}, or nothing of the kind was marked");
-            match amount_min {
-                Some(amount) => {
-                    println!("from now on {name} of {amount} or more in {program} is anchored soon")
-                }
-                None => println!("from now on {name} in {program} waits as everything does"),
-            }
             Ok(())
         }
         AnchorsAct::Pause { why } => {
@@ -70,14 +56,6 @@ pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
         }
         AnchorsAct::Rotate(told) => rotate::rotate(conn, &place, *told).await,
     }
-}
-
-/// A kind of posting by its name; any where none is given.
-fn posting_kind(name: Option<&str>) -> anyhow::Result<(PostingKind, &str)> {
-    let Some(name) = name else { return Ok((PostingKind::NONE, "any posting")) };
-    let mut kinds = (1..=u8::MAX).map(PostingKind);
-    let kind = kinds.find(|it| it.name() == Some(name));
-    Ok((kind.with_context(|| format!("{name:?} is no kind of posting"))?, name))
 }
 
 async fn list(conn: &mut PgConnection, place: &AnchorPlace, limit: u32) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 mod ask;
+mod hurry;
 mod import;
 mod kinds;
 mod look;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
         Books::Rules(config) => settle::rules(config.act).await,
         Books::Rate(config) => rates::run(config.act).await,
         Books::ClosePeriod(config) => settle::close_period(config).await,
+        Books::Hurry(config) => hurry::run(config).await,
         Books::Program(config) => settle::program(config).await,
         Books::Partner(config) => settle::partner(config).await,
         Books::Fund(config) => settle::fund(config).await,

@@ -41,7 +41,7 @@ async fn kinds_and_amounts_and_single_postings_are_marked() {
     let redeem = it.redeem("1", asha, 7);
     let id = redeem.items[0].posting_id;
     assert!(it.committer.submit(redeem).await.unwrap().outcome.is_ok());
-    let conn = &mut *it.pool.acquire().await.unwrap();
+    let (conn, program_id) = (&mut *it.pool.acquire().await.unwrap(), it.program.program_id);
     let times = [0, 1, 2].map(|leaf| leaf as u64);
     let mut ms = Vec::new();
     for leaf in times {
@@ -49,14 +49,14 @@ async fn kinds_and_amounts_and_single_postings_are_marked() {
     }
     assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), None, "nobody has said so");
 
-    assert!(set_hurry_rule(conn, "test", PostingKind::EARN, Some(500)).await.unwrap());
+    assert_eq!(set_hurry_rule(conn, program_id, PostingKind::EARN, Some(500)).await.unwrap(), None);
     let first = Hurried { oldest_ms: ms[0], last_leaf: 0 };
     assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), Some(first));
     assert_eq!(hurried_by_rule(conn, 1, 3).await.unwrap(), None, "40 are less, and 7 are no earning");
-    assert!(set_hurry_rule(conn, "test", PostingKind::NONE, Some(40)).await.unwrap());
+    assert_eq!(set_hurry_rule(conn, program_id, PostingKind::NONE, Some(41)).await.unwrap(), None);
+    assert_eq!(set_hurry_rule(conn, program_id, PostingKind::NONE, Some(40)).await.unwrap(), Some(41));
     let both = Hurried { oldest_ms: ms[0], last_leaf: 1 };
     assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), Some(both), "any kind");
-    assert!(!set_hurry_rule(conn, "nowhere", PostingKind::EARN, Some(1)).await.unwrap());
 
     assert!(!is_hurried(conn, 2).await.unwrap());
     for _ in 0..2 {
@@ -67,12 +67,9 @@ async fn kinds_and_amounts_and_single_postings_are_marked() {
     assert!(is_hurried(conn, 2).await.unwrap());
     assert_eq!(hurry_posting(conn, Uuid::nil()).await.unwrap(), None);
 
-    for kind in [PostingKind::EARN, PostingKind::NONE] {
-        assert!(set_hurry_rule(conn, "test", kind, None).await.unwrap());
-        assert!(
-            !set_hurry_rule(conn, "test", kind, None).await.unwrap(),
-            "there is nothing left to take back"
-        );
+    for (kind, before) in [(PostingKind::EARN, 500), (PostingKind::NONE, 40)] {
+        assert_eq!(set_hurry_rule(conn, program_id, kind, None).await.unwrap(), Some(before));
+        assert_eq!(set_hurry_rule(conn, program_id, kind, None).await.unwrap(), None, "nothing is left");
     }
     assert_eq!(hurried_by_rule(conn, 0, 3).await.unwrap(), None);
 }
