@@ -149,6 +149,11 @@ impl Crossing {
         let number = burn["burn_id"].to_string();
         self.bridge(&["credit", &number, FRIEND]).await.expect(0);
         self.is_credited(FRIEND, 10 + 43).await;
+        let pool = store::connect(self.system.fact("database_url"), 1).await.expect("the database answers");
+        let conn = &mut *pool.acquire().await.expect("a connection");
+        let program = store::program_number(conn, "default").await.expect("it is read").expect("it is there");
+        let acts = store::acts(conn, program, None, 1).await.expect("they are read");
+        assert_eq!((&*acts[0].deed.action, &acts[0].deed.subject), ("burn.assigned", &number));
         self.shows("daftari_bridge_burns_in_trouble", 0.0).await;
         self.bridge(&["credit", &number, MEMBER]).await.expect(1);
     }

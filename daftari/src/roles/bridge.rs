@@ -16,8 +16,8 @@ use tiles::TileStore;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-use crate::config::{Bridge, BridgeAt, BridgeRun, ChainKeyAt, SecretText};
-use crate::roles::{OpenBooks, contracts, serve_operations, watch};
+use crate::config::{Bridge, BridgeAt, BridgeRun, ChainKeyAt, SecretText, Who};
+use crate::roles::{OpenBooks, contracts, deed, serve_operations, watch};
 use crate::{keys, logging, signals};
 
 /// How much is listed at most.
@@ -37,14 +37,20 @@ pub(crate) async fn run(command: Bridge) -> anyhow::Result<ExitCode> {
         }
         Bridge::Credit { at, burn, member, actor } => {
             let books = OpenBooks::open(&at.database).await?;
-            let conn = &mut *books.pool.acquire().await?;
-            let member = member_id(conn, books.program.program_id, &member).await?;
             let (_, gateway) = gateway_at(&at)?;
+            let mut acting = books.acting().await?;
+            let conn = acting.conn();
+            let member = member_id(conn, books.program.program_id, &member).await?;
             let assigned = store::assign_burn(conn, &gateway, burn, member, &actor).await?;
             ensure!(
                 assigned,
                 "there is no burn {burn} that is open and whose reference is not that of a member who takes part"
             );
+            // To whom, the posting will say: an act names no member.
+            let contract = format!("0x{}", hex::encode(gateway.contract));
+            let after = json!({ "chain_id": gateway.chain_id, "gateway": contract, "burn_id": burn });
+            let who = Who { actor, reason: None };
+            books.done(acting, &who, deed("burn.assigned", burn.to_string(), None, Some(after))).await?;
             println!("burn {burn} is credited in the bridge's next round");
         }
         Bridge::Check { at, chain_rpc_url, json } => return Ok(check(&at, &chain_rpc_url, json).await),
