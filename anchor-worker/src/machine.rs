@@ -168,6 +168,8 @@ pub struct Plan {
     pub replaces: Option<i64>,
     /// The endpoint whose view it rests on.
     pub endpoint: usize,
+    /// Whether the deadline presses.
+    pub presses: bool,
 }
 
 /// What to do, after the notes are written.
@@ -447,7 +449,7 @@ fn pin(policy: &AnchorPolicy, world: &World<'_>, view: &View, is_shared: bool) -
         return None;
     }
     let (nonce, endpoint) = (report.nonce, view.endpoint);
-    let plan = Plan { nonce, extends: size, size, fees, replaces: None, endpoint };
+    let plan = Plan { nonce, extends: size, size, fees, replaces: None, endpoint, presses: false };
     Some((Act::Arm(plan), "the head is pinned, so that the contract's storage keeps it".to_owned()))
 }
 
@@ -539,7 +541,7 @@ fn replace(
         return (Act::Rest, format!("{why}, but the sender cannot pay for more"));
     }
     let (nonce, extends, endpoint) = (last.nonce, report.head.size, view.endpoint);
-    let plan = Plan { nonce, extends, size, fees, replaces: Some(last.id), endpoint };
+    let plan = Plan { nonce, extends, size, fees, replaces: Some(last.id), endpoint, presses };
     (Act::Arm(plan), format!("{why}; {}", verdict.why))
 }
 
@@ -597,6 +599,7 @@ fn fresh(
         fees,
         replaces: None,
         endpoint: view.endpoint,
+        presses,
     };
     (Act::Arm(plan), verdict.why)
 }

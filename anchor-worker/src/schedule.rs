@@ -3,11 +3,13 @@
 
 mod blocks;
 mod hindsight;
+mod inclusion;
 mod price;
 
 use store::SeenHeader;
 
 use crate::machine::{AnchorPolicy, Owed};
+use inclusion::Inclusion;
 
 pub use blocks::Blocks;
 pub use hindsight::{Hindsight, look_back, optimum};
@@ -44,6 +46,7 @@ const RECALLED_WINDOWS: u64 = 60;
 #[derive(Clone, Debug, Default)]
 pub struct Schedule {
     blocks: Blocks,
+    inclusion: Inclusion,
     slots: Option<Slots>,
     last_base_fee_wei: f64,
 }
@@ -126,6 +129,23 @@ impl Schedule {
         }
     }
 
+    /// Notes that an anchor with this nonce presses since this block.
+    pub fn pressed(&mut self, nonce: u64, block: u64) {
+        self.inclusion.pressed(nonce, block);
+    }
+
+    /// Notes that an anchor with this nonce is in this block.
+    pub fn included(&mut self, nonce: u64, block: u64) {
+        self.inclusion.included(nonce, block);
+    }
+
+    /// How long before a deadline an anchor is sent. A chain that once took nothing for hours makes none early by more than half
+    /// of the promise.
+    fn lead_ms(&self, policy: &AnchorPolicy) -> u64 {
+        let inclusion_p99_ms = self.inclusion.p99_blocks().saturating_mul(self.blocks.usual_ms());
+        lead_ms(&self.blocks, inclusion_p99_ms.min(policy.staleness_max_ms / 4))
+    }
+
     /// Whether to anchor now.
     pub fn verdict(
         &self,
@@ -134,7 +154,7 @@ impl Schedule {
         now_ms: u64,
         last_anchor_ms: Option<u64>,
     ) -> Verdict {
-        let lead_ms = lead_ms(&self.blocks, 0);
+        let lead_ms = self.lead_ms(policy);
         let due_ms = match deadline_verdict(policy, owed, now_ms, lead_ms, last_anchor_ms) {
             Ok(verdict) => return verdict,
             Err(due_ms) => due_ms,

@@ -29,6 +29,9 @@ impl Anchorer {
             self.note_pin(conn, looked, believed, &note).await?;
             let told = looked.stored.iter().find(|it| it.anchor_attempt_id == note.anchor_attempt_id);
             let Some(attempt) = told else { continue };
+            if let (AttemptState::Included, Some((block, _))) = (note.state, note.block) {
+                self.schedule.included(attempt.nonce, block);
+            }
             let first_leaf = store::anchored_before(conn, &place, attempt.size).await?;
             tell(first_leaf, attempt.size, &attempt.transaction, note.state, note.block.map(|it| it.0));
         }

@@ -87,6 +87,11 @@ impl Anchorer {
         if plan.replaces.is_none() && old != new {
             self.schedule.sent();
         }
+        if plan.presses
+            && let Some(seen) = looked.usual()
+        {
+            self.schedule.pressed(plan.nonce, seen.block);
+        }
         tell(old, new, &signed.hash, AttemptState::Armed, None);
         self.passes(Durable::StoreAttempt, Moment::After)?;
         Ok(Stepped::Armed)

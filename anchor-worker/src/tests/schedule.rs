@@ -96,6 +96,40 @@ fn deadlines_come_before_prices() {
     assert_eq!(verdict.timing, Timing::Send);
 }
 
+#[test]
+fn a_chain_that_takes_its_time_is_sent_to_earlier() {
+    let policy = AnchorPolicy { staleness_max_ms: 3_600_000, ..AnchorPolicy::new(137, Default::default()) };
+    let mut schedule = Schedule::default();
+    (0..100).for_each(|block| schedule.observe(&policy, block, 2_000 * block, 1));
+    let owed = Owed { size: 2, oldest_ms: 0, hurried_ms: None };
+    let check = |schedule: &Schedule, since_ms| {
+        let timing = |now_ms| schedule.verdict(&policy, &owed, now_ms, None).timing;
+        assert_ne!(timing(since_ms - 1), Timing::Press, "{since_ms}");
+        assert_eq!(timing(since_ms), Timing::Press, "{since_ms}");
+    };
+    // Fifteen blocks of two seconds.
+    check(&schedule, 3_570_000);
+    for (nonce, blocks) in [(1, 2), (2, 10), (3, 1)] {
+        schedule.pressed(nonce, 100 * nonce);
+        schedule.pressed(nonce, 100 * nonce + 1);
+        schedule.included(nonce, 100 * nonce + blocks);
+    }
+    // Twice ten.
+    check(&schedule, 3_560_000);
+    // What did not press waited as it liked.
+    schedule.included(4, 9_000);
+    check(&schedule, 3_560_000);
+    // One that waited for days makes the others early by half of the promise, and not always.
+    schedule.pressed(5, 500);
+    schedule.included(5, 100_000);
+    check(&schedule, 1_800_000);
+    for nonce in 6..106 {
+        schedule.pressed(nonce, 1);
+        schedule.included(nonce, 3);
+    }
+    check(&schedule, 3_570_000);
+}
+
 /// Headers of two weeks, one in each slot of an hour, with the wave over the day.
 fn headers() -> Vec<SeenHeader> {
     let mut rng = Rng::new(12);
