@@ -56,6 +56,39 @@ fn documents_name_files_that_exist() {
     expect_none(&broken);
 }
 
+#[test]
+fn the_runbook_knows_every_alarm_and_no_figure_that_is_not_shown() {
+    let runbook = read(&root().join("docs/runbook.md"));
+    let journeys = sources_under("tests/journeys/anchors") + &read(&root().join("tests/journeys/anchors.rs"));
+    let mut broken = Vec::new();
+    for alarm in anchor_worker::Alarm::ALL.map(anchor_worker::Alarm::name) {
+        if !runbook.contains(&format!("\n| `{alarm}` | ")) {
+            broken.push(format!("docs/runbook.md: no row says what to do about {alarm}; write it"));
+        }
+        if !journeys.contains(&format!("\"{alarm}\"")) {
+            broken.push(format!("tests/journeys/anchors: nobody provokes {alarm} on the built product"));
+        }
+    }
+    let code = ["anchor-worker", "api", "daftari/src", "ingest", "notices", "store", "tiles", "verifier"];
+    let code: String = code.iter().map(|it| sources_under(it)).collect();
+    for figure in figures_in(&runbook).into_iter().filter(|it| !code.contains(&format!("\"{it}\""))) {
+        broken.push(format!("docs/runbook.md: nothing shows {figure}"));
+    }
+    expect_none(&broken);
+}
+
+/// All Rust under a folder, in one piece.
+fn sources_under(folder: &str) -> String {
+    let files = files_under(&root().join(folder));
+    files.iter().filter(|it| it.extension() == Some("rs".as_ref())).map(|it| read(it)).collect()
+}
+
+/// The names of figures in a text.
+fn figures_in(text: &str) -> std::collections::BTreeSet<&str> {
+    let words = text.split(|it: char| !it.is_ascii_alphanumeric() && it != '_');
+    words.filter(|it| it.starts_with("daftari_")).collect()
+}
+
 /// The documents a newcomer is sent to, whether they exist or not, and all of `docs/`.
 fn documents() -> Vec<PathBuf> {
     let root = root();
