@@ -465,6 +465,9 @@ pub(crate) struct Anchors {
     /// Who registered the log in it.
     #[arg(long, env = "AUDIT_REGISTRANT")]
     pub(crate) registrant: String,
+    /// Who speaks.
+    #[arg(long, env = "ACTOR", default_value = "command line", global = true)]
+    pub(crate) actor: String,
     #[command(subcommand)]
     pub(crate) act: AnchorsAct,
 }
@@ -511,7 +514,11 @@ pub(crate) enum AnchorsAct {
         why: String,
     },
     /// Go on after a pause, or after a halt that was looked into.
-    Resume,
+    Resume {
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Hold what is noted of anchors against the contract's events from the first to the last, and put it right.
     Reconcile {
         /// The chain's JSON-RPC.

@@ -115,72 +115,134 @@ pub async fn halt_anchoring(
     place: &AnchorPlace,
     why: &str,
 ) -> Result<(), StoreError> {
-    let halt = "insert into anchor_order (chain_id, contract, registrant, halted)
+    sqlx::query(
+        "insert into anchor_order (chain_id, contract, registrant, halted)
          values ($1, $2, $3, $4)
          on conflict on constraint anchor_order_pk do update
-         set halted = coalesce(anchor_order.halted, excluded.halted)";
-    say(conn, halt, place, why).await
+         set halted = coalesce(anchor_order.halted, excluded.halted)",
+    )
+    .bind(place.chain_id as i64)
+    .bind(&place.contract[..])
+    .bind(&place.registrant[..])
+    .bind(why)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A change of how a place stands, together with who asked for it: one statement does both, or neither.
+macro_rules! said {
+    ($change:literal) => {
+        concat!(
+            "with said as (
+                 insert into anchor_word (chain_id, contract, registrant, word, actor, why)
+                 values ($1, $2, $3, $4, $5, $6)
+             )
+             ",
+            $change
+        )
+    };
 }
 
 /// Pauses a place: what was sent is followed, and nothing new is signed.
 pub async fn pause_anchoring(
     conn: &mut PgConnection,
     place: &AnchorPlace,
+    actor: &str,
     why: &str,
 ) -> Result<(), StoreError> {
-    let pause = "insert into anchor_order (chain_id, contract, registrant, paused)
-         values ($1, $2, $3, $4)
+    let pause = said!(
+        "insert into anchor_order (chain_id, contract, registrant, paused)
+         values ($1, $2, $3, $6)
          on conflict on constraint anchor_order_pk do update
-         set paused = excluded.paused";
-    say(conn, pause, place, why).await
+         set paused = excluded.paused"
+    );
+    say(conn, pause, place, "pause", actor, Some(why)).await
 }
 
-/// Says something about a place, with the reason.
+/// Lets a place go on that was paused, or that stopped in a doubt which an operator has looked into.
+pub async fn resume_anchoring(
+    conn: &mut PgConnection,
+    place: &AnchorPlace,
+    actor: &str,
+    why: Option<&str>,
+) -> Result<(), StoreError> {
+    let resume = said!(
+        "update anchor_order
+         set paused = null, halted = null
+         where chain_id = $1 and contract = $2 and registrant = $3"
+    );
+    say(conn, resume, place, "resume", actor, why).await
+}
+
+/// Asks for an anchor at once.
+pub async fn force_anchor(
+    conn: &mut PgConnection,
+    place: &AnchorPlace,
+    actor: &str,
+) -> Result<(), StoreError> {
+    let force = said!(
+        "insert into anchor_order (chain_id, contract, registrant, forced_at)
+         values ($1, $2, $3, clock_timestamp())
+         on conflict on constraint anchor_order_pk do update
+         set forced_at = excluded.forced_at"
+    );
+    say(conn, force, place, "force", actor, None).await
+}
+
 async fn say(
     conn: &mut PgConnection,
     statement: &'static str,
     place: &AnchorPlace,
-    why: &str,
+    word: &str,
+    actor: &str,
+    why: Option<&str>,
 ) -> Result<(), StoreError> {
     sqlx::query(statement)
         .bind(place.chain_id as i64)
         .bind(&place.contract[..])
         .bind(&place.registrant[..])
+        .bind(word)
+        .bind(actor)
         .bind(why)
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Lets a place go on that was paused, or that stopped in a doubt which an operator has looked into.
-pub async fn resume_anchoring(conn: &mut PgConnection, place: &AnchorPlace) -> Result<(), StoreError> {
-    sqlx::query(
-        "update anchor_order
-         set paused = null, halted = null
-         where chain_id = $1 and contract = $2 and registrant = $3",
-    )
-    .bind(place.chain_id as i64)
-    .bind(&place.contract[..])
-    .bind(&place.registrant[..])
-    .execute(conn)
-    .await?;
-    Ok(())
+/// A word of an operator about a place.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct AnchorWord {
+    /// `pause`, `resume` or `force`.
+    pub word: String,
+    /// Who said it.
+    pub actor: String,
+    /// Why, where it was said.
+    pub why: Option<String>,
+    /// When, in microseconds since 1970.
+    pub said_at_us: i64,
 }
 
-/// Asks for an anchor at once.
-pub async fn force_anchor(conn: &mut PgConnection, place: &AnchorPlace) -> Result<(), StoreError> {
-    sqlx::query(
-        "insert into anchor_order (chain_id, contract, registrant, forced_at)
-         values ($1, $2, $3, clock_timestamp())
-         on conflict on constraint anchor_order_pk do update
-         set forced_at = excluded.forced_at",
+/// The last words about a place, the newest first.
+pub async fn anchor_words(
+    conn: &mut PgConnection,
+    place: &AnchorPlace,
+    limit: u32,
+) -> Result<Vec<AnchorWord>, StoreError> {
+    let words = sqlx::query_as(
+        "select word, actor, why, (extract(epoch from said_at) * 1000000)::bigint as said_at_us
+         from anchor_word
+         where chain_id = $1 and contract = $2 and registrant = $3
+         order by anchor_word_id desc
+         limit $4",
     )
     .bind(place.chain_id as i64)
     .bind(&place.contract[..])
     .bind(&place.registrant[..])
-    .execute(conn)
+    .bind(i64::from(limit))
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(words)
 }
 
 /// The facts of a place.

@@ -78,8 +78,8 @@ mod tests;
 pub use acts::{Act, Acting, By, Deed, acts};
 pub use adopted::{Lost, adopt_lost};
 pub use anchor_orders::{
-    AnchorOrder, PlaceFacts, anchor_order, force_anchor, halt_anchoring, hold_lease, leaf_time_ms,
-    pause_anchoring, place_facts, release_lease, resume_anchoring,
+    AnchorOrder, AnchorWord, PlaceFacts, anchor_order, anchor_words, force_anchor, halt_anchoring,
+    hold_lease, leaf_time_ms, pause_anchoring, place_facts, release_lease, resume_anchoring,
 };
 pub use anchor_stories::{AttemptStory, StoryStep, attempt_stories};
 pub use anchors::{

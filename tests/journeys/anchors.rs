@@ -145,7 +145,11 @@ impl Office {
         assert_eq!(self.chains[0].anchored().await, before, "a paused place stands still");
         let listed = self.anchors(0, &["list"]).await.expect(0).stdout;
         assert!(listed.contains("paused: the key is moved"), "{listed}");
-        self.anchors(0, &["resume"]).await.expect(0);
+        self.anchors(0, &["resume", "--actor", "amina", "--reason", "it is moved"]).await.expect(0);
+        let listed = self.anchors(0, &["list"]).await.expect(0).stdout;
+        let (went_on, paused) = ("resume by amina: it is moved", "pause by command line: the key is moved");
+        assert!(listed.contains(went_on) && listed.contains(paused), "{listed}");
+        assert!(!listed.contains("paused: "), "{listed}");
         self.is_anchored(0).await;
         self.anchors(0, &["force"]).await.expect(0);
     }

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use proof::AnchorPlace;
-use store::{AttemptStory, PgConnection};
+use store::{AnchorWord, AttemptStory, PgConnection};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::config::{Anchors, AnchorsAct, parse_address};
+
+/// How many of the operators' last words are listed.
+const WORDS: u32 = 5;
 
 pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
     let place = AnchorPlace {
@@ -31,7 +34,7 @@ pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
             report::report(conn, &place, staleness.0, days, svg.as_deref(), json).await
         }
         AnchorsAct::Force => {
-            store::force_anchor(conn, &place).await?;
+            store::force_anchor(conn, &place, &config.actor).await?;
             println!("the newest checkpoint is anchored in the worker's next round");
             Ok(())
         }
@@ -42,12 +45,12 @@ pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
             Ok(())
         }
         AnchorsAct::Pause { why } => {
-            store::pause_anchoring(conn, &place, &why).await?;
+            store::pause_anchoring(conn, &place, &config.actor, &why).await?;
             println!("paused: {why}");
             Ok(())
         }
-        AnchorsAct::Resume => {
-            store::resume_anchoring(conn, &place).await?;
+        AnchorsAct::Resume { reason } => {
+            store::resume_anchoring(conn, &place, &config.actor, reason.as_deref()).await?;
             println!("it goes on in the worker's next round");
             Ok(())
         }
@@ -65,6 +68,10 @@ async fn list(conn: &mut PgConnection, place: &AnchorPlace, limit: u32) -> anyho
     }
     if let Some(why) = &order.paused {
         println!("paused: {why}");
+    }
+    for AnchorWord { word, actor, why, said_at_us } in store::anchor_words(conn, place, WORDS).await? {
+        let why = why.map(|it| format!(": {it}")).unwrap_or_default();
+        println!("{}  {word} by {actor}{why}", instant(said_at_us as u64 / 1_000_000)?);
     }
     for story in store::attempt_stories(conn, place, None, limit).await? {
         let block = story.block.map_or("in no block".to_owned(), |it| format!("block {it}"));
