@@ -76,6 +76,9 @@ export type AnchorPlace = {
   transactions: Array<AnchorTransaction>;
 };
 
+/** How pressing the anchor is of what is posted. */
+export type AnchorPriority = "soon";
+
 /** A step of a story. */
 export type AnchorStep = {
   /** When. */
@@ -1654,6 +1657,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewAdjustment;
     };
@@ -1685,6 +1690,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewBatch;
     };
@@ -1720,6 +1727,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewHold;
     };
@@ -1737,6 +1746,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewCapture;
     };
@@ -1754,6 +1765,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewEnd;
     };
@@ -1771,6 +1784,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewIncrease;
     };
@@ -1788,6 +1803,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewVoid;
     };
@@ -1817,6 +1834,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewRedemption;
     };
@@ -1876,6 +1895,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewReversal;
     };
@@ -1889,6 +1910,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewTransfer;
     };
