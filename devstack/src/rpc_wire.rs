@@ -18,6 +18,8 @@ pub enum RpcFate {
     Unavailable,
     /// It is not passed on: the answer is an error of JSON-RPC.
     Error,
+    /// It is not passed on: the answer is that the contract reverts.
+    Revert,
     /// It is passed on after so long.
     Late(Duration),
     /// It is not passed on, and there is no answer until the weather changes.
@@ -129,6 +131,10 @@ impl Line {
             }
             RpcFate::Error => {
                 let error = json!({"code": -32603, "message": "internal error"});
+                json!({"jsonrpc": "2.0", "id": question["id"], "error": error})
+            }
+            RpcFate::Revert => {
+                let error = json!({"code": 3, "message": "execution reverted", "data": "0x"});
                 json!({"jsonrpc": "2.0", "id": question["id"], "error": error})
             }
             RpcFate::Answer(result) => {

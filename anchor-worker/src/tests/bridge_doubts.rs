@@ -52,6 +52,19 @@ impl Doubtful {
         Self { it, wire, bridge }
     }
 
+    /// The gateway through another endpoint.
+    fn seen_through(&self, wire: &RpcWire) -> Gateway {
+        let chain = Chain::of_id(&wire.url(), self.it.at().chain_id).unwrap();
+        Gateway::new(chain, self.it.at().contract, &self.it.log.log.log_id)
+    }
+
+    /// From its first round on the bridge sees these endpoints instead.
+    async fn sees(&mut self, endpoints: Vec<Gateway>) {
+        let audit_logs = vec![self.it.audit_log.clone(); endpoints.len()];
+        let config = BridgeConfig { endpoints, audit_logs, ..self.it.config(0).await };
+        self.bridge = Bridge::open(config).await.unwrap();
+    }
+
     fn rpc(&self, method: &str, params: Value) -> Value {
         self.it.anvil.rpc(method, params).unwrap()
     }
@@ -145,6 +158,25 @@ async fn a_batch_carries_only_what_a_transaction_has_gas_for() {
     it.sends_once("the first is paid", async |it| it.is_claimed(3).await).await;
     assert!(!it.is_claimed(4).await, "it is none of the first transaction");
     it.sends_once("the second is paid", async |it| it.is_claimed(4).await).await;
+}
+
+/// One of two endpoints says that the gateway refuses whatever is claimed; through the other nothing is begun.
+#[tokio::test]
+async fn what_one_endpoint_alone_refuses_is_claimed() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    let second = RpcWire::start(it.it.anvil.port()).unwrap();
+    let endpoints = vec![it.seen_through(&it.wire), it.seen_through(&second)];
+    it.sees(endpoints).await;
+    it.settles().await;
+    it.wire.set(|method| match method {
+        "eth_estimateGas" => RpcFate::Revert,
+        _ => RpcFate::Pass,
+    });
+    second.set(|method| match method {
+        "eth_getTransactionCount" => RpcFate::Unavailable,
+        _ => RpcFate::Pass,
+    });
+    it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
 }
 
 #[tokio::test]
