@@ -84,6 +84,8 @@ pub struct Bridge {
     /// Heads that this process has had settled and that may not be final.
     settling: BTreeMap<(u64, Hash), claims::Tried>,
     pending: Option<Pending>,
+    /// At which endpoint the next round of claims begins.
+    turn: usize,
     /// Whether no endpoint took what was handed over last: told once.
     is_refused: bool,
     /// Claims that the gateway refuses, by leaf, with its reason: told once.
@@ -144,6 +146,7 @@ impl Bridge {
             expiries: BTreeMap::new(),
             settling: BTreeMap::new(),
             pending: None,
+            turn: 0,
             is_refused: false,
             refused: BTreeMap::new(),
             tried: BTreeMap::new(),

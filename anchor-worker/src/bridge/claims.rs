@@ -58,7 +58,10 @@ impl Bridge {
         }
         drop(conn);
         let mut failure = None;
-        for number in 0..self.config.endpoints.len() {
+        // Each round begins at another: one that is behind, or lies about time or price, keeps claims only from its own rounds.
+        let (first, count) = (self.turn, self.config.endpoints.len());
+        self.turn = (first + 1) % count;
+        for number in (first..count).chain(0..first) {
             let (gateway, audit_log) =
                 (self.config.endpoints[number].clone(), self.config.audit_logs[number].clone());
             match self.claim_through(&gateway, &audit_log, &account, open).await {

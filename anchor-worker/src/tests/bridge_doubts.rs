@@ -179,6 +179,19 @@ async fn what_one_endpoint_alone_refuses_is_claimed() {
     it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
 }
 
+/// The first of three endpoints stands still: it never comes to the time from which claims are paid.
+#[tokio::test]
+async fn an_endpoint_that_stands_still_keeps_no_claim_waiting() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    let endpoints = vec![it.seen_through(&it.wire), it.it.gateway.clone(), it.it.gateway.clone()];
+    it.sees(endpoints).await;
+    it.wire.set(|method| match method {
+        "eth_blockNumber" | "eth_getBlockByNumber" => RpcFate::Stale,
+        _ => RpcFate::Pass,
+    });
+    it.claims(3).await;
+}
+
 #[tokio::test]
 async fn what_no_endpoint_takes_was_not_sent() {
     let mut it = Doubtful::new(&[(2, 3)]).await;
