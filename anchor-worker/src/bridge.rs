@@ -11,6 +11,7 @@ mod claims;
 mod errors;
 mod fees;
 mod heads;
+mod missed;
 mod post;
 mod watch;
 
@@ -92,6 +93,8 @@ pub struct Bridge {
     refused: BTreeMap<u64, String>,
     /// Claims that were handed in, by leaf.
     tried: BTreeMap<u64, claims::Tried>,
+    /// How far payments were looked for that no event showed.
+    search: missed::Search,
     /// The contract's head, where it is none of this log's: told once.
     strange: Option<(u64, Hash)>,
     /// Heads that were settled and are none of this log's: told once.
@@ -150,6 +153,7 @@ impl Bridge {
             is_refused: false,
             refused: BTreeMap::new(),
             tried: BTreeMap::new(),
+            search: missed::Search::BEGIN,
             strange: None,
             settled_strange: Vec::new(),
         })

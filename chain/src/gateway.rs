@@ -161,24 +161,12 @@ impl Gateway {
     /// What these blocks show, both ends with them. A node whose index of events lags behind its blocks shows fewer than there
     /// were: where its own state tells how many burns there were before and after, what it shows must be all of them.
     pub async fn seen(&self, begin: u64, end: u64) -> Result<GatewaySeen, ChainError> {
-        let absent = || ChainError::Refused(format!("it has no block {end}"));
-        let (block_hash, time_s) = self.block(end).await?.ok_or_else(absent)?;
-        let filter = Filter::new()
-            .address(self.contract)
-            .event_signature(vec![
-                Bindings::Claimed::SIGNATURE_HASH,
-                Bindings::BurnedForCredit::SIGNATURE_HASH,
-                Bindings::Settled::SIGNATURE_HASH,
-            ])
-            .from_block(begin)
-            .to_block(end);
-        let (claims, burns, settled) = (Vec::new(), Vec::new(), Vec::new());
-        let mut seen = GatewaySeen { block: end, block_hash, time_s, claims, burns, settled };
-        for log in self.chain.logs(&filter).await? {
-            if !log.removed && log.address() == self.contract {
-                self.read(&log, &mut seen)?;
-            }
-        }
+        let filter = Filter::new().event_signature(vec![
+            Bindings::Claimed::SIGNATURE_HASH,
+            Bindings::BurnedForCredit::SIGNATURE_HASH,
+            Bindings::Settled::SIGNATURE_HASH,
+        ]);
+        let seen = self.events(filter, begin, end).await?;
         let before = self.burns_as_of(begin.saturating_sub(1)).await?;
         let after = self.burns_as_of(end).await?;
         match lacking(seen.burns.iter().map(|it| it.burn_id), before, after) {
@@ -187,6 +175,29 @@ impl Gateway {
             }
             None => Ok(seen),
         }
+    }
+
+    /// The payments of these withdrawals in these blocks, both ends with them, and nothing else of what they show.
+    pub async fn payments(&self, ids: &[Hash], begin: u64, end: u64) -> Result<GatewaySeen, ChainError> {
+        let wanted: Vec<B256> = ids.iter().map(B256::from).collect();
+        let filter = Filter::new().event_signature(Bindings::Claimed::SIGNATURE_HASH).topic1(wanted);
+        let mut seen = self.events(filter, begin, end).await?;
+        seen.claims.retain(|it| ids.contains(&it.withdrawal_id));
+        Ok(seen)
+    }
+
+    async fn events(&self, filter: Filter, begin: u64, end: u64) -> Result<GatewaySeen, ChainError> {
+        let absent = || ChainError::Refused(format!("it has no block {end}"));
+        let (block_hash, time_s) = self.block(end).await?.ok_or_else(absent)?;
+        let filter = filter.address(self.contract).from_block(begin).to_block(end);
+        let (claims, burns, settled) = (Vec::new(), Vec::new(), Vec::new());
+        let mut seen = GatewaySeen { block: end, block_hash, time_s, claims, burns, settled };
+        for log in self.chain.logs(&filter).await? {
+            if !log.removed && log.address() == self.contract {
+                self.read(&log, &mut seen)?;
+            }
+        }
+        Ok(seen)
     }
 
     /// How many burns there were as of a block; none where the endpoint keeps no state of then.

@@ -19,7 +19,7 @@ pub use burns::{BurnStory, assign_burn, burns, give_reference, note_burn};
 pub(crate) use claims::claims_of;
 pub use claims::settled_heads;
 pub(crate) use events::decode_minted;
-pub use events::{Burn, BurnedEpoch, GatewayEvents, PaidClaim, record_gateway_events};
+pub use events::{Burn, BurnedEpoch, GatewayEvents, PaidClaim, record_gateway_events, record_missed_claims};
 pub use expired::{ExpiredOnChain, expired_on_chain, note_expired};
 pub(crate) use expired::{burned_by_epoch, minted_by_epoch};
 pub use keys::{BRIDGE_SOURCE, burn_key, expired_key, withdrawal_key};

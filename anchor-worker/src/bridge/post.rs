@@ -90,12 +90,13 @@ impl Bridge {
         self.refused.retain(|leaf, _| open.iter().any(|it| it.leaf_index == *leaf));
         let (over, open): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|it| it.withdrawal.claim_before <= known_until);
-        let mut taken_back = 0;
+        let (mut taken_back, mut paid) = (0, Vec::new());
         for withdrawal in over {
             let command = Command::Reverse { posting: withdrawal.posting_id, points: None };
             let what = format!("not claimed on chain {}", self.at.chain_id);
             // An event may have been hidden from us, and then it would be given twice.
-            let posted = match self.is_paid(&withdrawal.withdrawal.withdrawal_id, block).await? {
+            let is_paid = self.is_paid(&withdrawal.withdrawal.withdrawal_id, block).await?;
+            let posted = match is_paid {
                 true => Err("the gateway has paid it, and no event that was read says so".to_owned()),
                 false => self.post(&store::withdrawal_key(&withdrawal.withdrawal), command, &what).await?,
             };
@@ -108,7 +109,11 @@ impl Bridge {
                     }
                 }
             }
+            if is_paid {
+                paid.push(withdrawal);
+            }
         }
+        self.look_for(&paid).await?;
         Ok((open, taken_back))
     }
 

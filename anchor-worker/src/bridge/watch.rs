@@ -15,14 +15,14 @@ pub(super) const STRIDE_MAX: u64 = 5_000;
 
 /// What one endpoint shows.
 #[derive(Clone, PartialEq, Eq)]
-struct Shown {
+pub(super) struct Shown {
     /// The block that was read last, as it is now.
-    before: Option<Hash>,
-    seen: GatewaySeen,
+    pub(super) before: Option<Hash>,
+    pub(super) seen: GatewaySeen,
     /// When the epochs of the claims and burns expire.
-    expiries: BTreeMap<u64, u64>,
+    pub(super) expiries: BTreeMap<u64, u64>,
     /// The times of the blocks with burns, in seconds since 1970.
-    times: BTreeMap<u64, u64>,
+    pub(super) times: BTreeMap<u64, u64>,
 }
 
 impl Bridge {
@@ -62,7 +62,7 @@ impl Bridge {
 
     /// The first claim that pays none of the withdrawals that are open in the books, or another holder or amount, or
     /// points that outlast it. It was proven against a head that is not ours, or its withdrawal is lost.
-    async fn strange_claim(
+    pub(super) async fn strange_claim(
         &self,
         state: &GatewayState,
         events: &GatewayEvents,
@@ -137,7 +137,7 @@ impl Bridge {
         shown
     }
 
-    fn events(&self, shown: Shown) -> GatewayEvents {
+    pub(super) fn events(&self, shown: Shown) -> GatewayEvents {
         let Shown { seen, expiries, times, .. } = shown;
         let claim = |it: chain::ClaimSeen| PaidClaim {
             withdrawal_id: it.withdrawal_id,

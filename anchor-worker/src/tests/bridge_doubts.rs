@@ -141,6 +141,35 @@ impl Doubtful {
         store::gateway_state(conn, &self.it.at()).await.unwrap().unwrap()
     }
 
+    /// Of two withdrawals the first was paid and no event said so; the second one, never paid, has come back.
+    async fn of_an_unseen_payment() -> Self {
+        let mut it = Self::new(&[(2, 3), (3, 4)]).await;
+        it.settles().await;
+        // The second is paid to nobody.
+        it.wire.set(|method| match method {
+            "eth_estimateGas" => RpcFate::Answer("\"0x6acfc0\""),
+            _ => RpcFate::Pass,
+        });
+        it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
+        it.hides_events();
+        it.later(24 * 3600);
+        it.rpc("anvil_mine", json!(["0xa"]));
+        let (mut taken_back, started) = (0, Instant::now());
+        while taken_back == 0 {
+            taken_back += it.bridge.step().await.unwrap().taken_back;
+            assert!(started.elapsed() < PATIENCE, "nothing comes back");
+        }
+        assert_eq!((taken_back, it.bridge.step().await.unwrap().taken_back), (1, 0));
+        it
+    }
+
+    /// The ids of the withdrawals that are open in the books.
+    async fn open(&self) -> Vec<Hash> {
+        let conn = &mut *self.it.log.pool.acquire().await.unwrap();
+        let open = store::open_withdrawals(conn, &Keyring::new(&[9; 32]), &self.it.at(), 10).await.unwrap();
+        open.iter().map(|it| it.withdrawal.withdrawal_id).collect()
+    }
+
     async fn is_claimed(&self, id: u8) -> bool {
         self.it.gateway.is_claimed(&[id; 32]).await.unwrap()
     }
@@ -230,27 +259,24 @@ async fn a_burn_that_an_endpoint_does_not_show_is_waited_for() {
 
 #[tokio::test]
 async fn what_was_paid_is_not_taken_back_although_no_event_says_so() {
-    let mut it = Doubtful::new(&[(2, 3), (3, 4)]).await;
-    it.settles().await;
-    // The second is paid to nobody.
-    it.wire.set(|method| match method {
-        "eth_estimateGas" => RpcFate::Answer("\"0x6acfc0\""),
-        _ => RpcFate::Pass,
-    });
-    it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
-    it.hides_events();
-    it.later(24 * 3600);
-    it.rpc("anvil_mine", json!(["0xa"]));
-    let (mut taken_back, started) = (0, Instant::now());
-    while taken_back == 0 {
-        taken_back += it.bridge.step().await.unwrap().taken_back;
-        assert!(started.elapsed() < PATIENCE, "nothing comes back");
-    }
-    assert_eq!(it.bridge.step().await.unwrap().taken_back, 0);
+    let it = Doubtful::of_an_unseen_payment().await;
+    assert_eq!(it.open().await, [[3; 32]], "one came back, and the other was paid");
+}
+
+/// An index of events that had lagged behind.
+#[tokio::test]
+async fn a_payment_that_no_event_had_shown_closes_its_withdrawal_once_one_does() {
+    let mut it = Doubtful::of_an_unseen_payment().await;
+    let known = it.known().await;
+    it.wire.set(|_| RpcFate::Pass);
+    it.bridge.step().await.unwrap();
+    assert_eq!(it.open().await, Vec::<Hash>::new());
+    assert_eq!(it.known().await.block, known.block, "it is in a block that was read before");
     let conn = &mut *it.it.log.pool.acquire().await.unwrap();
-    let open = store::open_withdrawals(conn, &Keyring::new(&[9; 32]), &it.it.at(), 10).await.unwrap();
-    let open: Vec<_> = open.iter().map(|it| (it.withdrawal.withdrawal_id, taken_back)).collect();
-    assert_eq!(open, [([3; 32], 1)], "one came back, and the other was paid");
+    let books = store::bridge_books(conn, &it.it.at()).await.unwrap();
+    assert_eq!((books.problems, books.unclaimed), (Vec::new(), 0));
+    assert_eq!(books.minted.values().sum::<u64>(), 2);
+    assert_eq!(it.bridge.step().await.unwrap(), crate::Bridged::default(), "there is nothing left to do");
 }
 
 /// One endpoint of three says that blocks are final which do not exist.

@@ -95,21 +95,7 @@ pub async fn record_gateway_events(
         return Ok(false);
     }
     for claim in &events.claims {
-        sqlx::query(
-            "insert into gateway_claim
-                 (chain_id, contract, withdrawal_id, holder, minted, lapsed, block, transaction_hash)
-             values ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(at.chain_id as i64)
-        .bind(&at.contract[..])
-        .bind(&claim.withdrawal_id[..])
-        .bind(&claim.holder[..])
-        .bind(encode_minted(&claim.minted))
-        .bind(i64::try_from(claim.lapsed).unwrap_or(i64::MAX))
-        .bind(claim.block as i64)
-        .bind(&claim.transaction[..])
-        .execute(&mut *transaction)
-        .await?;
+        write_claim(&mut transaction, at, claim).await?;
     }
     follow_on(&mut transaction, at, &events.burns).await?;
     for burn in &events.burns {
@@ -142,7 +128,62 @@ pub async fn record_gateway_events(
         .execute(&mut *transaction)
         .await?;
     }
-    for (epoch, expires_at) in &events.expiries {
+    write_epochs(&mut transaction, at, &events.expiries).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Writes down claims of blocks that were read before, without them. One that is known stays as it is.
+pub async fn record_missed_claims(
+    conn: &mut PgConnection,
+    at: &GatewayAt,
+    events: &GatewayEvents,
+) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
+    for claim in &events.claims {
+        let is_known: bool = sqlx::query_scalar(
+            "select exists (
+                 select from gateway_claim where chain_id = $1 and contract = $2 and withdrawal_id = $3
+             )",
+        )
+        .bind(at.chain_id as i64)
+        .bind(&at.contract[..])
+        .bind(&claim.withdrawal_id[..])
+        .fetch_one(&mut *transaction)
+        .await?;
+        if !is_known {
+            write_claim(&mut transaction, at, claim).await?;
+        }
+    }
+    write_epochs(&mut transaction, at, &events.expiries).await?;
+    Ok(transaction.commit().await?)
+}
+
+async fn write_claim(conn: &mut PgConnection, at: &GatewayAt, claim: &PaidClaim) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into gateway_claim
+             (chain_id, contract, withdrawal_id, holder, minted, lapsed, block, transaction_hash)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(at.chain_id as i64)
+    .bind(&at.contract[..])
+    .bind(&claim.withdrawal_id[..])
+    .bind(&claim.holder[..])
+    .bind(encode_minted(&claim.minted))
+    .bind(i64::try_from(claim.lapsed).unwrap_or(i64::MAX))
+    .bind(claim.block as i64)
+    .bind(&claim.transaction[..])
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn write_epochs(
+    conn: &mut PgConnection,
+    at: &GatewayAt,
+    expiries: &[(u64, u64)],
+) -> Result<(), StoreError> {
+    for (epoch, expires_at) in expiries {
         sqlx::query(
             "insert into gateway_epoch (chain_id, contract, epoch, expires_at)
              values ($1, $2, $3, $4)
@@ -152,11 +193,10 @@ pub async fn record_gateway_events(
         .bind(&at.contract[..])
         .bind(*epoch as i64)
         .bind(i64::try_from(*expires_at).unwrap_or(i64::MAX))
-        .execute(&mut *transaction)
+        .execute(&mut *conn)
         .await?;
     }
-    transaction.commit().await?;
-    Ok(true)
+    Ok(())
 }
 
 /// Burns are numbered without holes: what comes after a hole is not written down before what belongs into it. Of a gateway
