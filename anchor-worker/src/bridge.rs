@@ -7,6 +7,7 @@
 
 mod agreement;
 mod audit;
+mod check;
 mod claims;
 mod errors;
 mod fees;
@@ -17,6 +18,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chain::{Account, AuditLog, Fees, Gateway, GatewayTerms};
 use proof::{AnchorPlace, Hash};
@@ -59,6 +61,8 @@ pub struct BridgeConfig {
     pub accepted_claims: Vec<Hash>,
     /// Nothing is sent while a unit of gas costs more.
     pub fee_ceiling_wei: u128,
+    /// How often the books are held against the chain, at most; zero is never.
+    pub check_every: Duration,
     /// How deep a block must be although it is called final.
     pub final_depth_min: u64,
     /// How deep where nobody says what is final.
@@ -99,6 +103,7 @@ pub struct Bridge {
     strange: Option<(u64, Hash)>,
     /// Heads that were settled and are none of this log's: told once.
     settled_strange: Vec<(u64, Hash)>,
+    checks: check::Checks,
 }
 
 /// What a round did.
@@ -156,6 +161,7 @@ impl Bridge {
             search: missed::Search::BEGIN,
             strange: None,
             settled_strange: Vec::new(),
+            checks: check::Checks::new(),
         })
     }
 
@@ -216,6 +222,7 @@ pub async fn bridge_until(mut bridge: Bridge, pacing: Pacing, stop: Cancellation
                 if done.credited + done.taken_back + done.expired + done.sent != 0 {
                     tracing::info!(chain_id, ?done, "bridged");
                 }
+                bridge.check_when_due().await;
             }
             Err(BridgeError::Retry(obstacle)) => {
                 failures += 1;

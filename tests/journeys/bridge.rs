@@ -222,6 +222,8 @@ impl Crossing {
             self.tamper(&undo).await;
             self.check(0).await;
         }
+        let minted = |points| format!("update gateway_claim set minted = set_byte(minted, 15, {points})");
+        self.is_told_while_it_is_wrong(&minted(60), &minted(120)).await;
     }
 
     /// Where the last block that was read is another one now, nothing can be said, and the bridge stands still.

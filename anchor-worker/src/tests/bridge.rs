@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chain::dev::{DEV_BRIDGE_KEY, DEV_KEY, ensure_contract, ensure_points};
 use chain::{Account, AuditLog, Chain, Gateway, fees_for, tip_floor_wei};
 use devstack::{Anvil, AnvilConfig};
@@ -46,6 +48,7 @@ impl Bridged {
             account: Some(Account::from_key(DEV_BRIDGE_KEY).unwrap()),
             accepted_claims: Vec::new(),
             fee_ceiling_wei: u128::MAX,
+            check_every: Duration::ZERO,
             final_depth_min: 0,
             final_depth_alone: 0,
         }

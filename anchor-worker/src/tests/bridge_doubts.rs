@@ -279,6 +279,22 @@ async fn a_payment_that_no_event_had_shown_closes_its_withdrawal_once_one_does()
     assert_eq!(it.bridge.step().await.unwrap(), crate::Bridged::default(), "there is nothing left to do");
 }
 
+/// A payment that no event showed is a point on the chain that the books never sent there.
+#[tokio::test]
+async fn points_that_are_not_accounted_for_are_told_by_the_bridge_itself() {
+    let mut it = Doubtful::of_an_unseen_payment().await;
+    it.bridge.check().await;
+    let told = it.bridge.problems().to_vec();
+    assert!(told.iter().any(|it| it.contains("holders have 2 points, and only 0 came")), "{told:?}");
+    it.wire.set(|_| RpcFate::Unavailable);
+    it.bridge.check().await;
+    assert_eq!(it.bridge.problems(), told, "what is not known now is as it was");
+    it.wire.set(|_| RpcFate::Pass);
+    it.bridge.step().await.unwrap();
+    it.bridge.check().await;
+    assert_eq!(it.bridge.problems(), Vec::<String>::new());
+}
+
 /// One endpoint of three says that blocks are final which do not exist.
 #[tokio::test]
 async fn an_endpoint_that_runs_ahead_moves_nothing() {

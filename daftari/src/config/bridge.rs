@@ -102,6 +102,10 @@ pub(crate) struct BridgeRun {
     /// The highest price for a unit of gas in gwei at which settlements and claims are sent.
     #[arg(long, env = "BRIDGE_CEILING_GWEI", default_value_t = 1_000)]
     pub(crate) bridge_ceiling_gwei: u64,
+    /// How often the books are held against the chain, as `daftari bridge check` does; 0s turns it off. A check that takes long makes
+    /// the next one come later.
+    #[arg(long, env = "BRIDGE_CHECK_EVERY", default_value = "1h")]
+    pub(crate) check_every: Span,
     /// Where `/health` and `/metrics` listen.
     #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8085")]
     pub(crate) listen: SocketAddr,

@@ -85,6 +85,7 @@ async fn serve(config: BridgeRun) -> anyhow::Result<()> {
         first_block: config.first_block,
         accepted_claims: config.accept_claim.iter().map(|it| it.0).collect(),
         fee_ceiling_wei: u128::from(config.bridge_ceiling_gwei) * 1_000_000_000,
+        check_every: config.check_every.0,
     };
     let bridge = assemble(&books, committer, config.tiles.open()?, served).await?;
     let operations =
@@ -106,6 +107,7 @@ pub(crate) struct Served {
     pub(crate) first_block: u64,
     pub(crate) accepted_claims: Vec<[u8; 32]>,
     pub(crate) fee_ceiling_wei: u128,
+    pub(crate) check_every: Duration,
 }
 
 /// No local time is further from UTC.
@@ -118,7 +120,7 @@ pub(crate) async fn assemble(
     tiles: TileStore,
     served: Served,
 ) -> anyhow::Result<anchor_worker::Bridge> {
-    let Served { rpc_urls, addresses, account, unit, first_block, accepted_claims, fee_ceiling_wei } = served;
+    let Served { rpc_urls, addresses, account, unit, first_block, .. } = served;
     let points = addresses.points.context("the addresses name no gateway")?;
     let log_id = books.log.log_id;
     let chain_of = |url: &String| Chain::of_id(url, addresses.chain_id);
@@ -149,8 +151,9 @@ pub(crate) async fn assemble(
         unit,
         first_block,
         account,
-        accepted_claims,
-        fee_ceiling_wei,
+        accepted_claims: served.accepted_claims,
+        fee_ceiling_wei: served.fee_ceiling_wei,
+        check_every: served.check_every,
         final_depth_min: policy.final_depth_min,
         final_depth_alone: policy.final_depth_alone,
     });

@@ -35,6 +35,8 @@ const PARTNER: &str = "duka";
 const RULE_SET: &[u8] = br#"{"rates":{"purchase":"0.1","airtime":"0.05"}}"#;
 const USUAL_PORT: u16 = 8080;
 const SWEEP_GAP: Duration = Duration::from_secs(5);
+/// The books of a beginner are small.
+const BRIDGE_CHECK_EVERY: Duration = Duration::from_secs(2);
 const MAP_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) async fn run(config: Up) -> anyhow::Result<()> {
@@ -155,6 +157,7 @@ async fn serve(
         first_block: 0,
         accepted_claims: Vec::new(),
         fee_ceiling_wei: u128::MAX,
+        check_every: BRIDGE_CHECK_EVERY,
     };
     match bridge::assemble(&books, committer.clone(), TileStore::open(&tiles)?, served).await {
         Ok(bridge) => {

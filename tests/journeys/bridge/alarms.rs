@@ -36,6 +36,16 @@ impl Crossing {
         eventually("it reads on", async || (known < self.figure(FIGURE).await).then_some(())).await;
     }
 
+    /// The running bridge finds by itself what `bridge check` finds, and sees when it is right again.
+    pub(super) async fn is_told_while_it_is_wrong(&self, change: &str, undo: &str) {
+        const FIGURE: &str = "daftari_bridge_problems";
+        self.shows(FIGURE, 0.0).await;
+        self.tamper(change).await;
+        eventually("it is told", async || self.figure(FIGURE).await.filter(|it| *it > 0.0)).await;
+        self.tamper(undo).await;
+        self.shows(FIGURE, 0.0).await;
+    }
+
     /// Waits until another round has ended in waiting: from then on no round that began before has anything to show.
     async fn waits_once_more(&self) {
         let told = async || self.system.logged("the bridge waits").len();
