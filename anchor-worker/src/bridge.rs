@@ -136,6 +136,13 @@ impl Bridge {
             if last < first_block {
                 return Err(BridgeObstacle::FirstBlock { first_block, last }.into());
             }
+            // Of what came before, these books could credit nothing and post nothing that expires.
+            let points = &config.terms.points;
+            if let Some(unexpired @ 1..) =
+                agreement::supply_before(&config.endpoints, points, first_block).await
+            {
+                return Err(BridgeObstacle::UsedBefore { first_block, unexpired }.into());
+            }
         }
         let GatewayTerms { points, epoch_s, zone_s, .. } = config.terms;
         let terms = ledger::Gateway { unit: config.unit, token: points, epoch_s, zone_s };

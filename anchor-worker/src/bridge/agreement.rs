@@ -45,6 +45,16 @@ pub(super) async fn agreed_final(
     }
 }
 
+/// What holders could spend before this block, where so many endpoints keep the state of then.
+pub(super) async fn supply_before(endpoints: &[Gateway], points: &[u8; 20], block: u64) -> Option<u64> {
+    let ask = async |it: &Gateway| match it.supply(points, &[], block.saturating_sub(1)).await {
+        // There was no token yet.
+        Err(ChainError::NoContract(_)) => Ok(0),
+        supply => supply.map(|it| it.unexpired),
+    };
+    agreed(join_all(endpoints.iter().map(ask)).await, "supply").ok()
+}
+
 /// The newest block that more than half of so many endpoints have come to.
 fn newest_of_most(mut claims: Vec<u64>, endpoints: usize) -> Option<u64> {
     claims.sort_unstable_by_key(|it| std::cmp::Reverse(*it));

@@ -64,6 +64,16 @@ pub enum BridgeObstacle {
         /// The last one that most endpoints call final.
         last: u64,
     },
+    /// Points of before the first block that is to be read, which these books have not sent there.
+    #[error(
+        "holders had {unexpired} points before block {first_block}, from which the gateway is to be read: begin with an earlier block, and where these are other books' points, with another gateway; see docs/runbook.md"
+    )]
+    UsedBefore {
+        /// From which block it is to be read.
+        first_block: u64,
+        /// What holders could spend before it.
+        unexpired: u64,
+    },
 }
 
 /// What is in doubt.

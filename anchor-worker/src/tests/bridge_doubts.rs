@@ -10,6 +10,7 @@ use store::{GatewayState, Keyring};
 
 use super::anchor::account;
 use super::bridge::{Bridged, HOLDER};
+use super::fixture::Fixture;
 use crate::*;
 
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -277,6 +278,33 @@ async fn a_payment_that_no_event_had_shown_closes_its_withdrawal_once_one_does()
     assert_eq!((books.problems, books.unclaimed), (Vec::new(), 0));
     assert_eq!(books.minted.values().sum::<u64>(), 2);
     assert_eq!(it.bridge.step().await.unwrap(), crate::Bridged::default(), "there is nothing left to do");
+}
+
+/// New books know nothing of what the old ones sent there, and could credit none of it.
+#[tokio::test]
+async fn a_gateway_of_other_books_is_not_taken_over() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    it.claims(3).await;
+    it.rpc("anvil_mine", json!(["0xa"]));
+    let (new, at) = (Fixture::new().await, it.it.at());
+    let opened = async |first_block: u64| {
+        let config = BridgeConfig {
+            pool: new.pool.clone(),
+            committer: new.committer.clone(),
+            tiles: new.folder.clone(),
+            program_id: new.program.program_id,
+            ..it.it.config(first_block).await
+        };
+        Bridge::open(config).await
+    };
+    let last = it.it.gateway.chain().finalized_block().await.unwrap().unwrap();
+    let error = opened(last).await.map(|_| ()).unwrap_err();
+    let is_told = matches!(error, BridgeError::Retry(BridgeObstacle::UsedBefore { unexpired: 2, .. }));
+    assert!(is_told, "{error}");
+    assert_eq!(store::gateway_state(&mut new.pool.acquire().await.unwrap(), &at).await.unwrap(), None);
+    // Read from its beginning, it shows what these books did not send.
+    let error = opened(0).await.unwrap().step().await.unwrap_err();
+    assert!(matches!(error, BridgeError::Halt(BridgeDoubt::StrangeClaim { .. })), "{error}");
 }
 
 /// A payment that no event showed is a point on the chain that the books never sent there.
