@@ -105,12 +105,18 @@ impl Doubtful {
 
     /// The holder burns so many for nobody's reference.
     async fn burns(&self, points: u64) {
+        self.burns_for(points, &[0xab; 32]).await;
+    }
+
+    /// The holder burns so many for this reference.
+    async fn burns_for(&self, points: u64, reference: &Hash) {
         let gateway = format!("0x{}", hex::encode(self.it.at().contract));
         let token = self.it.gateway.terms().await.unwrap().points;
         let word = |it: &str| format!("{it:0>64}");
         let amount = word(&format!("{points:x}"));
         self.sends(&HOLDER, &token, "approve(address,uint256)", &(word(&gateway[2..]) + &amount)).await;
-        self.sends(&HOLDER, &self.it.at().contract, "burn(uint256,bytes32)", &(amount + &word("ab"))).await;
+        let burn = amount + &hex::encode(reference);
+        self.sends(&HOLDER, &self.it.at().contract, "burn(uint256,bytes32)", &burn).await;
     }
 
     /// One of anvil's accounts sends this, and it is in a block.
@@ -305,6 +311,36 @@ async fn a_gateway_of_other_books_is_not_taken_over() {
     // Read from its beginning, it shows what these books did not send.
     let error = opened(0).await.unwrap().step().await.unwrap_err();
     assert!(matches!(error, BridgeError::Halt(BridgeDoubt::StrangeClaim { .. })), "{error}");
+}
+
+/// The same books, as they were before a burn was credited.
+#[tokio::test]
+async fn restored_books_credit_what_they_have_forgotten_and_only_once() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    it.claims(3).await;
+    it.rpc("anvil_mine", json!(["0xa"]));
+    it.bridge.step().await.unwrap();
+    let reference = {
+        let program = it.it.log.program.program_id;
+        let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+        let asha = store::member_id(conn, program, "asha").await.unwrap().unwrap();
+        store::give_reference(conn, program, 1, asha, "ops").await.unwrap()
+    };
+    let backup = it.it.log.backup().await;
+    it.burns_for(1, &reference).await;
+    it.rpc("anvil_mine", json!(["0xa"]));
+    for restored in [None, Some(backup)] {
+        if let Some(url) = restored {
+            it.it.log.reopen(url).await;
+        }
+        let config = BridgeConfig { account: None, ..it.it.config(0).await };
+        it.bridge = Bridge::open(config).await.unwrap();
+        for credited in [1, 0] {
+            assert_eq!(it.bridge.step().await.unwrap().credited, credited);
+        }
+        it.bridge.check().await;
+        assert_eq!(it.bridge.problems(), Vec::<String>::new());
+    }
 }
 
 /// A payment that no event showed is a point on the chain that the books never sent there.
