@@ -17,7 +17,7 @@ use crate::log_head;
 
 pub use burns::{BurnStory, assign_burn, burns, give_reference, note_burn};
 pub(crate) use claims::claims_of;
-pub use claims::settled_heads;
+pub use claims::{note_paid, settled_heads};
 pub(crate) use events::decode_minted;
 pub use events::{Burn, BurnedEpoch, GatewayEvents, PaidClaim, record_gateway_events, record_missed_claims};
 pub use expired::{ExpiredOnChain, expired_on_chain, note_expired};

@@ -126,8 +126,8 @@ pub use funds::fund_named;
 pub use gateways::{
     BRIDGE_SOURCE, Burn, BurnStory, BurnedEpoch, ExpiredOnChain, GatewayAt, GatewayEvents, GatewayFacts,
     GatewayState, PaidClaim, assign_burn, burn_key, burns, ensure_gateway, expired_key, expired_on_chain,
-    gateway_state, give_reference, note_burn, note_expired, record_gateway_events, record_missed_claims,
-    settled_heads, withdrawal_key,
+    gateway_state, give_reference, note_burn, note_expired, note_paid, record_gateway_events,
+    record_missed_claims, settled_heads, withdrawal_key,
 };
 pub use guard::{Ask, Guard, Outside, Seen};
 pub use held::{HeldError, everything_held};

@@ -95,7 +95,9 @@ impl Bridge {
             let command = Command::Reverse { posting: withdrawal.posting_id, points: None };
             let what = format!("not claimed on chain {}", self.at.chain_id);
             // An event may have been hidden from us, and then it would be given twice.
-            let is_paid = self.is_paid(&withdrawal.withdrawal.withdrawal_id, block).await?;
+            let id = &withdrawal.withdrawal.withdrawal_id;
+            let is_paid = self.is_paid(id, block).await?;
+            store::note_paid(&mut *self.connection().await?, &self.at, id, is_paid).await?;
             let posted = match is_paid {
                 true => Err("the gateway has paid it, and no event that was read says so".to_owned()),
                 false => self.post(&store::withdrawal_key(&withdrawal.withdrawal), command, &what).await?,

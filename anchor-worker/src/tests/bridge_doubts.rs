@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use chain::{Chain, Gateway, fees_for, tip_floor_wei};
 use devstack::{RpcFate, RpcWire};
+use ledger::{Command, Refusal};
 use proof::Hash;
 use serde_json::{Value, json};
 use store::{GatewayState, Keyring};
@@ -268,6 +269,28 @@ async fn a_burn_that_an_endpoint_does_not_show_is_waited_for() {
 async fn what_was_paid_is_not_taken_back_although_no_event_says_so() {
     let it = Doubtful::of_an_unseen_payment().await;
     assert_eq!(it.open().await, [[3; 32]], "one came back, and the other was paid");
+}
+
+#[tokio::test]
+async fn nobody_takes_back_what_a_gateway_says_it_has_paid() {
+    let mut it = Doubtful::of_an_unseen_payment().await;
+    let posting = {
+        let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+        let keyring = Keyring::new(&[9; 32]);
+        store::open_withdrawals(conn, &keyring, &it.it.at(), 10).await.unwrap()[0].posting_id
+    };
+    let back = it.it.log.request("operator:test", "back", Command::Reverse { posting, points: None });
+    let answer = it.it.log.committer.submit(back).await.unwrap();
+    assert_eq!(answer.outcome.map(|_| ()).map_err(|it| it.refusal), Err(Refusal::AlreadyClaimed));
+    // Where it says otherwise, what it had said before keeps nothing.
+    it.wire.set(|method| match method {
+        "eth_call" => {
+            RpcFate::Answer("\"0x0000000000000000000000000000000000000000000000000000000000000000\"")
+        }
+        _ => RpcFate::Pass,
+    });
+    assert_eq!(it.bridge.step().await.unwrap().taken_back, 1);
+    assert_eq!(it.open().await, Vec::<Hash>::new());
 }
 
 /// An index of events that had lagged behind.

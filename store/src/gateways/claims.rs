@@ -15,11 +15,12 @@ pub(crate) async fn claims_of(
     withdrawals: &[proof::Withdrawal],
 ) -> Result<Vec<Claim>, StoreError> {
     let rows: Vec<(bool, i64)> = sqlx::query_as(
-        "select claim.withdrawal_id is not null, coalesce(gateway.known_until, 0)
+        "select claim.withdrawal_id is not null or paid.withdrawal_id is not null, coalesce(gateway.known_until, 0)
          from unnest($1::bigint[], $2::bytea[], $3::bytea[])
              with ordinality as wanted (chain_id, contract, withdrawal_id, ordinal)
          left join gateway using (chain_id, contract)
          left join gateway_claim as claim using (chain_id, contract, withdrawal_id)
+         left join gateway_paid as paid using (chain_id, contract, withdrawal_id)
          order by wanted.ordinal",
     )
     .bind(withdrawals.iter().map(|it| it.chain_id as i64).collect::<Vec<_>>())
@@ -33,6 +34,30 @@ pub(crate) async fn claims_of(
         known_until: known_until as u64,
     };
     Ok(withdrawals.iter().zip(rows).map(claim).collect())
+}
+
+/// Notes whether a gateway says that it has paid a withdrawal whose claim is not known. Nobody takes it back then.
+pub async fn note_paid(
+    conn: &mut PgConnection,
+    at: &GatewayAt,
+    withdrawal_id: &Hash,
+    is_paid: bool,
+) -> Result<(), StoreError> {
+    let statement = match is_paid {
+        true => {
+            "insert into gateway_paid (chain_id, contract, withdrawal_id)
+             values ($1, $2, $3)
+             on conflict do nothing"
+        }
+        false => "delete from gateway_paid where chain_id = $1 and contract = $2 and withdrawal_id = $3",
+    };
+    sqlx::query(statement)
+        .bind(at.chain_id as i64)
+        .bind(&at.contract[..])
+        .bind(&withdrawal_id[..])
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// The heads that were settled at a gateway and hold this leaf, the smallest first.
