@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use chain::{Account, AuditLog, Fees, Gateway, GatewayTerms};
 use proof::{AnchorPlace, Hash};
-use store::{Committer, GatewayAt, GatewayFacts, Keyring, PgPool, StoreError};
+use store::{Committer, GatewayAt, GatewayFacts, Keyring, PgConnection, PgPool, StoreError};
 use tiles::TileStore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -67,6 +67,23 @@ pub struct BridgeConfig {
     pub final_depth_min: u64,
     /// How deep where nobody says what is final.
     pub final_depth_alone: u64,
+}
+
+impl BridgeConfig {
+    /// What the books know of the gateway.
+    fn known_terms(&self) -> ledger::Gateway {
+        let GatewayTerms { points, epoch_s, zone_s, .. } = self.terms;
+        ledger::Gateway { unit: self.unit, token: points, epoch_s, zone_s }
+    }
+
+    /// What is wrong where the gateway's local days end after those of the program, as its policy is now.
+    async fn check_days(&self, conn: &mut PgConnection) -> Result<Option<BridgeObstacle>, StoreError> {
+        let terms = self.known_terms();
+        let program = store::terms(conn, self.program_id).await?;
+        let today = program.moment(store::clock_us(conn).await?).day;
+        let is_behind = !terms.keeps_days(&program, today);
+        Ok(is_behind.then_some(BridgeObstacle::LocalTime { zone_s: terms.zone_s }))
+    }
 }
 
 /// A transaction that was handed over and is in no block yet.
@@ -144,13 +161,10 @@ impl Bridge {
                 return Err(BridgeObstacle::UsedBefore { first_block, unexpired }.into());
             }
         }
-        let GatewayTerms { points, epoch_s, zone_s, .. } = config.terms;
-        let terms = ledger::Gateway { unit: config.unit, token: points, epoch_s, zone_s };
-        let program = store::terms(conn, config.program_id).await?;
-        let today = program.moment(store::clock_us(conn).await?).day;
-        if !terms.keeps_days(&program, today) {
-            return Err(BridgeObstacle::LocalTime { zone_s }.into());
+        if let Some(obstacle) = config.check_days(conn).await? {
+            return Err(obstacle.into());
         }
+        let terms = config.known_terms();
         let facts = GatewayFacts { program_id: config.program_id, terms, first_block };
         store::ensure_gateway(conn, &at, &facts).await?;
         Ok(Self {

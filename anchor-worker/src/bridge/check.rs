@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Bridge, audit_bridge};
+use super::{Bridge, BridgeError, audit_bridge};
 
 /// A check reads all that ever crossed: of the time it takes no more than one part in so many.
 const SHARE: u32 = 100;
@@ -36,8 +36,8 @@ impl Bridge {
     /// Holds the books against the chain, and tells what is wrong: by a line of the log when that changes, and by a gauge.
     pub async fn check(&mut self) {
         let chain_id = self.at.chain_id;
-        let problems = match audit_bridge(&self.config.pool, &self.config.endpoints).await {
-            Ok(audit) => audit.problems,
+        let problems = match self.find_problems().await {
+            Ok(problems) => problems,
             Err(error) => {
                 tracing::warn!(%error, chain_id, "the books could not be held against the chain");
                 return;
@@ -56,6 +56,14 @@ impl Bridge {
         metrics::gauge!("daftari_bridge_problems", "chain_id" => label.clone()).set(problems.len() as f64);
         metrics::gauge!("daftari_bridge_checked_at", "chain_id" => label).set(now);
         self.checks.problems = problems;
+    }
+
+    async fn find_problems(&self) -> Result<Vec<String>, BridgeError> {
+        let mut problems = audit_bridge(&self.config.pool, &self.config.endpoints).await?.problems;
+        // It was so when the bridge began; a policy may have changed.
+        let behind = self.config.check_days(&mut *self.connection().await?).await?;
+        problems.extend(behind.map(|it| it.to_string()));
+        Ok(problems)
     }
 
     /// What the last check found that is wrong, in words.

@@ -154,6 +154,23 @@ async fn a_gateway_whose_days_end_after_the_programs_is_refused() {
     }
 }
 
+/// A policy may change while the bridge runs.
+#[tokio::test]
+async fn a_program_whose_days_come_to_end_before_the_gateways_is_told() {
+    let it = Bridged::new().await;
+    let mut bridge = Bridge::open(it.config(0).await).await.unwrap();
+    assert_ne!(bridge.step().await.unwrap().blocks, 0);
+    for (zone, is_told) in [("Asia/Tokyo", true), ("Africa/Nairobi", false)] {
+        let policy = format!(r#"{{"time_zone": "{zone}"}}"#);
+        let conn = &mut *it.log.pool.acquire().await.unwrap();
+        store::add_policy(conn, it.log.program.program_id, policy.as_bytes()).await.unwrap();
+        bridge.check().await;
+        let told: Vec<bool> =
+            bridge.problems().iter().map(|it| it.contains("is behind the program's")).collect();
+        assert_eq!(told, vec![true; usize::from(is_told)], "{zone}: {:?}", bridge.problems());
+    }
+}
+
 /// Whoever stole the writer's key has to settle what they anchored themselves.
 #[tokio::test]
 async fn a_head_that_is_not_this_logs_is_not_settled() {
