@@ -116,8 +116,8 @@ pub struct Bridge {
     tried: BTreeMap<u64, claims::Tried>,
     /// How far payments were looked for that no event showed.
     search: missed::Search,
-    /// The contract's head, where it is none of this log's: told once.
-    strange: Option<(u64, Hash)>,
+    /// By endpoint, the contract's head that it showed last, where it is none of this log's: told once.
+    strange: BTreeMap<usize, (u64, Hash)>,
     /// Heads that were settled and are none of this log's: told once.
     settled_strange: Vec<(u64, Hash)>,
     checks: check::Checks,
@@ -180,7 +180,7 @@ impl Bridge {
             refused: BTreeMap::new(),
             tried: BTreeMap::new(),
             search: missed::Search::BEGIN,
-            strange: None,
+            strange: BTreeMap::new(),
             settled_strange: Vec::new(),
             checks: check::Checks::new(),
         })

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use chain::{Account, AuditLog, ChainError, Fees, Gateway, Handed, WithdrawalClaim};
+use chain::{Account, ChainError, Fees, Gateway, Handed, WithdrawalClaim};
 use futures::future::join_all;
 use proof::{Body, Hash};
 use store::OpenWithdrawal;
@@ -48,7 +48,7 @@ impl Bridge {
         let Some(account) = self.config.account.clone() else { return Ok(0) };
         if open.is_empty() {
             // Nothing waits for the contract's head, so nobody looks at it.
-            self.strange = None;
+            self.strange.clear();
             return Ok(0);
         }
         let lease = self.lease(&account);
@@ -62,9 +62,7 @@ impl Bridge {
         let (first, count) = (self.turn, self.config.endpoints.len());
         self.turn = (first + 1) % count;
         for number in (first..count).chain(0..first) {
-            let (gateway, audit_log) =
-                (self.config.endpoints[number].clone(), self.config.audit_logs[number].clone());
-            match self.claim_through(&gateway, &audit_log, &account, open).await {
+            match self.claim_through(number, &account, open).await {
                 Ok(sent) => return Ok(sent),
                 Err(BridgeError::Retry(super::BridgeObstacle::Chain(error))) => failure = Some(error),
                 Err(error) => return Err(error),
@@ -75,11 +73,11 @@ impl Bridge {
 
     async fn claim_through(
         &mut self,
-        gateway: &Gateway,
-        audit_log: &AuditLog,
+        number: usize,
         account: &Account,
         open: &[OpenWithdrawal],
     ) -> Result<u64, BridgeError> {
+        let gateway = &self.config.endpoints[number].clone();
         let chain = gateway.chain();
         chain.check_id().await?;
         let nonce = chain.nonce(&account.address()).await?;
@@ -115,10 +113,10 @@ impl Bridge {
             return Ok(1);
         }
         let Some(leaf_index) = uncovered else {
-            self.strange = None;
+            self.strange.clear();
             return Ok(0);
         };
-        let Some(head) = self.unsettled(gateway, audit_log, leaf_index).await? else { return Ok(0) };
+        let Some(head) = self.unsettled(number, leaf_index).await? else { return Ok(0) };
         let signed = gateway.sign_settle(account, nonce, fees, &self.config.terms.place).await?;
         if !self.hand(nonce, fees, signed.raw).await {
             return Ok(0);
@@ -254,15 +252,15 @@ impl Bridge {
     /// The contract's head, if it holds the leaf, is not settled and is to be.
     async fn unsettled(
         &mut self,
-        gateway: &Gateway,
-        audit_log: &AuditLog,
+        number: usize,
         leaf_index: u64,
     ) -> Result<Option<(u64, Hash)>, BridgeError> {
-        let head = audit_log.head().await?;
-        let is_strange = self.is_strange(head.size, &head.root).await?;
+        let head = self.config.audit_logs[number].head().await?;
+        let is_strange = self.is_strange(number, head.size, &head.root).await?;
         let head_at = (head.size, head.root);
         let is_wanted = !is_strange && leaf_index < head.size && !head.halted;
         let rests = self.settling.get(&head_at).is_some_and(Tried::rests);
+        let gateway = &self.config.endpoints[number];
         if !is_wanted || rests || gateway.matures_at(head.size, &head.root).await? != 0 {
             return Ok(None);
         }

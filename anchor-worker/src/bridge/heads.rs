@@ -30,11 +30,19 @@ impl Bridge {
         Ok(())
     }
 
-    /// Notes the contract's head, which is to be settled: whether it is none of this log's.
-    pub(super) async fn is_strange(&mut self, size: u64, root: &Hash) -> Result<bool, BridgeError> {
+    /// Notes the contract's head, which is to be settled, as this endpoint shows it: whether it is none of this log's.
+    pub(super) async fn is_strange(
+        &mut self,
+        number: usize,
+        size: u64,
+        root: &Hash,
+    ) -> Result<bool, BridgeError> {
         let is_strange = size != 0 && !self.is_ours(size, root).await?;
-        let strange = is_strange.then_some((size, *root));
-        if strange.is_some() && self.strange != strange {
+        let before = match is_strange {
+            true => self.strange.insert(number, (size, *root)),
+            false => self.strange.remove(&number),
+        };
+        if is_strange && before != Some((size, *root)) {
             let chain_id = self.at.chain_id;
             tracing::error!(
                 chain_id,
@@ -42,7 +50,6 @@ impl Bridge {
                 "an endpoint shows a head that is none of this log's: it is not settled"
             );
         }
-        self.strange = strange;
         self.tell_strange();
         Ok(is_strange)
     }
@@ -56,7 +63,7 @@ impl Bridge {
 
     /// The heads that are none of this log's: the contract's, where it was looked at, and what is settled.
     pub fn strange_heads(&self) -> Vec<(u64, Hash)> {
-        self.strange.iter().chain(&self.settled_strange).copied().collect()
+        self.strange.values().chain(&self.settled_strange).copied().collect()
     }
 
     fn tell_strange(&self) {

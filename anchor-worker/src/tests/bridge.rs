@@ -72,14 +72,18 @@ impl Bridged {
 
     /// Anchors a root of this size, the first one of the place.
     pub(super) async fn anchor(&self, size: u64, root: &Hash) {
-        let chain = self.audit_log.chain();
-        let nonce = chain.nonce(&account().address()).await.unwrap();
-        let fees = fees_for(chain.base_fee_wei().await.unwrap(), tip_floor_wei(chain.id()), 40);
-        let signed = self.audit_log.sign_anchor(&account(), nonce, fees, size, root, &[]).await.unwrap();
-        chain.send_raw(&signed.raw).await.unwrap();
-        while self.audit_log.head().await.unwrap().size != size {
-            tokio::task::yield_now().await;
-        }
+        anchor_first(&self.audit_log, size, root).await;
+    }
+}
+
+async fn anchor_first(audit_log: &AuditLog, size: u64, root: &Hash) {
+    let chain = audit_log.chain();
+    let nonce = chain.nonce(&account().address()).await.unwrap();
+    let fees = fees_for(chain.base_fee_wei().await.unwrap(), tip_floor_wei(chain.id()), 40);
+    let signed = audit_log.sign_anchor(&account(), nonce, fees, size, root, &[]).await.unwrap();
+    chain.send_raw(&signed.raw).await.unwrap();
+    while audit_log.head().await.unwrap().size != size {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -183,4 +187,23 @@ async fn a_head_that_is_not_this_logs_is_not_settled() {
     it.anchor(ours.size, &[6; 32]).await;
     assert_eq!(bridge.step().await.unwrap().sent, 0);
     assert_eq!(it.gateway.matures_at(ours.size, &[6; 32]).await.unwrap(), 0);
+}
+
+/// One endpoint of three shows another log's head as this one's. The others, which rounds begin at in turn, take nothing back of that.
+#[tokio::test]
+async fn a_strange_head_is_told_for_as_long_as_its_endpoint_shows_it() {
+    let it = Bridged::new().await;
+    let (lying, _) = gateway_of(it.gateway.chain(), &[8; 32]).await;
+    anchor_first(&lying, 1, &[6; 32]).await;
+    let audit_logs = vec![it.audit_log.clone(), lying, it.audit_log.clone()];
+    let endpoints = vec![it.gateway.clone(); 3];
+    let mut bridge =
+        Bridge::open(BridgeConfig { endpoints, audit_logs, ..it.config(0).await }).await.unwrap();
+    it.log.post(1).await;
+    it.withdraw(2, 3, 24 * 3600).await;
+    it.log.seal_all().await;
+    for is_told in [false, true, true, true, true] {
+        assert_eq!(bridge.step().await.unwrap().sent, 0);
+        assert_eq!(bridge.strange_heads(), vec![(1, [6; 32]); usize::from(is_told)]);
+    }
 }
