@@ -91,7 +91,7 @@ async fn anchor_first(audit_log: &AuditLog, size: u64, root: &Hash) {
 pub(super) const HOLDER: [u8; 20] =
     *b"\x99\x65\x50\x7d\x1a\x55\xbc\xc2\x69\x5c\x58\xba\x16\xfb\x37\xd8\x19\xb0\xa4\xdc";
 
-async fn gateway_of(chain: &Chain, log_id: &Hash) -> (AuditLog, Gateway) {
+pub(super) async fn gateway_of(chain: &Chain, log_id: &Hash) -> (AuditLog, Gateway) {
     let audit_log = ensure_contract(chain, &account(), log_id).await.unwrap();
     let points = ensure_points(&audit_log, &account(), log_id).await.unwrap().points.unwrap();
     (audit_log, Gateway::new(chain.clone(), points.points_gateway.into_array(), log_id))

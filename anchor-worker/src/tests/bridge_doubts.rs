@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use store::{GatewayState, Keyring};
 
 use super::anchor::account;
-use super::bridge::{Bridged, HOLDER};
+use super::bridge::{Bridged, HOLDER, gateway_of};
 use super::fixture::Fixture;
 use crate::*;
 
@@ -118,6 +118,14 @@ impl Doubtful {
         self.sends(&HOLDER, &token, "approve(address,uint256)", &(word(&gateway[2..]) + &amount)).await;
         let burn = amount + &hex::encode(reference);
         self.sends(&HOLDER, &self.it.at().contract, "burn(uint256,bytes32)", &burn).await;
+    }
+
+    /// A reference for whose burns asha is credited.
+    async fn reference(&self) -> Hash {
+        let program = self.it.log.program.program_id;
+        let conn = &mut *self.it.log.pool.acquire().await.unwrap();
+        let asha = store::member_id(conn, program, "asha").await.unwrap().unwrap();
+        store::give_reference(conn, program, 1, asha, "ops").await.unwrap()
     }
 
     /// One of anvil's accounts sends this, and it is in a block.
@@ -336,6 +344,39 @@ async fn a_gateway_of_other_books_is_not_taken_over() {
     assert!(matches!(error, BridgeError::Halt(BridgeDoubt::StrangeClaim { .. })), "{error}");
 }
 
+/// The old books go on with what was settled, until nothing of theirs is on the chain and new ones may begin with another gateway.
+#[tokio::test]
+async fn a_gateway_is_emptied_after_its_log_has_ended() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    it.settles().await;
+    let (admin, terms) = (account().address(), it.it.gateway.terms().await.unwrap());
+    let next = gateway_of(it.it.gateway.chain(), &[8; 32]).await.1.terms().await.unwrap();
+    let place = hex::encode(terms.place);
+    let both = format!("{place}{}", hex::encode(next.place));
+    it.sends(&admin, &terms.audit, "proposeSuccessor(bytes32,bytes32)", &both).await;
+    it.later(3601);
+    it.sends(&admin, &terms.audit, "succeed(bytes32)", &place).await;
+    it.sends(&admin, &it.it.at().contract, "follow()", "").await;
+    assert_eq!(it.it.gateway.terms().await.unwrap().place, next.place);
+
+    // No head that holds this one is anchored any more.
+    it.it.withdraw(3, 4, 3600).await;
+    it.it.log.seal_all().await;
+    it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
+    it.burns_for(2, &it.reference().await).await;
+    it.later(3601);
+    it.rpc("anvil_mine", json!(["0xa"]));
+    let (mut credited, mut taken_back, started) = (0, 0, Instant::now());
+    while credited + taken_back < 2 {
+        let done = it.bridge.step().await.unwrap();
+        (credited, taken_back) = (credited + done.credited, taken_back + done.taken_back);
+        assert!(started.elapsed() < PATIENCE, "{done:?}");
+    }
+    assert_eq!((credited, taken_back), (1, 1));
+    let audit = audit_bridge(&it.it.log.pool, std::slice::from_ref(&it.it.gateway)).await.unwrap();
+    assert_eq!(audit, BridgeAudit { block: audit.block, ..BridgeAudit::default() });
+}
+
 /// The same books, as they were before a burn was credited.
 #[tokio::test]
 async fn restored_books_credit_what_they_have_forgotten_and_only_once() {
@@ -343,12 +384,7 @@ async fn restored_books_credit_what_they_have_forgotten_and_only_once() {
     it.claims(3).await;
     it.rpc("anvil_mine", json!(["0xa"]));
     it.bridge.step().await.unwrap();
-    let reference = {
-        let program = it.it.log.program.program_id;
-        let conn = &mut *it.it.log.pool.acquire().await.unwrap();
-        let asha = store::member_id(conn, program, "asha").await.unwrap().unwrap();
-        store::give_reference(conn, program, 1, asha, "ops").await.unwrap()
-    };
+    let reference = it.reference().await;
     let backup = it.it.log.backup().await;
     it.burns_for(1, &reference).await;
     it.rpc("anvil_mine", json!(["0xa"]));
