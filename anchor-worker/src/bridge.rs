@@ -146,7 +146,14 @@ impl Bridge {
         let at = GatewayAt { chain_id: gateway.chain().id(), contract: gateway.contract() };
         let conn = &mut *config.pool.acquire().await.map_err(StoreError::from)?;
         let first_block = config.first_block;
-        if store::gateway_state(conn, &at).await?.is_none() {
+        let is_known = store::gateway_state(conn, &at).await?.is_some();
+        match (config.audit_logs[0].is_settled_by(&config.terms), is_known) {
+            (true, _) => {}
+            // It has followed the log to its successor: what was settled before is still claimed, credited and taken back.
+            (false, true) => tracing::warn!(chain_id = at.chain_id, "the gateway settles another log now"),
+            (false, false) => return Err(BridgeObstacle::OtherLog.into()),
+        }
+        if !is_known {
             // Whatever is claimed or burned from now on is then in a block that will be read.
             let (min, alone) = (config.final_depth_min, config.final_depth_alone);
             let last = agreement::agreed_final(&config.endpoints, min, alone).await?.unwrap_or(0);

@@ -9,6 +9,7 @@ use crate::account::{Account, SignedTransaction};
 use crate::contracts::{loyalty_points, points_gateway};
 use crate::error::ChainError;
 use crate::fees::Fees;
+use crate::gateway::GatewayTerms;
 use crate::rpc::Chain;
 
 pub(crate) mod contract {
@@ -88,6 +89,11 @@ impl AuditLog {
     /// Where it is.
     pub fn place(&self) -> AnchorPlace {
         self.at
+    }
+
+    /// Whether a gateway with these terms settles the heads of this place.
+    pub fn is_settled_by(&self, terms: &GatewayTerms) -> bool {
+        (terms.audit, terms.place) == (self.at.contract, self.place.0)
     }
 
     /// Refuses a contract whose code is not the one that this build was made with: whatever it answers would mean nothing.

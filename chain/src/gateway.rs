@@ -357,11 +357,6 @@ impl Gateway {
     }
 }
 
-/// Whether this is the place of a log and its registrant.
-pub fn is_place(place: &Hash, log_id: &Hash, registrant: &[u8; 20]) -> bool {
-    crate::audit_log::place_of(log_id, registrant).0 == *place
-}
-
 /// Our amounts and epochs fit; what does not is the greatest number, which the check of the bridge will not overlook.
 fn small(number: U256) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)

@@ -25,9 +25,7 @@ pub use check::{AnchorStatus, check_anchor};
 pub use deploy::{Upgrade, deploy, prepare_upgrade};
 pub use error::ChainError;
 pub use fees::{Fees, fees_for, tip_floor_wei};
-pub use gateway::{
-    BurnSeen, ClaimSeen, Gateway, GatewaySeen, GatewayTerms, Supply, WithdrawalClaim, is_place,
-};
+pub use gateway::{BurnSeen, ClaimSeen, Gateway, GatewaySeen, GatewayTerms, Supply, WithdrawalClaim};
 pub use handing::Handed;
 pub use roles::{Proposed, Role, RoleCall, Roles};
 pub use rpc::{Chain, Receipt};

@@ -64,6 +64,9 @@ pub enum BridgeObstacle {
         /// The last one that most endpoints call final.
         last: u64,
     },
+    /// It settles the heads of another log. One that the books know may have followed their log to its successor since.
+    #[error("the gateway settles another log than that of these books")]
+    OtherLog,
     /// Points of before the first block that is to be read, which these books have not sent there.
     #[error(
         "holders had {unexpired} points before block {first_block}, from which the gateway is to be read: begin with an earlier block, and where these are other books' points, with another gateway; see docs/runbook.md"

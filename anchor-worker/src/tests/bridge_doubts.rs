@@ -359,6 +359,15 @@ async fn a_gateway_is_emptied_after_its_log_has_ended() {
     it.sends(&admin, &it.it.at().contract, "follow()", "").await;
     assert_eq!(it.it.gateway.terms().await.unwrap().place, next.place);
 
+    // Who knows the gateway may still be started, and nobody else with this log.
+    let again = BridgeConfig { account: None, ..it.it.config(0).await };
+    assert!(Bridge::open(again).await.is_ok());
+    let new = Fixture::new().await;
+    let (pool, program_id) = (new.pool.clone(), new.program.program_id);
+    let config = BridgeConfig { pool, program_id, ..it.it.config(0).await };
+    let error = Bridge::open(config).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, BridgeError::Retry(BridgeObstacle::OtherLog)), "{error}");
+
     // No head that holds this one is anchored any more.
     it.it.withdraw(3, 4, 3600).await;
     it.it.log.seal_all().await;
