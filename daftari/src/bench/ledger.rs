@@ -99,6 +99,7 @@ const OPEN_LOOP: Duration = Duration::from_secs(32);
 async fn checkpoint(url: &str) -> anyhow::Result<()> {
     let pool = store::connect(url, 1).await?;
     let mut conn = pool.acquire().await.map_err(store::StoreError::from)?;
+    store::tamper(&mut conn, "set statement_timeout = 0").await?;
     store::tamper(&mut conn, "alter system set checkpoint_timeout = '30s'").await?;
     store::tamper(&mut conn, "select pg_reload_conf()").await?;
     // It begins one, and waits for its end.
