@@ -1,6 +1,6 @@
 //! Never fork: what is known outside the database must be part of what the database knows, or nothing more is signed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proof::Checkpoint;
 use store::{
@@ -8,39 +8,38 @@ use store::{
 };
 
 use crate::seal::{Doubt, SealError, Sealer};
+use crate::unheard::{Told, Unheard};
+
+/// So long sealing waits at the start, and on a new timeline, for those outside to answer. Whoever has not is asked on, and
+/// nothing waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Sealer {
-    /// Holds the database against the contracts and the witnesses that answer: at the start, and whenever PostgreSQL is
-    /// on another timeline, which is after a failover or a restore. One that does not answer keeps nobody from sealing.
-    pub(crate) async fn check_outside(
-        &mut self,
-        conn: &mut PgConnection,
-        known: u64,
-    ) -> Result<(), SealError> {
+    /// Holds the database against the contracts and the witnesses: at the start, and whenever PostgreSQL is on another
+    /// timeline, which is after a failover or a restore. One that does not answer keeps nobody from sealing, and is asked
+    /// again at the seals that follow until it has.
+    pub(crate) async fn check_outside(&mut self, conn: &mut PgConnection) -> Result<(), SealError> {
         let now = timeline(conn).await?;
-        if self.timeline == Some(now) {
-            return Ok(());
+        let is_new = self.timeline != Some(now);
+        if is_new {
+            // What stands in the tiles is to be held against this database too.
+            self.edge = None;
+            self.unheard = Unheard::of(&self.contracts, self.witnesses.as_ref());
         }
-        // What stands in the tiles is to be held against this database too.
-        self.edge = None;
-        for contract in &self.contracts {
-            let chain_id = contract.chain().id();
-            match contract.head().await {
-                Ok(head) if head.size != 0 => {
-                    let who = format!("the contract on chain {chain_id}");
-                    let seen =
-                        Checkpoint { origin: self.log.origin.clone(), size: head.size, root: head.root };
-                    check_seen(conn, who, &seen, known).await?;
+        self.unheard.ask(&self.log.origin, self.witnesses.as_mut());
+        let deadline = Instant::now() + if is_new { PATIENCE } else { Duration::ZERO };
+        while let Some(Told { who, seen }) = self.unheard.told(deadline).await {
+            match seen {
+                Ok(seen) => {
+                    if let Some(seen) = seen {
+                        check_seen(conn, who.to_string(), &seen).await?;
+                    }
+                    self.unheard.has_told(&who);
                 }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(%error, chain_id, "the contract was not asked whether it knows more of this log");
+                Err(problem) if is_new => {
+                    tracing::warn!(%who, problem, "it was not asked whether it knows more of this log, and will be");
                 }
-            }
-        }
-        if let Some(witnesses) = &mut self.witnesses {
-            for (name, seen) in witnesses.seen(&self.log.origin).await {
-                check_seen(conn, format!("the witness {name}"), &seen, known).await?;
+                Err(_) => {}
             }
         }
         self.timeline = Some(now);
@@ -77,19 +76,16 @@ impl Sealer {
     }
 }
 
-async fn check_seen(
-    conn: &mut PgConnection,
-    who: String,
-    seen: &Checkpoint,
-    known: u64,
-) -> Result<(), SealError> {
-    if known < seen.size {
-        return Err(Doubt::SeenBeyond { who, seen: seen.size, known }.into());
-    }
+async fn check_seen(conn: &mut PgConnection, who: String, seen: &Checkpoint) -> Result<(), SealError> {
     // Whoever has seen a checkpoint of ours was shown one that was recorded before.
     match checkpoint_at(conn, seen.size).await? {
-        Some(recorded) if recorded.root == seen.root => Ok(()),
-        None if seen.size == 0 => Ok(()),
-        _ => Err(Doubt::SeenOtherwise { who, size: seen.size }.into()),
+        Some(recorded) if recorded.root == seen.root => return Ok(()),
+        None if seen.size == 0 => return Ok(()),
+        _ => {}
     }
+    let known = latest_checkpoint(conn).await?.map_or(0, |it| it.size);
+    Err(match seen.size {
+        size if known < size => Doubt::SeenBeyond { who, seen: size, known }.into(),
+        size => Doubt::SeenOtherwise { who, size }.into(),
+    })
 }

@@ -15,6 +15,7 @@ mod rotate;
 mod run;
 pub mod schedule;
 mod seal;
+mod unheard;
 mod witnesses;
 mod writer;
 

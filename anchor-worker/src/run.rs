@@ -69,7 +69,7 @@ pub struct PlaceConfig {
 /// gauge `daftari_anchor_halted`, and stands still; sealing and the other places go on.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), SealError> {
     let Config { pool, folder, keys, seal_pacing, witnesses, freshness, places } = config;
-    let contracts = places.iter().filter_map(|it| it.endpoints.first().cloned()).collect();
+    let contracts = places.iter().flat_map(|it| it.endpoints.iter().cloned()).collect();
     let mut sealer = Sealer::new(pool.clone(), Arc::clone(&folder), keys)
         .with_contracts(contracts)
         .with_freshness(freshness);

@@ -15,6 +15,7 @@ use tiles::{Beside, Edge, TileError, TileStore};
 
 use crate::failpoint::{Act, Failpoint, Moment};
 use crate::keys::LogKeys;
+use crate::unheard::Unheard;
 use crate::witnesses::Witnesses;
 
 /// How many leaves one checkpoint covers at most: about a megabyte of bundles, so that memory and the time between
@@ -179,6 +180,8 @@ pub struct Sealer {
     is_checked: bool,
     // The timeline on which the database was held against all that is known outside it.
     pub(crate) timeline: Option<u32>,
+    // Who has not answered yet on it.
+    pub(crate) unheard: Unheard,
     pub(crate) contracts: Vec<AuditLog>,
     pub(crate) witnesses: Option<Witnesses>,
     // How long a checkpoint may stand without being published again, and since when it stands.
@@ -205,6 +208,7 @@ impl Sealer {
             edge: None,
             is_checked: false,
             timeline: None,
+            unheard: Unheard::default(),
             contracts: Vec::new(),
             witnesses: None,
             freshness: FRESHNESS,
@@ -219,7 +223,8 @@ impl Sealer {
         Self { batch_leaves, ..self }
     }
 
-    /// The same sealer, which at its start and after a failover is held against these contracts, where they answer.
+    /// The same sealer, which at its start and after a failover is held against these contracts, each once it answers; one
+    /// that is named several times is reached through several endpoints.
     #[must_use]
     pub fn with_contracts(self, contracts: Vec<AuditLog>) -> Self {
         Self { contracts, ..self }
@@ -263,7 +268,7 @@ impl Sealer {
         let last = latest_checkpoint(conn).await?;
         let last_size = last.as_ref().map_or(0, |it| it.size);
         // Before the keys: on another timeline the log may tell of others.
-        self.check_outside(conn, last_size).await?;
+        self.check_outside(conn).await?;
         self.read_keys(conn).await?;
         let standing = standing.map(|it| self.read_own(&it)).transpose()?.map(|it| it.size);
         let published = published.map(|it| self.read_own(&it)).transpose()?;

@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use proof::{AddCheckpoint, Checkpoint, Policy, Signature, VerifierKey, origin_hash, verify_checkpoint};
 use reqwest::{Client, Response, StatusCode};
 use tiles::TileStore;
 
 /// More than any answer of a witness that means well.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The last checkpoint of the log that somebody outside has seen, if any; or why it has not said.
+pub(crate) type LastSeen = Result<Option<Checkpoint>, String>;
 
 /// Tells which policy holds now.
 pub type PolicyNow = Box<dyn Fn() -> Policy + Send + Sync>;
@@ -145,26 +149,35 @@ impl Witnesses {
 
     /// The last checkpoint of this log that each witness has seen, from those that tell.
     pub async fn seen(&mut self, origin: &str) -> Vec<(String, Checkpoint)> {
-        self.follow();
-        let logs = &self.policy.of_logs().vouched();
-        let asked = self.each.iter().map(async |known| {
-            let seen = seen_by(&self.client, known, logs, origin).await.inspect_err(|problem| {
-                tracing::warn!(witness = known.name, problem, "a witness has not said what it has seen");
+        let asked = self.asked(origin).into_iter().map(|(name, seen)| async move {
+            let seen = seen.await.inspect_err(|problem| {
+                tracing::warn!(witness = name, problem, "a witness has not said what it has seen");
             });
-            Some((known.name.clone(), seen.ok()??))
+            Some((name, seen.ok()??))
         });
         let seen = futures::future::join_all(asked).await;
         seen.into_iter().flatten().collect()
     }
+
+    /// What each witness has seen last of this log, to be waited for.
+    pub(crate) fn asked(&mut self, origin: &str) -> Vec<(String, BoxFuture<'static, LastSeen>)> {
+        self.follow();
+        let logs = self.policy.of_logs().vouched();
+        let asked = self.each.iter().cloned().map(|known| {
+            let (client, logs, origin) = (self.client.clone(), logs.clone(), origin.to_owned());
+            (known.name.clone(), async move { seen_by(&client, &known, &logs, &origin).await }.boxed())
+        });
+        asked.collect()
+    }
+
+    /// Those that are asked.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.each.iter().map(|it| it.name.clone()).collect()
+    }
 }
 
 /// The last checkpoint of this log that a witness has seen. It counts only as a key of the log has signed it.
-async fn seen_by(
-    client: &Client,
-    known: &Known,
-    logs: &Policy,
-    origin: &str,
-) -> Result<Option<Checkpoint>, String> {
+async fn seen_by(client: &Client, known: &Known, logs: &Policy, origin: &str) -> LastSeen {
     let url = format!("{}/{}/checkpoint", known.url, hex_of(&origin_hash(origin)));
     let answer = client.get(url).send().await;
     let answer = answer.map_err(|error| error.without_url().to_string())?;

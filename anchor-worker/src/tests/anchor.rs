@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use chain::dev::{DEV_KEY, ensure_contract};
 use chain::{Account, AuditLog, Chain, ChainError, Role, RoleCall};
-use devstack::{Anvil, AnvilConfig};
+use devstack::{Anvil, AnvilConfig, RpcFate, RpcWire};
 use proof::{AnchorPlace, Hash};
 use serde_json::{Value, json};
 use store::{Anchor, PgPool};
@@ -316,6 +316,44 @@ async fn a_rewritten_history_is_refused_by_the_contract() {
     let root = it.log.published().unwrap().root;
     let proof = it.log.folder.consistency_proof(10, 11).unwrap();
     it.is_refused_by_the_contract(11, &root, &proof).await;
+}
+
+/// A contract that is away at the start is asked again while sealing goes on, through each of its endpoints.
+#[tokio::test]
+async fn a_contract_that_was_away_is_asked_until_it_answers() {
+    let it = Anchored::new().await;
+    it.grow(10).await;
+    it.anchor_until(10).await;
+    // The database and the tiles forget six of ten leaves: only the contract remembers.
+    it.log
+        .tamper(
+            "delete from anchor_attempt; delete from anchor; delete from checkpoint;
+             update log_head set size = 4; delete from leaf where leaf_index >= 4;
+             delete from posting where leaf_index >= 4; delete from entry where leaf_index >= 4",
+        )
+        .await;
+    let wire = RpcWire::start(it.anvil.port()).unwrap();
+    wire.set(|_| RpcFate::Unavailable);
+    let endpoints = [NOBODY.to_owned(), wire.url()].map(|url| {
+        let chain = Chain::of_id(&url, it.audit_log.chain().id()).unwrap();
+        AuditLog::new(chain, it.audit_log.place(), &it.log.log.log_id).unwrap()
+    });
+    let forgetful = Arc::new(TileStore::open(it.log.home.path().join("forgetful")).unwrap());
+    let sealer = Sealer::new(it.log.pool.clone(), forgetful, it.log.key());
+    let mut sealer = sealer.with_contracts(endpoints.into());
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 4 });
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
+
+    wire.set(|_| RpcFate::Pass);
+    let started = Instant::now();
+    let halted = loop {
+        match sealer.seal().await {
+            Ok(sealed) => assert_eq!(sealed, Sealed::Nothing),
+            Err(halted) => break halted,
+        }
+        assert!(started.elapsed() < PATIENCE, "the contract was not asked again");
+    };
+    assert!(matches!(halted, SealError::Halt(Doubt::SeenBeyond { seen: 10, known: 4, .. })), "{halted}");
 }
 
 /// A history that was rewritten in one place alone comes into the contract no more: neither a root that the database made up,

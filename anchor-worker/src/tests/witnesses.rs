@@ -1,6 +1,7 @@
 //! Our checkpoints before real witnesses: honest, slow, lying, and one that knows more than we do.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -210,6 +211,38 @@ async fn a_witness_that_has_seen_more_halts_sealing() {
     let error = sealer.seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::SeenBeyond { seen: 10, known: 5, .. })), "{error}");
     assert_eq!(world.it.folder.checkpoint().unwrap().unwrap(), note, "nothing is published in doubt");
+}
+
+/// A witness that is away at the start is asked again while sealing goes on.
+#[tokio::test]
+async fn a_witness_that_was_away_is_asked_until_it_answers() {
+    let mut world = Witnessed::new().await;
+    let (log, keys) = (world.it.key().log(), world.it.keys());
+    let origin_hash: String = proof::origin_hash(&log.origin).iter().map(|it| format!("{it:02x}")).collect();
+    let other = Checkpoint { origin: log.origin, size: 4, root: [7; 32] };
+    let other = keys.sign(&other, &keys.history()).await.unwrap().unwrap().encode();
+    let is_back = Arc::new(AtomicBool::new(false));
+    let (told, away) = (Arc::clone(&is_back), StatusCode::SERVICE_UNAVAILABLE);
+    let last_seen = get(async move || if told.load(Ordering::Relaxed) { Ok(other) } else { Err(away) });
+    let witness = Router::new()
+        .route("/add-checkpoint", post(async move || away))
+        .route(&format!("/{origin_hash}/checkpoint"), last_seen);
+    world.listen("away", witness).await;
+    world.it.post(4).await;
+    let mut sealer = world.sealer("quorum none", AMPLE);
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 4 });
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
+
+    is_back.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    let halted = loop {
+        match sealer.seal().await {
+            Ok(sealed) => assert_eq!(sealed, Sealed::Nothing),
+            Err(halted) => break halted,
+        }
+        assert!(begun.elapsed() < AMPLE, "the witness was not asked again");
+    };
+    assert!(matches!(halted, SealError::Halt(Doubt::SeenOtherwise { size: 4, .. })), "{halted}");
 }
 
 /// A folder put back from a backup does not forget what was published.
