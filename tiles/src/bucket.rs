@@ -88,13 +88,28 @@ impl Bucket {
     }
 
     pub(crate) fn put(&self, path: &str, bytes: Vec<u8>, is_gzip: bool) -> Result<(), TileError> {
-        let content_type = (Attribute::ContentType, "application/octet-stream");
-        let caching = (Attribute::CacheControl, "public, max-age=31536000, immutable");
-        let mut attributes = Attributes::from_iter([content_type, caching]);
-        if is_gzip {
-            attributes.insert(Attribute::ContentEncoding, "gzip".into());
+        let put = self.put_as(path, bytes, lasting(is_gzip), PutMode::Overwrite);
+        put.map_err(|error| remote(path, error))
+    }
+
+    /// The same under a name that nothing has yet: the store itself refuses it else. Where something has it, that is the answer.
+    pub(crate) fn create(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        is_gzip: bool,
+    ) -> Result<Option<Vec<u8>>, TileError> {
+        for _ in 0..RACES_MAX {
+            match self.put_as(path, bytes.to_vec(), lasting(is_gzip), PutMode::Create) {
+                Err(Error::AlreadyExists { .. }) => {}
+                put => return put.map(|()| None).map_err(|error| remote(path, error)),
+            }
+            // A partial tile may have been taken away meanwhile.
+            if let Some(standing) = self.get(path)? {
+                return Ok(Some(standing));
+            }
         }
-        self.put_as(path, bytes, attributes, PutMode::Overwrite).map_err(|error| remote(path, error))
+        Err(remote(path, "others wrote it and took it away all the while"))
     }
 
     fn put_as(&self, path: &str, bytes: Vec<u8>, attributes: Attributes, mode: PutMode) -> Result<(), Error> {
@@ -149,6 +164,17 @@ impl Bucket {
     fn wait<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.runtime.block_on(work)
     }
+}
+
+// What is told with an object that never changes.
+fn lasting(is_gzip: bool) -> Attributes {
+    let content_type = (Attribute::ContentType, "application/octet-stream");
+    let caching = (Attribute::CacheControl, "public, max-age=31536000, immutable");
+    let mut attributes = Attributes::from_iter([content_type, caching]);
+    if is_gzip {
+        attributes.insert(Attribute::ContentEncoding, "gzip".into());
+    }
+    attributes
 }
 
 fn remote(path: &str, problem: impl ToString) -> TileError {

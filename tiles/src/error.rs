@@ -29,6 +29,16 @@ pub enum TileError {
         /// The size that both have.
         size: u64,
     },
+    /// Other bytes stand there already, and a published checkpoint covers them.
+    #[error(
+        "{path} stands with other bytes, and {size} leaves are published: writing over it would rewrite the log"
+    )]
+    Otherwise {
+        /// What was to be written.
+        path: String,
+        /// The size that is published.
+        size: u64,
+    },
     /// A tile that a checkpoint implies is not there.
     #[error("{0} is missing, although a checkpoint implies it")]
     Missing(String),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -65,11 +65,36 @@ impl Folder {
     }
 
     fn put_at(&self, path: &Path, bytes: &[u8]) -> Result<(), TileError> {
+        self.place(path, bytes, |from, to| fs::rename(from, to))
+    }
+
+    /// The same under a name that nothing has yet. Where something has it, that is the answer, and as durable.
+    pub(crate) fn create(&self, path: &str, bytes: &[u8]) -> Result<Option<Vec<u8>>, TileError> {
+        let path = self.root.join(path);
+        loop {
+            match self.place(&path, bytes, |from, to| fs::hard_link(from, to)) {
+                Err(TileError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => {}
+                placed => return placed.map(|()| None),
+            }
+            match read_durably(&path) {
+                // A partial tile that was taken away meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                read => return read.map(Some).map_err(at(&path)),
+            }
+        }
+    }
+
+    fn place(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        name: impl Fn(&Path, &Path) -> io::Result<()>,
+    ) -> Result<(), TileError> {
         let folder = path.parent().unwrap_or(&self.root);
         loop {
             self.settle(folder)?;
             let staged = self.stage(bytes)?;
-            let placed = fs::rename(&staged.path, path).and_then(|()| File::open(folder)?.sync_all());
+            let placed = name(&staged.path, path).and_then(|()| File::open(folder)?.sync_all());
             match placed {
                 // Whoever writes a full tile takes its partial ones away, also from under a sealer that is behind and still
                 // writes one: that makes their folder anew. So it is where the staged file was swept before it was locked.
@@ -188,6 +213,18 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, TileError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(at(path)(error)),
     }
+}
+
+// Whoever wrote it may have ended before its name was durable.
+fn read_durably(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    file.sync_all()?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(bytes)
 }
 
 fn sync_folder(path: &Path) -> Result<(), TileError> {

@@ -18,6 +18,10 @@ impl Published {
         Ok(Self { checkpoint, signatures: note.signatures.len() })
     }
 
+    pub(crate) fn size(&self) -> u64 {
+        self.checkpoint.size
+    }
+
     pub(crate) fn text(bytes: Vec<u8>) -> Result<String, TileError> {
         String::from_utf8(bytes).map_err(|_| damaged("it is not text"))
     }

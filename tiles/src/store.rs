@@ -58,13 +58,11 @@ impl TileStore {
     }
 
     /// Writes a tile or a bundle. When it returns, the tile survives a power cut, whole, under its name. Partial tiles
-    /// are taken away once the full one stands.
+    /// are taken away once the full one stands. One that the published checkpoint covers is never written over.
     pub fn write(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
-        let stored = stored_form(tile, bytes);
-        match &self.place {
-            Place::Folder(folder) => folder.put(&tile.path(), &stored)?,
-            Place::Bucket(bucket) => bucket.put(&tile.path(), stored, tile.level.is_none())?,
-        }
+        let (stored, is_gzip) = (stored_form(tile, bytes), tile.level.is_none());
+        let is_same = |it| plain_form(tile, it).is_ok_and(|it| it == bytes);
+        self.keep(&tile.path(), stored, is_gzip, leaves_to(tile), is_same)?;
         lock(&self.cache).forget(tile);
         if tile.is_partial() {
             return Ok(());
@@ -102,11 +100,41 @@ impl TileStore {
         Ok(self.read(tile)?.map(|bytes| StoredTile { bytes, is_gzip: false }))
     }
 
-    /// Writes what is kept beside the tiles. When it returns, it survives a power cut, whole, under its name.
+    /// Writes what is kept beside the tiles. When it returns, it survives a power cut, whole, under its name. What the
+    /// published checkpoint covers is never written over.
     pub fn write_beside(&self, beside: Beside, bytes: &[u8]) -> Result<(), TileError> {
+        let leaves_to = match beside {
+            Beside::Declaration(leaf_index) => u128::from(leaf_index) + 1,
+            // Its name is the root over it: whatever else has that name is damaged.
+            Beside::MapIndex(_) | Beside::MapPart(..) => u128::MAX,
+        };
+        self.keep(&beside.path(), bytes.to_vec(), false, leaves_to, |it| it == bytes)
+    }
+
+    // What is made of leaves that are published never becomes other bytes: whoever comes late with some is of another history.
+    // What is made of later ones was left by a seal that ended before it was published, and makes room.
+    fn keep(
+        &self,
+        path: &str,
+        bytes: Vec<u8>,
+        is_gzip: bool,
+        leaves_to: u128,
+        is_same: impl Fn(Vec<u8>) -> bool,
+    ) -> Result<(), TileError> {
+        let standing = match &self.place {
+            Place::Folder(folder) => folder.create(path, &bytes)?,
+            Place::Bucket(bucket) => bucket.create(path, &bytes, is_gzip)?,
+        };
+        if standing.is_none_or(is_same) {
+            return Ok(());
+        }
+        let published = self.greatest_checkpoint()?.map(|it| Published::read(&it)).transpose()?;
+        if let Some(size) = published.map(|it| it.size()).filter(|it| leaves_to <= u128::from(*it)) {
+            return Err(TileError::Otherwise { path: path.to_owned(), size });
+        }
         match &self.place {
-            Place::Folder(folder) => folder.put(&beside.path(), bytes),
-            Place::Bucket(bucket) => bucket.put(&beside.path(), bytes.to_vec(), false),
+            Place::Folder(folder) => folder.put(path, &bytes),
+            Place::Bucket(bucket) => bucket.put(path, bytes, is_gzip),
         }
     }
 
@@ -209,6 +237,12 @@ pub fn unpacked(tile: StoredTile) -> std::io::Result<Vec<u8>> {
 /// compressed: a tile of hashes may well begin as a gzip file does.
 pub fn plain_form(tile: TileId, bytes: Vec<u8>) -> std::io::Result<Vec<u8>> {
     if tile.level.is_none() { gzip::unpack(bytes, bytes_of(tile.full())) } else { Ok(bytes) }
+}
+
+/// How many leaves a log has at least, for this tile to be made of them.
+fn leaves_to(tile: TileId) -> u128 {
+    let rows = u128::from(tile.index) * u128::from(TILE_WIDTH) + u128::from(tile.width);
+    rows.checked_shl(u32::from(tile.level.unwrap_or(0)) * 8).unwrap_or(u128::MAX)
 }
 
 fn bytes_of(tile: TileId) -> usize {

@@ -154,7 +154,8 @@ impl Fixture {
         leaves[leaf_index][LEAF_BYTES - 1] ^= 1;
         let (_, tiles) = Edge::default().extended(&leaves);
         for (tile, bytes) in tiles {
-            self.folder.write(tile, &bytes).unwrap();
+            std::fs::write(self.home.path().join("log").join(tile.path()), stored_form(tile, &bytes))
+                .unwrap();
         }
     }
 

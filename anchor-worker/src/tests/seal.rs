@@ -1,11 +1,11 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Once};
 
 use proof::{Body, OpenedLeaf, TileId, leaf_hash, verify_inclusion};
-use tiles::Beside;
+use tiles::{Beside, TileError, TileStore};
 
 use super::fixture::Fixture;
-use crate::{Act, Doubt, Failpoint, LogKey, LogKeys, Moment, Obstacle, SealError, Sealed};
+use crate::{Act, Doubt, Failpoint, LogKey, LogKeys, Moment, Obstacle, SealError, Sealed, Sealer};
 
 #[tokio::test]
 async fn what_is_sealed_is_what_was_committed() {
@@ -203,9 +203,9 @@ async fn a_lost_race_is_found_by_the_database() {
     it.post(5).await;
     let (mut slow, mut fast) = (it.sealer(), it.sealer().with_batch(3));
     // The slow one stops after it wrote its tiles, and the fast one seals something else meanwhile.
-    let gate = Arc::new(std::sync::Barrier::new(2));
+    let gate = Arc::new(Barrier::new(2));
     let waiting = Arc::clone(&gate);
-    let first = std::sync::Once::new();
+    let first = Once::new();
     slow = slow.with_failpoint(Arc::new(move |act, moment| {
         if (act, moment)
             == (crate::Act::WriteTile(TileId { level: Some(0), index: 0, width: 5 }), crate::Moment::After)
@@ -221,16 +221,50 @@ async fn a_lost_race_is_found_by_the_database() {
         let first = slow.seal().await.unwrap();
         (first, slow.seal().await.unwrap())
     });
-    let wait = |gate: &Arc<std::sync::Barrier>| {
-        let gate = Arc::clone(gate);
-        tokio::task::spawn_blocking(move || {
-            gate.wait();
-        })
-    };
-    wait(&gate).await.unwrap();
+    wait(&gate).await;
     assert_eq!(fast.seal().await.unwrap(), Sealed::Checkpoint { size: 3 });
-    wait(&gate).await.unwrap();
+    wait(&gate).await;
     assert_eq!(racing.await.unwrap(), (Sealed::LostRace, Sealed::Checkpoint { size: 5 }));
+}
+
+async fn wait(gate: &Arc<Barrier>) {
+    let gate = Arc::clone(gate);
+    tokio::task::spawn_blocking(move || gate.wait()).await.unwrap();
+}
+
+/// Two databases that both believe that they are the log's, and one store: the one that is late has seen nothing published,
+/// and still writes over nothing that is.
+#[tokio::test]
+async fn of_two_databases_with_one_store_the_late_one_halts() {
+    let it = Fixture::new().await;
+    let other = Fixture::of(it.log.clone()).await;
+    it.post(300).await;
+    other.post(300).await;
+    let gate = Arc::new(Barrier::new(2));
+    let (waiting, first) = (Arc::clone(&gate), Once::new());
+    let folder = Arc::new(TileStore::open(it.home.path().join("log")).unwrap());
+    let late = Sealer::new(other.pool.clone(), folder, it.key());
+    let mut late = late.with_failpoint(Arc::new(move |act, moment| {
+        if matches!((act, moment), (Act::WriteTile(_), Moment::Before)) {
+            first.call_once(|| {
+                waiting.wait();
+                waiting.wait();
+            });
+        }
+        false
+    }));
+    let racing = tokio::spawn(async move { late.seal().await });
+    wait(&gate).await;
+    it.seal_all().await;
+    wait(&gate).await;
+    let halted = racing.await.unwrap().unwrap_err();
+    assert!(
+        matches!(halted, SealError::Halt(Doubt::Tiles(TileError::Otherwise { size: 300, .. }))),
+        "{halted}"
+    );
+    let conn = &mut *other.pool.acquire().await.unwrap();
+    assert!(store::latest_checkpoint(conn).await.unwrap().is_none(), "nothing is signed in doubt");
+    assert_eq!(it.files(), it.expected(&[300]).await);
 }
 
 /// What sealing says of a database that was changed after ten leaves were sealed.
