@@ -8,8 +8,8 @@ use proof::{Checkpoint, KeyHistory, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, Ti
 use signing::SigningError;
 use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
-    declaration_at, declarations_between, ensure_log, ensure_partitions, latest_checkpoint, leaves, log_size,
-    record_checkpoint,
+    confirm, declaration_at, declarations_between, ensure_log, ensure_partitions, latest_checkpoint, leaves,
+    log_size, record_checkpoint,
 };
 use tiles::{Beside, Edge, TileError, TileStore};
 
@@ -283,13 +283,13 @@ impl Sealer {
         if let Some(last) = &last
             && standing.is_none_or(|it| it < last.size)
         {
-            self.publish(conn, last).await?;
+            self.publish_recorded(conn, last).await?;
         }
         if size == last_size {
             if let Some(last) = &last
                 && self.shown.is_none_or(|it| self.freshness <= it.elapsed())
             {
-                self.publish(conn, last).await?;
+                self.publish_recorded(conn, last).await?;
             }
             return Ok(Sealed::Nothing);
         }
@@ -470,6 +470,16 @@ impl Sealer {
             Ok(())
         })
         .await
+    }
+
+    // Publishes a checkpoint that was recorded before, perhaps by somebody who did not live to see it on a standby.
+    async fn publish_recorded(
+        &mut self,
+        conn: &mut PgConnection,
+        recorded: &RecordedCheckpoint,
+    ) -> Result<(), SealError> {
+        confirm(conn).await?;
+        self.publish(conn, recorded).await
     }
 
     // Publishes a recorded checkpoint, with what the witnesses say of it.

@@ -121,6 +121,17 @@ pub async fn record_checkpoint(
     }
 }
 
+/// Commits something, which is nothing to anybody: when this returns, all that was seen in this session before is as durable as
+/// a commit is here, on a synchronous standby too. What a session sees need not be: whoever waits for a standby may end, and
+/// what it has written is seen from then on.
+pub async fn confirm(conn: &mut PgConnection) -> Result<(), StoreError> {
+    // A transaction that writes no WAL waits for nobody.
+    sqlx::query("select pg_logical_emit_message(true, 'daftari', 'confirmed'::text)::text")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Writes down what witnesses have said of a checkpoint, each as its name and its signature line. What a witness has said
 /// once of a checkpoint stays.
 pub async fn record_cosignatures(

@@ -102,8 +102,8 @@ pub use ceiling::{account_numbers, write_bare_rows};
 pub use check::erasures::{ACCOUNT as ERASED_ACCOUNT, REASON as ERASURE_REASON};
 pub use check::{BooksReport, Progress, Watch, check_books, check_books_opened, check_books_watched};
 pub use checkpoints::{
-    RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, cosigned_note, latest_checkpoint,
-    record_checkpoint, record_cosignatures, timeline,
+    RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, confirm, cosigned_note,
+    latest_checkpoint, record_checkpoint, record_cosignatures, timeline,
 };
 pub use committer::{Committer, SubmitError};
 pub use credentials::{

@@ -14,6 +14,11 @@ use crate::{LogKey, LogKeys, Sealed, Sealer};
 
 pub(super) const ORIGIN: &str = "daftari.example/test";
 
+async fn database() -> String {
+    let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
+    store::test_database(&server).await.unwrap()
+}
+
 /// A log on a database and a folder of its own, with a committer to grow it.
 pub(super) struct Fixture {
     pub(super) home: TempDir,
@@ -28,19 +33,22 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) async fn new() -> Self {
+        Self::on(database().await).await
+    }
+
+    /// The same on this database.
+    pub(super) async fn on(url: String) -> Self {
         let home = TempDir::new().unwrap();
         let log = LogKey::open(&home.path().join("log.key"), ORIGIN).unwrap().log();
-        Self::at(home, log).await
+        Self::at(home, log, url).await
     }
 
     /// The same for a log whose key is elsewhere.
     pub(super) async fn of(log: LogIdentity) -> Self {
-        Self::at(TempDir::new().unwrap(), log).await
+        Self::at(TempDir::new().unwrap(), log, database().await).await
     }
 
-    async fn at(home: TempDir, log: LogIdentity) -> Self {
-        let server = tokio::task::spawn_blocking(devstack::test_postgres_url).await.unwrap().unwrap();
-        let url = store::test_database(&server).await.unwrap();
+    async fn at(home: TempDir, log: LogIdentity, url: String) -> Self {
         let pool = store::connect(&url, 8).await.unwrap();
         let mut conn = pool.acquire().await.unwrap();
         store::ensure_log(&mut conn, &log).await.unwrap();

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Once};
+use std::time::{Duration, Instant};
 
+use devstack::{Postgres, PostgresConfig, STANDBY_NAME, Scratch};
 use proof::{Body, OpenedLeaf, TileId, leaf_hash, verify_inclusion};
 use tiles::{Beside, TileError, TileStore};
 
@@ -153,6 +155,44 @@ async fn what_was_recorded_is_published_by_the_next() {
     let (failpoint, _) = at_chance(6);
     it.sealer().with_failpoint(failpoint).seal().await.unwrap_err();
     assert_eq!(it.published(), None);
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Nothing);
+    assert_eq!(it.published().unwrap().size, 3);
+}
+
+/// What was recorded by a sealer that ended while it waited for the synchronous standby is seen by the next one, and the standby
+/// may not have it.
+#[tokio::test]
+async fn what_no_standby_has_is_not_published() {
+    let scratch = Scratch::new().unwrap();
+    let mut config = PostgresConfig::new(scratch.path().join("primary"));
+    config.settings = [("synchronous_standby_names", STANDBY_NAME), ("dynamic_shared_memory_type", "mmap")]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+    let server = tokio::task::spawn_blocking(move || Postgres::start(&config)).await.unwrap().unwrap();
+    // There is no standby, and whoever comes this way does not wait for one.
+    let alone = |url: String| {
+        let word = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{word}options[synchronous_commit]=local")
+    };
+    let url = store::test_database(&alone(server.url("postgres"))).await.unwrap();
+    let it = Fixture::on(alone(url.clone())).await;
+    it.post(3).await;
+    let recorded: Failpoint = Arc::new(|act, moment| (act, moment) == (Act::RecordCheckpoint, Moment::After));
+    it.sealer().with_failpoint(recorded).seal().await.unwrap_err();
+
+    let folder = Arc::new(TileStore::open(it.home.path().join("log")).unwrap());
+    let mut next = Sealer::new(store::connect(&url, 2).await.unwrap(), folder, it.key());
+    let sealing = tokio::spawn(async move { next.seal().await });
+    let is_waiting = "do $$ begin
+         if not exists (select from pg_stat_activity where wait_event = 'SyncRep') then raise 'not yet'; end if;
+         end $$";
+    let begun = Instant::now();
+    while it.tampering(is_waiting).await.is_err() {
+        assert!(!sealing.is_finished(), "it has waited for no standby");
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come to wait");
+    }
+    assert_eq!(it.published(), None);
+    sealing.abort();
     assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Nothing);
     assert_eq!(it.published().unwrap().size, 3);
 }
