@@ -129,12 +129,23 @@ pub async fn key_history(
     first: VerifierKey,
 ) -> Result<KeyHistory, StoreError> {
     let mut history = KeyHistory::new(first);
+    read_keys(conn, log, &mut history, 0..i64::MAX as u64).await?;
+    Ok(history)
+}
+
+/// Takes in what these leaves say of the log's keys; all before them is known already.
+pub async fn read_keys(
+    conn: &mut PgConnection,
+    log: &LogIdentity,
+    history: &mut KeyHistory,
+    leaves: Range<u64>,
+) -> Result<(), StoreError> {
     // The kinds that `KeyHistory` heeds.
     let kinds = [LeafKind::Key, LeafKind::Orphan];
-    for (leaf_index, leaf) in declarations(conn, log, 0..i64::MAX as u64, Some(&kinds)).await? {
+    for (leaf_index, leaf) in declarations(conn, log, leaves, Some(&kinds)).await? {
         history.read(leaf_index, &leaf);
     }
-    Ok(history)
+    Ok(())
 }
 
 /// The declarations of these leaves, in the order of the log.

@@ -111,6 +111,7 @@ pub use credentials::{
 };
 pub use declarations::{
     append_declarations, begin_log, declaration_at, declarations_between, declarations_of, key_history,
+    read_keys,
 };
 pub use deliveries::{
     Attempt, Delivery, Lease, Message, Then, deliveries, forget_messages, lease_endpoint, next_message,

@@ -190,6 +190,6 @@ fn prefixed(bytes: &[u8]) -> String {
 }
 
 // What the lock guards is whole between any two statements, so a panic elsewhere poisons nothing.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

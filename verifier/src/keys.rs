@@ -11,6 +11,7 @@ use serde::Serialize;
 use store::StoreError;
 
 use crate::ProofService;
+use crate::anchors::lock;
 use crate::log::public;
 
 /// Who signs the log.
@@ -70,9 +71,32 @@ pub(crate) async fn keys(State(service): State<Arc<ProofService>>) -> Result<Res
     Ok(public("application/json", "public, max-age=60", axum::Json(body)))
 }
 
+/// What the log was found to say of its keys, in so many leaves, on this timeline of PostgreSQL.
+#[derive(Clone)]
+pub(crate) struct ToldOfKeys {
+    timeline: u32,
+    size: u64,
+    history: KeyHistory,
+}
+
+/// What the log says of its keys. What it has said is known for good, unless the database may be another one: only what it
+/// has said since is read.
 async fn told_of_keys(service: &ProofService, first: VerifierKey) -> Result<KeyHistory, StoreError> {
     let conn = &mut *service.pool.acquire().await?;
-    store::key_history(conn, &service.log, first).await
+    let (timeline, size) = (store::timeline(conn).await?, store::log_size(conn).await?);
+    let is_still_so = |it: &ToldOfKeys| {
+        it.timeline == timeline
+            && it.size <= size
+            && it.history.terms().first().is_some_and(|it| it.key == first)
+    };
+    let known = lock(&service.told_of_keys).clone().filter(is_still_so);
+    let (mut history, known_size) = match known {
+        Some(known) => (known.history, known.size),
+        None => (KeyHistory::new(first), 0),
+    };
+    store::read_keys(conn, &service.log, &mut history, known_size..size).await?;
+    *lock(&service.told_of_keys) = Some(ToldOfKeys { timeline, size, history: history.clone() });
+    Ok(history)
 }
 
 impl KeyTold {

@@ -49,6 +49,8 @@ pub struct ProofService {
     published_size: AtomicU64,
     /// What was last said of the anchors, for when our rows cannot be asked.
     told_anchors: Mutex<Option<anchors::Anchors>>,
+    /// What the log has said of its keys so far.
+    told_of_keys: Mutex<Option<keys::ToldOfKeys>>,
     sandbox: Option<Arc<Self>>,
 }
 
@@ -78,8 +80,20 @@ impl ProofService {
         page: Page,
     ) -> Self {
         let (published_size, told_anchors) = (AtomicU64::new(0), Mutex::new(None));
-        let sandbox = None;
-        Self { pool, keyring, log, program_id, tiles, gate, page, published_size, told_anchors, sandbox }
+        let (told_of_keys, sandbox) = (Mutex::new(None), None);
+        Self {
+            pool,
+            keyring,
+            log,
+            program_id,
+            tiles,
+            gate,
+            page,
+            published_size,
+            told_anchors,
+            told_of_keys,
+            sandbox,
+        }
     }
 
     /// The policy that holds now.

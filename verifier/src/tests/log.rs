@@ -1,6 +1,6 @@
 //! The public log, as a stranger's tool reads it.
 
-use proof::{Checkpoint, SignedNote, VerifierKey};
+use proof::{Checkpoint, SignedNote, Signer, VerifierKey};
 
 use super::*;
 
@@ -55,6 +55,27 @@ async fn the_log_is_served_as_tlog_tiles_says() {
     assert_eq!(world.get("/health/ready").await.status, 503);
     let body: Value = serde_json::from_slice(&world.get("/v1/keys").await.bytes).unwrap();
     assert_eq!((&body["is_current"], &body["policy"]), (&json!(false), &json!(policy)));
+}
+
+/// What the log has said of its keys stays said: only what it has said since is read.
+#[tokio::test]
+async fn what_is_known_of_the_keys_is_not_read_again() {
+    let world = World::new().await;
+    let conn = &mut *world.pool.acquire().await.unwrap();
+    for (seed, told) in [(1, 2), (2, 3)] {
+        let key = Signer::new(ORIGIN, &[seed; 32]).unwrap().verifier_key();
+        let public_key = key.public_key().to_vec();
+        let body = proof::Body::Key { retired: false, signature_type: 1, public_key };
+        store::append_declarations(conn, &world.log, vec![body]).await.unwrap();
+        for _ in 0..2 {
+            let body = world.get("/v1/keys").await.json();
+            let history = body["history"].as_array().unwrap();
+            assert_eq!((history.len(), &history[told - 1]["vkey"]), (told, &json!(key.encode())));
+            // Whoever reads it again misses it.
+            let forget = "set session_replication_role = replica; delete from declaration; reset session_replication_role";
+            store::tamper(conn, forget).await.unwrap();
+        }
+    }
 }
 
 #[tokio::test]
