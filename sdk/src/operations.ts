@@ -812,7 +812,7 @@ export type NotSealed = {
   leaf_index: number;
   /** What to do. */
   message: string;
-  /** Within how many milliseconds it is sealed, if nothing is wrong. */
+  /** Within how many milliseconds it is sealed; where sealing stands still, as long again as it has. */
   sealed_within_ms: number;
   /** `POSTED`. */
   status: string;

@@ -168,6 +168,19 @@ pub async fn cosigned_note(conn: &mut PgConnection, size: u64) -> Result<Option<
     Ok(note)
 }
 
+/// For how many milliseconds nothing has been sealed while a leaf that was recorded then has waited.
+pub async fn still_ms(conn: &mut PgConnection, recorded_at_us: i64) -> Result<u64, StoreError> {
+    let still: i64 = sqlx::query_scalar(
+        "select (extract(epoch from clock_timestamp()) * 1000)::bigint
+             - greatest($1::bigint / 1000, coalesce((extract(epoch from max(sealed_at)) * 1000)::bigint, 0))
+         from (select sealed_at from checkpoint order by size desc limit 1) as last",
+    )
+    .bind(recorded_at_us)
+    .fetch_one(conn)
+    .await?;
+    Ok(still.max(0) as u64)
+}
+
 /// On which timeline PostgreSQL is: another one after a failover or a restore.
 pub async fn timeline(conn: &mut PgConnection) -> Result<u32, StoreError> {
     let (_, timeline) = log_head::clock(conn).await?;

@@ -103,7 +103,7 @@ pub use check::erasures::{ACCOUNT as ERASED_ACCOUNT, REASON as ERASURE_REASON};
 pub use check::{BooksReport, Progress, Watch, check_books, check_books_opened, check_books_watched};
 pub use checkpoints::{
     RecordedCheckpoint, Recording, checkpoint_at, checkpoint_covering, confirm, cosigned_note,
-    latest_checkpoint, record_checkpoint, record_cosignatures, timeline,
+    latest_checkpoint, record_checkpoint, record_cosignatures, still_ms, timeline,
 };
 pub use committer::{Committer, SubmitError};
 pub use credentials::{

@@ -28,6 +28,9 @@ const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
 const ANCHOR_PRIORITY: HeaderName = HeaderName::from_static("anchor-priority");
 /// A seal follows the last one after 200 ms, or when that one is done: within this time, if nothing is wrong.
 const SEALED_WITHIN_MS: u64 = 1000;
+/// A seal that waits for its witnesses, or for a disk, does not stand still yet. However long it has, whoever waits asks again
+/// after an hour.
+const STILL_MS: std::ops::Range<u64> = 10_000..60 * 60 * 1000;
 /// How many leaves a seal takes at most.
 const LEAVES_A_SEAL: u64 = 16 * 1024;
 
@@ -58,7 +61,7 @@ pub(crate) struct NotSealed {
     transaction_id: Uuid,
     /// Its place in the log.
     leaf_index: u64,
-    /// Within how many milliseconds it is sealed, if nothing is wrong.
+    /// Within how many milliseconds it is sealed; where sealing stands still, as long again as it has.
     sealed_within_ms: u64,
 }
 
@@ -91,9 +94,12 @@ async fn given(
     let mut conn = service.pool.acquire().await.map_err(StoreError::from)?;
     let policy = service.policy();
     let Some(covering) = covering(&service.tiles, &policy, &mut conn, leaf_index).await? else {
+        let recorded_at_us = leaf.header.opened().map_or(i64::MAX, |it| it.recorded_at_us);
+        let still_ms = store::still_ms(&mut conn, recorded_at_us).await?;
         drop(conn);
         let published = published(service).await.map_or(0, |it| it.size);
-        return Ok(not_sealed(id, leaf_index, leaf_index.saturating_sub(published)));
+        let within_ms = sealed_within_ms(leaf_index.saturating_sub(published), still_ms);
+        return Ok(not_sealed(id, leaf_index, within_ms));
     };
     let is_hurried = store::is_hurried(&mut conn, leaf_index).await?;
     drop(conn);
@@ -265,9 +271,8 @@ pub(crate) fn parse(note: &str) -> Result<Checkpoint, Problem> {
     Checkpoint::parse(&note.text).map_err(Problem::internal)
 }
 
-fn not_sealed(transaction_id: Uuid, leaf_index: u64, waiting_before: u64) -> Response {
+fn not_sealed(transaction_id: Uuid, leaf_index: u64, sealed_within_ms: u64) -> Response {
     let message = "posted, not sealed yet: ask again later";
-    let sealed_within_ms = sealed_within_ms(waiting_before);
     let body = NotSealed { status: "POSTED", message, transaction_id, leaf_index, sealed_within_ms };
     let retry_after = HeaderValue::from(sealed_within_ms.div_ceil(1000));
     let mut response =
@@ -276,7 +281,9 @@ fn not_sealed(transaction_id: Uuid, leaf_index: u64, waiting_before: u64) -> Res
     response
 }
 
-/// After so long a leaf is sealed before which so many wait: they are sealed in order, no more at once than a seal takes.
-pub(crate) fn sealed_within_ms(waiting_before: u64) -> u64 {
-    SEALED_WITHIN_MS * (1 + waiting_before / LEAVES_A_SEAL)
+/// After so long a leaf is sealed before which so many wait: they are sealed in order, no more at once than a seal takes. What
+/// has kept sealing for so long may well do so again.
+pub(crate) fn sealed_within_ms(waiting_before: u64, still_ms: u64) -> u64 {
+    let in_turn = SEALED_WITHIN_MS * (1 + waiting_before / LEAVES_A_SEAL);
+    if still_ms < STILL_MS.start { in_turn } else { in_turn.max(still_ms.min(STILL_MS.end)) }
 }

@@ -55,8 +55,38 @@ async fn a_receipt_follows_its_posting_to_the_seal() {
 /// A backlog is sealed in its order: who stands far back in it is not told to come again at once.
 #[test]
 fn what_waits_behind_others_is_told_so() {
-    let told = [0, 1, 16_383, 16_384, 163_840].map(crate::receipts::sealed_within_ms);
+    let told = [0, 1, 16_383, 16_384, 163_840].map(|it| crate::receipts::sealed_within_ms(it, 9999));
     assert_eq!(told, [1000, 1000, 1000, 2000, 11_000]);
+}
+
+/// Where sealing has halted nobody is told to come again within a second, for ever: as long again as it stands still, up to an
+/// hour. A log that was idle has not stood still.
+#[tokio::test]
+async fn where_sealing_stands_still_the_wait_is_as_long_again() {
+    let mut world = World::new().await;
+    world.earn(MEMBER, 500).await;
+    world.seal().await;
+    let change = |statement: &str| {
+        format!("set session_replication_role = replica; {statement}; reset session_replication_role")
+    };
+    let conn = &mut *world.pool.acquire().await.unwrap();
+    store::tamper(conn, &change("update checkpoint set sealed_at = sealed_at - interval '2 days'"))
+        .await
+        .unwrap();
+    let earned = world.earn(MEMBER, 500).await;
+    assert_eq!(world.receipt(earned, "app-key", MEMBER).await.header("retry-after"), "1");
+    for (ago, least, most) in [("50 seconds", 50, 110), ("1 day", 3600, 3600)] {
+        let statement = format!(
+            "update posting set recorded_at = (extract(epoch from clock_timestamp() - interval '{ago}') * 1000000)::bigint"
+        );
+        store::tamper(conn, &change(&statement)).await.unwrap();
+        let told = world.receipt(earned, "app-key", MEMBER).await;
+        assert_eq!(told.status, 202, "{}", told.text());
+        let after: u64 = told.header("retry-after").parse().unwrap();
+        assert!((least..=most).contains(&after), "{ago}: {after}");
+        let within_ms = told.json()["sealed_within_ms"].as_u64().unwrap();
+        assert_eq!(within_ms.div_ceil(1000), after);
+    }
 }
 
 #[tokio::test]
