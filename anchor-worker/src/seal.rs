@@ -1,9 +1,11 @@
 //! Seal: new leaves become bundles, tiles and a signed checkpoint, which is recorded before it is published.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chain::AuditLog;
+use futures::stream::{self, StreamExt};
 use proof::{Checkpoint, KeyHistory, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
 use signing::SigningError;
 use store::{
@@ -21,6 +23,9 @@ use crate::witnesses::Witnesses;
 /// How many leaves one checkpoint covers at most: about a megabyte of bundles, so that memory and the time between
 /// two checkpoints stay bounded, also after a long outage.
 pub(crate) const BATCH_LEAVES_MAX: u32 = 16 * 1024;
+
+/// How many tiles of a seal are written at once at most: a bucket is far away, and a disk syncs several as soon as one.
+const WRITES_MAX: usize = 16;
 
 /// After how many leaves the next partitions are asked for again. Those of the current 2^26 leaves and the next always
 /// exist, so a failure has 64 chances before a posting finds no place.
@@ -455,21 +460,25 @@ impl Sealer {
         }
     }
 
+    // In no order: nobody reads any of them before a checkpoint covers it.
     async fn write(&self, tiles: Vec<(TileId, Vec<u8>)>) -> Result<(), SealError> {
-        let (folder, failpoint) = (Arc::clone(&self.folder), Arc::clone(&self.failpoint));
-        blocking(move || -> Result<(), SealError> {
-            for (tile, bytes) in tiles {
-                passes(&failpoint, Act::WriteTile(tile), Moment::Before)?;
-                folder.write(tile, &bytes)?;
-                passes(&failpoint, Act::WriteTile(tile), Moment::After)?;
-                // Nothing is signed that the store does not give back.
-                if folder.read(tile)?.is_none_or(|it| it != bytes) {
-                    return Err(other_than_written(tile.path()).into());
+        let is_broken = Arc::new(AtomicBool::new(false));
+        let writing = tiles.into_iter().map(|(tile, bytes)| {
+            let (folder, failpoint) = (Arc::clone(&self.folder), Arc::clone(&self.failpoint));
+            let is_broken = Arc::clone(&is_broken);
+            blocking(move || {
+                if is_broken.load(Ordering::Relaxed) {
+                    return Ok(());
                 }
-            }
-            Ok(())
-        })
-        .await
+                let written = write_tile(&folder, &failpoint, tile, &bytes);
+                is_broken.fetch_or(written.is_err(), Ordering::Relaxed);
+                written
+            })
+        });
+        // After a failure too, what was begun comes to its end before the next seal begins.
+        let written: Vec<Result<(), SealError>> =
+            stream::iter(writing).buffer_unordered(WRITES_MAX).collect().await;
+        written.into_iter().collect()
     }
 
     // Publishes a checkpoint that was recorded before, perhaps by somebody who did not live to see it on a standby.
@@ -513,6 +522,22 @@ async fn check_extends(
         Some(recorded) if recorded.root == published.root => Ok(()),
         None if known < size => Err(Doubt::Behind { published: size, known }.into()),
         _ => Err(Doubt::Forked { size }.into()),
+    }
+}
+
+fn write_tile(
+    folder: &TileStore,
+    failpoint: &Failpoint,
+    tile: TileId,
+    bytes: &[u8],
+) -> Result<(), SealError> {
+    passes(failpoint, Act::WriteTile(tile), Moment::Before)?;
+    folder.write(tile, bytes)?;
+    passes(failpoint, Act::WriteTile(tile), Moment::After)?;
+    // Nothing is signed that the store does not give back.
+    match folder.read(tile)?.is_some_and(|it| it == bytes) {
+        true => Ok(()),
+        false => Err(other_than_written(tile.path()).into()),
     }
 }
 

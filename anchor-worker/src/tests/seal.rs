@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Once};
+use std::sync::{Arc, Barrier, Condvar, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use devstack::{Postgres, PostgresConfig, STANDBY_NAME, Scratch};
@@ -114,6 +114,28 @@ async fn a_crash_at_any_point_resumes_to_the_same_bytes() {
             }
         }
     }
+}
+
+/// A store that is far away keeps a seal waiting once, and not once for each of its tiles.
+#[tokio::test]
+async fn the_tiles_of_a_seal_are_written_at_once() {
+    let it = Fixture::new().await;
+    it.post(3).await;
+    let begun = (Mutex::new(0), Condvar::new());
+    let one_after_another: Failpoint = Arc::new(move |act, moment| {
+        if !matches!((act, moment), (Act::WriteTile(_), Moment::Before)) {
+            return false;
+        }
+        let (count, changed) = &begun;
+        let mut count = count.lock().unwrap();
+        *count += 1;
+        changed.notify_all();
+        let patience = Duration::from_secs(60);
+        let (count, _) = changed.wait_timeout_while(count, patience, |it| *it < 2).unwrap();
+        *count < 2
+    });
+    let mut sealer = it.sealer().with_failpoint(one_after_another);
+    assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 3 });
 }
 
 #[tokio::test]
