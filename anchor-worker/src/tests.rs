@@ -2,6 +2,7 @@ mod adopt;
 mod anchor;
 mod bridge;
 mod bridge_doubts;
+mod faults;
 mod fixture;
 mod key;
 mod keys;
