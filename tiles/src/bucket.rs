@@ -4,7 +4,7 @@
 use std::fmt;
 use std::future::Future;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{
@@ -120,13 +120,11 @@ impl Bucket {
         })
     }
 
-    /// Takes the objects below a name away.
+    /// Takes the objects below a name away, in as few requests as the store allows.
     pub(crate) fn remove_below(&self, path: &str) -> Result<(), TileError> {
         let removed = self.wait(async {
-            let below: Vec<_> = self.store.list(Some(&self.at(path))).try_collect().await?;
-            for object in below {
-                self.store.delete(&object.location).await?;
-            }
+            let below = self.store.list(Some(&self.at(path))).map_ok(|it| it.location).boxed();
+            let _: Vec<Path> = self.store.delete_stream(below).try_collect().await?;
             Ok(())
         });
         removed.map_err(|error| remote(path, error))
