@@ -39,5 +39,5 @@ pub use reconcile::{Reconciled, reconcile};
 pub use rotate::{RotateError, check_introduction, check_retirement, introduce, retire};
 pub use run::{Config, Pacing, PlaceConfig, run};
 pub use seal::{Doubt, FRESHNESS, Obstacle, SealError, Sealed, Sealer};
-pub use witnesses::{PolicyNow, Witnesses};
+pub use witnesses::{LastSeen, PolicyNow, Witnesses};
 pub use writer::{Rotation, RotationRefused, next_rotation};

@@ -15,7 +15,7 @@ use tiles::TileStore;
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// The last checkpoint of the log that somebody outside has seen, if any; or why it has not said.
-pub(crate) type LastSeen = Result<Option<Checkpoint>, String>;
+pub type LastSeen = Result<Option<Checkpoint>, String>;
 
 /// Tells which policy holds now.
 pub type PolicyNow = Box<dyn Fn() -> Policy + Send + Sync>;
@@ -147,20 +147,8 @@ impl Witnesses {
         cosigned
     }
 
-    /// The last checkpoint of this log that each witness has seen, from those that tell.
-    pub async fn seen(&mut self, origin: &str) -> Vec<(String, Checkpoint)> {
-        let asked = self.asked(origin).into_iter().map(|(name, seen)| async move {
-            let seen = seen.await.inspect_err(|problem| {
-                tracing::warn!(witness = name, problem, "a witness has not said what it has seen");
-            });
-            Some((name, seen.ok()??))
-        });
-        let seen = futures::future::join_all(asked).await;
-        seen.into_iter().flatten().collect()
-    }
-
     /// What each witness has seen last of this log, to be waited for.
-    pub(crate) fn asked(&mut self, origin: &str) -> Vec<(String, BoxFuture<'static, LastSeen>)> {
+    pub fn asked(&mut self, origin: &str) -> Vec<(String, BoxFuture<'static, LastSeen>)> {
         self.follow();
         let logs = self.policy.of_logs().vouched();
         let asked = self.each.iter().cloned().map(|known| {

@@ -32,7 +32,7 @@ pub struct Seen {
 /// Whom to ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// Only the place where checkpoints are published: it is asked all the time.
+    /// Only the place where checkpoints are published, which is asked all the time, and whoever has not told yet.
     Published,
     /// Contracts and witnesses too: at the start, after a failover, and while in doubt.
     Everyone,

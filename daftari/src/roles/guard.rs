@@ -1,15 +1,18 @@
 //! What a committer is held against: the published checkpoint, and at the start and after each failover the contracts and
-//! the witnesses.
+//! the witnesses, each until it has told.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anchor_worker::Witnesses;
+use anchor_worker::{LastSeen, Witnesses};
 use anyhow::Context;
 use auditor::Source;
-use chain::{AuditLog, Chain};
-use proof::{Policy, verify_checkpoint};
+use chain::{AuditLog, Chain, ChainError};
+use futures::FutureExt;
+use futures::future::{BoxFuture, join_all};
+use proof::{AnchorPlace, Checkpoint, Policy, verify_checkpoint};
 use store::{Ask, Guard, LogIdentity, Seen};
 use tiles::TileStore;
 
@@ -18,6 +21,9 @@ use crate::roles::policy_file;
 
 /// Whoever does not answer within this time does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whoever did not answer when everyone was asked is asked on at each look, which is not to take much longer for that.
+const LATE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The guard that the configuration describes; without a published log, one that knows only what the process commits itself.
 pub(crate) fn guard(config: &Outside, log: &LogIdentity) -> anyhow::Result<Guard> {
@@ -46,6 +52,21 @@ struct Known {
     policy_file: PathBuf,
     rpc_url: Option<String>,
     log: LogIdentity,
+    heard: Mutex<Heard>,
+}
+
+/// Who has told since everyone was asked.
+#[derive(Default)]
+struct Heard {
+    keys: HashSet<String>,
+    is_owed: bool,
+}
+
+/// Somebody who is asked.
+struct Asked {
+    who: String,
+    key: String,
+    seen: BoxFuture<'static, LastSeen>,
 }
 
 impl Known {
@@ -65,7 +86,8 @@ impl Known {
         };
         let rpc_url = config.guard_rpc_url.as_ref().map(|it| it.0.clone());
         let (place, policy_file) = (place.clone(), policy_file.clone());
-        Ok(Some(Self { place, source, policy_file, rpc_url, log: log.clone() }))
+        let (log, heard) = (log.clone(), Mutex::default());
+        Ok(Some(Self { place, source, policy_file, rpc_url, log, heard }))
     }
 
     async fn seen(&self, ask: Ask) -> anyhow::Result<Vec<Seen>> {
@@ -80,31 +102,133 @@ impl Known {
             let who = format!("the published log at {}", self.place);
             seen.push(Seen { who, size: verified.checkpoint.size, root: verified.checkpoint.root });
         }
-        if ask == Ask::Everyone {
-            let mut witnesses = Witnesses::new(policy.clone(), PATIENCE)?;
-            for (name, it) in witnesses.seen(&self.log.origin).await {
-                seen.push(Seen { who: format!("the witness {name}"), size: it.size, root: it.root });
-            }
-            match tokio::time::timeout(PATIENCE, self.contracts(&policy)).await {
-                Ok(Ok(heads)) => seen.extend(heads),
-                // Like a witness, a chain that is away keeps nobody from going on.
-                Ok(Err(error)) => tracing::warn!(%error, "the contracts were not asked what they know"),
-                Err(_) => tracing::warn!("the contracts did not say in time what they know"),
-            }
-        }
+        seen.extend(self.told(ask, &policy).await?);
         Ok(seen)
     }
 
-    async fn contracts(&self, policy: &Policy) -> anyhow::Result<Vec<Seen>> {
-        let Some(url) = &self.rpc_url else { return Ok(Vec::new()) };
-        let chain = Chain::connect(url).await?;
-        let chain_id = chain.id();
-        let mut heads = Vec::new();
-        for place in policy.anchors.iter().filter(|it| it.chain_id == chain_id) {
-            let head = AuditLog::new(chain.clone(), *place, &self.log.log_id)?.head().await?;
-            let who = format!("the contract on chain {chain_id}");
-            heads.push(Seen { who, size: head.size, root: head.root });
+    /// What contracts and witnesses have seen: of everyone who tells, or only of those who have not told yet.
+    async fn told(&self, ask: Ask, policy: &Policy) -> anyhow::Result<Vec<Seen>> {
+        let is_everyone = ask == Ask::Everyone;
+        let heard = {
+            let mut heard = self.heard.lock().expect("nobody panics with it");
+            if is_everyone {
+                *heard = Heard::default();
+            } else if !heard.is_owed {
+                return Ok(Vec::new());
+            }
+            heard.keys.clone()
+        };
+        let patience = if is_everyone { PATIENCE } else { LATE_PATIENCE };
+        let owing = self.asked(policy)?.into_iter().filter(|it| !heard.contains(&it.key));
+        let answers = join_all(owing.map(|it| async move {
+            let seen = tokio::time::timeout(patience, it.seen).await;
+            (it.who, it.key, seen.unwrap_or_else(|_| Err("no answer in time".to_owned())))
+        }));
+        let answers = answers.await;
+        let mut heard = self.heard.lock().expect("nobody panics with it");
+        heard.is_owed = answers.iter().any(|(_, _, seen)| seen.is_err());
+        let mut told = Vec::new();
+        for (who, key, seen) in answers {
+            match seen {
+                Ok(seen) => {
+                    heard.keys.insert(key);
+                    told.extend(seen.map(|it| Seen { who, size: it.size, root: it.root }));
+                }
+                // One that is away keeps nobody from going on.
+                Err(problem) if is_everyone => {
+                    tracing::warn!(who, problem, "it has not said what it knows, and is asked on");
+                }
+                Err(_) => {}
+            }
         }
-        Ok(heads)
+        Ok(told)
+    }
+
+    /// Everybody whom the policy names.
+    fn asked(&self, policy: &Policy) -> anyhow::Result<Vec<Asked>> {
+        let mut witnesses = Witnesses::new(policy.clone(), PATIENCE)?;
+        let witnesses = witnesses.asked(&self.log.origin).into_iter().map(|(name, seen)| {
+            let who = format!("the witness {name}");
+            Asked { key: who.clone(), who, seen }
+        });
+        let mut asked: Vec<Asked> = witnesses.collect();
+        let Some(url) = &self.rpc_url else { return Ok(asked) };
+        for place in &policy.anchors {
+            let (who, key) = (format!("the contract on chain {}", place.chain_id), format!("{place:?}"));
+            asked.push(Asked { who, key, seen: head(url.clone(), *place, self.log.clone()).boxed() });
+        }
+        Ok(asked)
+    }
+}
+
+/// The last anchored checkpoint; none where the endpoint is another chain's.
+async fn head(url: String, place: AnchorPlace, log: LogIdentity) -> LastSeen {
+    let told = |error: ChainError| error.to_string();
+    let chain = Chain::connect(&url).await.map_err(told)?;
+    if chain.id() != place.chain_id {
+        return Ok(None);
+    }
+    let head = AuditLog::new(chain, place, &log.log_id).map_err(told)?.head().await.map_err(told)?;
+    Ok((head.size != 0).then_some(Checkpoint { origin: log.origin, size: head.size, root: head.root }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use axum::Router;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+    use proof::{Cosigner, Signer};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_was_away_is_asked_until_it_has_told() {
+        let (origin, home) = ("log.example/guarded".to_owned(), tempfile::TempDir::new().unwrap());
+        let signer = Signer::new(&origin, &[5; 32]).unwrap();
+        let log_id = proof::log_id(&origin, signer.verifier_key().public_key());
+        let note = Checkpoint { origin: origin.clone(), size: 9, root: [7; 32] }.sign(&signer).encode();
+        let is_back = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_back);
+        let last_seen = get(async move || match told.load(Ordering::Relaxed) {
+            true => Ok(note),
+            false => Err(StatusCode::SERVICE_UNAVAILABLE),
+        });
+        let path = format!("/{}/checkpoint", hex::encode(proof::origin_hash(&origin)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let witness = Router::new().route(&path, last_seen);
+        tokio::spawn(async move { axum::serve(listener, witness).await });
+
+        let policy_file = home.path().join("policy.txt");
+        let witness = Cosigner::new("witness.example/away", &[6; 32]).unwrap().verifier_key().encode();
+        let log_key = signer.verifier_key().encode();
+        let policy = format!("log {log_key}\nwitness away {witness} {url}\nquorum none\n");
+        std::fs::write(&policy_file, policy).unwrap();
+        let known = Known {
+            place: "a folder".to_owned(),
+            source: Source::Store(Arc::new(TileStore::view(home.path().join("log")))),
+            policy_file,
+            rpc_url: None,
+            log: LogIdentity { log_id, origin },
+            heard: Mutex::default(),
+        };
+        assert!(known.seen(Ask::Everyone).await.unwrap().is_empty());
+        assert!(known.seen(Ask::Published).await.unwrap().is_empty());
+        is_back.store(true, Ordering::Relaxed);
+        let begun = Instant::now();
+        let told = loop {
+            let told = known.seen(Ask::Published).await.unwrap();
+            if !told.is_empty() {
+                break told;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "it was not asked again");
+        };
+        assert_eq!(told, [Seen { who: "the witness away".to_owned(), size: 9, root: [7; 32] }]);
+        // Who has told is left alone until everyone is asked again.
+        assert!(known.seen(Ask::Published).await.unwrap().is_empty());
+        assert_eq!(known.seen(Ask::Everyone).await.unwrap(), told);
     }
 }
