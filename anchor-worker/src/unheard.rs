@@ -53,7 +53,7 @@ impl Unheard {
         if !self.asking.is_empty() {
             return;
         }
-        for contract in self.contracts.iter().cloned() {
+        for contract in self.contracts.clone() {
             let origin = origin.to_owned();
             self.asking.spawn(async move {
                 let head = contract.head().await.map_err(|error| error.to_string());

@@ -1,7 +1,7 @@
 //! While the bridge runs, its books are held against its chain now and then, as `daftari bridge check` does once: a point that is
 //! nowhere, or twice, is told within the hour.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{Bridge, BridgeError, audit_bridge};
 
@@ -36,8 +36,8 @@ impl Bridge {
     /// Holds the books against the chain, and tells what is wrong: by a line of the log when that changes, and by a gauge.
     pub async fn check(&mut self) {
         let chain_id = self.at.chain_id;
-        let problems = match self.find_problems().await {
-            Ok(problems) => problems,
+        let (problems, checked_us) = match self.find_problems().await {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, chain_id, "the books could not be held against the chain");
                 return;
@@ -52,18 +52,19 @@ impl Bridge {
             }
         }
         let label = chain_id.to_string();
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |it| it.as_secs_f64());
         metrics::gauge!("daftari_bridge_problems", "chain_id" => label.clone()).set(problems.len() as f64);
-        metrics::gauge!("daftari_bridge_checked_at", "chain_id" => label).set(now);
+        metrics::gauge!("daftari_bridge_checked_at", "chain_id" => label).set(checked_us as f64 / 1e6);
         self.checks.problems = problems;
     }
 
-    async fn find_problems(&self) -> Result<Vec<String>, BridgeError> {
+    /// What is wrong, and when it was.
+    async fn find_problems(&self) -> Result<(Vec<String>, i64), BridgeError> {
         let mut problems = audit_bridge(&self.config.pool, &self.config.endpoints).await?.problems;
         // It was so when the bridge began; a policy may have changed.
-        let behind = self.config.check_days(&mut *self.connection().await?).await?;
+        let mut conn = self.connection().await?;
+        let behind = self.config.check_days(&mut conn).await?;
         problems.extend(behind.map(|it| it.to_string()));
-        Ok(problems)
+        Ok((problems, store::clock_us(&mut conn).await?))
     }
 
     /// What the last check found that is wrong, in words.
