@@ -1,9 +1,15 @@
 //! What readers are told of postings that were moved into files: which file, never less than there is.
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::error::StoreError;
+
+/// One look at the database, in which nothing moves: whoever asks for rows and for what is archived in one look, in whichever
+/// order, is told all of them or that some are archived. It is rolled back when it is over: a connection rests in none.
+pub(crate) async fn look(conn: &mut PgConnection) -> Result<Transaction<'_, Postgres>, StoreError> {
+    Ok(conn.begin_with("begin isolation level repeatable read read only").await?)
+}
 
 /// The first leaf that no archive has before it: everything from there on is here.
 pub(crate) async fn archived_end(conn: &mut PgConnection) -> Result<i64, StoreError> {

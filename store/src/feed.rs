@@ -1,5 +1,5 @@
 //! The feed: postings in the order of the log, each with all its entries and the partner who asked for it. All of it comes
-//! from rows that never change, so none of it takes a lock or needs a snapshot.
+//! from rows that never change, so none of it takes a lock.
 
 use ledger::AccountKind;
 use proof::{Balances, PostingKind};
@@ -171,6 +171,8 @@ pub async fn feed_of(
     version: u64,
     limit: u32,
 ) -> Result<Vec<Fed>, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let conn = &mut *look;
     let version = i64::try_from(version).unwrap_or(i64::MAX);
     let places: Vec<(i64, i64)> = sqlx::query_as(
         "select sequence, leaf_index
@@ -190,7 +192,9 @@ pub async fn feed_of(
     let statement = format!("{POSTINGS} where posting.leaf_index = any($1) order by posting.leaf_index");
     let rows: Vec<PostingRow> =
         sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(indexes).fetch_all(&mut *conn).await?;
-    with_entries(conn, rows).await
+    let fed = with_entries(conn, rows).await?;
+    look.rollback().await?;
+    Ok(fed)
 }
 
 pub(crate) async fn with_entries(

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryScalar;
 
+use crate::archives;
 use crate::erasure::{MemberToErase, member_to_erase, payload_names};
 use crate::error::StoreError;
 use crate::told::{Told, leaves_of, outcomes_of};
@@ -38,6 +39,21 @@ impl From<sqlx::Error> for HeldError {
 /// Writes everything that is held about a member, as a JSON object of a section for each table; answers whether there is such a
 /// member. Bytes are hexadecimal but for events, which are text. Secrets are left out: they are ours, and say nothing of the member.
 pub async fn everything_held(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member: &MemberRef,
+    out: &mut impl Write,
+) -> Result<bool, HeldError> {
+    // For longer than a snapshot may be kept.
+    archives::hold_still(conn).await?;
+    let told = tell_everything(conn, program_id, member, out).await;
+    let let_go = archives::let_move(conn).await;
+    let told = told?;
+    let_go?;
+    Ok(told)
+}
+
+async fn tell_everything(
     conn: &mut PgConnection,
     program_id: i16,
     member: &MemberRef,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::Day;
 use proof::LotMovement;
-use sqlx::{Connection, FromRow, PgConnection};
+use sqlx::{FromRow, PgConnection};
 
 use crate::accounts::page_end;
 use crate::archived;
@@ -64,6 +64,8 @@ pub async fn liability(
     program_id: i16,
     size: Option<u64>,
 ) -> Result<Liability, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let conn = &mut *look;
     let (now, mut points, mut debts) = of_now(conn, program_id, ACCOUNTS).await?;
     let size = size.map_or(now, |it| i64::try_from(it).unwrap_or(i64::MAX).min(now));
     archived::demand_since(conn, size).await?;
@@ -75,6 +77,7 @@ pub async fn liability(
             .bind(program_id)
             .fetch_all(conn)
             .await?;
+    look.rollback().await?;
     let mut by_month: BTreeMap<Month, i64> = BTreeMap::new();
     for ((unit, last_day, fund), points) in points {
         let ends = Day::new(last_day).filter(|it| *it != Day::NEVER).map(Day::month);
@@ -90,17 +93,16 @@ pub async fn liability(
     Ok(Liability { log_size: size as u64, lines, debts })
 }
 
-/// The log's size, the lots and the debts of one instant, read so many accounts at a time.
+/// The log's size, the lots and the debts, of one instant within a look, read so many accounts at a time.
 pub(crate) async fn of_now(
     conn: &mut PgConnection,
     program_id: i16,
     accounts: i64,
 ) -> Result<(i64, BTreeMap<Kind, i64>, BTreeMap<i16, i64>), StoreError> {
-    let mut snapshot = conn.begin_with("begin isolation level repeatable read read only").await?;
-    let size = crate::log_size(&mut snapshot).await? as i64;
+    let size = crate::log_size(conn).await? as i64;
     let (mut lots, mut debts) = (BTreeMap::<Kind, i64>::new(), BTreeMap::<i16, i64>::new());
     let mut done = i64::MIN;
-    while let Some(upper) = page_end(&mut snapshot, done, accounts).await? {
+    while let Some(upper) = page_end(conn, done, accounts).await? {
         let page: Vec<(i16, i32, i32, i64)> = sqlx::query_as(
             "select unit, last_day, lot.fund_id, sum(available + held + pending)::bigint
              from lot
@@ -115,7 +117,7 @@ pub(crate) async fn of_now(
         .bind(program_id)
         .bind(done)
         .bind(upper)
-        .fetch_all(&mut *snapshot)
+        .fetch_all(&mut *conn)
         .await?;
         for (unit, day, fund, points) in page {
             *lots.entry((unit, day, fund)).or_default() += points;
@@ -136,14 +138,13 @@ pub(crate) async fn of_now(
         .bind(program_id)
         .bind(done)
         .bind(upper)
-        .fetch_all(&mut *snapshot)
+        .fetch_all(&mut *conn)
         .await?;
         for (unit, debt) in page {
             *debts.entry(unit).or_default() += debt;
         }
         done = upper;
     }
-    snapshot.rollback().await?;
     Ok((size, lots, debts))
 }
 

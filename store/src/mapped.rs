@@ -88,7 +88,8 @@ async fn between(
     after: i64,
     last: i64,
 ) -> Result<Vec<MappedAccount>, StoreError> {
-    archived::demand_since(conn, log_size as i64).await?;
+    let mut look = archived::look(conn).await?;
+    archived::demand_since(&mut look, log_size as i64).await?;
     let rows: Vec<Row> = sqlx::query_as(
         "select account.account_id, account.program_id, account.kind, account.id, account.unit, account.secret, stood.*
          from account
@@ -128,8 +129,9 @@ async fn between(
     .bind(after)
     .bind(last)
     .bind(log_size as i64)
-    .fetch_all(conn)
+    .fetch_all(&mut *look)
     .await?;
+    look.rollback().await?;
     rows.into_iter().map(|it| it.read(keyring, log_size)).collect()
 }
 

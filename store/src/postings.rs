@@ -83,6 +83,8 @@ pub async fn opened_posting(
     posting_id: Uuid,
     viewer: &Viewer,
 ) -> Result<Option<(u64, OpenedLeaf)>, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let conn = &mut *look;
     let row: Option<PostingRow> = sqlx::query_as(
         "select posting.*, null::bytea as payload, null::text as remainder,
              exists (select from erased_leaf where erased_leaf.leaf_index = posting.leaf_index) as is_erased,
@@ -98,14 +100,12 @@ pub async fn opened_posting(
     .await?;
     let Some(row) = row else {
         archived::demand_postings(conn, &[(program_id, posting_id)]).await?;
+        look.rollback().await?;
         return Ok(None);
     };
     let leaf_index = row.leaf_index as u64;
     let (entries, is_party) = open_entries(conn, keyring, &row, viewer).await?;
-    if entries.is_empty() {
-        // Its row was read just before it went.
-        archived::demand_here(conn, row.leaf_index).await?;
-    }
+    look.rollback().await?;
     Ok(is_party.then(|| open_leaf(keyring, log, row, entries)).transpose()?.map(|leaf| (leaf_index, leaf)))
 }
 

@@ -4,8 +4,9 @@
 use proof::Balances;
 use sqlx::PgConnection;
 
+use crate::archived;
 use crate::error::StoreError;
-use crate::trail::{AsOf, POSTING, Row, TrailEntry, balance_as_of, size_at};
+use crate::trail::{AsOf, POSTING, Row, TrailEntry, size_at, standing};
 
 /// How many entries are summed up at a time: no statement takes longer because there are more of them.
 const ENTRIES: i64 = 10_000;
@@ -34,16 +35,19 @@ pub async fn statement(
     after: Option<(i64, u64)>,
     limit: u32,
 ) -> Result<Statement, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let conn = &mut *look;
     let log_size = crate::log_size(conn).await?;
     // Nothing counts later than it is recorded: what was recorded before the period counted before it, and is summed up
     // in one entry. Only what was recorded since is looked at.
     let begin = size_at(conn, from_us.saturating_sub(1)).await?;
-    let before = balance_as_of(conn, account, AsOf::Size(begin)).await?;
+    let before = standing(conn, account, AsOf::Size(begin)).await?;
     let since = Since { account, version: before.version as i64, log_size: log_size as i64 };
     let late = since.sum(conn, (i64::MIN, from_us), ENTRIES).await?;
     let within = since.sum(conn, (from_us, to_us), ENTRIES).await?;
     let opening = add(before.balances, late);
     let mut lines = since.lines(conn, (from_us, to_us), after, i64::from(limit) + 1).await?;
+    look.rollback().await?;
     let more = lines.len() > limit as usize;
     lines.truncate(limit as usize);
     let next = lines.last().filter(|_| more).map(|it| (it.effective_at_us, it.version));

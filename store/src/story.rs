@@ -22,6 +22,8 @@ pub async fn story(
     program_id: i16,
     posting_id: Uuid,
 ) -> Result<Option<Story>, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let conn = &mut *look;
     let statement = format!(
         "{POSTINGS}
          where posting.program_id = $2
@@ -36,8 +38,10 @@ pub async fn story(
     let mut all = with_entries(&mut *conn, rows).await?;
     let Some(place) = all.iter().position(|it| it.posting_id == posting_id) else {
         archived::demand_postings(conn, &[(program_id, posting_id)]).await?;
+        look.rollback().await?;
         return Ok(None);
     };
+    look.rollback().await?;
     let posting = all.remove(place);
     Ok(Some(Story { posting, later: all }))
 }

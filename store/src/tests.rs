@@ -10,6 +10,7 @@ mod guard;
 mod hurry;
 mod keys;
 mod migrations;
+mod moving;
 mod parked;
 mod programs;
 mod reads;

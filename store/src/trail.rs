@@ -1,5 +1,5 @@
 //! What has happened to an account, as readers see it: its balance at any point of the log, and its history. All of it
-//! comes from rows that never change, so none of it takes a lock or needs a snapshot.
+//! comes from rows that never change, so none of it takes a lock; since they may be archived meanwhile, it is read in one look.
 
 use ledger::{AccountKind, House, MemberRef, Name};
 use proof::{Balances, LotMovement, PostingKind};
@@ -193,6 +193,18 @@ pub async fn balance_as_of(
     account: i64,
     as_of: AsOf,
 ) -> Result<Standing, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let standing = standing(&mut look, account, as_of).await?;
+    look.rollback().await?;
+    Ok(standing)
+}
+
+/// The same, within a look.
+pub(crate) async fn standing(
+    conn: &mut PgConnection,
+    account: i64,
+    as_of: AsOf,
+) -> Result<Standing, StoreError> {
     let size = match as_of {
         AsOf::Size(size) => i64::try_from(size).unwrap_or(i64::MAX),
         AsOf::Instant(us) => size_at(conn, us).await? as i64,
@@ -254,6 +266,8 @@ pub async fn history(
     order: Order,
     limit: u32,
 ) -> Result<Vec<TrailEntry>, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let conn = &mut *look;
     let from = from.map(|it| i64::try_from(it).unwrap_or(i64::MAX));
     let (bounds, direction) = match order {
         Order::Forward => ((from.unwrap_or(0), i64::MAX), "asc"),
@@ -291,6 +305,7 @@ pub async fn history(
             }
         }
     }
+    look.rollback().await?;
     rows.into_iter().map(Row::read).collect()
 }
 

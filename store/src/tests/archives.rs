@@ -14,14 +14,14 @@ use crate::*;
 const PAGE: u32 = 7;
 
 /// An archive, and what its file would hold.
-struct Filed {
+pub(super) struct Filed {
     archive: Archive,
     lines: Vec<ArchiveLine>,
 }
 
 impl Filed {
     /// Writes down that the leaves before `end` move that have not yet.
-    async fn begin(conn: &mut PgConnection, end: u64) -> Self {
+    pub(super) async fn begin(conn: &mut PgConnection, end: u64) -> Self {
         let first = archives(conn).await.unwrap().last().map_or(0, |it| it.end_leaf_index);
         let (mut lines, mut next) = (Vec::new(), first);
         loop {
@@ -49,7 +49,7 @@ impl Filed {
         }
     }
 
-    async fn gone(&self, conn: &mut PgConnection) {
+    pub(super) async fn gone(&self, conn: &mut PgConnection) {
         self.go(conn, usize::MAX).await;
         end_archive(conn, &self.archive).await.unwrap();
     }
@@ -60,7 +60,7 @@ impl Filed {
         }
     }
 
-    async fn back(&self, conn: &mut PgConnection) {
+    pub(super) async fn back(&self, conn: &mut PgConnection) {
         begin_return(conn, &self.archive).await.unwrap();
         self.come(conn, usize::MAX).await;
         end_return(conn, &self.archive).await.unwrap();
