@@ -91,8 +91,10 @@ pub(crate) async fn originals(
     let mut found: HashMap<PostingKey, Found> =
         rows.into_iter().map(read).collect::<Result<_, StoreError>>()?;
     let missing: Vec<PostingKey> = wanted.iter().filter(|it| !found.contains_key(it)).copied().collect();
-    if !missing.is_empty() {
+    if !missing.is_empty() && are_somewhere(conn, &missing).await? {
         archived::demand_postings(conn, &missing).await?;
+        // They were posted, or restored, just now: asked again, they are found.
+        return Err(StoreError::Overtaken);
     }
     if !withdrawals.is_empty() {
         let (keys, bodies): (Vec<PostingKey>, Vec<Withdrawal>) = withdrawals.into_iter().unzip();
@@ -100,6 +102,31 @@ pub(crate) async fn originals(
             found.get_mut(key).expect("it was just read").original.claim = Some(claim);
         }
     }
+    Ok(found)
+}
+
+/// Whether any of these that was not found a moment ago is archived, or is here now: in one look at the database, since it may
+/// be on its way from the one to the other.
+async fn are_somewhere(conn: &mut PgConnection, missing: &[PostingKey]) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar(
+        "select exists (
+             select
+             from unnest($1::smallint[], $2::uuid[]) as wanted (program_id, posting_id)
+             left join posting using (program_id, posting_id)
+             left join archived_posting using (program_id, posting_id)
+             where archived_posting.leaf_index is not null
+                 or exists (
+                     select
+                     from entry
+                     join account using (account_id)
+                     where entry.leaf_index = posting.leaf_index and account.kind = 1 and account.secret <> ''
+                 )
+         )",
+    )
+    .bind(missing.iter().map(|it| it.0).collect::<Vec<_>>())
+    .bind(missing.iter().map(|it| it.1).collect::<Vec<_>>())
+    .fetch_one(conn)
+    .await?;
     Ok(found)
 }
 

@@ -200,10 +200,30 @@ async fn accepted(conn: &mut PgConnection, items: &[ItemRow]) -> Result<Vec<Acce
         for [leaf_index, ..] in items {
             archived::demand_here(conn, *leaf_index).await?;
         }
-        let problem = format!("an outcome names leaf {}, which has no posting", items[0][0]);
-        return Err(StoreError::Damaged(problem));
+        return Err(lost(conn, items).await?);
     }
     rows.into_iter().map(AcceptedRow::read).collect()
+}
+
+/// Why a posting of these items was not found, although none is archived.
+async fn lost(conn: &mut PgConnection, items: &[ItemRow]) -> Result<StoreError, StoreError> {
+    let nowhere: Option<i64> = sqlx::query_scalar(
+        "select leaf_index
+         from unnest($1::bigint[]) as item (leaf_index)
+         where not exists (select from posting where posting.leaf_index = item.leaf_index)
+             and not exists (select from archived_posting where archived_posting.leaf_index = item.leaf_index)
+         limit 1",
+    )
+    .bind(items.iter().map(|it| it[0]).collect::<Vec<_>>())
+    .fetch_optional(conn)
+    .await?;
+    Ok(match nowhere {
+        Some(leaf_index) => {
+            StoreError::Damaged(format!("an outcome names leaf {leaf_index}, which has no posting"))
+        }
+        // It was restored just now: asked again, it is found.
+        None => StoreError::Overtaken,
+    })
 }
 
 impl AcceptedRow {

@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use ledger::MemberRef;
+use ledger::{Command, MemberRef};
 use sqlx::Connection;
 use uuid::Uuid;
 
@@ -160,5 +160,25 @@ async fn whoever_reads_while_rows_move_is_told_everything_or_that_it_is_archived
             assert_eq!(asking().await, whole, "{question:?}");
         }
     }
+    books.check_books().await;
+}
+
+/// A request whose posting comes back after it was looked for is answered as if it had never been gone.
+#[tokio::test]
+async fn what_comes_back_while_it_is_looked_for_is_found() {
+    let Scene { books, member, spent, .. } = Scene::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let spend = books.redeem("spend", member, 40);
+    let undo = books.request("operator", "undo", Command::Reverse { posting: spent, points: None });
+    for (request, replayed) in [(spend, true), (undo, false)] {
+        let filed = Filed::begin(&mut conn, 3).await;
+        filed.gone(&mut conn).await;
+        let asking = books.committer.submit(request);
+        let (answer, ()) =
+            overtaken(&books, "archived_posting", asking, async |mover| filed.back(mover).await).await;
+        let answer = answer.unwrap();
+        assert_eq!((answer.replayed, answer.outcome.is_ok()), (replayed, true), "{answer:?}");
+    }
+    assert_eq!(books.balance("amina").await.unwrap().available, 490);
     books.check_books().await;
 }
