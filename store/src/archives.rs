@@ -187,7 +187,13 @@ pub async fn begin_archive(conn: &mut PgConnection, archive: &NewArchive<'_>) ->
     .bind(&archive.digest[..])
     .bind(archive.file)
     .execute(conn)
-    .await?;
+    .await
+    .map_err(|error| match StoreError::from(error) {
+        error if error.constraint() == Some("archive_begins_once") => StoreError::Missing(
+            "somebody else has begun this archive just now: run it again when they are done".to_owned(),
+        ),
+        error => error,
+    })?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ const PAGE: u32 = 7;
 /// An archive, and what its file would hold.
 pub(super) struct Filed {
     archive: Archive,
-    lines: Vec<ArchiveLine>,
+    pub(super) lines: Vec<ArchiveLine>,
 }
 
 impl Filed {

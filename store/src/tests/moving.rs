@@ -182,3 +182,24 @@ async fn what_comes_back_while_it_is_looked_for_is_found() {
     assert_eq!(books.balance("amina").await.unwrap().available, 490);
     books.check_books().await;
 }
+
+#[tokio::test]
+async fn of_two_who_archive_at_once_only_one_begins() {
+    let Scene { books, .. } = Scene::new().await;
+    let mut one = books.pool.acquire().await.unwrap();
+    let mut other = books.pool.acquire().await.unwrap();
+    let mut watcher = books.pool.acquire().await.unwrap();
+    let new =
+        NewArchive { first_leaf_index: 0, end_leaf_index: 3, postings: 3, digest: [0; 32], file: "0-3" };
+    let shorter = NewArchive { end_leaf_index: 2, postings: 2, file: "0-2", ..new.clone() };
+    let mut first = one.begin().await.unwrap();
+    begin_archive(&mut first, &new).await.unwrap();
+    // It waits to learn what becomes of the first: no lock but the record itself keeps them apart.
+    let (second, ()) = tokio::join!(begin_archive(&mut other, &shorter), async {
+        wait_for_waiting(&mut watcher, 1).await;
+        first.commit().await.unwrap();
+    });
+    let problem = second.unwrap_err().to_string();
+    assert!(problem.contains("somebody else has begun this archive"), "{problem}");
+    assert_eq!(archives(&mut watcher).await.unwrap().len(), 1);
+}

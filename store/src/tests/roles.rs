@@ -3,6 +3,8 @@ use ledger::Command;
 use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
+use super::archives::Filed;
+use super::erasure::seal;
 use super::fixture::{Fixture, PARTNER, keyring};
 use super::world::{named, points};
 use crate::*;
@@ -76,6 +78,34 @@ async fn the_services_role_does_its_work_and_nothing_to_history() {
     // Of outcomes it may clear away what was refused, and nothing else.
     let error = conn.execute("delete from outcome").await.unwrap_err().to_string();
     assert!(error.contains("is append-only"), "{error}");
+}
+
+#[tokio::test]
+async fn the_service_writes_nothing_where_something_is_archived() {
+    let books = Fixture::new().await;
+    for name in ["amina", "baraka"] {
+        books.member_with(name, 10).await;
+    }
+    seal(&books).await;
+    let mut owner = books.pool.acquire().await.unwrap();
+    let filed = Filed::begin(&mut owner, 2).await;
+    filed.gone(&mut owner).await;
+    let pool = connect(&as_role(&books.url, APP_ROLE), 4).await.unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    for (table, rows) in [
+        ("posting", "jsonb_populate_record(null::posting, $1::jsonb -> 'posting')"),
+        ("entry", "jsonb_populate_recordset(null::entry, $1::jsonb -> 'entries')"),
+        ("event", "jsonb_populate_record(null::event, $1::jsonb -> 'event')"),
+    ] {
+        let insert = AssertSqlSafe(format!("insert into {table} select it.* from {rows} as it"));
+        let error = sqlx::query(insert).bind(&filed.lines[0].line).execute(&mut *conn).await.unwrap_err();
+        assert!(error.to_string().contains("leaves before 2 are archived"), "{table}: {error}");
+    }
+    // It posts on behind them, and what was archived comes back.
+    let committer = Fixture::committer_on(&pool, &books.log).await;
+    assert!(committer.submit(books.earn("e", "amina", 100)).await.unwrap().outcome.is_ok());
+    filed.back(&mut owner).await;
+    books.check_books().await;
 }
 
 #[tokio::test]
