@@ -29,3 +29,20 @@ create trigger event_is_not_archived after insert on event
 
 -- Two who archive at once, although one lock keeps them apart, do not both begin where the archives end.
 create unique index archive_begins_once on archive (first_leaf_index) where restored_at is null;
+
+-- What triggers ask the tables is asked of ours, not of a session's own tables with the same names.
+do $$
+declare
+    name text;
+begin
+    foreach name in array array[
+        'is_being_archived(bigint)',
+        'refuse_change_but_restoring()',
+        'refuse_change_but_erasure()',
+        'refuse_outcome_change_but_erasure()',
+        'refuse_reference_change_but_erasure()'
+    ] loop
+        execute format('alter function %s set search_path = %I, pg_temp', name, current_schema());
+    end loop;
+end
+$$;

@@ -400,6 +400,20 @@ async fn rows_go_only_as_an_archive_says_they_do() {
         let error = tamper(conn, statement).await.expect_err(statement).to_string();
         assert!(error.contains("append-only"), "{statement}: {error}");
     }
+    // Nor because tables of the session's own, which have the names of ours, say that it is being archived.
+    tamper(
+        conn,
+        "create temporary table archive as
+         select 1::bigint as archive_id, 0::bigint as first_leaf_index, 9::bigint as end_leaf_index,
+             null::timestamptz as moved_at, null::timestamptz as recalled_at;
+         create temporary table archived_posting as
+         select 1::bigint as archive_id, 2::bigint as leaf_index",
+    )
+    .await
+    .unwrap();
+    let error = tamper(conn, "delete from posting where leaf_index = 2").await.unwrap_err().to_string();
+    assert!(error.contains("append-only"), "{error}");
+    tamper(conn, "drop table pg_temp.archive, pg_temp.archived_posting").await.unwrap();
     // A row that was changed since it was written to the file is not taken away.
     let true_line = filed.lines[1].line.clone();
     filed.lines[1].line = true_line.replacen("\"sequence\": ", "\"sequence\": 1", 1);
