@@ -6,14 +6,15 @@ mod file;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use serde_json::json;
+use proof::Hash;
+use serde_json::{Value, json};
 use store::{ArchiveStage, Deed, NewArchive, PgConnection};
 
 use self::file::{Lines, Writer};
 use crate::config::{Archive, Archived, Restore};
 use crate::roles::OpenBooks;
 
-/// How many postings one transaction moves.
+/// How many postings are read at a time; a page of the file is what one transaction moves.
 const PAGE: u32 = 1000;
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -70,14 +71,18 @@ pub(crate) async fn archive(config: Archive) -> anyhow::Result<()> {
         file: &written.file,
     };
     store::begin_archive(acting.conn(), &new).await?;
-    let after = json!({
-        "first_leaf_index": first, "end_leaf_index": end, "postings": written.postings,
-        "sha256": hex::encode(written.digest),
-    });
+    let after = range((first, end), written.postings, &written.digest);
     let (action, subject) = ("postings.archived".to_owned(), written.file.clone());
     books.done(acting, &config.who, Deed { action, subject, before: None, after: Some(after) }).await?;
     let newest = store::archives(conn).await?.pop().context("the archive was just written down")?;
     take_away(conn, &config.to, &newest).await
+}
+
+/// A range as acts tell of it.
+fn range((first, end): (u64, u64), postings: u64, digest: &Hash) -> Value {
+    json!({
+        "first_leaf_index": first, "end_leaf_index": end, "postings": postings, "sha256": hex::encode(digest),
+    })
 }
 
 /// Takes the rows away that the archive's file has, which is read whole before the first of them goes.
@@ -85,11 +90,7 @@ async fn take_away(conn: &mut PgConnection, folder: &Path, archive: &store::Arch
     let log = store::log_identity(conn).await?;
     Lines::check(folder, &log.log_id, archive)?;
     let mut lines = Lines::open(folder, &archive.file)?;
-    loop {
-        let page = lines.page(PAGE)?;
-        if page.is_empty() {
-            break;
-        }
+    while let Some(page) = lines.page()? {
         store::take_away(conn, archive, &page).await?;
     }
     store::end_archive(conn, archive).await?;
@@ -127,21 +128,15 @@ pub(crate) async fn restore(config: Restore) -> anyhow::Result<()> {
         if archive.stage != ArchiveStage::Returning {
             let mut acting = books.acting().await?;
             store::begin_return(acting.conn(), archive).await?;
-            let before = json!({
-                "first_leaf_index": archive.first_leaf_index, "end_leaf_index": archive.end_leaf_index,
-                "postings": archive.postings, "sha256": hex::encode(archive.digest),
-            });
+            let leaves = (archive.first_leaf_index, archive.end_leaf_index);
+            let before = range(leaves, archive.postings, &archive.digest);
             let (action, subject) = ("postings.restored".to_owned(), archive.file.clone());
             books
                 .done(acting, &config.who, Deed { action, subject, before: Some(before), after: None })
                 .await?;
         }
         let mut lines = Lines::open(&config.from, &archive.file)?;
-        loop {
-            let page = lines.page(PAGE)?;
-            if page.is_empty() {
-                break;
-            }
+        while let Some(page) = lines.page()? {
             store::give_back(conn, archive, &page).await?;
         }
         store::end_return(conn, archive).await?;
@@ -162,11 +157,7 @@ pub(crate) async fn read(conn: &mut PgConnection, archived: &Archived) -> anyhow
     for archive in &archives {
         Lines::check(folder, &log.log_id, archive)?;
         let mut lines = Lines::open(folder, &archive.file)?;
-        loop {
-            let page = lines.page(PAGE)?;
-            if page.is_empty() {
-                break;
-            }
+        while let Some(page) = lines.page()? {
             store::read_lines(conn, archive, &page).await?;
         }
     }

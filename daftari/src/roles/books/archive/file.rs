@@ -16,6 +16,8 @@ use store::{Archive, ArchiveLine};
 use tempfile::NamedTempFile;
 
 const FORMAT: &str = "daftari-postings/1";
+/// How many postings are read at a time.
+const PAGE: usize = 1000;
 
 /// The first line.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,13 +173,13 @@ impl Lines {
         Ok(Self { path, reader, head, digest, postings: 0, end: None })
     }
 
-    /// The next postings, at most so many; none at the end, which was then found to be that of all before it.
-    pub(super) fn page(&mut self, limit: u32) -> anyhow::Result<Vec<ArchiveLine>> {
+    /// The next postings; none at the end, which was then found to be that of all before it.
+    pub(super) fn page(&mut self) -> anyhow::Result<Option<Vec<ArchiveLine>>> {
         let mut page = Vec::new();
-        while self.end.is_none() && page.len() < limit as usize {
+        while self.end.is_none() && page.len() < PAGE {
             page.extend(self.next()?);
         }
-        Ok(page)
+        Ok(Some(page).filter(|it| !it.is_empty()))
     }
 
     fn next(&mut self) -> anyhow::Result<Option<ArchiveLine>> {
@@ -210,13 +212,8 @@ impl Lines {
     }
 
     fn read_on(&mut self) -> anyhow::Result<(u64, Hash)> {
-        loop {
-            if self.page(1000)?.is_empty()
-                && let Some(end) = self.end
-            {
-                return Ok(end);
-            }
-        }
+        while self.page()?.is_some() {}
+        Ok(self.end.expect("it was read to its end"))
     }
 }
 
@@ -249,8 +246,8 @@ mod tests {
         let archive = written(folder.path(), 2500);
         Lines::check(folder.path(), &[5; 32], &archive).unwrap();
         let mut lines = Lines::open(folder.path(), &archive.file).unwrap();
-        let pages: Vec<Vec<ArchiveLine>> = (0..4).map(|_| lines.page(1000).unwrap()).collect();
-        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500, 0]);
+        let pages: Vec<Vec<ArchiveLine>> = std::iter::from_fn(|| lines.page().unwrap()).collect();
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 500]);
         assert_eq!(
             pages.iter().flatten().map(|it| it.leaf_index).collect::<Vec<_>>(),
             (0..2500).collect::<Vec<_>>()
