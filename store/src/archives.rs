@@ -71,6 +71,11 @@ pub async fn archives(conn: &mut PgConnection) -> Result<Vec<Archive>, StoreErro
     rows.into_iter().map(Row::read).collect()
 }
 
+/// The names of all files that were ever written down here, also of those whose postings are back.
+pub async fn archive_files(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar("select distinct file from archive order by file").fetch_all(conn).await?)
+}
+
 impl Row {
     fn read(self) -> Result<Archive, StoreError> {
         Ok(Archive {

@@ -1,5 +1,6 @@
 //! `daftari books archive` and `restore`: old postings move into files and back, and are read there for as long as a command
-//! runs. What is done first is durable before what it allows: the file before its record, the record before the first row goes.
+//! runs. What is done first is durable before what it allows: the file before its record, the record before the file's name, and
+//! that before the first row goes.
 
 mod file;
 
@@ -28,11 +29,16 @@ pub(crate) async fn archive(config: Archive) -> anyhow::Result<()> {
             bail!("{} is coming back: run `daftari books restore` to its end first", it.file)
         }
         // It was cut off: what it had written down is done first.
-        Some(it) if it.stage == ArchiveStage::Moving && !config.dry_run => {
+        Some(it) if it.stage == ArchiveStage::Moving => {
+            if config.dry_run {
+                println!("{} was cut off, and would be archived to its end first.", it.file);
+                return Ok(());
+            }
             take_away(conn, &config.to, it).await?;
         }
         _ => {}
     }
+    find_strays(conn, &books.log.log_id, &config).await?;
     let first = newest.map_or(0, |it| it.end_leaf_index);
     let before = match (config.before, config.older_than_days) {
         (Some(before), _) => before,
@@ -78,6 +84,26 @@ pub(crate) async fn archive(config: Archive) -> anyhow::Result<()> {
     take_away(conn, &config.to, &newest).await
 }
 
+/// Takes away what an archiving that was cut off has left of its file, and names the files of which these books know nothing. Such a
+/// one stays: it may be the only file of other books with this log, such as those that these were copied from.
+async fn find_strays(conn: &mut PgConnection, log_id: &Hash, config: &Archive) -> anyhow::Result<()> {
+    let (begun, named) = file::strays(&config.to, log_id, &store::archive_files(conn).await?)?;
+    for path in begun {
+        if !config.dry_run {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        let done = if config.dry_run { "would be removed" } else { "is removed" };
+        println!("{} was begun and never written down: it {done}.", path.display());
+    }
+    for path in named {
+        println!(
+            "{} names members, and these books do not know it: if no other books have archived it, destroy it.",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 /// A range as acts tell of it.
 fn range((first, end): (u64, u64), postings: u64, digest: &Hash) -> Value {
     json!({
@@ -88,7 +114,7 @@ fn range((first, end): (u64, u64), postings: u64, digest: &Hash) -> Value {
 /// Takes the rows away that the archive's file has, which is read whole before the first of them goes.
 async fn take_away(conn: &mut PgConnection, folder: &Path, archive: &store::Archive) -> anyhow::Result<()> {
     let log = store::log_identity(conn).await?;
-    Lines::check(folder, &log.log_id, archive)?;
+    file::settle(folder, &log.log_id, archive)?;
     let mut lines = Lines::open(folder, &archive.file)?;
     while let Some(page) = lines.page()? {
         store::take_away(conn, archive, &page).await?;
@@ -113,7 +139,7 @@ pub(crate) async fn restore(config: Restore) -> anyhow::Result<()> {
     let wanted = archives.iter().rev().filter(|it| config.leaf < it.end_leaf_index);
     for archive in wanted.clone() {
         // All of them first: nothing comes back by half because a file is missing.
-        Lines::check(&config.from, &log.log_id, archive)?;
+        file::settle(&config.from, &log.log_id, archive)?;
         if config.dry_run {
             println!(
                 "{} with {} postings of the leaves from {} to before {}",

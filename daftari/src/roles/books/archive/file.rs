@@ -1,7 +1,7 @@
 //! The file of an archive: gzip over lines of JSON, the first and the last of which say what it is and that it is whole
 //! (docs/formats.md). It is read as it is written, a page at a time.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,55 @@ struct Place {
     leaf_index: i64,
 }
 
-/// A file in the making, without its name until it is whole.
+/// Where a file of this log is made and waits until it is written down: only then it gets its own name, which is thus never that
+/// of a file that nothing lists.
+fn waiting(folder: &Path, log_id: &Hash, file: &str) -> PathBuf {
+    folder.join(waiting_prefix(log_id) + file)
+}
+
+fn waiting_prefix(log_id: &Hash) -> String {
+    format!(".{}-", hex::encode(&log_id[..8]))
+}
+
+/// Demands that the archive's file is here, whole and the one that was written, and gives it its name if it still waits for it.
+pub(super) fn settle(folder: &Path, log_id: &Hash, archive: &Archive) -> anyhow::Result<()> {
+    let (waiting, path) = (waiting(folder, log_id, &archive.file), folder.join(&archive.file));
+    let at = || format!("cannot write {}", path.display());
+    if waiting.exists() && !path.exists() {
+        fs::rename(&waiting, &path).with_context(at)?;
+        File::open(folder).and_then(|it| it.sync_all()).with_context(at)?;
+    }
+    Lines::check(folder, log_id, archive)?;
+    // An earlier archive of the same range had the same lines.
+    if waiting.exists() { fs::remove_file(&waiting).with_context(at) } else { Ok(()) }
+}
+
+/// The files of this log in the folder that no record names: first those that were begun and never written down, then those that
+/// have a name all the same.
+pub(super) fn strays(
+    folder: &Path,
+    log_id: &Hash,
+    recorded: &[String],
+) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let (mut begun, mut named) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let is_archive = name.starts_with("postings-") && name.ends_with(".jsonl.gz");
+        // One that cannot be read may be ours.
+        let is_ours = || Lines::open(folder, &name).map_or(true, |it| it.head.log_id == hex::encode(log_id));
+        if name.starts_with(&waiting_prefix(log_id)) {
+            begun.push(entry.path());
+        } else if is_archive && !recorded.contains(&name) && is_ours() {
+            named.push(entry.path());
+        }
+    }
+    begun.sort_unstable();
+    named.sort_unstable();
+    Ok((begun, named))
+}
+
+/// A file in the making.
 pub(super) struct Writer {
     folder: PathBuf,
     file: String,
@@ -58,7 +106,7 @@ pub(super) struct Writer {
     postings: u64,
 }
 
-/// A file that is whole and durable, and was read back.
+/// A file that is whole and durable, and was read back. It waits for its name.
 pub(super) struct Written {
     pub(super) file: String,
     pub(super) postings: u64,
@@ -70,7 +118,9 @@ impl Writer {
         let file = format!("postings-{first:012}-{end:012}.jsonl.gz");
         let at = || format!("cannot write into {}", folder.display());
         // Only its owner may read it: it names members.
-        let staged = tempfile::Builder::new().prefix(".archive-").tempfile_in(folder).with_context(at)?;
+        let name = waiting_prefix(log_id) + &file;
+        let staged = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(folder);
+        let staged = staged.with_context(at)?;
         let encoder = BufWriter::new(staged.as_file().try_clone().with_context(at)?);
         let encoder = GzEncoder::new(encoder, Compression::default());
         let head = Head {
@@ -112,16 +162,15 @@ impl Writer {
         let mut lines = Lines::of(File::open(staged.path()).with_context(at)?, path.clone())?;
         ensure!(lines.are(&head, (postings, digest))?, "{} reads otherwise than it was written", file);
         // A file of this name may be the only one of postings that another database, or an earlier day, put into it; or it has
-        // these very lines, since an archiving was cut off before it was written down.
-        if let Err(error) = staged.persist_noclobber(&path) {
-            let found = Lines::open(&folder, &file).and_then(|mut it| it.are(&head, (postings, digest)));
-            ensure!(
-                found.unwrap_or(false),
-                "{} is not overwritten, since other postings are in it: name another folder ({})",
-                path.display(),
-                error.error
-            );
-        }
+        // these very lines, since the same was archived before and came back.
+        let found = Lines::open(&folder, &file).and_then(|mut it| it.are(&head, (postings, digest)));
+        ensure!(
+            !path.exists() || found.unwrap_or(false),
+            "{} is not overwritten, since other postings are in it: name another folder",
+            path.display()
+        );
+        // From here it stays where it is, whatever becomes of the record.
+        staged.keep().with_context(at)?;
         File::open(&folder).and_then(|it| it.sync_all()).with_context(at)?;
         Ok(Written { file, postings, digest })
     }
@@ -229,15 +278,17 @@ mod tests {
         let mut writer = Writer::begin(folder, &[5; 32], 0, postings as u64).unwrap();
         writer.write(&(0..postings).map(line).collect::<Vec<_>>()).unwrap();
         let Written { file, postings, digest } = writer.end().unwrap();
-        Archive {
+        let archive = Archive {
             archive_id: 1,
             first_leaf_index: 0,
             end_leaf_index: postings,
             postings,
             digest,
             file,
-            stage: store::ArchiveStage::Moved,
-        }
+            stage: store::ArchiveStage::Moving,
+        };
+        settle(folder, &[5; 32], &archive).unwrap();
+        archive
     }
 
     #[test]
@@ -277,5 +328,35 @@ mod tests {
                 assert!(Lines::check(folder.path(), &[5; 32], &archive).is_err(), "byte {at}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_written_down_and_what_never_was_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = |files: &[PathBuf]| -> Vec<String> {
+            files.iter().map(|it| it.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        };
+        // Cut off: of this log, and of another, whose it is to find.
+        for log_id in [[5; 32], [6; 32]] {
+            Writer::begin(folder.path(), &log_id, 0, 9).unwrap().end().unwrap();
+        }
+        let (begun, named) = strays(folder.path(), &[5; 32], &[]).unwrap();
+        assert_eq!(names(&begun), [".0505050505050505-postings-000000000000-000000000009.jsonl.gz"]);
+        assert_eq!(names(&named), [] as [&str; 0]);
+        fs::remove_file(&begun[0]).unwrap();
+
+        // Written down, it is no stray; where the record is gone, it is one, and is left alone.
+        let archive = written(folder.path(), 5);
+        let recorded = std::slice::from_ref(&archive.file);
+        assert_eq!(strays(folder.path(), &[5; 32], recorded).unwrap(), (vec![], vec![]));
+        let (begun, named) = strays(folder.path(), &[5; 32], &[]).unwrap();
+        assert_eq!((names(&begun), names(&named)), (vec![], vec![archive.file.clone()]));
+        assert_eq!(strays(folder.path(), &[7; 32], &[]).unwrap(), (vec![], vec![]));
+
+        // The same again leaves one file, and one that is gone is missed.
+        written(folder.path(), 5);
+        assert_eq!(strays(folder.path(), &[5; 32], recorded).unwrap(), (vec![], vec![]));
+        fs::remove_file(folder.path().join(&archive.file)).unwrap();
+        assert!(settle(folder.path(), &[5; 32], &archive).is_err());
     }
 }
