@@ -122,11 +122,19 @@ pub async fn readiness(
                  select from account
                  join entry using (account_id)
                  where program_id = $1 and partner_id = $2 and available_change > 0
+             ) or exists (
+                 select from account
+                 join archived_partner using (account_id)
+                 where program_id = $1 and partner_id = $2 and has_redeemed
              ) as has_redeemed,
              exists (
                  select from account
                  join entry using (account_id)
                  where program_id = $1 and partner_id = $2 and available_change < 0
+             ) or exists (
+                 select from account
+                 join archived_partner using (account_id)
+                 where program_id = $1 and partner_id = $2 and has_undone
              ) as has_undone",
     )
     .bind(sandbox.unwrap_or(program_id))

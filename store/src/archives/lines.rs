@@ -99,6 +99,22 @@ pub async fn take_away(
             return Err(StoreError::Damaged(problem));
         }
     }
+    sqlx::query(
+        "insert into archived_partner as known (account_id, has_redeemed, has_undone)
+         select account_id, bool_or(available_change > 0), bool_or(available_change < 0)
+         from entry
+         join account using (account_id)
+         where leaf_index = any($1)
+             and account.kind = 5
+         group by account_id
+         order by account_id
+         on conflict (account_id) do update
+         set has_redeemed = known.has_redeemed or excluded.has_redeemed,
+             has_undone = known.has_undone or excluded.has_undone",
+    )
+    .bind(&going)
+    .execute(&mut *transaction)
+    .await?;
     for table in ["event", "entry", "posting"] {
         let delete = format!("delete from {table} where leaf_index = any($1)");
         sqlx::query(AssertSqlSafe(delete)).bind(&going).execute(&mut *transaction).await?;

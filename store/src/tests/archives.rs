@@ -6,7 +6,7 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 use super::erasure::{dump, seal};
-use super::fixture::{Fixture, keyring};
+use super::fixture::{Fixture, PARTNER, keyring};
 use super::world::{World, points};
 use crate::*;
 
@@ -93,7 +93,7 @@ async fn checked(books: &Fixture, filed: &[&Filed]) -> BooksReport {
 /// Everything but what archives leave behind.
 async fn rows(conn: &mut PgConnection) -> Vec<String> {
     let mut rows = dump(conn).await;
-    rows.retain(|it| !it.starts_with("public.archive: "));
+    rows.retain(|it| !it.starts_with("public.archive: ") && !it.starts_with("public.archived_partner: "));
     rows.sort();
     rows
 }
@@ -437,4 +437,33 @@ async fn rows_go_only_as_an_archive_says_they_do() {
     newer.back(conn).await;
     filed.back(conn).await;
     books.check_books().await;
+}
+
+#[tokio::test]
+async fn what_a_partner_has_shown_counts_when_it_is_archived() {
+    let books = Fixture::new().await;
+    let amina = books.member_with("amina", 500).await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let conn = &mut *conn;
+    let shown = async |conn: &mut PgConnection| {
+        let readiness = readiness(conn, books.program.program_id, PARTNER).await.unwrap();
+        (readiness.has_redeemed, readiness.has_undone)
+    };
+    assert_eq!(shown(conn).await, (false, false));
+    let spent = books.committer.submit(books.redeem("spend", amina, 40)).await.unwrap().outcome.unwrap();
+    seal(&books).await;
+    let filed = Filed::begin(conn, 2).await;
+    filed.gone(conn).await;
+    assert_eq!(shown(conn).await, (true, false));
+
+    // Brought back, undone, and archived again, in two parts.
+    filed.back(conn).await;
+    let undo =
+        books.request("operator", "undo", Command::Reverse { posting: spent[0].posting_id, points: None });
+    books.committer.submit(undo).await.unwrap().outcome.unwrap();
+    seal(&books).await;
+    for end in [2, 3] {
+        Filed::begin(conn, end).await.gone(conn).await;
+        assert_eq!(shown(conn).await, (true, true), "up to leaf {end}");
+    }
 }
