@@ -1,5 +1,7 @@
 //! Old postings that an operator moves into a file, and brings back: what holds meanwhile, and what is said of them.
 
+mod killed;
+
 use std::path::{Path, PathBuf};
 
 use journeys::{Answered, JsonRpc, Reply, System, eventually};
@@ -19,6 +21,12 @@ struct Walk {
 }
 
 impl Walk {
+    async fn start(home: &Path) -> Self {
+        let system = System::up(home, &[]).await;
+        let wrapping = home.join("keys").join("wrapping.key").display().to_string();
+        Self { system, home: home.to_owned(), wrapping }
+    }
+
     /// A command upon these books.
     async fn run(&self, words: &[&str]) -> Answered {
         let place = [
@@ -33,6 +41,22 @@ impl Walk {
     async fn archive(&self, folder: &Path, more: &[&str]) -> Answered {
         let words = ["books", "archive", "--actor", "ops", "--to", text(folder)];
         self.run(&[&words[..], more].concat()).await
+    }
+
+    /// Archives what is before this leaf as soon as its anchor is final, and gives what is said of it.
+    async fn archive_what_is_final(&self, folder: &Path, before: &str) -> String {
+        let chain = JsonRpc::new(self.system.fact("chain_rpc_url"));
+        // While another transaction of that anchor is under way, it is not yet settled that it stands.
+        eventually("leaves that may be archived", async || {
+            chain.call("anvil_mine", json!(["0x40"])).await.expect("blocks can be mined");
+            let told = self.archive(folder, &["--before", before, "--dry-run"]).await.stdout;
+            if !told.contains(&format!("from 0 to before {before} would be archived")) {
+                return None;
+            }
+            let done = self.archive(folder, &["--before", before, "--reason", "retention"]).await.stdout;
+            (!done.contains("Nothing is archived")).then_some(done)
+        })
+        .await
     }
 
     async fn undo(&self, id: &str) -> Answered {
@@ -59,9 +83,7 @@ fn text(path: &Path) -> &str {
 #[tokio::test]
 async fn archived_postings_keep_their_proofs_and_come_back() {
     let folder = System::folder();
-    let system = System::up(folder.path(), &[]).await;
-    let wrapping = folder.path().join("keys").join("wrapping.key").display().to_string();
-    let walk = Walk { system, home: folder.path().to_owned(), wrapping };
+    let walk = Walk::start(folder.path()).await;
     let api = walk.system.api();
     for user in [AMINA, BARAKA] {
         assert_eq!(api.event(&purchase(user, user, 5000)).await.status, 200);
@@ -83,19 +105,8 @@ async fn archived_postings_keep_their_proofs_and_come_back() {
     // Not before the chain has promised to keep their anchor.
     let files = walk.home.join("archive");
     std::fs::create_dir(&files).expect("a folder can be made");
-    let chain = JsonRpc::new(walk.system.fact("chain_rpc_url"));
     walk.archive(&files, &["--older-than-days", "1", "--dry-run"]).await.expect(0);
-    // While another transaction of that anchor is under way, it is not yet settled that it stands.
-    let done = eventually("leaves that may be archived", async || {
-        chain.call("anvil_mine", json!(["0x40"])).await.expect("blocks can be mined");
-        let told = walk.archive(&files, &["--before", &before, "--dry-run"]).await.stdout;
-        if !told.contains(&format!("from 0 to before {before} would be archived")) {
-            return None;
-        }
-        let done = walk.archive(&files, &["--before", &before, "--reason", "retention"]).await.stdout;
-        (!done.contains("Nothing is archived")).then_some(done)
-    })
-    .await;
+    let done = walk.archive_what_is_final(&files, &before).await;
     assert!(done.contains(&format!("3 postings of the leaves from 0 to before {before}")), "{done}");
     let again = walk.archive(&files, &["--before", &before]).await.expect(0).stdout;
     assert!(again.contains("Nothing is archived"), "{again}");
