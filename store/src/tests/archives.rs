@@ -467,3 +467,29 @@ async fn what_a_partner_has_shown_counts_when_it_is_archived() {
         assert_eq!(shown(conn).await, (true, true), "up to leaf {end}");
     }
 }
+
+#[tokio::test]
+async fn nothing_is_archived_before_its_anchor_is_final() {
+    let books = Fixture::new().await;
+    for name in ["amina", "baraka"] {
+        books.member_with(name, 10).await;
+        seal(&books).await;
+    }
+    let mut conn = books.pool.acquire().await.unwrap();
+    let conn = &mut *conn;
+    assert_eq!(archivable(conn).await.unwrap(), 2, "a log without a chain asks for a seal");
+    for (size, is_final) in [(1, "now()"), (2, "null")] {
+        let anchor = format!(
+            "insert into anchor (chain_id, contract, registrant, size, block, transaction_hash, final_at)
+             values (1, decode(repeat('11', 20), 'hex'), decode(repeat('22', 20), 'hex'), {size}, 7, sha256(''), {is_final})"
+        );
+        tamper(conn, &anchor).await.unwrap();
+    }
+    assert_eq!(archivable(conn).await.unwrap(), 1);
+    let early =
+        NewArchive { first_leaf_index: 0, end_leaf_index: 2, postings: 2, digest: [0; 32], file: "f" };
+    assert!(begin_archive(conn, &early).await.is_err());
+    tamper(conn, "update anchor set final_at = now()").await.unwrap();
+    assert_eq!(archivable(conn).await.unwrap(), 2);
+    begin_archive(conn, &early).await.unwrap();
+}
