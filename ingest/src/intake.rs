@@ -273,13 +273,13 @@ impl Intake {
         detail: &str,
     ) -> Result<(), Retry> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-        let payload = &payload[..payload.len().min(EVENT_BYTES_MAX)];
         // Whom an operator has erased is not to be written down again by an event that comes late or twice.
-        if let Ok(event) = Event::parse(payload)
-            && self.committer.was_erased(&mut conn, self.program, &event.member).await?
+        if let Some(member) = Event::named(payload)
+            && self.committer.was_erased(&mut conn, self.program, &member).await?
         {
             return Ok(());
         }
+        let payload = &payload[..payload.len().min(EVENT_BYTES_MAX)];
         let Sender { partner, origin } = from;
         store::keep_rejected(&mut conn, self.program, partner, origin, code.as_str(), detail, payload)
             .await?;

@@ -91,6 +91,18 @@ impl Event {
         Ok(event)
     }
 
+    /// Whom bytes name, though they may be no event: JSON that has a user is enough.
+    pub fn named(payload: &[u8]) -> Option<MemberRef> {
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            #[serde(borrow)]
+            user_id: &'a RawValue,
+        }
+        let Named { user_id } = serde_json::from_slice(payload).ok()?;
+        let user = word("user_id", scalar("user_id", user_id).ok()?, 200).ok()?;
+        Some(MemberRef::parse(&user))
+    }
+
     /// A hash of the four fields that say what happened; it does not depend on how they were spelled.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();

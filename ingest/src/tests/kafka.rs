@@ -15,7 +15,7 @@ use super::*;
 use crate::{ConsumerConfig, ConsumerError, consume, ensure_topic, publish};
 
 /// A topic of the test's own on the shared broker.
-async fn topic(partitions: i32) -> ConsumerConfig {
+pub(super) async fn topic(partitions: i32) -> ConsumerConfig {
     let brokers = tokio::task::spawn_blocking(devstack::test_kafka_brokers).await.unwrap().unwrap();
     let name = format!("loyalty.events.{}", Uuid::new_v4().simple());
     ensure_topic(&brokers, &name, partitions).await.unwrap();
@@ -23,19 +23,19 @@ async fn topic(partitions: i32) -> ConsumerConfig {
     ConsumerConfig { group: name.clone(), topic: name, ..ConsumerConfig::new(brokers) }
 }
 
-struct Consumer {
+pub(super) struct Consumer {
     task: JoinHandle<Result<(), ConsumerError>>,
     stop: CancellationToken,
 }
 
 impl Consumer {
-    fn start(world: &World, config: &ConsumerConfig) -> Self {
+    pub(super) fn start(world: &World, config: &ConsumerConfig) -> Self {
         let (intake, config, stop) = (world.intake.clone(), config.clone(), CancellationToken::new());
         let told = stop.clone();
         Self { task: tokio::spawn(async move { consume(intake, &config, told).await }), stop }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(60), self.task).await.unwrap().unwrap().unwrap();
     }
@@ -47,12 +47,12 @@ impl Consumer {
     }
 }
 
-async fn send(config: &ConsumerConfig, events: &[(String, Vec<u8>)]) {
+pub(super) async fn send(config: &ConsumerConfig, events: &[(String, Vec<u8>)]) {
     let events = events.iter().map(|(user, event)| (user.as_str(), event.as_slice()));
     publish(&config.brokers, &config.topic, events).await.unwrap();
 }
 
-fn keyed(user: &str, id: &str, amount: u64) -> (String, Vec<u8>) {
+pub(super) fn keyed(user: &str, id: &str, amount: u64) -> (String, Vec<u8>) {
     (user.to_owned(), purchase(user, id, amount).into_bytes())
 }
 

@@ -1,5 +1,6 @@
 //! Events against a real PostgreSQL and a real broker. After each journey the books are checked.
 
+mod erasure;
 mod kafka;
 
 use std::time::{Duration, Instant};
