@@ -290,7 +290,7 @@ impl From<SubmitError> for Problem {
                 Self::unavailable("Too many requests are waiting: ask again with the same key.")
             }
             SubmitError::Unknown => Self::unavailable(
-                "The database went away before it answered, so this may be posted or not: ask again with the same key.",
+                "The database did not answer for this, so it may be posted or not: ask again with the same key.",
             ),
             SubmitError::Stopping => {
                 Self::unavailable("This server is stopping and posted nothing: ask again with the same key.")

@@ -12,7 +12,7 @@ use ledger::{
 use proof::{
     Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
 };
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ use crate::originals::{self, PostingKey};
 use crate::outcomes::{self, Accepted, OutcomeKey, Remembered};
 use crate::rows::Rows;
 use crate::tip::{LastTip, Tip, Unanswered};
+use crate::warnings::Warnings;
 use crate::withdrawals;
 
 /// What all batches share.
@@ -43,8 +44,9 @@ pub(crate) struct Context {
     /// was decided anew.
     pub(crate) inserting: Mutex<()>,
     /// Whoever holds it may lock the log's head and commit. It comes after the right to insert, which is then free for the
-    /// next batch, and before the head's lock, or one lane could hold the one and wait for the other.
-    pub(crate) committing: Mutex<()>,
+    /// next batch, and before the head's lock, or one lane could hold the one and wait for the other. With it comes the ear
+    /// for what PostgreSQL warns of.
+    pub(crate) committing: Mutex<Warnings>,
     pub(crate) guard: Guard,
 }
 
@@ -88,7 +90,7 @@ pub(crate) struct Decided<'a> {
     unanswered: Unanswered<'a>,
     inserting: MutexGuard<'a, ()>,
     /// Where it was decided under the head's lock.
-    committing: Option<MutexGuard<'a, ()>>,
+    committing: Option<MutexGuard<'a, Warnings>>,
     /// How often the tip had turned out not to be so when it was decided from it.
     turns: u64,
     rows: Rows,
@@ -124,7 +126,7 @@ async fn finish(
         BatchError::RolledBack(error)
     };
     let guarded = rows.insert(conn).await.map_err(failed)?;
-    let _committing = match committing {
+    let mut committing = match committing {
         Some(committing) => committing,
         None => context.committing.lock().await,
     };
@@ -136,10 +138,16 @@ async fn finish(
     }
     guarded.append(conn, &context.log_id, &head, now_us).await.map_err(failed)?;
     // From here to the answer, only the database knows whether the postings stand.
-    sqlx::raw_sql(COMMIT).execute(conn).await.map_err(|error| {
+    let (committed, warned) = committing.during(conn.execute(sqlx::raw_sql(COMMIT))).await;
+    committed.map_err(|error| {
         let error = StoreError::from(error);
         if error.is_outage() { BatchError::Unknown(error) } else { BatchError::RolledBack(error) }
     })?;
+    if warned {
+        // Whoever asks again with the same key locks what it is about, so that its commit is a later record of the same
+        // log, and waits for the standby in its turn.
+        return Err(BatchError::Unknown(StoreError::Warned));
+    }
     unanswered.stands();
     context.guard.saw(log_size as i64);
     Ok(answers)

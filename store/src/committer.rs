@@ -39,7 +39,7 @@ pub enum SubmitError {
     /// The queue is full. Nothing was posted.
     #[error("too many requests are waiting: ask again in a moment")]
     Busy,
-    /// The database went away before it answered: it may have been posted or not.
+    /// The database went away before it answered, or warned that it may lose this yet: it may have been posted or not.
     #[error("it is not known whether this was posted: ask again with the same key")]
     Unknown,
     /// The database refuses this request for a reason that is ours. Nothing was posted.
@@ -291,7 +291,7 @@ impl Lanes {
                 }
                 Err(Failure::Halted) => answer_all(jobs, SubmitError::Halted),
                 Err(Failure::Gone(error)) => {
-                    tracing::error!(%error, jobs = jobs.len(), "the database did not answer");
+                    tracing::error!(%error, jobs = jobs.len(), "it is not known whether a batch stands");
                     answer_all(jobs, SubmitError::Unknown);
                 }
             }

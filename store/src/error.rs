@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The database is not known to hold all that the world has seen of the log.
     #[error("the database is to be held against what is known of the log outside it")]
     Unguarded,
+    /// What was committed may be on this server alone, as where the wait for a standby was cancelled.
+    #[error("PostgreSQL committed with a warning: what it says is there, its standby may lack")]
+    Warned,
     /// A secret was wrapped by another key than the one given.
     #[error("a secret does not open with this wrapping key: give the key that it was wrapped with")]
     WrongWrappingKey,

@@ -68,6 +68,7 @@ mod tokens;
 mod told;
 mod trail;
 mod walk;
+mod warnings;
 mod webhooks;
 mod window;
 mod withdrawals;

@@ -26,6 +26,8 @@ pub async fn connect(url: &str, connections_max: u32) -> Result<PgPool, StoreErr
             ("lock_timeout", "10s"),
             ("statement_timeout", "30s"),
             ("idle_in_transaction_session_timeout", "10s"),
+            // What it warns of is heard, whatever a role or a database is set to.
+            ("client_min_messages", "notice"),
         ])
         .log_statements(tracing::log::LevelFilter::Trace);
     // One connection by itself first: a pool would try again and again, and then only say that it took too long.

@@ -19,4 +19,5 @@ mod roles;
 mod serial;
 mod sweep;
 mod tokens;
+mod warnings;
 mod world;

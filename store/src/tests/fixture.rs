@@ -25,8 +25,12 @@ pub(super) fn keyring() -> Keyring {
 impl Fixture {
     pub(super) async fn new() -> Self {
         let server = devstack::test_postgres_url().unwrap();
-        let url = test_database(&server).await.unwrap();
-        let pool = connect(&url, 8).await.unwrap();
+        Self::on(&test_database(&server).await.unwrap()).await
+    }
+
+    /// On this database, which is empty.
+    pub(super) async fn on(url: &str) -> Self {
+        let pool = connect(url, 8).await.unwrap();
         let log = LogIdentity { log_id: [5; 32], origin: "daftari.example/test".to_owned() };
         let mut conn = pool.acquire().await.unwrap();
         ensure_log(&mut conn, &log).await.unwrap();
@@ -41,7 +45,7 @@ impl Fixture {
         ensure_partner(&mut conn, &keyring(), program.program_id, PARTNER).await.unwrap();
         drop(conn);
         let committer = Self::committer_on(&pool, &log).await;
-        Self { url, pool, committer, program, log }
+        Self { url: url.to_owned(), pool, committer, program, log }
     }
 
     pub(super) async fn committer_on(pool: &PgPool, log: &LogIdentity) -> Committer {
