@@ -353,7 +353,12 @@ impl Lanes {
             return None;
         }
         if matches!(error, StoreError::Unguarded) {
-            return match self.context.guard.check(conn).await {
+            // Who was who on a database that has lost something may be another now, under the same number and in the same epoch.
+            let looked = async {
+                self.context.directory.read_again(conn, &self.context.keyring).await?;
+                self.context.guard.check(conn).await
+            };
+            return match looked.await {
                 Ok(goes_on) => (!goes_on).then_some(Failure::Halted),
                 Err(error) => Some(Failure::Gone(error)),
             };

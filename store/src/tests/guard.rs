@@ -92,6 +92,33 @@ async fn nothing_is_committed_on_a_database_that_lost_what_was_published() {
     assert_eq!(fixture.check_books().await.leaves, 3);
 }
 
+/// A failover may lose an enrolment that was seen before it was safe, and give its number to somebody else.
+#[tokio::test]
+async fn who_is_who_is_asked_again_after_a_doubt() {
+    let fixture = Fixture::new().await;
+    for name in ["asha", "juma"] {
+        fixture.member_with(name, 50).await;
+        fixture.committer.submit(fixture.earn(&format!("more-{name}"), name, 5)).await.unwrap();
+    }
+    let conn = &mut *fixture.pool.acquire().await.unwrap();
+    tamper(
+        conn,
+        "update log_head set size = size - 1;
+         alter table member disable trigger member_keeps_its_names;
+         update member set external_id = 'somebody' where external_id = 'asha';
+         update member set external_id = 'asha' where external_id = 'juma';
+         update member set external_id = 'juma' where external_id = 'somebody'",
+    )
+    .await
+    .unwrap();
+    let doubted = fixture.committer.submit(fixture.earn("later", "asha", 5)).await;
+    assert_eq!(doubted, Err(SubmitError::Halted));
+    tamper(conn, "update log_head set size = size + 1").await.unwrap();
+    goes_on(&fixture, &fixture.committer, "later").await;
+    let [asha, juma] = [fixture.balance("asha").await, fixture.balance("juma").await];
+    assert_eq!((asha.unwrap().available, juma.unwrap().available), (60, 55));
+}
+
 #[tokio::test]
 async fn a_committer_remembers_what_it_was_told() {
     let fixture = Fixture::new().await;
