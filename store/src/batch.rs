@@ -12,10 +12,11 @@ use ledger::{
 use proof::{
     Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
 };
-use sqlx::{Executor, PgConnection};
-use tokio::sync::{Mutex, MutexGuard};
+use sqlx::{Executor, PgConnection, PgPool};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::Pooled;
 use crate::accounts::{self, State};
 use crate::directory::{Directory, Identity, MemberKey, Members, Programs, Settled};
 use crate::error::StoreError;
@@ -26,28 +27,32 @@ use crate::log_head::{self, LogHead};
 use crate::lots;
 use crate::originals::{self, PostingKey};
 use crate::outcomes::{self, Accepted, OutcomeKey, Remembered};
-use crate::rows::Rows;
-use crate::tip::{LastTip, Tip, Unanswered};
+use crate::rows::{Guarded, Rows};
+use crate::stages::{BatchError, Database, Session};
+use crate::tip::Tip;
 use crate::warnings::Warnings;
 use crate::withdrawals;
 
-/// What all batches share.
+/// What all batches share, of what is known of the log.
 pub(crate) struct Context {
     pub(crate) log_id: Hash,
     pub(crate) keyring: Keyring,
     pub(crate) directory: Directory,
-    pub(crate) tip: LastTip,
-    /// Whoever holds it may decide.
-    pub(crate) deciding: Mutex<()>,
-    /// Whoever holds it may insert rows. It comes after the right to decide: batches are written in the order in which they
-    /// are decided. One batch at a time: two could wait for each other's, if the one ahead of the other
-    /// was decided anew.
-    pub(crate) inserting: Mutex<()>,
-    /// Whoever holds it may lock the log's head and commit. It comes after the right to insert, which is then free for the
-    /// next batch, and before the head's lock, or one lane could hold the one and wait for the other. With it comes the ear
-    /// for what PostgreSQL warns of.
-    pub(crate) committing: Mutex<Warnings>,
     pub(crate) guard: Guard,
+    /// Whoever commits listens to what PostgreSQL warns of. There is never another one at it.
+    pub(crate) warnings: Mutex<Warnings>,
+}
+
+/// A log in PostgreSQL.
+pub(crate) struct InPostgres {
+    pub(crate) pool: PgPool,
+    pub(crate) context: Arc<Context>,
+}
+
+/// A connection to it.
+pub(crate) struct Connected {
+    conn: Pooled,
+    context: Arc<Context>,
 }
 
 /// What a request is answered.
@@ -61,14 +66,6 @@ pub struct Answer {
     pub recorded_at_us: i64,
     /// How many leaves the log had when it was decided.
     pub log_size: u64,
-}
-
-/// A failure of a batch, and whether it may stand all the same.
-pub(crate) enum BatchError {
-    /// Nothing of it stands.
-    RolledBack(StoreError),
-    /// It may have been committed: asking again with the same keys tells.
-    Unknown(StoreError),
 }
 
 /// Every statement of a batch finds its rows by their keys, whatever the statistics say: a plan that was made for tables
@@ -85,171 +82,164 @@ set local enable_mergejoin = off
 /// and not the commit: it would be answered as durable where it is not.
 const COMMIT: &str = "set local statement_timeout = 0; commit";
 
-/// A batch that is decided, under its locks, and the next to be written.
-pub(crate) struct Decided<'a> {
-    unanswered: Unanswered<'a>,
-    inserting: MutexGuard<'a, ()>,
-    /// Where it was decided under the head's lock.
-    committing: Option<MutexGuard<'a, Warnings>>,
-    /// How often the tip had turned out not to be so when it was decided from it.
-    turns: u64,
-    rows: Rows,
-    answers: Vec<Answer>,
-    /// The log's head as it was decided from.
-    head: LogHead,
-    now_us: i64,
-    /// The log's size once it stands.
-    log_size: u64,
+/// What is read for a batch under its members' locks.
+pub(crate) struct Read {
+    programs: Arc<Programs>,
+    scene: Scene,
+    keys: Vec<OutcomeKey>,
+    known: HashMap<OutcomeKey, Remembered>,
+    /// The house accounts that the requests name or may touch.
+    houses: HashMap<i64, Arc<Identity>>,
+    clock_us: i64,
+    timeline: i32,
 }
 
-/// Locks, reads, decides, writes and commits. The answers are in the order of the requests.
-pub(crate) async fn commit(
-    conn: &mut PgConnection,
-    context: &Context,
-    requests: &[&Request],
-) -> Result<Vec<Answer>, BatchError> {
-    let decided = decide(conn, context, requests).await.map_err(BatchError::RolledBack)?;
-    finish(conn, context, decided).await
+impl Database for InPostgres {
+    type Session = Connected;
+
+    async fn session(&self) -> Result<Connected, StoreError> {
+        Ok(Connected { conn: self.pool.acquire().await?, context: self.context.clone() })
+    }
 }
 
-/// Writes and commits.
-async fn finish(
-    conn: &mut PgConnection,
-    context: &Context,
-    decided: Decided<'_>,
-) -> Result<Vec<Answer>, BatchError> {
-    let Decided { inserting, committing, turns, rows, answers, head, now_us, log_size, unanswered } = decided;
-    let is_ahead = committing.is_none();
-    let failed = |error: StoreError| {
-        // Its leaves are another's already.
-        let error = if is_ahead && error.is_duplicate() { StoreError::Overtaken } else { error };
-        BatchError::RolledBack(error)
-    };
-    let guarded = rows.insert(conn).await.map_err(failed)?;
-    let mut committing = match committing {
-        Some(committing) => committing,
-        None => context.committing.lock().await,
-    };
-    // Whoever is decided ahead of this one learns of a failure before it can go on: this is dropped before what is held.
-    let unanswered = unanswered;
-    drop(inserting);
-    if is_ahead && context.tip.turns() != turns {
-        return Err(BatchError::RolledBack(StoreError::Overtaken));
-    }
-    guarded.append(conn, &context.log_id, &head, now_us).await.map_err(failed)?;
-    // From here to the answer, only the database knows whether the postings stand.
-    let (committed, warned) = committing.during(conn.execute(sqlx::raw_sql(COMMIT))).await;
-    committed.map_err(|error| {
-        let error = StoreError::from(error);
-        if error.is_outage() { BatchError::Unknown(error) } else { BatchError::RolledBack(error) }
-    })?;
-    if warned {
-        // Whoever asks again with the same key locks what it is about, so that its commit is a later record of the same
-        // log, and waits for the standby in its turn.
-        return Err(BatchError::Unknown(StoreError::Warned));
-    }
-    unanswered.stands();
-    context.guard.saw(log_size as i64);
-    Ok(answers)
-}
+impl Session for Connected {
+    type Read = Read;
+    type Rows = Rows;
+    type Guarded = Guarded;
 
-/// Locks, reads and decides: where nobody else appends, from where the batch decided before will leave the log.
-async fn decide<'a>(
-    conn: &mut PgConnection,
-    context: &'a Context,
-    requests: &[&Request],
-) -> Result<Decided<'a>, StoreError> {
-    sqlx::raw_sql(BEGIN).execute(&mut *conn).await?;
-    let mut programs = context.directory.programs();
-    if requests.iter().any(|it| programs.program(it.program).is_none()) {
-        // It began after this process did, or it does not exist; the second is a caller's error.
-        context.directory.read_again(conn, &context.keyring).await?;
-        programs = context.directory.programs();
-        if let Some(stranger) = requests.iter().find(|it| programs.program(it.program).is_none()) {
-            return Err(StoreError::Missing(format!("there is no program {}", stranger.program)));
+    async fn read(&mut self, requests: &[&Request]) -> Result<Read, StoreError> {
+        let context: &Context = &self.context;
+        let conn: &mut PgConnection = &mut self.conn;
+        sqlx::raw_sql(BEGIN).execute(&mut *conn).await?;
+        let mut programs = context.directory.programs();
+        if requests.iter().any(|it| programs.program(it.program).is_none()) {
+            // It began after this process did, or it does not exist; the second is a caller's error.
+            context.directory.read_again(conn, &context.keyring).await?;
+            programs = context.directory.programs();
+            if let Some(stranger) = requests.iter().find(|it| programs.program(it.program).is_none()) {
+                return Err(StoreError::Missing(format!("there is no program {}", stranger.program)));
+            }
         }
-    }
-    let keys: Vec<OutcomeKey> = requests.iter().map(|it| outcomes::key(it)).collect();
-    let members = resolve_members(conn, context, &programs, requests, &keys).await?;
-    let mut scene = Scene::default();
-    scene.find_originals(conn, context, requests).await?;
-    scene.find_settled(conn, context, requests).await?;
-    scene.bring_in_members(members);
-    scene.lock_members(conn).await?;
-    scene.read_withdrawn(conn, requests).await?;
-    // In statements after the locks: a joined read would keep the snapshot from before the wait.
-    match scene.read_lots(conn, &programs).await {
-        // A reservation may be for a house that was opened after the programs were read.
-        Err(StoreError::Damaged(_)) if log_head::epoch(conn).await? != programs.epoch => {
-            return Err(StoreError::Outdated);
-        }
-        read => read?,
-    }
-    scene.read_reversed(conn, requests).await?;
-    let mut known = outcomes::remembered(conn, &keys).await?;
-
-    let houses = match scene.houses(&programs, requests) {
-        // What is reversed or captured may name a house that was opened after the programs were read.
-        Err(StoreError::Damaged(_)) if log_head::epoch(conn).await? != programs.epoch => {
-            return Err(StoreError::Outdated);
-        }
-        houses => houses?,
-    };
-    let (clock_us, timeline) = log_head::clock(conn).await?;
-
-    let _deciding = context.deciding.lock().await;
-    let (turns, tip) = context.tip.lend();
-    let ahead = tip.map(|it| it.ahead(programs.epoch, houses.values().map(|it| it.id)));
-    let (mut tip, clock_us, under_lock) = match ahead {
-        Some(Ok(tip)) => {
-            context.guard.admit(timeline, &tip.head)?;
-            (tip, clock_us, None)
-        }
-        behind => {
-            let under_lock = (context.inserting.lock().await, context.committing.lock().await);
-            let (head, clock_us, timeline) = log_head::lock(conn, &context.log_id).await?;
-            context.guard.admit(timeline, &head)?;
-            if head.epoch != programs.epoch {
+        let keys: Vec<OutcomeKey> = requests.iter().map(|it| outcomes::key(it)).collect();
+        let members = resolve_members(conn, context, &programs, requests, &keys).await?;
+        let mut scene = Scene::default();
+        scene.find_originals(conn, context, requests).await?;
+        scene.find_settled(conn, context, requests).await?;
+        scene.bring_in_members(members);
+        scene.lock_members(conn).await?;
+        scene.read_withdrawn(conn, requests).await?;
+        // In statements after the locks: a joined read would keep the snapshot from before the wait.
+        match scene.read_lots(conn, &programs).await {
+            // A reservation may be for a house that was opened after the programs were read.
+            Err(StoreError::Damaged(_)) if log_head::epoch(conn).await? != programs.epoch => {
                 return Err(StoreError::Outdated);
             }
-            let mut tip = Tip::found(behind.and_then(Result::err), head);
-            let read = accounts::read_balances(conn, &houses).await?;
-            tip.houses.extend(read.into_iter().map(|it| (it.account.id, it)));
-            (tip, clock_us, Some(under_lock))
+            read => read?,
         }
-    };
-    let head = tip.head;
-    for identity in houses.values() {
-        scene.insert(tip.houses[&identity.id].clone());
-        scene.identities.insert(identity.id, identity.clone());
+        scene.read_reversed(conn, requests).await?;
+        let known = outcomes::remembered(conn, &keys).await?;
+
+        let houses = match scene.houses(&programs, requests) {
+            // What is reversed or captured may name a house that was opened after the programs were read.
+            Err(StoreError::Damaged(_)) if log_head::epoch(conn).await? != programs.epoch => {
+                return Err(StoreError::Outdated);
+            }
+            houses => houses?,
+        };
+        let (clock_us, timeline) = log_head::clock(conn).await?;
+        Ok(Read { programs, scene, keys, known, houses, clock_us, timeline })
     }
 
-    let mut batch = Batch {
-        programs: &programs,
-        scene,
-        rows: Rows::default(),
-        now_us: clock_us.max(head.recorded_at),
-        next_leaf: head.size as u64,
-        moved: BTreeSet::new(),
-        reserved: HashMap::new(),
-    };
-    let mut answers = Vec::with_capacity(requests.len());
-    for (request, key) in requests.iter().zip(keys) {
-        answers.push(batch.answer(request, key, &mut known));
+    fn knows(&self, read: &Read, tip: &Tip) -> Result<bool, StoreError> {
+        if !tip.knows(read.programs.epoch, read.houses.values().map(|it| it.id)) {
+            return Ok(false);
+        }
+        self.context.guard.admit(read.timeline, &tip.head)?;
+        Ok(true)
     }
-    batch.take_changes();
-    let Batch { scene, rows, now_us, next_leaf, .. } = batch;
-    tip.houses.extend(houses.values().map(|it| (it.id, scene.state(it.id))));
-    if !rows.is_empty() {
-        tip.head = LogHead { size: next_leaf as i64, recorded_at: now_us, ..head };
+
+    async fn lock_head(&mut self, read: &mut Read) -> Result<(LogHead, Vec<State>), StoreError> {
+        let (head, clock_us, timeline) = log_head::lock(&mut self.conn, &self.context.log_id).await?;
+        self.context.guard.admit(timeline, &head)?;
+        if head.epoch != read.programs.epoch {
+            return Err(StoreError::Outdated);
+        }
+        read.clock_us = clock_us;
+        let houses = accounts::read_balances(&mut self.conn, &read.houses).await?;
+        Ok((head, houses))
     }
-    let unanswered = context.tip.take_back(turns, tip);
-    let (inserting, committing) = match under_lock {
-        Some((inserting, committing)) => (inserting, Some(committing)),
-        None => (context.inserting.lock().await, None),
-    };
-    let log_size = next_leaf;
-    Ok(Decided { unanswered, inserting, committing, turns, rows, answers, head, now_us, log_size })
+
+    fn decide(&self, read: Read, requests: &[&Request], tip: &mut Tip) -> (Rows, Vec<Answer>) {
+        let Read { programs, mut scene, keys, mut known, houses, clock_us, .. } = read;
+        let head = tip.head;
+        for identity in houses.values() {
+            scene.insert(tip.houses[&identity.id].clone());
+            scene.identities.insert(identity.id, identity.clone());
+        }
+        let mut batch = Batch {
+            programs: &programs,
+            scene,
+            rows: Rows::default(),
+            now_us: clock_us.max(head.recorded_at),
+            next_leaf: head.size as u64,
+            moved: BTreeSet::new(),
+            reserved: HashMap::new(),
+        };
+        let mut answers = Vec::with_capacity(requests.len());
+        for (request, key) in requests.iter().zip(keys) {
+            answers.push(batch.answer(request, key, &mut known));
+        }
+        batch.take_changes();
+        let Batch { scene, rows, now_us, next_leaf, .. } = batch;
+        tip.houses.extend(houses.values().map(|it| (it.id, scene.state(it.id))));
+        if !rows.is_empty() {
+            tip.head = LogHead { size: next_leaf as i64, recorded_at: now_us, ..head };
+        }
+        (rows, answers)
+    }
+
+    async fn insert(&mut self, rows: Rows) -> Result<Guarded, StoreError> {
+        rows.insert(&mut self.conn).await
+    }
+
+    async fn append(&mut self, guarded: Guarded, from: &LogHead, to: &LogHead) -> Result<(), StoreError> {
+        guarded.append(&mut self.conn, &self.context.log_id, from, to.recorded_at).await
+    }
+
+    async fn commit(&mut self, to: &LogHead) -> Result<(), BatchError> {
+        // From here to the answer, only the database knows whether the postings stand.
+        let conn: &mut PgConnection = &mut self.conn;
+        let mut warnings = self.context.warnings.lock().await;
+        let (committed, warned) = warnings.during(conn.execute(sqlx::raw_sql(COMMIT))).await;
+        committed.map_err(|error| {
+            let error = StoreError::from(error);
+            if error.is_outage() { BatchError::Unknown(error) } else { BatchError::RolledBack(error) }
+        })?;
+        if warned {
+            // Whoever asks again with the same key locks what it is about, so that its commit is a later record of the same
+            // log, and waits for the standby in its turn.
+            return Err(BatchError::Unknown(StoreError::Warned));
+        }
+        self.context.guard.saw(to.size);
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) -> Result<(), StoreError> {
+        sqlx::raw_sql("rollback").execute(&mut *self.conn).await?;
+        Ok(())
+    }
+
+    async fn read_again(&mut self) -> Result<(), StoreError> {
+        self.context.directory.read_again(&mut self.conn, &self.context.keyring).await
+    }
+
+    async fn check(&mut self) -> Result<bool, StoreError> {
+        self.context.guard.check(&mut self.conn).await
+    }
+
+    fn abandon(self) {
+        drop(self.conn.detach());
+    }
 }
 
 fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {

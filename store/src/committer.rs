@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::batch::{self, Answer, BatchError, Context};
+use crate::batch::{Answer, Context, InPostgres};
 use crate::directory::Directory;
 use crate::erasure;
 use crate::error::StoreError;
@@ -20,12 +20,22 @@ use crate::guard::Guard;
 use crate::keyring::{Keyring, Pepper};
 use crate::log_head::LogIdentity;
 use crate::pulse::{Commits, Pulse};
-use crate::tip::LastTip;
+use crate::stages::{self, BatchError, Database, Session, Stages};
 
-/// How many requests are committed together at most.
-const BATCH_MAX: usize = 1000;
-/// How many requests may wait; the next one is told at once that we are busy.
-const QUEUE_MAX: usize = 8 * BATCH_MAX;
+/// How much at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Sizes {
+    /// How many requests are committed together at most.
+    pub(crate) batch_max: usize,
+    /// How many requests may wait; the next one is told at once that we are busy.
+    pub(crate) queue_max: usize,
+    /// So many must wait for another lane to begin while one writes. Fewer are better committed together with
+    /// those who are answered then: a commit costs the same for one as for many.
+    pub(crate) overlap_min: usize,
+}
+
+const SIZES: Sizes = Sizes { batch_max: 1000, queue_max: 8000, overlap_min: 32 };
+
 /// How often a batch that collided with another committer's is tried again before its callers are told to.
 const COLLISIONS_MAX: u32 = 10;
 
@@ -70,7 +80,7 @@ struct Job {
 /// task ends.
 #[derive(Clone)]
 pub struct Committer {
-    queue: mpsc::Sender<Job>,
+    queue: Queue,
     guard: Guard,
     pulse: Pulse,
     pepper: Pepper,
@@ -93,7 +103,7 @@ impl Committer {
         keyring: Keyring,
         guard: Guard,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        Self::start_lanes(BATCH_MAX, pool, log, keyring, guard).await
+        Self::start_lanes(SIZES, pool, log, keyring, guard).await
     }
 
     /// The same with smaller batches: what a benchmark sets group commit beside.
@@ -104,11 +114,11 @@ impl Committer {
         log: &LogIdentity,
         keyring: Keyring,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
-        Self::start_lanes(batch_max, pool, log, keyring, Guard::default()).await
+        Self::start_lanes(Sizes { batch_max, ..SIZES }, pool, log, keyring, Guard::default()).await
     }
 
     async fn start_lanes(
-        batch_max: usize,
+        sizes: Sizes,
         pool: PgPool,
         log: &LogIdentity,
         keyring: Keyring,
@@ -125,25 +135,16 @@ impl Committer {
             keyring,
             directory,
             guard: guard.clone(),
-            tip: LastTip::default(),
-            deciding: Mutex::default(),
-            inserting: Mutex::default(),
-            committing: Mutex::default(),
+            warnings: Mutex::default(),
         };
-        let (queue, jobs) = mpsc::channel(QUEUE_MAX);
+        let watching = tokio::spawn(guard.clone().watch(pool.clone()));
+        let database = InPostgres { pool, context: Arc::new(context) };
         let pulse = Pulse::default();
-        let task = tokio::spawn(
-            Lanes {
-                pool,
-                context,
-                pulse: pulse.clone(),
-                batch_max,
-                turn: Mutex::new(jobs),
-                making: RwLock::default(),
-                taken: AtomicUsize::default(),
-            }
-            .run(),
-        );
+        let (queue, lanes) = Lanes::new(database, guard.clone(), pulse.clone(), sizes);
+        let task = tokio::spawn(async move {
+            lanes.run().await;
+            watching.abort();
+        });
         Ok((Self { queue, guard, pulse, pepper }, task))
     }
 
@@ -169,23 +170,35 @@ impl Committer {
 
     /// Hands in a request and awaits what came of it, once the database holds it.
     pub async fn submit(&self, request: Request) -> Result<Answer, SubmitError> {
+        self.queue.submit(request).await
+    }
+}
+
+/// Where requests wait.
+#[derive(Clone)]
+pub(crate) struct Queue(mpsc::Sender<Job>);
+
+impl Queue {
+    pub(crate) async fn submit(&self, request: Request) -> Result<Answer, SubmitError> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Job { request, answer }).map_err(|error| match error {
+        self.0.try_send(Job { request, answer }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => SubmitError::Busy,
             mpsc::error::TrySendError::Closed(_) => SubmitError::Stopping,
         })?;
-        metrics::gauge!("daftari_commit_queue_depth").set((QUEUE_MAX - self.queue.capacity()) as f64);
+        let waiting = self.0.max_capacity() - self.0.capacity();
+        metrics::gauge!("daftari_commit_queue_depth").set(waiting as f64);
         answered.await.unwrap_or(Err(SubmitError::Unknown))
     }
 }
 
 /// Batches in the making, one lane each. While one is committed the next one is written, and the one after that locks and
 /// reads.
-struct Lanes {
-    pool: PgPool,
-    context: Context,
+pub(crate) struct Lanes<D> {
+    database: D,
+    stages: Stages,
+    guard: Guard,
     pulse: Pulse,
-    batch_max: usize,
+    sizes: Sizes,
     /// Whoever holds it takes of what waits.
     turn: Mutex<mpsc::Receiver<Job>>,
     /// Held to read by every batch in the making: whoever holds it to write knows that there is none.
@@ -195,10 +208,6 @@ struct Lanes {
 }
 
 const LANES: usize = 2;
-
-/// So many must wait for another lane to begin while one writes. Fewer are better committed together with
-/// those who are answered then: a commit costs the same for one as for many.
-const OVERLAP_MIN: usize = 32;
 
 /// Lets whoever was just answered ask again, for as long as somebody does: no time passes where nobody runs.
 pub(crate) async fn gather<T>(jobs: &mpsc::Receiver<T>) {
@@ -211,10 +220,26 @@ pub(crate) async fn gather<T>(jobs: &mpsc::Receiver<T>) {
     }
 }
 
-impl Lanes {
-    async fn run(self) {
+impl<D: Database> Lanes<D> {
+    /// The lanes, and the queue before them.
+    pub(crate) fn new(database: D, guard: Guard, pulse: Pulse, sizes: Sizes) -> (Queue, Self) {
+        let (queue, jobs) = mpsc::channel(sizes.queue_max);
+        let lanes = Self {
+            database,
+            stages: Stages::default(),
+            guard,
+            pulse,
+            sizes,
+            turn: Mutex::new(jobs),
+            making: RwLock::default(),
+            taken: AtomicUsize::default(),
+        };
+        (Queue(queue), lanes)
+    }
+
+    /// Until nobody can hand in anything, and all that waited is answered.
+    pub(crate) async fn run(self) {
         let lanes = Arc::new(self);
-        let watching = tokio::spawn(lanes.context.guard.clone().watch(lanes.pool.clone()));
         let mut working = JoinSet::new();
         for _ in 0..LANES {
             let lanes = lanes.clone();
@@ -225,14 +250,13 @@ impl Lanes {
         while let Some(ended) = working.join_next().await {
             ended.expect("a lane does not panic");
         }
-        watching.abort();
     }
 
     async fn work(&self) {
         loop {
             let mut turn = self.turn.lock().await;
             gather(&turn).await;
-            if turn.len() < OVERLAP_MIN || !self.context.tip.is_alone() {
+            if turn.len() < self.sizes.overlap_min || !self.stages.tip.is_alone() {
                 drop(self.making.write().await);
                 gather(&turn).await;
             }
@@ -242,7 +266,7 @@ impl Lanes {
                 return;
             }
             metrics::gauge!("daftari_commit_queue_depth").set(turn.len() as f64);
-            if self.context.guard.halted().is_some() {
+            if self.guard.halted().is_some() {
                 // Whoever watches finds out when it is over: no batch needs to.
                 answer_all(jobs, SubmitError::Halted);
                 continue;
@@ -260,8 +284,8 @@ impl Lanes {
     /// leave the other lanes nothing to do, for ever.
     fn share_of(&self, waiting: usize) -> usize {
         let asked = waiting + self.taken.load(Ordering::Relaxed);
-        let lanes = if self.context.tip.is_alone() { LANES } else { 1 };
-        self.batch_max.min(asked.div_ceil(lanes).max(OVERLAP_MIN))
+        let lanes = if self.stages.tip.is_alone() { LANES } else { 1 };
+        self.sizes.batch_max.min(asked.div_ceil(lanes).max(self.sizes.overlap_min))
     }
 
     /// Commits these jobs. Where the database refuses them together, they are tried in halves, in order, until the one
@@ -304,8 +328,8 @@ impl Lanes {
         loop {
             let started = Instant::now();
             let _under_way = self.pulse.begin();
-            let mut conn = self.pool.acquire().await.map_err(|error| Failure::Gone(error.into()))?;
-            let attempt = batch::commit(&mut conn, &self.context, &requests);
+            let mut session = self.database.session().await.map_err(Failure::Gone)?;
+            let attempt = stages::commit(&mut session, &self.stages, &requests);
             let attempt = tokio::time::timeout(ATTEMPT_TIME_MAX, attempt).await;
             let failure = match attempt.unwrap_or_else(|_| Err(silent())) {
                 Ok(answers) => {
@@ -314,10 +338,10 @@ impl Lanes {
                 }
                 Err(BatchError::RolledBack(error)) if !error.is_outage() => {
                     let undone = async {
-                        match sqlx::raw_sql("rollback").execute(&mut *conn).await {
-                            Ok(_) => self.after_rollback(&mut conn, error, &mut tries).await,
+                        match session.roll_back().await {
+                            Ok(()) => self.after_rollback(&mut session, error, &mut tries).await,
                             // The connection is gone, and with it the transaction: nothing stands either way.
-                            Err(gone) => Some(Failure::Gone(gone.into())),
+                            Err(gone) => Some(Failure::Gone(gone)),
                         }
                     };
                     let undone = tokio::time::timeout(ATTEMPT_TIME_MAX, undone).await;
@@ -326,9 +350,7 @@ impl Lanes {
                 Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => Some(Failure::Gone(error)),
             };
             if let Some(Failure::Gone(_)) = failure {
-                // The connection is of no more use, and the pool must not lend it again. It is not closed in good order:
-                // whoever does not answer would not answer to that either.
-                drop(conn.detach());
+                session.abandon();
             }
             if let Some(failure) = failure {
                 return Err(failure);
@@ -339,13 +361,12 @@ impl Lanes {
     /// Whether a batch that was rolled back is to be tried again: none, if it is.
     async fn after_rollback(
         &self,
-        conn: &mut PgConnection,
+        session: &mut D::Session,
         error: StoreError,
         tries: &mut u32,
     ) -> Option<Failure> {
         if matches!(error, StoreError::Outdated) {
-            let read = self.context.directory.read_again(conn, &self.context.keyring).await;
-            return read.err().map(Failure::Gone);
+            return session.read_again().await.err().map(Failure::Gone);
         }
         if matches!(error, StoreError::Overtaken) {
             // Each time somebody else has come further, so this ends.
@@ -355,8 +376,8 @@ impl Lanes {
         if matches!(error, StoreError::Unguarded) {
             // Who was who on a database that has lost something may be another now, under the same number and in the same epoch.
             let looked = async {
-                self.context.directory.read_again(conn, &self.context.keyring).await?;
-                self.context.guard.check(conn).await
+                session.read_again().await?;
+                session.check().await
             };
             return match looked.await {
                 Ok(goes_on) => (!goes_on).then_some(Failure::Halted),

@@ -1,5 +1,6 @@
 //! The only SQL. One file per noun; a function per question, taking `&mut PgConnection` so that the caller owns the
-//! transaction. PostgreSQL is tested against as it is: there is no second implementation and no trait for one.
+//! transaction. PostgreSQL is tested against as it is: there is no second implementation and no trait for one, but for the order
+//! in which the committer takes its steps (`stages.rs`).
 
 mod accounts;
 mod acts;
@@ -58,6 +59,7 @@ mod rejects;
 mod replay;
 mod roles;
 mod rows;
+mod stages;
 mod statements;
 mod story;
 mod strange;

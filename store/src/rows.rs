@@ -383,7 +383,7 @@ impl Guarded {
         conn: &mut PgConnection,
         log_id: &Hash,
         head: &LogHead,
-        now_us: i64,
+        recorded_at: i64,
     ) -> Result<(), StoreError> {
         if self.is_empty {
             // What is answered without a trace must have been true too. It waits for no lock here: whoever has it may be
@@ -398,7 +398,7 @@ impl Guarded {
             .bind(head.epoch)
             .bind(head.recorded_at)
             .bind(self.posted)
-            .bind(now_us)
+            .bind(recorded_at)
             .execute(conn)
             .await?;
         if appended.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Overtaken) }

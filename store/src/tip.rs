@@ -94,10 +94,11 @@ impl LastTip {
 }
 
 impl Tip {
-    /// The tip itself where the next batch may be decided from it: under these terms, and with these house accounts.
-    pub(crate) fn ahead(self, epoch: i64, houses: impl IntoIterator<Item = Uuid>) -> Result<Self, Self> {
-        let knows = self.head.epoch == epoch && houses.into_iter().all(|it| self.houses.contains_key(&it));
-        if self.is_alone && knows { Ok(self) } else { Err(self) }
+    /// Whether the next batch may be decided from it: under these terms, and with these house accounts.
+    pub(crate) fn knows(&self, epoch: i64, houses: impl IntoIterator<Item = Uuid>) -> bool {
+        self.is_alone
+            && self.head.epoch == epoch
+            && houses.into_iter().all(|it| self.houses.contains_key(&it))
     }
 
     /// The tip where the head was read under its lock. What was known of house accounts holds if nobody has appended since.

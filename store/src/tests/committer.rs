@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::future::join_all;
 use ledger::{Command, MemberRef, Points, Refusal, Refused, Request};
@@ -10,9 +11,9 @@ use uuid::Uuid;
 
 use super::fixture::{Fixture, PARTNER, keyring};
 use super::serial::wait_for_waiting;
-use crate::batch::{self, Context};
+use crate::batch::{Context, InPostgres};
 use crate::directory::Directory;
-use crate::tip::LastTip;
+use crate::stages::{self, Database, Session, Stages};
 use crate::*;
 
 fn accepted(answer: &Answer) -> (u64, i64) {
@@ -488,33 +489,33 @@ async fn what_was_cut_off_is_no_ground_for_the_next() {
         log_id: books.log.log_id,
         keyring: keyring(),
         directory: Directory::read(&mut conn, &keyring()).await.unwrap(),
-        tip: LastTip::default(),
-        deciding: Mutex::default(),
-        inserting: Mutex::default(),
-        committing: Mutex::default(),
         guard: Guard::default(),
+        warnings: Mutex::default(),
     };
     context.guard.check(&mut conn).await.unwrap();
+    let database = InPostgres { pool: books.pool.clone(), context: Arc::new(context) };
+    let stages = Stages::default();
+    let mut session = database.session().await.unwrap();
     // By the second posting in a row it is sure to be alone, and decides the third ahead.
     for key in ["first", "second"] {
         let request = books.redeem(key, member, 1);
-        assert!(batch::commit(&mut conn, &context, &[&request]).await.is_ok());
+        assert!(stages::commit(&mut session, &stages, &[&request]).await.is_ok());
     }
-    assert!(context.tip.is_alone());
+    assert!(stages.tip.is_alone());
     let mut holder = PgConnection::connect(&books.url).await.unwrap();
     sqlx::raw_sql("begin; lock table posting in share mode").execute(&mut holder).await.unwrap();
     let mut watcher = PgConnection::connect(&books.url).await.unwrap();
     let request = books.redeem("cut off", member, 1);
     let requests = [&request];
     tokio::select! {
-        _ = batch::commit(&mut conn, &context, &requests) => panic!("it waits to write its postings"),
+        _ = stages::commit(&mut session, &stages, &requests) => panic!("it waits to write its postings"),
         () = wait_for_waiting(&mut watcher, 1) => {}
     }
-    assert!(!context.tip.is_alone(), "its tip is forgotten");
-    drop(conn.detach());
+    assert!(!stages.tip.is_alone(), "its tip is forgotten");
+    session.abandon();
     sqlx::raw_sql("rollback").execute(&mut holder).await.unwrap();
-    let mut conn = books.pool.acquire().await.unwrap();
+    let mut session = database.session().await.unwrap();
     let request = books.redeem("next", member, 1);
-    assert!(batch::commit(&mut conn, &context, &[&request]).await.is_ok());
+    assert!(stages::commit(&mut session, &stages, &[&request]).await.is_ok());
     assert_eq!(books.balance("m").await.unwrap().available, 97);
 }
