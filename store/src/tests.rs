@@ -17,6 +17,7 @@ mod reads;
 mod receipts;
 mod roles;
 mod serial;
+mod simulated;
 mod sweep;
 mod tokens;
 mod warnings;
