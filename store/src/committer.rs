@@ -41,7 +41,7 @@ const COLLISIONS_MAX: u32 = 10;
 
 /// How long one attempt may take. The server's own limits are shorter, but a host that is gone without a word keeps none of
 /// them; and a commit that waits for a standby has no other.
-const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(60);
+pub(crate) const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Why a request has no answer. None of these is remembered: asking again with the same key is always right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -137,13 +137,15 @@ impl Committer {
             guard: guard.clone(),
             warnings: Mutex::default(),
         };
-        let watching = tokio::spawn(guard.clone().watch(pool.clone()));
-        let database = InPostgres { pool, context: Arc::new(context) };
         let pulse = Pulse::default();
+        let mut watching = JoinSet::new();
+        watching.spawn(guard.clone().watch(pool.clone()));
+        watching.spawn(pulse.clone().watch(pool.clone()));
+        let database = InPostgres { pool, context: Arc::new(context) };
         let (queue, lanes) = Lanes::new(database, guard.clone(), pulse.clone(), sizes);
         let task = tokio::spawn(async move {
             lanes.run().await;
-            watching.abort();
+            watching.shutdown().await;
         });
         Ok((Self { queue, guard, pulse, pepper }, task))
     }
@@ -327,12 +329,20 @@ impl<D: Database> Lanes<D> {
         let mut tries = 0;
         loop {
             let started = Instant::now();
-            let _under_way = self.pulse.begin();
+            let under_way = self.pulse.begin();
             let mut session = self.database.session().await.map_err(Failure::Gone)?;
             let attempt = stages::commit(&mut session, &self.stages, &requests);
             let attempt = tokio::time::timeout(ATTEMPT_TIME_MAX, attempt).await;
             let failure = match attempt.unwrap_or_else(|_| Err(silent())) {
                 Ok(answers) => {
+                    under_way.answered();
+                    // A batch that has written nothing says nothing of commits.
+                    let wrote = |(request, it): (&&Request, &Answer)| {
+                        !request.dry_run && !it.replayed && it.outcome.is_ok()
+                    };
+                    if requests.iter().zip(&answers).any(wrote) {
+                        self.pulse.committed();
+                    }
                     observe(&answers, started);
                     return Ok(answers);
                 }
@@ -349,8 +359,9 @@ impl<D: Database> Lanes<D> {
                 }
                 Err(BatchError::RolledBack(error) | BatchError::Unknown(error)) => Some(Failure::Gone(error)),
             };
-            if let Some(Failure::Gone(_)) = failure {
-                session.abandon();
+            match failure {
+                Some(Failure::Gone(_)) => session.abandon(),
+                _ => under_way.answered(),
             }
             if let Some(failure) = failure {
                 return Err(failure);

@@ -13,6 +13,7 @@ mod migrations;
 mod moving;
 mod parked;
 mod programs;
+mod pulse;
 mod reads;
 mod receipts;
 mod roles;
