@@ -4,7 +4,7 @@ use ledger::{AccountKind, Command, House, Name};
 use proof::Balances;
 use uuid::Uuid;
 
-use super::fixture::Fixture;
+use super::fixture::{Fixture, PARTNER};
 use super::world::{World, named, points};
 use crate::walk::Walk;
 use crate::*;
@@ -76,6 +76,35 @@ async fn a_balance_is_found_by_the_keys_of_its_account() {
         assert!(plan.contains("reservation_by_account"), "{plan}");
         assert!(!plan.contains("reservation_by_due"), "{plan}");
     }
+}
+
+/// However many of others there are, and with a plan that was made for nobody in particular.
+#[tokio::test]
+async fn a_partners_rejected_events_are_found_by_their_partner() {
+    let books = Fixture::new().await;
+    let program = books.program.program_id;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let asked = rejects::page_of(Some(PARTNER), rejects::SIZE);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "insert into rejected_event (program_id, partner_id, origin, reason, detail, payload)
+         select {program}, case when number % 10000 = 0 then '{PARTNER}' end, 'http', 'no_rate', 'none',
+             convert_to(number::text, 'UTF8')
+         from generate_series(1, 20000) as number;
+         analyze rejected_event;
+         set plan_cache_mode = force_generic_plan;
+         prepare page (smallint, bigint, bigint, text) as {asked}"
+    )))
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    let explain = format!("explain execute page ({program}, 0, 51, '{PARTNER}')");
+    let plan: Vec<String> =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("rejected_event_by_partner"), "{plan}");
+    let own = rejected_events(&mut conn, program, Some(PARTNER), 0, 51).await.unwrap();
+    let all = rejected_events(&mut conn, program, None, 0, 51).await.unwrap();
+    assert_eq!((own.len(), all.len()), (2, 51));
 }
 
 #[tokio::test]
