@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notices::Reader;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::caller::Identity;
@@ -45,7 +46,7 @@ impl StreamLimits {
 /// The places of one process.
 pub(crate) struct Places {
     pub(crate) limits: StreamLimits,
-    taken: Mutex<HashMap<Whose, usize>>,
+    taken: watch::Sender<HashMap<Whose, usize>>,
 }
 
 /// Whose places are counted together.
@@ -66,7 +67,15 @@ pub(crate) struct Place {
 
 impl Places {
     pub(crate) fn new(limits: StreamLimits) -> Arc<Self> {
-        Arc::new(Self { limits, taken: Mutex::default() })
+        Arc::new(Self { limits, taken: watch::Sender::new(HashMap::new()) })
+    }
+
+    /// Returns once so many are open.
+    #[cfg(test)]
+    pub(crate) async fn until_open(&self, count: usize) {
+        let open = |it: &HashMap<Whose, usize>| it.get(&Whose::Everybody).copied().unwrap_or(0);
+        let mut taken = self.taken.subscribe();
+        taken.wait_for(|it| open(it) == count).await.expect("the sender is here");
     }
 
     /// A place for somebody who is known.
@@ -90,16 +99,18 @@ impl Places {
     }
 
     fn take_all(self: &Arc<Self>, of: Vec<Whose>) -> Result<Place, Problem> {
-        let mut taken = self.taken();
-        let is_full = |it: &&Whose| self.limit(it) <= taken.get(*it).copied().unwrap_or(0);
-        if let Some(full) = of.iter().find(is_full) {
+        let mut full = None;
+        self.taken.send_if_modified(|taken| {
+            full = of.iter().find(|it| self.limit(it) <= taken.get(*it).copied().unwrap_or(0));
+            if full.is_none() {
+                of.iter().for_each(|it| *taken.entry(it.clone()).or_default() += 1);
+            }
+            full.is_none()
+        });
+        if let Some(full) = full {
             metrics::counter!("daftari_streams_refused_total", "limit" => full.name()).increment(1);
             return Err(full.refusal());
         }
-        for it in &of {
-            *taken.entry(it.clone()).or_default() += 1;
-        }
-        drop(taken);
         metrics::gauge!("daftari_streams", "of" => of[0].name()).increment(1.0);
         Ok(Place { places: Arc::clone(self), of })
     }
@@ -113,23 +124,20 @@ impl Places {
             Whose::Address(_) => self.limits.strangers.div_ceil(10),
         }
     }
-
-    fn taken(&self) -> MutexGuard<'_, HashMap<Whose, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
-        for it in &self.of {
-            if let Some(count) = taken.get_mut(it) {
-                *count -= 1;
-                if *count == 0 {
-                    taken.remove(it);
+        self.places.taken.send_modify(|taken| {
+            for it in &self.of {
+                if let Some(count) = taken.get_mut(it) {
+                    *count -= 1;
+                    if *count == 0 {
+                        taken.remove(it);
+                    }
                 }
             }
-        }
+        });
         metrics::gauge!("daftari_streams", "of" => self.of[0].name()).decrement(1.0);
     }
 }

@@ -10,18 +10,20 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::streams::{PATIENCE, STREAM, Socket, events, next, open, redeemed, served};
 use super::*;
+use crate::places::Places;
 
 const OTHER: &str = "550e8400-e29b-41d4-a716-4466554400ff";
 
 impl World {
-    /// The same books, served with so many streams.
-    async fn with_streams(limits: StreamLimits) -> Self {
+    /// A world that is served with so many streams, and their places.
+    async fn with_streams(limits: StreamLimits) -> (Self, Arc<Places>) {
         let world = Self::new().await.with_points(1000).await;
         let gate =
             Gate::new(world.pool.clone(), Arc::new(Keyring::new(&[7; 32])), world.program_id, PUBLIC_URL);
         let api = Self::api_of(&world.program, gate, &world.pool, &world.committer).with_streams(limits);
+        let places = Arc::clone(&api.places);
         let router = Self::served(api, &world.hush);
-        Self { router, ..world }
+        (Self { router, ..world }, places)
     }
 }
 
@@ -120,7 +122,7 @@ async fn who_is_refused_after_the_first_message_is_told_by_the_code_of_the_close
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_say_in_time_who_they_are_is_let_go() {
     let limits = StreamLimits { greeting: Duration::from_millis(100), ..PATIENT };
-    let world = World::with_streams(limits).await;
+    let (world, _) = World::with_streams(limits).await;
     let at = served(&world).await;
     assert_eq!(next(&mut open(at, "", &[]).await.unwrap()).await, Err(4408));
     // A server that ends waits for nobody's greeting.
@@ -133,7 +135,7 @@ async fn who_does_not_say_in_time_who_they_are_is_let_go() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_streams_are_open_than_there_may_be() {
     let limits = StreamLimits { open: 4, of_client: 3, of_member: 2, ..PATIENT };
-    let world = World::with_streams(limits).await;
+    let (world, places) = World::with_streams(limits).await;
     let at = served(&world).await;
     let token = [("authorization", "Bearer member-token")];
     let (kiosk, duka) = ([("x-api-key", "kiosk-key")], [("x-api-key", "duka-key")]);
@@ -169,20 +171,12 @@ async fn no_more_streams_are_open_than_there_may_be() {
 
     // Where one ends, another may begin.
     drop(first);
-    let again = async {
-        loop {
-            if let Ok(opened) = open(at, "", &kiosk).await {
-                return opened;
-            }
-        }
-    };
-    kiosks.push(tokio::time::timeout(PATIENCE, again).await.expect("a place is free again"));
+    tokio::time::timeout(PATIENCE, places.until_open(3)).await.expect("a place is free again");
+    kiosks.push(open(at, "", &kiosk).await.unwrap());
     drop(lines);
-    let again = async {
-        // All places but the one are the client's own: it is told of itself, not of the process.
-        while status(open(at, "", &kiosk).await) != 429 {}
-    };
-    tokio::time::timeout(PATIENCE, again).await.expect("a place is free, and not for this client");
+    tokio::time::timeout(PATIENCE, places.until_open(3)).await.expect("a place is free again");
+    // All places but the one are the client's own: it is told of itself, not of the process.
+    assert_eq!(status(open(at, "", &kiosk).await), 429);
     assert!(refused("client").await);
     assert!(open(at, "", &duka).await.is_ok());
 }
@@ -199,7 +193,7 @@ async fn open_from(from: &str, at: SocketAddr) -> Result<Socket, Error> {
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_take_each_others_places_and_nobody_elses() {
     let limits = StreamLimits { strangers: 2, ..PATIENT };
-    let world = World::with_streams(limits).await;
+    let (world, _) = World::with_streams(limits).await;
     let at = served(&world).await;
     let mut first = open_from("127.0.0.1", at).await.unwrap();
     assert_eq!(status(open_from("127.0.0.1", at).await), 429, "one in ten from one address");
