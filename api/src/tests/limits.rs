@@ -1,39 +1,51 @@
 //! Quotas: what is admitted by several processes at once, and what whoever is refused is told.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::future::join_all;
 
 use super::*;
 use crate::limits::{Kind, Limits, Quota};
 
-async fn processes(count: usize) -> (Vec<Limits>, PgPool) {
+/// A database whose clock stands still, in the middle of a slice: none ends meanwhile, for what is leased goes back then. Its
+/// name comes first where functions are looked for, as of the next connection.
+async fn still_database() -> String {
     let url = test_database().await;
+    let pool = store::connect(&url, 1).await.unwrap();
+    let stop = "
+        do $$ begin
+            execute format(
+                'create function clock_timestamp() returns timestamptz language sql stable return %L::timestamptz',
+                date_trunc('minute', clock_timestamp()) + interval '20 seconds'
+            );
+            execute format('alter database %I set search_path = public, pg_catalog', current_database());
+        end $$";
+    store::tamper(&mut pool.acquire().await.unwrap(), stop).await.unwrap();
+    pool.close().await;
+    url
+}
+
+async fn processes(count: usize) -> Vec<Limits> {
+    let url = still_database().await;
     let mut all = Vec::new();
     for _ in 0..count {
         all.push(Limits::start(store::connect(&url, 2).await.unwrap()));
     }
-    (all, store::connect(&url, 2).await.unwrap())
+    all
 }
 
-/// A slice must not end meanwhile, for what is free again then.
-async fn within_a_slice(pool: &PgPool) {
-    let deadline = Instant::now() + Duration::from_secs(70);
-    loop {
-        let now_s = store::clock_us(&mut pool.acquire().await.unwrap()).await.unwrap() / 1_000_000;
-        if now_s % store::SLICE_S < store::SLICE_S - 20 {
-            return;
-        }
-        assert!(Instant::now() < deadline);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+#[tokio::test]
+async fn the_clock_of_quotas_stands_still() {
+    let pool = store::connect(&still_database().await, 1).await.unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    let (one, two) = (store::clock_us(&mut conn).await.unwrap(), store::clock_us(&mut conn).await.unwrap());
+    assert_eq!((one, one / 1_000_000 % store::SLICE_S), (two, 20));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_admit_a_limit_and_no_more_than_one_in_a_hundred_over() {
     for limit in [40, 1_000, 20_000] {
-        let (processes, pool) = processes(3).await;
-        within_a_slice(&pool).await;
+        let processes = processes(3).await;
         let quota = Quota::new(1, Kind::Partner, "duka", limit);
         let callers = processes.iter().flat_map(|it| std::iter::repeat_n(it, 8));
         let admitted = join_all(callers.map(async |process| {
@@ -65,8 +77,7 @@ async fn three_processes_admit_a_limit_and_no_more_than_one_in_a_hundred_over() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_admitted_seldom_asks_the_database() {
-    let (processes, pool) = processes(1).await;
-    within_a_slice(&pool).await;
+    let processes = processes(1).await;
     let quota = Quota::new(1, Kind::Partner, "duka", 1_000_000);
     let begun = Instant::now();
     for _ in 0..50_000 {
@@ -78,8 +89,7 @@ async fn what_is_admitted_seldom_asks_the_database() {
 
 #[tokio::test]
 async fn one_who_is_refused_takes_nothing_from_another() {
-    let (processes, pool) = processes(1).await;
-    within_a_slice(&pool).await;
+    let processes = processes(1).await;
     let (attacker, victim) =
         (Quota::new(1, Kind::Partner, "attacker", 10), Quota::new(1, Kind::Partner, "victim", 10));
     let same_name = Quota::new(2, Kind::Partner, "victim", 10);
@@ -97,8 +107,7 @@ async fn one_who_is_refused_takes_nothing_from_another() {
 
 #[tokio::test]
 async fn whoever_asks_too_much_is_told_when_to_come_again() {
-    let world = World::new().await.with_points(10).await;
-    within_a_slice(&world.pool).await;
+    let world = World::on(&still_database().await, "0.10").await.with_points(10).await;
     let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
     let other = world.key_of("kiosk", Some("kiosk"), &["loyalty:read"]).await;
     let mut conn = world.pool.acquire().await.unwrap();
@@ -137,8 +146,7 @@ async fn whoever_asks_too_much_is_told_when_to_come_again() {
 
 #[tokio::test]
 async fn failures_are_counted_by_address_and_shut_nobody_else_out() {
-    let world = World::new().await.with_points(10).await;
-    within_a_slice(&world.pool).await;
+    let world = World::on(&still_database().await, "0.10").await.with_points(10).await;
     let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
     let ask = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance")).with("x-partner-id", "duka");
     let peer = Some(Peer("192.0.2.66:1000".parse().unwrap()));
