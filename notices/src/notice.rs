@@ -111,6 +111,7 @@ pub(crate) struct Amounts {
 
 /// An amount of money.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "NoticeMoney")]
 struct Money {
     /// A decimal.
     amount: String,

@@ -200,12 +200,6 @@ export type Because = {
   reason: string;
 };
 
-/** What an endpoint says again to show that it wants to be told. */
-export type Challenge = {
-  /** The challenge. */
-  challenge: string;
-};
-
 /** How much of each balance a transaction changed. */
 export type Change = {
   /** Of what can be spent. */
@@ -272,6 +266,18 @@ export type Eligibility = {
   points: number;
   /** Why it would not be; of one that would wait as `PENDING`, `FRAUD_REVIEW`. */
   reasons: Array<Reason>;
+};
+
+/** What an endpoint says again to show that it wants to be told. */
+export type EndpointChallenge = {
+  /** The challenge. */
+  challenge: string;
+};
+
+/** What a message says that tells of nothing. */
+export type EndpointTest = {
+  /** The endpoint that it was sent to. */
+  endpoint_id: string;
 };
 
 /** A member who is enrolled. */
@@ -632,14 +638,6 @@ export type Money = {
   currency: string;
 };
 
-/** An amount of money. */
-export type Money2 = {
-  /** A decimal. */
-  amount: string;
-  /** Its currency, by ISO 4217. */
-  currency: string;
-};
-
 /** A correction. */
 export type NewAdjustment = {
   /** Who approved it besides the caller, where the program's policy asks for somebody. */
@@ -871,7 +869,15 @@ export type NoticeData = {
   /** The member whom it concerns. */
   user_id?: string | null;
   /** What the points that were spent were worth. */
-  value?: Money2 | null;
+  value?: NoticeMoney | null;
+};
+
+/** An amount of money. */
+export type NoticeMoney = {
+  /** A decimal. */
+  amount: string;
+  /** Its currency, by ISO 4217. */
+  currency: string;
 };
 
 /** What is said when something about a token is refused. */
@@ -1318,12 +1324,6 @@ export type Strangers = "enrol" | "refuse" | "park";
 /** A stretch of the calendar to whose end a period may run. */
 export type Stretch = "month" | "quarter" | "year";
 
-/** What a message says that tells of nothing. */
-export type Test = {
-  /** The endpoint that it was sent to. */
-  endpoint_id: string;
-};
-
 /** A member's tier. There is none for "none": members without one do not have the field, and so far nobody has one. */
 export type Tier = "BRONZE" | "SILVER" | "GOLD" | "PLATINUM";
 
@@ -1436,16 +1436,6 @@ export type Value = {
   currency: string;
 };
 
-/** A message to an endpoint, as it is sent. */
-export type WebhookChallenge = {
-  /** What it says. */
-  data: Challenge;
-  /** When that was recorded; of a test and a challenge, when it was made. */
-  timestamp: string;
-  /** What it tells, as in `points.redeemed`. */
-  type: string;
-};
-
 /** What is changed of an endpoint; what is left out stays. */
 export type WebhookChange = {
   /** What its owner says of it. */
@@ -1478,6 +1468,26 @@ export type WebhookEndpoint = {
   types: Array<string>;
   /** Where. */
   url: string;
+};
+
+/** A message to an endpoint, as it is sent. */
+export type WebhookEndpointChallenge = {
+  /** What it says. */
+  data: EndpointChallenge;
+  /** When that was recorded; of a test and a challenge, when it was made. */
+  timestamp: string;
+  /** What it tells, as in `points.redeemed`. */
+  type: string;
+};
+
+/** A message to an endpoint, as it is sent. */
+export type WebhookEndpointTest = {
+  /** What it says. */
+  data: EndpointTest;
+  /** When that was recorded; of a test and a challenge, when it was made. */
+  timestamp: string;
+  /** What it tells, as in `points.redeemed`. */
+  type: string;
 };
 
 /** An owner's endpoints. */
@@ -1546,16 +1556,6 @@ export type WebhookRequest = {
   types?: Array<string>;
   /** Where: an https address of the public internet. */
   url: string;
-};
-
-/** A message to an endpoint, as it is sent. */
-export type WebhookTest = {
-  /** What it says. */
-  data: Test;
-  /** When that was recorded; of a test and a challenge, when it was made. */
-  timestamp: string;
-  /** What it tells, as in `points.redeemed`. */
-  type: string;
 };
 
 /** What each operation is asked with, and what it answers. */

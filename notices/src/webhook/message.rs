@@ -28,6 +28,7 @@ pub(crate) struct Letter<'a, D> {
 
 /// What an endpoint says again to show that it wants to be told.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "EndpointChallenge")]
 pub struct Challenge {
     /// The challenge.
     pub(crate) challenge: Uuid,
@@ -35,6 +36,7 @@ pub struct Challenge {
 
 /// What a message says that tells of nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "EndpointTest")]
 pub(crate) struct Test {
     /// The endpoint that it was sent to.
     pub(crate) endpoint_id: Uuid,
