@@ -11,10 +11,10 @@ pub(crate) struct Streams {
     /// How many streams there may be. The process must be allowed as many open files, and those that it needs besides.
     #[arg(long, env = "STREAMS_MAX", default_value_t = StreamLimits::USUAL.open)]
     pub(crate) streams_max: usize,
-    /// How many of them one client may have: a partner, or an app, for all members that it speaks for.
+    /// How many of them one client may have: a partner, or an app, for all members that it speaks for. Other processes count theirs.
     #[arg(long, env = "STREAMS_PER_CLIENT", default_value_t = StreamLimits::USUAL.of_client)]
     pub(crate) streams_per_client: usize,
-    /// How many of them one member may have.
+    /// How many of them one member may have. Other processes count theirs.
     #[arg(long, env = "STREAMS_PER_MEMBER", default_value_t = StreamLimits::USUAL.of_member)]
     pub(crate) streams_per_member: usize,
     /// How many WebSockets there may be besides on which nobody has said yet who they are; a tenth of them from one address.
