@@ -10,8 +10,8 @@ use store::{Acting, By, Deed, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
-use crate::body::json;
 use crate::error::Problem;
+use crate::page::paged;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::time::rfc3339;
@@ -127,5 +127,6 @@ pub(crate) async fn list(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
         leaf_index: it.leaf_index,
     };
     let data = acts.into_iter().map(told).collect();
-    Ok(json(&ActPage { object: "list", data, has_more, next_cursor, url: "/api/v1/audit" }))
+    let page = ActPage { object: "list", data, has_more, next_cursor, url: "/api/v1/audit" };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }

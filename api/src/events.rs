@@ -19,6 +19,7 @@ use crate::body::{json, not_json};
 use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
+use crate::page::paged;
 use crate::route::Asked;
 
 /// Where an operator's list says that these events came from.
@@ -255,7 +256,8 @@ pub(crate) async fn rejected_events(api: Arc<Api>, asked: Asked) -> Result<Respo
         store::rejected_page(&mut conn, api.program_id, partner, after, limit, PAGE_BYTES_MAX).await?;
     let next_cursor = events.last().filter(|_| has_more).map(|it| it.rejected_event_id.to_string());
     let data = events.into_iter().map(listed).collect();
-    Ok(json(&RejectedPage { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" }))
+    let page = RejectedPage { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }
 
 fn page(uri: &Uri) -> Result<(i64, usize), Problem> {

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::Api;
-use crate::body::json;
 use crate::error::Problem;
+use crate::page::paged;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::stream;
@@ -37,11 +37,13 @@ pub(crate) async fn feed(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
     let reader = stream::reader(&api, &asked.caller, &asked.parts.headers, query.number("unit")?).await?;
     let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
     let page = notices::page(&mut conn, api.program_id, &reader, after, limit).await?;
-    Ok(json(&FeedPage {
+    let page = FeedPage {
         object: "list",
         data: page.notices,
         has_more: page.has_more,
         next_cursor: page.seq.to_string(),
         url: "/api/v1/feed",
-    }))
+    };
+    let next = page.has_more.then_some(page.next_cursor.as_str());
+    Ok(paged(&page, &asked.parts.uri, "cursor", next))
 }

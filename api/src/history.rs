@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderValue;
-use axum::http::header::LINK;
 use axum::response::Response;
 use ledger::{House, MemberRef, Name};
 use proof::Balances;
@@ -14,9 +12,9 @@ use uuid::Uuid;
 
 use crate::Api;
 use crate::balance::{POINTS, user_not_found};
-use crate::body::json;
 use crate::error::Problem;
 use crate::gate;
+use crate::page::paged;
 use crate::post::{Holdings, LotMoved};
 use crate::query::Query;
 use crate::route::Asked;
@@ -190,13 +188,8 @@ pub(crate) async fn transactions(api: Arc<Api>, asked: Asked) -> Result<Response
     }
     let next_cursor = last.filter(|_| has_more).map(|it| it.to_string());
     let data = page.into_iter().map(|it| listed(&api, it)).collect();
-    let link = next_cursor.as_ref().map(|it| format!("<{TRANSACTIONS}?starting_after={it}>; rel=\"next\""));
-    let mut response =
-        json(&TransactionPage { object: "list", data, has_more, next_cursor, url: TRANSACTIONS });
-    if let Some(link) = link.and_then(|it| HeaderValue::from_str(&it).ok()) {
-        response.headers_mut().insert(LINK, link);
-    }
-    Ok(response)
+    let page = TransactionPage { object: "list", data, has_more, next_cursor, url: TRANSACTIONS };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }
 
 fn listed(api: &Api, entry: TrailEntry) -> ListedTransaction {

@@ -30,6 +30,7 @@ mod oauth;
 mod openapi;
 mod operations;
 mod outside;
+mod page;
 mod parked;
 mod partners;
 mod places;

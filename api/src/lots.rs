@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::Api;
 use crate::balance::{POINTS, user_not_found};
-use crate::body::json;
 use crate::error::Problem;
 use crate::gate;
+use crate::page::paged;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::time::last_second;
@@ -88,5 +88,6 @@ pub(crate) async fn lots(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
     let has_more = rest.next().is_some();
     let next_cursor = data.last().filter(|_| has_more).map(|it| it.lot_id.clone());
     let (version, url) = (standing.balance.sequence as u64, "/api/v1/loyalty/lots");
-    Ok(json(&LotPage { object: "list", data, has_more, next_cursor, version, url }))
+    let page = LotPage { object: "list", data, has_more, next_cursor, version, url };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }

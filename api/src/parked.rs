@@ -17,6 +17,7 @@ use crate::code::Code;
 use crate::enrol::{enrol_as, name_taken};
 use crate::error::Problem;
 use crate::events;
+use crate::page::paged;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::time::rfc3339;
@@ -80,7 +81,8 @@ pub(crate) async fn list(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
     events.truncate(limit as usize);
     let next_cursor = events.last().filter(|_| has_more).map(|it| it.parked_event_id.to_string());
     let data = events.iter().map(told).collect();
-    Ok(json(&ParkedPage { object: "list", data, has_more, next_cursor, url: PARKED }))
+    let page = ParkedPage { object: "list", data, has_more, next_cursor, url: PARKED };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }
 
 fn not_found() -> Problem {

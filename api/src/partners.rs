@@ -15,6 +15,7 @@ use crate::body::json;
 use crate::code::Code;
 use crate::error::Problem;
 use crate::gate;
+use crate::page::paged;
 use crate::precondition::{must_match, tag, tagged};
 use crate::query::Query;
 use crate::route::Asked;
@@ -179,7 +180,8 @@ pub(crate) async fn list(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
     partners.truncate(limit as usize);
     let next_cursor = partners.last().filter(|_| has_more).map(|it| it.partner_id.clone());
     let data = partners.iter().map(told).collect();
-    Ok(json(&PartnerPage { object: "list", data, has_more, next_cursor, url: PARTNERS }))
+    let page = PartnerPage { object: "list", data, has_more, next_cursor, url: PARTNERS };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }
 
 /// `GET /api/v1/partners/{partner_id}`

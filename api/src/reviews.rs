@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::Api;
 use crate::acts::Because;
-use crate::body::json;
 use crate::error::Problem;
+use crate::page::paged;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::spend::answer;
@@ -89,7 +89,8 @@ pub(crate) async fn list(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
     held.truncate(limit as usize);
     let next_cursor = held.last().filter(|_| has_more).map(|it| it.0.leaf_index.to_string());
     let data = held.into_iter().map(|(posting, due_us)| review(posting, due_us)).collect();
-    Ok(json(&ReviewPage { object: "list", data, has_more, next_cursor, url: "/api/v1/reviews" }))
+    let page = ReviewPage { object: "list", data, has_more, next_cursor, url: "/api/v1/reviews" };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }
 
 fn review(posting: Fed, due_us: i64) -> Review {

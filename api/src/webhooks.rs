@@ -18,6 +18,7 @@ use crate::acts::deed;
 use crate::body::json;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
+use crate::page::paged;
 use crate::precondition::must_match;
 use crate::query::Query;
 use crate::route::Asked;
@@ -178,6 +179,8 @@ pub(crate) struct WebhookMessages {
     /// The `cursor` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<String>,
+    /// The path of the list.
+    url: String,
 }
 
 /// How many messages wait to go out.
@@ -344,7 +347,9 @@ pub(crate) async fn messages(api: Arc<Api>, asked: Asked) -> Result<Response, Pr
         response_status: it.status,
         problem: it.problem,
     });
-    Ok(json(&WebhookMessages { object: "list", data: data.collect(), has_more, next_cursor }))
+    let url = asked.parts.uri.path().to_owned();
+    let page = WebhookMessages { object: "list", data: data.collect(), has_more, next_cursor, url };
+    Ok(paged(&page, &asked.parts.uri, "cursor", page.next_cursor.as_deref()))
 }
 
 /// `POST /api/v1/webhooks/{id}/messages/{message_id}/replay`

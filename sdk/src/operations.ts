@@ -1534,6 +1534,8 @@ export type WebhookMessages = {
   next_cursor?: string | null;
   /** `list`. */
   object: string;
+  /** The path of the list. */
+  url: string;
 };
 
 /** A message to an endpoint, as it is sent. */
