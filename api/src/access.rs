@@ -2,6 +2,8 @@
 
 use store::Role;
 
+use crate::caller::Identity;
+use crate::error::Problem;
 use crate::gate::Scope;
 
 /// What a path demands.
@@ -11,6 +13,22 @@ pub struct Access {
     pub scope: Scope,
     /// One of these is the caller's role.
     pub roles: &'static [Role],
+}
+
+impl Access {
+    /// Whether the caller has the scope, and is of one of the roles.
+    pub(crate) fn allow(&self, caller: &Identity) -> Result<(), Problem> {
+        let scope = self.scope.as_str();
+        if !caller.credential.scopes.iter().any(|it| it == scope) {
+            return Err(Problem::missing_scope(scope));
+        }
+        // Whoever may speak for any member, naming them, is let in where members are.
+        let speaks = caller.credential.delegated && self.roles.contains(&Role::Member);
+        match speaks || self.roles.contains(&caller.role) {
+            true => Ok(()),
+            false => Err(Problem::wrong_role(caller.role, self.roles)),
+        }
+    }
 }
 
 /// Anybody who takes part: members and partners.

@@ -150,18 +150,26 @@ pub(crate) struct Admitted<S> {
 }
 
 impl<S: Guarded> Threshold<S> {
-    /// Lets whoever shows these headers in, and counts it; or says why not.
+    /// Lets whoever shows these headers in, and counts it; or says why not. What a caller asks for that they may not is counted,
+    /// too.
     pub(crate) async fn admit(
         self,
         headers: &HeaderMap,
         peer: Option<Peer>,
     ) -> Result<Admitted<S>, Response> {
-        let admitted = self.state.gate().admit(headers, peer, self.access).await;
-        let caller = admitted.map_err(IntoResponse::into_response)?;
-        let state = self.state.of(caller.credential.program_id);
+        let Self { state, access } = self;
+        let caller = state.gate().admit(headers, peer).await.map_err(IntoResponse::into_response)?;
+        let state = state.of(caller.credential.program_id);
         let state = state.ok_or_else(|| gate::unknown().into_response())?;
         let standings = state.gate().count(&caller).await?;
-        Ok(Admitted { state, caller, standings })
+        match access.allow(&caller) {
+            Ok(()) => Ok(Admitted { state, caller, standings }),
+            Err(problem) => {
+                let mut refused = problem.into_response();
+                standings.tell(refused.headers_mut());
+                Err(refused)
+            }
+        }
     }
 }
 

@@ -151,8 +151,9 @@ impl Watch {
     /// Whether the credential is good still. Where it could not be looked at, the reader is asked to come again. It is asked
     /// rarely, and has its room only then.
     async fn check(&self) -> Result<(), u16> {
-        match Box::pin(self.gate.admit(&self.shown, self.peer, ACCESS)).await {
-            Ok(_) => Ok(()),
+        let admitted = Box::pin(self.gate.admit(&self.shown, self.peer)).await;
+        match admitted.and_then(|caller| ACCESS.allow(&caller)) {
+            Ok(()) => Ok(()),
             Err(problem) if problem.is_refusal() => Err(close::UNAUTHORIZED),
             Err(_) => Err(close::TRY_AGAIN),
         }

@@ -145,6 +145,22 @@ async fn whoever_asks_too_much_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn who_asks_for_what_they_may_not_uses_their_own_quota() {
+    let world = World::on(&still_database().await, "0.10").await;
+    let key = world.key_of("duka", Some("duka"), &["loyalty:redeem"]).await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 2).await.unwrap());
+    drop(conn);
+    let ask = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance")).with("x-api-key", &key);
+    for left in ["1", "0"] {
+        let told = world.send(ask.clone()).await;
+        told.check_problem(403, "FORBIDDEN");
+        assert_eq!((told.header("x-ratelimit-limit"), told.header("x-ratelimit-remaining")), ("2", left));
+    }
+    world.send(ask).await.check_problem(429, "RATE_LIMIT_EXCEEDED");
+}
+
+#[tokio::test]
 async fn failures_are_counted_by_address_and_shut_nobody_else_out() {
     let world = World::on(&still_database().await, "0.10").await.with_points(10).await;
     let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
