@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
-    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
@@ -60,7 +60,8 @@ pub(crate) async fn dress(State(base_url): State<Arc<str>>, request: Request, ne
     response
 }
 
-/// What keeps a browser from making more of an answer than it is. What a path has said for itself stays.
+/// What keeps a browser from making more of an answer than it is, and everybody from keeping it: a key is in no header that a
+/// cache knows as one. What a path has said for itself stays.
 fn guard(headers: &mut HeaderMap, base_url: &str) {
     let mut say = |name, value| {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -68,6 +69,7 @@ fn guard(headers: &mut HeaderMap, base_url: &str) {
     say(X_CONTENT_TYPE_OPTIONS, "nosniff");
     say(X_FRAME_OPTIONS, "DENY");
     say(REFERRER_POLICY, "no-referrer");
+    say(CACHE_CONTROL, "no-store");
     if base_url.starts_with("https://") {
         say(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
     }

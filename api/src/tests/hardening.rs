@@ -154,8 +154,10 @@ async fn whoever_says_nothing_is_cut() {
 #[tokio::test]
 async fn answers_are_guarded() {
     let world = World::new().await;
-    for ask in [Ask::get("/health/live"), Ask::get("/nowhere"), Ask::get("/api/v1/keys")] {
+    let feed = Ask::get("/api/v1/feed").with("x-api-key", "duka-key");
+    for ask in [Ask::get("/health/live"), Ask::get("/nowhere"), Ask::get("/api/v1/keys"), feed] {
         let told = world.send(ask).await;
+        assert_eq!(told.header("cache-control"), "no-store", "a cache does not know a key as a credential");
         assert_eq!(told.header("x-content-type-options"), "nosniff");
         assert_eq!(told.header("x-frame-options"), "DENY");
         assert_eq!(told.header("referrer-policy"), "no-referrer");
