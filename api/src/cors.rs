@@ -13,7 +13,7 @@ use tower_http::cors::CorsLayer;
 /// For how long a browser may remember that it may ask.
 const AGE: Duration = Duration::from_secs(600);
 
-const KEYS: [HeaderName; 7] = [
+const KEYS: [HeaderName; 8] = [
     HeaderName::from_static("anchor-priority"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-idempotency-key"),
@@ -21,6 +21,8 @@ const KEYS: [HeaderName; 7] = [
     HeaderName::from_static("x-partner-id"),
     HeaderName::from_static("x-user-id"),
     HeaderName::from_static("x-request-id"),
+    // From where on events are told: whoever reads them by `fetch` sends it like any other.
+    HeaderName::from_static("last-event-id"),
 ];
 
 /// The router for pages of these origins too, such as `https://app.example`. Without any, browsers let none of them ask.
@@ -30,14 +32,19 @@ pub fn for_origins(router: Router, origins: &[HeaderValue]) -> Router {
     }
     let asked = [AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH].into_iter().chain(KEYS);
     let told = [ETAG, LINK, LOCATION, RETRY_AFTER, HeaderName::from_static("x-request-id")];
-    let limits =
-        ["ratelimit", "ratelimit-policy", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
+    let others = [
+        "idempotent-replayed",
+        "ratelimit",
+        "ratelimit-policy",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+    ];
     router.layer(
         CorsLayer::new()
             .allow_origin(origins.to_vec())
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers(asked.collect::<Vec<_>>())
-            .expose_headers(told.into_iter().chain(limits.map(HeaderName::from_static)).collect::<Vec<_>>())
+            .expose_headers(told.into_iter().chain(others.map(HeaderName::from_static)).collect::<Vec<_>>())
             .max_age(AGE),
     )
 }

@@ -103,8 +103,11 @@ async fn only_pages_of_named_origins_may_ask() {
     assert_eq!((named.status().as_u16(), allowed(&named).as_deref()), (200, Some("https://app.example")));
     assert!(named.headers()["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
     assert_eq!(allowed(&ask(Method::OPTIONS, "https://elsewhere.example").await), None);
+    assert!(named.headers()["access-control-allow-headers"].to_str().unwrap().contains("last-event-id"));
     // A refusal can be read by a page, too, and asks for credentials all the same.
     let refused = ask(Method::GET, "https://app.example").await;
+    let told = refused.headers()["access-control-expose-headers"].to_str().unwrap();
+    assert!(told.contains("idempotent-replayed") && told.contains("retry-after"), "{told}");
     assert_eq!((refused.status().as_u16(), allowed(&refused).as_deref()), (401, Some("https://app.example")));
     assert_eq!(allowed(&ask(Method::GET, "https://elsewhere.example").await), None);
 }
