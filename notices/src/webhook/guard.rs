@@ -43,8 +43,8 @@ pub enum Blocked {
     /// It leads to an address that is not public, or has none.
     #[error("the address {0} is not a public one")]
     Address(IpAddr),
-    /// The name has no address.
-    #[error("the name has no address")]
+    /// The name has no address, or one that is not public: which, and what it is, is not told to whoever gave the name.
+    #[error("the name leads to no public address")]
     Nowhere,
 }
 
@@ -107,8 +107,13 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            guard.check_all(&addresses)?;
+            // Our resolver may know names of the inside. Whether it does, nobody learns who tries them.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let addresses: Vec<SocketAddr> = found.map_err(|_| Blocked::Nowhere)?.collect();
+            guard.check_all(&addresses).map_err(|blocked| {
+                tracing::debug!(name = name.as_str(), %blocked, "a name leads nowhere that messages may go");
+                Blocked::Nowhere
+            })?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
@@ -213,7 +218,9 @@ mod tests {
     async fn a_name_is_judged_by_all_its_addresses() {
         let guard = Guard::default();
         let resolved = guard.resolve("localhost".parse().unwrap()).await;
-        assert!(resolved.is_err(), "a name that leads inside is blocked when it is resolved");
+        let told =
+            resolved.err().expect("a name that leads inside is blocked when it is resolved").to_string();
+        assert_eq!(told, Blocked::Nowhere.to_string(), "where it leads is not told");
         let [inside, outside]: [SocketAddr; 2] = ["127.0.0.1:1", "1.1.1.1:1"].map(|it| it.parse().unwrap());
         assert_eq!(guard.check_all(&[outside]), Ok(()));
         assert_eq!(guard.check_all(&[outside, inside]), Err(Blocked::Address(inside.ip())));
