@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Tokens,
     /// Keys that one operator makes.
     Keys,
+    /// Challenges to the endpoints of one partner, or of one operator.
+    Challenges,
     /// An address from which nobody good has come: failures are counted, and nothing else.
     Failures,
 }
@@ -55,6 +57,7 @@ impl Kind {
             Self::Key => "key",
             Self::Tokens => "tokens",
             Self::Keys => "keys",
+            Self::Challenges => "challenges",
             Self::Failures => "failures",
         }
     }
@@ -65,6 +68,8 @@ impl Kind {
             // A process that asks for a token with each restart, a hundred of them.
             Self::Tokens => 1000,
             Self::Keys => 100,
+            // Each is a request of ours to somebody who has not said yet that they want any.
+            Self::Challenges => 100,
             // A guesser of keys has 2^-190 at each; this is for the log's and the database's sake.
             Self::Failures => 1000,
             Self::Member | Self::Partner | Self::Key => unreachable!("theirs are settled by an operator"),

@@ -18,6 +18,7 @@ use crate::acts::deed;
 use crate::body::json;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
+use crate::limits::Kind;
 use crate::page::paged;
 use crate::precondition::must_match;
 use crate::query::Query;
@@ -277,6 +278,8 @@ pub(crate) async fn delete(api: Arc<Api>, asked: Asked) -> Result<Response, Prob
 pub(crate) async fn verify(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
     let (id, partner_id) = (id(&asked)?, owner(&asked)?);
     let known = found(&api, &mut *connection(&api).await?, id, partner_id.clone()).await?;
+    let whose = partner_id.as_deref().unwrap_or(&asked.caller.credential.owner);
+    api.gate.count_one(api.program_id, Kind::Challenges, whose).await?;
     // Nothing of the database is held while the endpoint takes its time.
     if let Err(problem) = api.post.challenge(&known).await? {
         let words = format!("The endpoint did not answer the challenge: {problem}.");

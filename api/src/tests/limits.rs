@@ -161,6 +161,22 @@ async fn who_asks_for_what_they_may_not_uses_their_own_quota() {
 }
 
 #[tokio::test]
+async fn endpoints_are_challenged_a_hundred_times_an_hour_at_most() {
+    let world = World::on(&still_database().await, "0.10").await;
+    // Bound, and nobody listens.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let wish = json!({"url": format!("http://{}/", silent.local_addr().unwrap())}).to_string();
+    let made = world.send(Ask::post("/api/v1/webhooks", wish).with("x-api-key", "duka-key")).await.json();
+    let path = format!("/api/v1/webhooks/{}/verification", made["id"].as_str().unwrap());
+    let challenge = Ask::post(path, "{}").with("x-api-key", "duka-key");
+    for _ in 0..100 {
+        world.send(challenge.clone()).await.check_problem(409, "WEBHOOK_NOT_VERIFIED");
+    }
+    world.send(challenge).await.check_problem(429, "RATE_LIMIT_EXCEEDED");
+}
+
+#[tokio::test]
 async fn failures_are_counted_by_address_and_shut_nobody_else_out() {
     let world = World::on(&still_database().await, "0.10").await.with_points(10).await;
     let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
