@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::Query;
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
 use axum::response::Response;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -20,6 +19,7 @@ use crate::dress::Posted;
 use crate::error::{Code, Invalid, Problem};
 use crate::gate;
 use crate::page::paged;
+use crate::query::Query;
 use crate::route::Asked;
 
 /// Where an operator's list says that these events came from.
@@ -250,7 +250,8 @@ pub(crate) async fn rejected_events(api: Arc<Api>, asked: Asked) -> Result<Respo
         true => None,
         false => Some(gate::partner(&asked.caller, asked.headers(), false)?),
     };
-    let (after, limit) = page(&asked.parts.uri)?;
+    let query = Query::read(&asked.parts.uri, &["limit", "starting_after"])?;
+    let (after, limit) = (query.number("starting_after")?.unwrap_or(0), query.limit()? as usize);
     let mut conn = api.pool.acquire().await.map_err(store::StoreError::from)?;
     let (events, has_more) =
         store::rejected_page(&mut conn, api.program_id, partner, after, limit, PAGE_BYTES_MAX).await?;
@@ -258,25 +259,6 @@ pub(crate) async fn rejected_events(api: Arc<Api>, asked: Asked) -> Result<Respo
     let data = events.into_iter().map(listed).collect();
     let page = RejectedPage { object: "list", data, has_more, next_cursor, url: "/api/v1/rejected-events" };
     Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
-}
-
-fn page(uri: &Uri) -> Result<(i64, usize), Problem> {
-    let query: Query<Vec<(String, String)>> =
-        Query::try_from_uri(uri).map_err(|_| Problem::invalid_parameter("query", "it cannot be read"))?;
-    let (mut after, mut limit) = (0, 50);
-    for (name, value) in query.iter() {
-        let number = value.parse::<i64>().ok();
-        match (name.as_str(), number) {
-            ("limit", Some(number @ 1..=100)) => limit = number as usize,
-            ("limit", _) => return Err(Problem::invalid_parameter("limit", "it is a number from 1 to 100")),
-            ("starting_after" | "cursor", Some(number @ 0..)) => after = number,
-            ("starting_after" | "cursor", _) => {
-                return Err(Problem::invalid_parameter("starting_after", "it is the id of a listed event"));
-            }
-            _ => {}
-        }
-    }
-    Ok((after, limit))
 }
 
 fn listed(event: RejectedEvent) -> RejectedEventListed {

@@ -132,7 +132,7 @@ async fn rejected_events_are_listed_page_by_page() {
         }
     }
     assert_eq!(seen, events.iter().map(|it| json!(it.to_string())).collect::<Vec<_>>());
-    for query in ["limit=0", "limit=101", "limit=x", "starting_after=-1", "cursor=x"] {
+    for query in ["limit=0", "limit=101", "limit=x", "starting_after=-1", "cursor=1", "limit=1&limit=2"] {
         let ask =
             Ask::get(format!("/api/v1/rejected-events?{query}")).with("authorization", "Bearer app-token");
         assert_eq!(world.send(ask).await.status, 400, "{query}");
