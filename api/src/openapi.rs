@@ -131,6 +131,9 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
         if let Some(carried) = carried {
             response["content"] = content(carried, generator);
         }
+        if endpoint.access.is_some() && *status < 400 {
+            response["headers"] = quota();
+        }
         responses.insert(status.to_string(), response);
     }
     let mut refusals: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
@@ -172,10 +175,41 @@ fn problem(endpoint: &Endpoint, status: u16, codes: &[Code], generator: &mut Sch
         (code.as_str().to_owned(), json!({"value": value}))
     };
     let examples: Map<String, Value> = codes.iter().map(example).collect();
-    json!({
+    let mut problem = json!({
         "description": words.join(" "),
         "content": {
             media_type: {"schema": generator.subschema_for::<Document<'_>>(), "examples": examples},
         },
+    });
+    if let Some(headers) = of_failure(status) {
+        problem["headers"] = headers;
+    }
+    problem
+}
+
+fn header(meaning: &str, kind: &str) -> Value {
+    json!({"description": meaning, "schema": {"type": kind}})
+}
+
+/// How it stands with the caller's quota.
+fn quota() -> Value {
+    json!({
+        "X-RateLimit-Limit": header("How many requests an hour there may be.", "integer"),
+        "X-RateLimit-Remaining": header("How many of them are left.", "integer"),
     })
+}
+
+/// What the headers of a failure say besides.
+fn of_failure(status: u16) -> Option<Value> {
+    let again = header("After how many seconds to ask again.", "integer");
+    match status {
+        401 => Some(json!({"WWW-Authenticate": header("How to show who asks.", "string")})),
+        429 => {
+            let mut headers = quota();
+            headers["Retry-After"] = again;
+            Some(headers)
+        }
+        503 => Some(json!({"Retry-After": again})),
+        _ => None,
+    }
 }

@@ -40,6 +40,14 @@ async fn the_contract_is_described_to_the_letter() {
     for status in ["200", "401", "404"] {
         assert!(balance["responses"][status].is_object(), "{status}");
     }
+    for header in ["X-RateLimit-Limit", "X-RateLimit-Remaining", "Retry-After"] {
+        for operation in [balance, redeem] {
+            assert_eq!(
+                operation["responses"]["429"]["headers"][header]["schema"]["type"], "integer",
+                "{header}"
+            );
+        }
+    }
     for status in ["200", "400", "409"] {
         assert!(redeem["responses"][status].is_object(), "{status}");
         assert!(redeem["responses"][status]["content"]["application/json"].is_object(), "{status}");
