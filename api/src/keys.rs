@@ -19,8 +19,11 @@ use crate::endpoint::Endpoint;
 use crate::error::{Invalid, Problem};
 use crate::gate::Scope;
 use crate::limits::Kind;
+use crate::page::paged;
 use crate::precondition::{must_match, tag};
+use crate::query::Query;
 use crate::route::{Asked, Route};
+use crate::routes::{CURSOR, LIMIT};
 use crate::time::rfc3339;
 
 const OWNER_CHARS_MAX: usize = 100;
@@ -100,24 +103,32 @@ struct KeyShown {
     revoked_at: Option<String>,
 }
 
-/// All keys of the program.
+/// A page of the program's keys.
 #[derive(Serialize, JsonSchema)]
 struct KeysShown {
     /// `list`
     object: &'static str,
     /// The keys, the newest first.
     data: Vec<KeyShown>,
-    /// Whether there are more: there are not.
+    /// Whether there are more.
     has_more: bool,
+    /// The `starting_after` of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+    /// The path of the list.
+    url: &'static str,
 }
+
+const KEYS: &str = "/api/v1/keys";
 
 /// The paths of keys.
 pub(crate) fn table() -> Vec<Route<Api>> {
-    const KEYS: &str = "/api/v1/keys";
     const KEY_ID: &str = "What the key is called: its first sixteen letters.";
     vec![
         Endpoint::new(Method::GET, KEYS, "listKeys", "The program's API keys")
-            .answers::<KeysShown>(200, "The keys.")
+            .query::<u32>("limit", LIMIT)
+            .query::<String>("starting_after", CURSOR)
+            .answers::<KeysShown>(200, "A page, the newest first.")
             .guarded(Scope::Admin, LOOKING, list),
         Endpoint::new(Method::POST, KEYS, "createKey", "Makes an API key")
             .body::<KeyWish>()
@@ -138,10 +149,17 @@ pub(crate) fn table() -> Vec<Route<Api>> {
     ]
 }
 
-async fn list(api: Arc<Api>, _: Asked) -> Result<Response, Problem> {
-    let keys = store::keys(&mut *api.gate.conn().await?, api.program_id).await?;
+async fn list(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
+    let query = Query::read(&asked.parts.uri, &["limit", "starting_after"])?;
+    let (limit, after) = (query.limit()?, query.text("starting_after"));
+    let mut conn = api.gate.conn().await?;
+    let mut keys = store::keys(&mut conn, api.program_id, after, i64::from(limit) + 1).await?;
+    let has_more = keys.len() > limit as usize;
+    keys.truncate(limit as usize);
+    let next_cursor = keys.last().filter(|_| has_more).map(|it| it.key_id.clone());
     let data = keys.into_iter().map(shown).collect();
-    Ok(json(&KeysShown { object: "list", data, has_more: false }))
+    let page = KeysShown { object: "list", data, has_more, next_cursor, url: KEYS };
+    Ok(paged(&page, &asked.parts.uri, "starting_after", page.next_cursor.as_deref()))
 }
 
 async fn get(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {

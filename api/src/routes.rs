@@ -253,8 +253,8 @@ fn loyalty() -> Vec<Route<Api>> {
     ]
 }
 
-const LIMIT: &str = "How many, from 1 to 100; 50 where it is left out.";
-const CURSOR: &str = "The `next_cursor` of the page before.";
+pub(crate) const LIMIT: &str = "How many, from 1 to 100; 50 where it is left out.";
+pub(crate) const CURSOR: &str = "The `next_cursor` of the page before.";
 const KEY: &str =
     "A key of the caller's choice, 1 to 255 characters: the same key with the same request is done once.";
 

@@ -538,14 +538,18 @@ export type Keys = {
   policy: string;
 };
 
-/** All keys of the program. */
+/** A page of the program's keys. */
 export type KeysShown = {
   /** The keys, the newest first. */
   data: Array<KeyShown>;
-  /** Whether there are more: there are not. */
+  /** Whether there are more. */
   has_more: boolean;
+  /** The `starting_after` of the next page. */
+  next_cursor?: string | null;
   /** `list` */
   object: string;
+  /** The path of the list. */
+  url: string;
 };
 
 /** A transaction, as one account sees it. */
@@ -1601,7 +1605,14 @@ export interface Operations {
   };
   /** The program's API keys */
   listKeys: {
-    request: Record<string, never>;
+    request: {
+      query?: {
+        /** How many, from 1 to 100; 50 where it is left out. */
+        limit?: number;
+        /** The `next_cursor` of the page before. */
+        starting_after?: string;
+      };
+    };
     answer: KeysShown;
   };
   /** Makes an API key */

@@ -1,6 +1,6 @@
 //! API keys: issued, listed, withdrawn. A key is shown once, when it is made.
 
-use sqlx::{Connection, FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 
 use crate::api_key::{self, Environment};
 use crate::credentials::{Credential, CredentialKind, Role, hash};
@@ -153,21 +153,35 @@ pub async fn issue_key(
     Ok(key)
 }
 
-/// The program's keys, the newest first.
-pub async fn keys(conn: &mut PgConnection, program_id: i16) -> Result<Vec<KeyFacts>, StoreError> {
-    let keys = sqlx::query_as(
-        "select key_id, owner, role, partner_id, delegated, scopes, addresses,
-             (extract(epoch from created_at) * 1000000)::bigint as created_us,
-             (extract(epoch from expires_at) * 1000000)::bigint as expires_us,
-             (extract(epoch from last_used_at) * 1000000)::bigint as last_used_us,
-             (extract(epoch from revoked_at) * 1000000)::bigint as revoked_us,
-             revoked_at is null and (expires_at is null or clock_timestamp() < expires_at) as is_active
-         from credential
-         where program_id = $1
-             and key_id is not null
-         order by credential_id desc",
-    )
+/// The columns of [`KeyFacts`], of a program's keys.
+const FACTS: &str = "select key_id, owner, role, partner_id, delegated, scopes, addresses,
+         (extract(epoch from created_at) * 1000000)::bigint as created_us,
+         (extract(epoch from expires_at) * 1000000)::bigint as expires_us,
+         (extract(epoch from last_used_at) * 1000000)::bigint as last_used_us,
+         (extract(epoch from revoked_at) * 1000000)::bigint as revoked_us,
+         revoked_at is null and (expires_at is null or clock_timestamp() < expires_at) as is_active
+     from credential
+     where program_id = $1
+         and key_id is not null";
+
+/// The program's keys, the newest first: so many of them, after this one where one is named.
+pub async fn keys(
+    conn: &mut PgConnection,
+    program_id: i16,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<KeyFacts>, StoreError> {
+    let keys = sqlx::query_as(AssertSqlSafe(format!(
+        "{FACTS}
+             and ($2::text is null or credential_id < (
+                 select last.credential_id from credential as last where last.program_id = $1 and last.key_id = $2
+             ))
+         order by credential_id desc
+         limit $3"
+    )))
     .bind(program_id)
+    .bind(after)
+    .bind(limit)
     .fetch_all(conn)
     .await?;
     Ok(keys)
@@ -179,8 +193,12 @@ pub async fn key_facts(
     program_id: i16,
     key_id: &str,
 ) -> Result<Option<KeyFacts>, StoreError> {
-    // An owner has few keys, a program has some hundred: this is asked by operators only.
-    Ok(keys(conn, program_id).await?.into_iter().find(|it| it.key_id == key_id))
+    let key = sqlx::query_as(AssertSqlSafe(format!("{FACTS} and key_id = $2")))
+        .bind(program_id)
+        .bind(key_id)
+        .fetch_optional(conn)
+        .await?;
+    Ok(key)
 }
 
 /// Withdraws a key of a program, for ever; answers whether there is such a key. Safe to do twice.

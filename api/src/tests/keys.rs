@@ -31,6 +31,18 @@ async fn operators_make_list_and_withdraw_keys() {
     assert_eq!((&first["key_id"], &first["active"]), (&json!(key[..16]), &json!(true)));
     assert!(first["last_used_at"].is_string() && first["expires_at"].is_string(), "{first}");
 
+    // Page by page, the newest first: what was made for this test before.
+    let mut paged = Vec::new();
+    let mut path = "/api/v1/keys?limit=1".to_owned();
+    while !path.is_empty() {
+        let page = world.send(Ask::get(path).with("x-api-key", &viewer)).await;
+        paged.extend(page.json()["data"].as_array().unwrap().iter().map(|it| it["key_id"].clone()));
+        let link = page.header("link").strip_prefix('<').and_then(|it| it.strip_suffix(">; rel=\"next\""));
+        path = link.unwrap_or_default().to_owned();
+    }
+    let (viewers, editors) = (json!(viewer[..16]), json!(editor[..16]));
+    assert_eq!(paged, [first["key_id"].clone(), viewers, editors]);
+
     let path = format!("/api/v1/keys/{}", &key[..16]);
     let withdraw = Ask { method: Method::DELETE, ..Ask::get(path) }.with("x-api-key", &editor);
     world.send(withdraw.clone()).await.check_problem(428, "PRECONDITION_REQUIRED");

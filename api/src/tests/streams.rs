@@ -213,7 +213,7 @@ async fn a_socket_closes_when_its_credential_ends_and_when_nobody_is_there() {
     let mut lines = events(at, &format!("x-api-key: {key}\r\n")).await;
     next_event(&mut lines).await.unwrap();
     let mut conn = world.pool.acquire().await.unwrap();
-    let keys = store::keys(&mut conn, world.program_id).await.unwrap();
+    let keys = store::keys(&mut conn, world.program_id, None, 100).await.unwrap();
     let id = &keys.iter().find(|it| it.owner == "leaver").unwrap().key_id;
     assert!(store::revoke_key(&mut conn, world.program_id, id).await.unwrap());
     assert_eq!(next(&mut socket).await, Err(4401));

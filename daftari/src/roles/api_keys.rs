@@ -18,7 +18,8 @@ pub(crate) async fn run(command: Keys) -> anyhow::Result<()> {
         Keys::Create(config) => create(config).await,
         Keys::List { database } => {
             let books = OpenBooks::open(&database).await?;
-            let keys = store::keys(&mut *books.pool.acquire().await?, books.program.program_id).await?;
+            let mut conn = books.pool.acquire().await?;
+            let keys = store::keys(&mut conn, books.program.program_id, None, i64::MAX).await?;
             keys.iter().for_each(|it| println!("{}", line(it)));
             Ok(())
         }
