@@ -40,6 +40,17 @@ pub(crate) fn only<'a>(
     }
 }
 
+/// Refuses headers that contradict the credential, also on paths that do not go by them.
+pub(crate) fn contradicted(caller: &Identity, headers: &HeaderMap) -> Result<(), Problem> {
+    if caller.credential.partner_id.is_some() {
+        partner(caller, headers, false)?;
+    }
+    if caller.member.is_some() {
+        member(caller, headers)?;
+    }
+    Ok(())
+}
+
 /// The member on whose behalf the caller asks. `None` where a credential that may speak for any member names none, and
 /// for a partner's. A header that contradicts the credential is refused.
 pub fn member(caller: &Identity, headers: &HeaderMap) -> Result<Option<MemberRef>, Problem> {

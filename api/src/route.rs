@@ -20,7 +20,7 @@ use store::Role;
 
 use crate::access::Access;
 use crate::body::json_body;
-use crate::caller::Caller;
+use crate::caller::{Caller, contradicted};
 use crate::endpoint::Endpoint;
 use crate::error::Problem;
 use crate::gate::{self, Gate, Peer, Scope};
@@ -162,7 +162,7 @@ impl<S: Guarded> Threshold<S> {
         let state = state.of(caller.credential.program_id);
         let state = state.ok_or_else(|| gate::unknown().into_response())?;
         let standings = state.gate().count(&caller).await?;
-        match access.allow(&caller) {
+        match access.allow(&caller).and_then(|()| contradicted(&caller, headers)) {
             Ok(()) => Ok(Admitted { state, caller, standings }),
             Err(problem) => {
                 let mut refused = problem.into_response();

@@ -4,7 +4,7 @@ use axum::http::header::ALLOW;
 
 use super::*;
 use crate::endpoint::Place;
-use crate::{Endpoint, routes};
+use crate::{Endpoint, Scope, routes};
 
 /// A request that reaches the endpoint, with every parameter of its path.
 fn reach(endpoint: &Endpoint) -> Ask {
@@ -58,6 +58,35 @@ async fn every_path_refuses_a_role_that_it_is_not_for() {
         }
     }
     assert_eq!(world.check_books().await.leaves, 0);
+}
+
+#[tokio::test]
+async fn no_path_overlooks_a_header_that_contradicts() {
+    let world = World::new().await.with_points(1).await;
+    let scopes: Vec<&str> = guarded().map(|it| it.access.unwrap().scope.as_str()).collect();
+    let partner = world.key(Role::Partner, "partner", &scopes).await;
+    let mut walked = 0;
+    for endpoint in guarded() {
+        let access = endpoint.access.unwrap();
+        if access.roles.contains(&Role::Partner) {
+            let ask = reach(&endpoint).with("x-api-key", &partner).with("x-partner-id", "kiosk");
+            let told = world.send(ask).await.check_problem(403, "FORBIDDEN");
+            assert!(
+                told["detail"].as_str().unwrap().starts_with("X-Partner-ID"),
+                "{}: {told}",
+                endpoint.path
+            );
+            walked += 1;
+        }
+        if access.roles.contains(&Role::Member) && access.scope == Scope::Read {
+            let ask = reach(&endpoint).with("authorization", "Bearer member-token");
+            let told = world.send(ask.with("x-user-id", STRANGER)).await.check_problem(403, "FORBIDDEN");
+            assert!(told["detail"].as_str().unwrap().starts_with("X-User-ID"), "{}: {told}", endpoint.path);
+            walked += 1;
+        }
+    }
+    assert!(20 <= walked, "{walked} paths have been walked");
+    assert_eq!(world.check_books().await.leaves, 1);
 }
 
 #[tokio::test]
