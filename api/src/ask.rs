@@ -14,6 +14,7 @@ use crate::Api;
 use crate::body::json;
 use crate::code::Code;
 use crate::error::Problem;
+use crate::idempotency;
 use crate::post::{Done, Transaction, Wish, is_pending};
 use crate::query::Query;
 use crate::refusal;
@@ -114,11 +115,20 @@ pub(crate) struct Became {
 
 /// `GET /api/v1/responses/{idempotency_key}`: what happened to my request?
 pub(crate) async fn response(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
-    let key = asked.path("idempotency_key").to_owned();
+    let mut key = asked.path("idempotency_key").to_owned();
     let source = Api::source(&asked);
-    let is_running = api.running.is_running(&source, &key);
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
-    let known = store::remembered_outcome(&mut conn, api.program_id, &source, &key).await?;
+    let mut is_running = api.running.is_running(&source, &key);
+    let mut known = store::remembered_outcome(&mut conn, api.program_id, &source, &key).await?;
+    // The contract's key is a UUID, which is remembered in one way however it was written.
+    if known.is_none()
+        && !is_running
+        && let Some(uuid) = idempotency::uuid(&key)
+    {
+        key = uuid.to_string();
+        is_running = api.running.is_running(&source, &key);
+        known = store::remembered_outcome(&mut conn, api.program_id, &source, &key).await?;
+    }
     let told = |status, transactions, refusal| {
         json(&Became { idempotency_key: key.clone(), status, transactions, refusal })
     };

@@ -39,6 +39,11 @@ fn read<'a>(headers: &'a HeaderMap, field: &'static str) -> Result<Option<&'a st
     }
 }
 
+/// The UUID that a key is, as the contract's are.
+pub(crate) fn uuid(key: &str) -> Option<Uuid> {
+    Uuid::try_parse(key).ok().filter(|_| key.len() == 36)
+}
+
 /// A UUID is the same however it is written.
 fn is_same(one: &str, other: &str) -> bool {
     let uuid = |it| Uuid::try_parse(it).ok();

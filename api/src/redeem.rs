@@ -142,9 +142,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Uuid, Problem> {
         )]),
         _ => problem,
     })?;
-    Uuid::try_parse(&key)
-        .ok()
-        .filter(|_| key.len() == 36)
+    idempotency::uuid(&key)
         .ok_or_else(|| Problem::invalid(vec![Invalid::parameter(field, "INVALID", "it is not a UUID")]))
 }
 

@@ -246,6 +246,12 @@ async fn one_can_ask_what_became_of_a_request() {
     );
     world.send(app("responses/never")).await.check_problem(404, "NOT_FOUND");
     world.send(partner("responses/good")).await.check_problem(404, "NOT_FOUND");
+    // The contract's key is a UUID, however it is written.
+    assert_eq!(world.send(redeem(3)).await.status, 200);
+    for key in [KEY.to_owned(), KEY.to_ascii_uppercase()] {
+        let became = json(&world, partner(&format!("responses/{key}"))).await;
+        assert_eq!((&became["status"], &became["transactions"][0]["points"]), (&json!("SUCCESS"), &json!(3)));
+    }
 }
 
 #[tokio::test]
