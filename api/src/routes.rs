@@ -158,7 +158,7 @@ fn loyalty() -> Vec<Route<Api>> {
             .answers::<Eligibility>(200, "Whether it would be, and why not.")
             .guarded(Scope::Read, TAKING_PART, ask::eligibility),
         get("/api/v1/responses/{idempotency_key}", "getResponse", "What became of a request")
-            .path::<String>("idempotency_key", "The key that it was sent with.")
+            .path::<String>("idempotency_key", RESPONSE_KEY)
             .answers::<Became>(200, "What became of it.")
             .refuses(&[Code::NotFound])
             .guarded(Scope::Read, EVERYBODY, ask::response),
@@ -253,6 +253,8 @@ fn loyalty() -> Vec<Route<Api>> {
     ]
 }
 
+const RESPONSE_KEY: &str = "The key that it was sent with; of an item of an independent batch, the batch's key, `#` and the item's place \
+                            from 0, as in `key#0`.";
 pub(crate) const LIMIT: &str = "How many, from 1 to 100; 50 where it is left out.";
 pub(crate) const CURSOR: &str = "The `next_cursor` of the page before.";
 const KEY: &str =

@@ -2129,7 +2129,7 @@ export interface Operations {
   getResponse: {
     request: {
       path: {
-        /** The key that it was sent with. */
+        /** The key that it was sent with; of an item of an independent batch, the batch's key, `#` and the item's place from 0, as in `key#0`. */
         idempotency_key: string;
       };
     };

@@ -270,6 +270,9 @@ async fn a_batch_stands_item_by_item_or_as_a_whole() {
     assert_eq!(states, ["SUCCESS", "REFUSED", "SUCCESS"]);
     assert_eq!(told["results"][1]["refusal"]["error"], "INSUFFICIENT_BALANCE");
     assert_eq!(json(&world, ask).await, told, "the same again is the same");
+    for (at, status) in ["SUCCESS", "REFUSED", "SUCCESS"].into_iter().enumerate() {
+        assert_eq!(json(&world, app(&format!("responses/b%23{at}"))).await["status"], status);
+    }
     assert_eq!(world.check_books().await.leaves, 4);
 
     let whole = post("batches", json!({"mode": "all_or_none", "items": items}));
