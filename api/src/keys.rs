@@ -232,8 +232,8 @@ fn read(wish: KeyWish, program_id: i16) -> Result<NewKey, Problem> {
     let mut refuse = |field, pointer, words: &str| {
         invalid.push(Invalid::in_body(field, pointer, "INVALID", words));
     };
-    if owner.is_empty() || OWNER_CHARS_MAX < owner.chars().count() || owner.contains(':') {
-        refuse("owner", "/owner", "it has 1 to 100 characters, none of them a colon");
+    if owner.is_empty() || OWNER_CHARS_MAX < owner.chars().count() || owner.contains([':', '\0']) {
+        refuse("owner", "/owner", "it has 1 to 100 characters, none of them a colon or U+0000");
     }
     let allowed = match role {
         Holder::Partner | Holder::App => &[Scope::Read, Scope::Redeem, Scope::Earn, Scope::Hurry][..],
@@ -245,6 +245,8 @@ fn read(wish: KeyWish, program_id: i16) -> Result<NewKey, Problem> {
     }
     if role != Holder::Partner && partner_id.is_some() {
         refuse("partner_id", "/partner_id", "only a partner's key speaks for one");
+    } else if partner_id.as_deref().is_some_and(|it| it.contains('\0')) {
+        refuse("partner_id", "/partner_id", "it holds the character U+0000");
     }
     if !addresses.iter().all(|it| it.parse::<IpNet>().is_ok()) {
         refuse("addresses", "/addresses", "each is a network, as in 192.0.2.0/24");

@@ -79,6 +79,9 @@ async fn no_key_makes_one_that_may_more_than_partners_and_apps_may() {
     check(json!({"scopes": []}), &["scopes"]).await;
     check(json!({"owner": ""}), &["owner"]).await;
     check(json!({"owner": "member:amina"}), &["owner"]).await;
+    // No text of the database holds it.
+    check(json!({"owner": "a\0b"}), &["owner"]).await;
+    check(json!({"partner_id": "a\0b"}), &["partner_id"]).await;
     check(json!({"role": "app", "partner_id": "duka"}), &["partner_id"]).await;
     check(json!({"expires_in": 0}), &["expires_in"]).await;
     check(json!({"addresses": ["everywhere"]}), &["addresses"]).await;
