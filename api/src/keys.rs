@@ -236,7 +236,9 @@ fn read(wish: KeyWish, program_id: i16) -> Result<NewKey, Problem> {
         refuse("owner", "/owner", "it has 1 to 100 characters, none of them a colon or U+0000");
     }
     let allowed = match role {
-        Holder::Partner | Holder::App => &[Scope::Read, Scope::Redeem, Scope::Earn, Scope::Hurry][..],
+        // What a partner undoes is its own; correcting what is not takes an operator's role.
+        Holder::Partner => &[Scope::Read, Scope::Redeem, Scope::Earn, Scope::Adjust, Scope::Hurry][..],
+        Holder::App => &[Scope::Read, Scope::Redeem, Scope::Earn, Scope::Hurry],
         Holder::Auditor => &[Scope::Audit, Scope::Read],
     };
     if scopes.is_empty() || !scopes.iter().all(|it| allowed.iter().any(|may| may.as_str() == it)) {

@@ -75,7 +75,7 @@ async fn no_key_makes_one_that_may_more_than_partners_and_apps_may() {
         assert_eq!(told.invalid_fields(), wanted);
     };
     check(json!({"scopes": ["admin:*"]}), &["scopes"]).await;
-    check(json!({"scopes": ["loyalty:adjust"]}), &["scopes"]).await;
+    check(json!({"role": "app", "owner": "till", "scopes": ["loyalty:adjust"]}), &["scopes"]).await;
     check(json!({"scopes": []}), &["scopes"]).await;
     check(json!({"owner": ""}), &["owner"]).await;
     check(json!({"owner": "member:amina"}), &["owner"]).await;
@@ -88,6 +88,14 @@ async fn no_key_makes_one_that_may_more_than_partners_and_apps_may() {
     for fields in [json!({"role": "approver"}), json!({"delegated": true})] {
         check(fields, &["body"]).await;
     }
+    // A partner has shown a reversal before it goes live, and reverses what is its own.
+    let made = world.send(wish(json!({"scopes": ["loyalty:adjust"]})).with("x-api-key", &editor)).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let made = made.json();
+    let adjust = json!({"user_id": MEMBER, "change": 1, "reason": "more"}).to_string();
+    let adjust = Ask::post("/api/v1/loyalty/adjustments", adjust).with("idempotency-key", "a");
+    let told = world.send(adjust.with("x-api-key", made["key"].as_str().unwrap())).await;
+    told.check_problem(403, "FORBIDDEN");
     let refused = world.send(wish(json!({"owner": "ghost"})).with("x-api-key", &editor)).await;
     refused.check_problem(409, "CONFLICT");
 }
