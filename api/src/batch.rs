@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderValue;
 use axum::response::Response;
 use futures::{StreamExt, stream};
 use ledger::{Item, Request};
@@ -102,20 +103,24 @@ pub(crate) async fn batch(api: Arc<Api>, mut asked: Asked) -> Result<Response, P
             }
         });
     }
-    let results = match mode {
+    let (results, replayed) = match mode {
         Mode::Independent => each(&api, &asked, &key, wishes).await?,
         Mode::AllOrNone => all(&api, &asked, key, wishes).await?,
     };
-    Ok(json(&BatchTold { results }))
+    let mut response = json(&BatchTold { results });
+    if replayed {
+        response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
-/// Each item under a key of its own, which the batch's key and its place make.
+/// Each item under a key of its own, which the batch's key and its place make; and whether all had been answered before.
 async fn each(
     api: &Api,
     asked: &Asked,
     key: &str,
     wishes: Vec<(PostingKind, Wish)>,
-) -> Result<Vec<ItemTold>, Problem> {
+) -> Result<(Vec<ItemTold>, bool), Problem> {
     let requests: Vec<(PostingKind, Request)> = wishes
         .into_iter()
         .enumerate()
@@ -126,27 +131,28 @@ async fn each(
             Ok(Answer { outcome: Ok(items), replayed, .. }) => {
                 let accepted = items.into_iter().next();
                 let accepted = accepted.ok_or_else(|| Problem::internal("an item came to nothing"))?;
-                Ok(ItemTold::posted(api.tell(kind, &Done { accepted, replayed }).await?))
+                Ok((ItemTold::posted(api.tell(kind, &Done { accepted, replayed }).await?), replayed))
             }
-            Ok(Answer { outcome: Err(refused), .. }) => {
+            Ok(Answer { outcome: Err(refused), replayed, .. }) => {
                 let refusal = Some(Reason::of(&refused.refusal));
-                Ok(ItemTold { status: "REFUSED", transaction: None, refusal })
+                Ok((ItemTold { status: "REFUSED", transaction: None, refusal }, replayed))
             }
             Err(error @ (SubmitError::Failed | SubmitError::Archived { .. })) => Err(error.into()),
-            Err(_) => Ok(ItemTold { status: "UNKNOWN", transaction: None, refusal: None }),
+            Err(_) => Ok((ItemTold { status: "UNKNOWN", transaction: None, refusal: None }, false)),
         });
-    let told: Vec<Result<ItemTold, Problem>> =
+    let told: Vec<Result<(ItemTold, bool), Problem>> =
         stream::iter(on_their_way.collect::<Vec<_>>()).buffered(IN_FLIGHT_MAX).collect().await;
-    told.into_iter().collect()
+    let (told, replayed): (Vec<ItemTold>, Vec<bool>) = told.into_iter().collect::<Result<_, _>>()?;
+    Ok((told, replayed.into_iter().all(|it| it)))
 }
 
-/// All items in one request of the books.
+/// All items in one request of the books; and whether it had been answered before.
 async fn all(
     api: &Api,
     asked: &Asked,
     key: String,
     wishes: Vec<(PostingKind, Wish)>,
-) -> Result<Vec<ItemTold>, Problem> {
+) -> Result<(Vec<ItemTold>, bool), Problem> {
     let mut kinds = Vec::with_capacity(wishes.len());
     let mut items: Vec<Item> = Vec::with_capacity(wishes.len());
     let mut whole: Option<Request> = None;
@@ -168,7 +174,7 @@ async fn all(
             for (kind, accepted) in kinds.into_iter().zip(items) {
                 told.push(ItemTold::posted(api.tell(kind, &Done { accepted, replayed }).await?));
             }
-            Ok(told)
+            Ok((told, replayed))
         }
         Err(refused) => {
             let at = usize::from(refused.item);
