@@ -132,7 +132,7 @@ fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String
             response["content"] = content(carried, generator);
         }
         if endpoint.access.is_some() && *status < 400 {
-            response["headers"] = quota();
+            response["headers"] = of_answer(endpoint, *status);
         }
         responses.insert(status.to_string(), response);
     }
@@ -197,6 +197,26 @@ fn quota() -> Value {
         "X-RateLimit-Limit": header("How many requests an hour there may be.", "integer"),
         "X-RateLimit-Remaining": header("How many of them are left.", "integer"),
     })
+}
+
+/// What the headers of an answer to a caller say.
+fn of_answer(endpoint: &Endpoint, status: u16) -> Value {
+    let takes = |names: &[&str]| endpoint.parameters.iter().any(|it| names.contains(&it.name));
+    let others = [
+        (status == 201, "Location", "Where what was made is."),
+        (
+            takes(&["Idempotency-Key", "X-Idempotency-Key"]),
+            "Idempotent-Replayed",
+            "`true` where it was answered before.",
+        ),
+        (takes(&["limit"]), "Link", "The next page, with `rel=\"next\"`, where there is one."),
+        (takes(&["If-None-Match"]), "ETag", "Another one once the answer is another."),
+    ];
+    let mut headers = quota();
+    for (_, name, meaning) in others.into_iter().filter(|it| it.0) {
+        headers[name] = header(meaning, "string");
+    }
+    headers
 }
 
 /// What the headers of a failure say besides.
