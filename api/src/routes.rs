@@ -96,6 +96,7 @@ fn contract() -> Vec<Route<Api>> {
                 Code::FraudDenied,
                 Code::IdempotencyInProgress,
                 Code::IdempotencyKeyReused,
+                Code::Archived,
             ])
             .guarded(Scope::Redeem, PARTNERS, redeem::redeem),
     ]

@@ -51,6 +51,8 @@ async fn the_contract_is_described_to_the_letter() {
     let told = |operation: &Value, header: &str| operation["responses"]["200"]["headers"][header].is_object();
     assert!(told(balance, "ETag") && told(balance, "X-RateLimit-Remaining"));
     assert!(told(redeem, "Idempotent-Replayed") && !told(redeem, "ETag"));
+    // A key that comes again is told so where what it did was archived since.
+    assert!(redeem["responses"]["410"]["content"]["application/json"]["examples"]["ARCHIVED"].is_object());
     for status in ["200", "400", "409"] {
         assert!(redeem["responses"][status].is_object(), "{status}");
         assert!(redeem["responses"][status]["content"]["application/json"].is_object(), "{status}");
