@@ -46,7 +46,7 @@ async fn a_key_is_good_until_it_is_withdrawn_and_two_of_an_owner_at_once() {
     // There is room for its successor now.
     issue_key(&mut conn, &keyring(), &new).await.unwrap();
 
-    let listed = keys(&mut conn, program_id).await.unwrap();
+    let listed = keys(&mut conn, program_id, None, 100).await.unwrap();
     let active: Vec<bool> = listed.iter().map(|it| it.is_active).collect();
     assert_eq!(active, [true, true, false]);
     assert!(listed[1].last_used_us.is_some() && listed[0].last_used_us.is_none());

@@ -96,7 +96,7 @@ async fn a_withdrawn_token_or_its_credential_lets_nobody_in() {
     revoke_token(&mut conn, one, later).await.unwrap();
     assert!(credential_of_token(&mut conn, app, one, None).await.unwrap().is_none());
     assert!(credential_of_token(&mut conn, app, other, None).await.unwrap().is_some());
-    let name = keys(&mut conn, books.program.program_id).await.unwrap()[0].key_id.clone();
+    let name = keys(&mut conn, books.program.program_id, None, 100).await.unwrap()[0].key_id.clone();
     revoke_key(&mut conn, books.program.program_id, &name).await.unwrap();
     assert!(credential_of_token(&mut conn, app, other, None).await.unwrap().is_none());
 }
