@@ -3,8 +3,8 @@
 //! There is no timer. A batch is what arrived during the last commit: under little load that is one request, under
 //! much load hundreds, and the speed comes from there.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use ledger::{MemberRef, Request};
@@ -21,6 +21,7 @@ use crate::keyring::{Keyring, Pepper};
 use crate::log_head::LogIdentity;
 use crate::pulse::{Commits, Pulse};
 use crate::stages::{self, BatchError, Database, Session, Stages};
+use crate::waiting::{Named, Waiting, named};
 
 /// How much at once.
 #[derive(Clone, Copy)]
@@ -71,9 +72,9 @@ pub enum SubmitError {
     Stopping,
 }
 
-struct Job {
-    request: Request,
-    answer: oneshot::Sender<Result<Answer, SubmitError>>,
+pub(crate) struct Job {
+    pub(crate) request: Request,
+    pub(crate) answer: oneshot::Sender<Result<Answer, SubmitError>>,
 }
 
 /// A handle to the committer; clones share its queue. When the last one is dropped, what waits is committed and the
@@ -202,7 +203,9 @@ pub(crate) struct Lanes<D> {
     pulse: Pulse,
     sizes: Sizes,
     /// Whoever holds it takes of what waits.
-    turn: Mutex<mpsc::Receiver<Job>>,
+    turn: Mutex<Waiting>,
+    /// Whom each lane's batch is about.
+    about: [std::sync::Mutex<Named>; LANES],
     /// Held to read by every batch in the making: whoever holds it to write knows that there is none.
     making: RwLock<()>,
     /// How many requests are in the making.
@@ -210,17 +213,6 @@ pub(crate) struct Lanes<D> {
 }
 
 const LANES: usize = 2;
-
-/// Lets whoever was just answered ask again, for as long as somebody does: no time passes where nobody runs.
-pub(crate) async fn gather<T>(jobs: &mpsc::Receiver<T>) {
-    loop {
-        let waiting = jobs.len();
-        tokio::task::yield_now().await;
-        if jobs.len() == waiting {
-            return;
-        }
-    }
-}
 
 impl<D: Database> Lanes<D> {
     /// The lanes, and the queue before them.
@@ -232,7 +224,8 @@ impl<D: Database> Lanes<D> {
             guard,
             pulse,
             sizes,
-            turn: Mutex::new(jobs),
+            turn: Mutex::new(Waiting::new(jobs)),
+            about: Default::default(),
             making: RwLock::default(),
             taken: AtomicUsize::default(),
         };
@@ -243,9 +236,9 @@ impl<D: Database> Lanes<D> {
     pub(crate) async fn run(self) {
         let lanes = Arc::new(self);
         let mut working = JoinSet::new();
-        for _ in 0..LANES {
+        for lane in 0..LANES {
             let lanes = lanes.clone();
-            working.spawn(async move { lanes.work().await });
+            working.spawn(async move { lanes.work(lane).await });
         }
         // Where one panics, the other ends with it, and so does the task: whoever watches it ends the process, and with it
         // the connection that the panic has left in the middle of a transaction.
@@ -254,19 +247,19 @@ impl<D: Database> Lanes<D> {
         }
     }
 
-    async fn work(&self) {
+    async fn work(&self, lane: usize) {
         loop {
             let mut turn = self.turn.lock().await;
-            gather(&turn).await;
+            turn.gather().await;
             if turn.len() < self.sizes.overlap_min || !self.stages.tip.is_alone() {
                 drop(self.making.write().await);
-                gather(&turn).await;
             }
-            let mut jobs = Vec::new();
-            let most = self.share_of(turn.len());
-            if turn.recv_many(&mut jobs, most).await == 0 {
+            if !turn.is_asked().await {
                 return;
             }
+            turn.gather().await;
+            let most = self.share_of(turn.len());
+            let jobs = turn.take(most, &self.others(lane));
             metrics::gauge!("daftari_commit_queue_depth").set(turn.len() as f64);
             if self.guard.halted().is_some() {
                 // Whoever watches finds out when it is over: no batch needs to.
@@ -274,12 +267,24 @@ impl<D: Database> Lanes<D> {
                 continue;
             }
             let _making = self.making.read().await;
+            self.set_about(lane, jobs.iter().flat_map(|it| named(&it.request)).collect());
             let taken = jobs.len();
             self.taken.fetch_add(taken, Ordering::Relaxed);
             drop(turn);
             self.commit_all(jobs).await;
+            self.set_about(lane, Named::new());
             self.taken.fetch_sub(taken, Ordering::Relaxed);
         }
+    }
+
+    /// Whom the batches of the other lanes are about.
+    fn others(&self, lane: usize) -> Named {
+        let others = (0..LANES).filter(|it| *it != lane);
+        others.flat_map(|it| self.about[it].lock().unwrap_or_else(PoisonError::into_inner).clone()).collect()
+    }
+
+    fn set_about(&self, lane: usize, members: Named) {
+        *self.about[lane].lock().unwrap_or_else(PoisonError::into_inner) = members;
     }
 
     /// How many of those who wait are committed together: their lane's part of all who have asked. Whoever took all would

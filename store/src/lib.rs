@@ -69,6 +69,7 @@ mod tip;
 mod tokens;
 mod told;
 mod trail;
+mod waiting;
 mod walk;
 mod warnings;
 mod webhooks;

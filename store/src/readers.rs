@@ -9,9 +9,9 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::balances::{self, Row};
-use crate::committer::gather;
 use crate::directory::MemberKey;
 use crate::error::StoreError;
+use crate::waiting::gather;
 
 /// How many are read together at most, and how many may wait to be.
 const GROUP_MAX: usize = 256;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use futures::future::join_all;
-use ledger::{Command, Item, Request};
+use ledger::{Command, Item, MemberRef, Request, Status};
 use model::Random;
 use proof::Details;
 use tokio::runtime::Builder;
@@ -88,10 +88,11 @@ impl Caller<'_> {
     async fn ask(&mut self, key: &str) -> bool {
         // Each time under another id: so it can be told which of them it was that was posted.
         let posting_id = Uuid::from_u64_pair(self.random.below(u64::MAX), self.random.below(u64::MAX));
-        let member = key.bytes().map(u64::from).sum::<u64>() % MEMBERS;
-        let command = Command::Void { hold: Uuid::nil() };
+        let member = format!("member {}", key.bytes().map(u64::from).sum::<u64>() % MEMBERS);
+        let named = MemberRef::External(member.clone());
+        let command = Command::SetStatus { member: named, status: Status::Active };
         let item = Item { posting_id, command, details: Details::default() };
-        let request = Request::one(1, format!("member {member}"), key.to_owned(), item);
+        let request = Request::one(1, member, key.to_owned(), item);
         let committer = &self.committers[self.random.below(self.committers.len() as u64) as usize];
         let answer = if self.random.one_in(16) {
             let patience = self.random.below(40);
