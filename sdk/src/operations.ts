@@ -644,7 +644,7 @@ export type Money = {
 
 /** A correction. */
 export type NewAdjustment = {
-  /** Who agreed to it besides the caller, where the program's policy asks for somebody. Only an approver may say so, of somebody else. */
+  /** Who approved it besides the caller, where the program's policy asks for somebody. */
   approver?: string | null;
   /** How many points are added, or below zero taken. */
   change: number;
