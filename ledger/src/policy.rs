@@ -30,7 +30,7 @@ pub struct Policy {
     pub floor: i64,
     /// How long holds last.
     pub holds: HoldPolicy,
-    /// An adjustment above this needs a second person's approval. None does.
+    /// An adjustment above this, each item by itself, needs a second person's approval. None does.
     pub approval_above: Option<i64>,
     /// What limits earning.
     pub earn: FlowLimits,

@@ -261,7 +261,9 @@ impl Refusal {
             }
             Self::InFuture => "name an instant that has passed, and check the clock",
             Self::ReasonRequired => "say who makes it and why",
-            Self::ApprovalRequired { .. } => "name an approver who is somebody else",
+            Self::ApprovalRequired { .. } => {
+                "name somebody else in `--approver`, or over HTTP show their token in `Approver-Authorization`"
+            }
             Self::AmountOutOfRange => "name an amount from 1 to 9007199254740991",
             Self::ItemCount => "split the request",
             Self::UnitUnknown => "check the unit, or make it first",

@@ -149,7 +149,7 @@ pub enum Command {
         member: MemberRef,
         /// What is added, or taken where it is below zero.
         change: i64,
-        /// Who approved it besides the actor.
+        /// Who approved it besides the actor, as the caller says; over HTTP, as their own credential says.
         approver: Option<String>,
         /// From when it counts; from now where it is not said.
         effective_at_us: Option<i64>,
@@ -295,12 +295,17 @@ pub struct Item {
 
 impl Item {
     /// The words of a posting of this kind that was asked for, and takes effect then: a redemption that is held says why,
-    /// and what is spent says what a point is worth.
+    /// what is spent says what a point is worth, and a correction says who approved it.
     pub fn told(&self, kind: PostingKind, terms: &Terms, effective_at_us: i64) -> Details {
         let mut details = self.details.clone();
         details.rate = self.rate(terms, effective_at_us);
         if kind == PostingKind::HOLD && matches!(self.command, Command::Redeem { .. }) {
             details.reason = Text::new(HELD_FOR_REVIEW).ok();
+        }
+        if let Command::Adjust { approver: Some(approver), .. } = &self.command
+            && !approver.is_empty()
+        {
+            details.description = approved(details.description, approver);
         }
         details
     }
@@ -347,6 +352,13 @@ pub enum Screening {
     Review,
     /// It is refused.
     Deny,
+}
+
+/// A description that says who approved it, too. Where there is no room for both, it says only that.
+fn approved(description: Option<Text>, approver: &str) -> Option<Text> {
+    let approved = format!("approved by {approver}");
+    let both = description.as_ref().map(|it| format!("{}; {approved}", it.as_str()));
+    both.and_then(|it| Text::new(it).ok()).or_else(|| Text::new(approved).ok()).or(description)
 }
 
 /// The reason of a hold that stands for a redemption under review. Callers cannot give a hold a reason.

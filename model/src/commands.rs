@@ -511,7 +511,9 @@ impl Attempt<'_> {
             return Err(Refusal::ReasonRequired);
         };
         let needed = self.terms.policy.approval_above.filter(|it| *it < change.abs());
-        if let Some(above) = needed.filter(|_| approver.is_none_or(|it| it == actor.as_str())) {
+        let asks = owner_of(actor.as_str());
+        let second = approver.map(owner_of).filter(|it| !it.is_empty() && *it != asks);
+        if let (Some(above), None) = (needed, second) {
             return Err(Refusal::ApprovalRequired { above });
         }
         let effective_at_us = self.effective(effective_at_us)?;
@@ -750,6 +752,11 @@ fn reserve(member: &mut crate::state::Member, place: Place, parts: &[(Lot, i64)]
     for (lot, points) in parts {
         member.put(*lot, place, *points);
     }
+}
+
+/// The owner in `role:owner`, and a name without a role as it is.
+fn owner_of(name: &str) -> &str {
+    name.split_once(':').map_or(name, |it| it.1).trim()
 }
 
 fn correction(change: i64) -> Result<(), Refusal> {

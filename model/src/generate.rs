@@ -350,7 +350,7 @@ impl Generator {
     }
 
     fn adjustment(&mut self, member: MemberRef, now: Moment) -> Command {
-        let approver = self.random.maybe(|it| it.of(&["asha", "juma"]).to_owned());
+        let approver = self.random.maybe(|it| it.of(&["asha", "juma", "editor:asha", ""]).to_owned());
         Command::Adjust { member, change: self.change(), approver, effective_at_us: self.effective(now) }
     }
 

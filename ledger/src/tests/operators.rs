@@ -1,5 +1,7 @@
 //! What an operator does.
 
+use proof::{PostingKind, Text};
+
 use super::shop::*;
 use crate::*;
 
@@ -15,9 +17,11 @@ fn an_adjustment_needs_a_reason_and_above_a_limit_a_second_person() {
         effective_at_us: None,
     };
     refuse(&mut shop, adjust("asha", 101), Refusal::ApprovalRequired { above: 100 });
-    refuse(&mut shop, approved(-101, "neema"), Refusal::ApprovalRequired { above: 100 });
+    for oneself in ["neema", "editor:neema", " neema ", "", "editor:", " "] {
+        refuse(&mut shop, approved(-101, oneself), Refusal::ApprovalRequired { above: 100 });
+    }
     check(&mut shop, approved(101, "juma"), "asha 141");
-    refuse(&mut shop, approved(-142, "juma"), lacks(141, 142));
+    refuse(&mut shop, approved(-142, "approver:juma"), lacks(141, 142));
     for change in [0, i64::MIN, i64::MAX, HOUSE_LIMIT + 1, -HOUSE_LIMIT - 1] {
         refuse(&mut shop, adjust("asha", change), Refusal::AmountOutOfRange);
         refuse(&mut shop, budget("prize", change), Refusal::AmountOutOfRange);
@@ -30,6 +34,27 @@ fn an_adjustment_needs_a_reason_and_above_a_limit_a_second_person() {
             let refused = Refused { item: 0, refusal: Refusal::ReasonRequired };
             assert_eq!(shop.decide(&request).result, Err(refused));
         }
+    }
+}
+
+#[test]
+fn a_correction_says_who_approved_it() {
+    let mut shop = Shop::under("{}");
+    let told = |shop: &mut Shop, approver: Option<&str>, description: Option<String>| {
+        let approver = approver.map(str::to_owned);
+        let command = Command::Adjust { member: who("asha"), change: 1, approver, effective_at_us: None };
+        let mut request = shop.request(vec![command]);
+        request.items[0].details.description = description.map(|it| Text::new(it).unwrap());
+        let told = request.items[0].told(PostingKind::ADJUST, &shop.terms, 0);
+        told.description.map(|it| it.as_str().to_owned())
+    };
+    let by = || Some("approved by juma".to_owned());
+    let line = || Some("line 7".to_owned());
+    assert_eq!(told(&mut shop, Some("juma"), None), by());
+    assert_eq!(told(&mut shop, Some("juma"), line()), Some("line 7; approved by juma".to_owned()));
+    assert_eq!(told(&mut shop, Some("juma"), Some("a".repeat(2000))), by(), "what there is no room for");
+    for nobody in [None, Some("")] {
+        assert_eq!(told(&mut shop, nobody, line()), line());
     }
 }
 
