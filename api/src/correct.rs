@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::response::Response;
 use ledger::Command;
 use proof::{Details, PostingKind, Text};
@@ -9,7 +11,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Api;
+use crate::access::{APPROVING, Access};
+use crate::caller::only;
+use crate::code::Code;
 use crate::error::Problem;
+use crate::gate::{self, Peer, Scope};
 use crate::route::Asked;
 use crate::spend::{answer, own, points, words};
 use crate::time::micros;
@@ -42,9 +48,6 @@ pub(crate) struct NewAdjustment {
     /// Why.
     #[schemars(length(min = 1, max = 500))]
     reason: String,
-    /// Who approved it besides the caller, where the program's policy asks for somebody.
-    #[schemars(length(min = 1, max = 200))]
-    approver: Option<String>,
     /// From when it counts; from now where it is left out.
     #[schemars(extend("format" = "date-time"))]
     effective_at: Option<String>,
@@ -68,9 +71,27 @@ pub(crate) async fn adjust(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let command = Command::Adjust {
         member: asked.member(Some(&new.user_id))?,
         change: new.change,
-        approver: new.approver,
+        approver: approver(&api, &asked).await?,
         effective_at_us: new.effective_at.as_deref().and_then(micros),
     };
     let details = Details { reason: Text::new(new.reason).ok(), ..Details::default() };
     answer(&api, &asked, PostingKind::ADJUST, command, details, new.expected_version).await
+}
+
+/// Who approves it, by a token of their own: a name would be the caller's word, and so the caller's approval.
+async fn approver(api: &Api, asked: &Asked) -> Result<Option<String>, Problem> {
+    let Some(shown) = only(asked.headers(), "approver-authorization")? else { return Ok(None) };
+    let shown = HeaderMap::from_iter([(AUTHORIZATION, shown.clone())]);
+    let access = Access { scope: Scope::Adjust, roles: APPROVING };
+    let admitted = api.gate.admit(&shown, Peer::of(&asked.parts), access).await.and_then(|it| {
+        let is_ours = it.credential.program_id == asked.caller.credential.program_id;
+        is_ours.then_some(it).ok_or_else(gate::unknown)
+    });
+    // Of the two who are shown, the answer says whom it is about.
+    let of_approver = |problem: Problem| match problem.is_refusal() {
+        true => Problem::new(Code::Forbidden, format!("Approver-Authorization: {}", problem.told())),
+        false => problem,
+    };
+    let approver = admitted.map_err(of_approver)?;
+    Ok(Some(format!("{}:{}", approver.role.as_str(), approver.credential.owner)))
 }

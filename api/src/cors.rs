@@ -13,8 +13,9 @@ use tower_http::cors::CorsLayer;
 /// For how long a browser may remember that it may ask.
 const AGE: Duration = Duration::from_secs(600);
 
-const KEYS: [HeaderName; 8] = [
+const KEYS: [HeaderName; 9] = [
     HeaderName::from_static("anchor-priority"),
+    HeaderName::from_static("approver-authorization"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-idempotency-key"),
     HeaderName::from_static("x-api-key"),

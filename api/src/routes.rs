@@ -237,6 +237,7 @@ fn loyalty() -> Vec<Route<Api>> {
         ])
         .guarded(Scope::Adjust, CORRECTING, correct::reverse),
         posted("/api/v1/loyalty/adjustments", "adjust", "Corrects what a member has")
+            .header::<String>("Approver-Authorization", APPROVER)
             .body::<NewAdjustment>()
             .refuses(&[
                 Code::UserNotFound,
@@ -258,6 +259,8 @@ const RESPONSE_KEY: &str = "The key that it was sent with; of an item of an inde
                             from 0, as in `key#0`.";
 pub(crate) const LIMIT: &str = "How many, from 1 to 100; 50 where it is left out.";
 pub(crate) const CURSOR: &str = "The `next_cursor` of the page before.";
+const APPROVER: &str =
+    "`Bearer` and a token of an approver, who is somebody else, where the program's policy asks for one.";
 const KEY: &str =
     "A key of the caller's choice, 1 to 255 characters: the same key with the same request is done once.";
 

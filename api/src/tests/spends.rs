@@ -205,6 +205,51 @@ async fn a_partner_undoes_its_own_and_an_operator_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn who_approves_an_adjustment_shows_a_token_of_their_own() {
+    let world = World::new().await.with_points(500).await;
+    let policy = json!({"approval_above": 100}).to_string();
+    let mut conn = world.pool.acquire().await.unwrap();
+    store::add_policy(&mut conn, world.program_id, policy.as_bytes()).await.unwrap();
+    drop(conn);
+    let editor = world.key(Role::Editor, "amina", &["loyalty:adjust"]).await;
+    let token = async |role: Role, owner: &str, scope: &str| {
+        let key = world.key(role, owner, &[scope]).await;
+        let told = world.token(owner, &key, "grant_type=client_credentials").await;
+        assert_eq!(told.status, 200, "{}", told.text());
+        format!("Bearer {}", told.json()["access_token"].as_str().unwrap())
+    };
+    let badru = token(Role::Approver, "badru", "loyalty:adjust").await;
+    let body = json!({"user_id": MEMBER, "change": -101, "reason": "counted twice"});
+    let adjust = || partner("adjustments", body.clone()).with("x-api-key", &editor);
+
+    check(&world, adjust(), 403, "APPROVAL_REQUIRED").await;
+    // A name proves nothing, whoever's it is.
+    let named = json!({"user_id": MEMBER, "change": -101, "reason": "counted twice", "approver": "badru"});
+    let named = partner("adjustments", named).with("x-api-key", &editor);
+    world.send(named).await.check_problem(400, "INVALID_REQUEST");
+    for shown in [
+        token(Role::Editor, "chema", "loyalty:adjust").await,
+        token(Role::Approver, "dalila", "loyalty:read").await,
+        "Bearer made-up".to_owned(),
+        "badru".to_owned(),
+    ] {
+        check(&world, adjust().with("approver-authorization", &shown), 403, "FORBIDDEN").await;
+    }
+    let asked = adjust().with("approver-authorization", &badru);
+    let told = world.send(asked.clone()).await;
+    assert_eq!(told.json()["balance"]["available"], 399, "{}", told.text());
+    let viewer = world.key(Role::Viewer, "esi", &["loyalty:read"]).await;
+    let story = Ask::get(format!("/api/v1/loyalty/transactions/{}", id(&told)));
+    let story = world.send(story.with("x-api-key", &viewer)).await.json();
+    assert_eq!(story["description"], "approved by approver:badru", "{story}");
+    assert_eq!(world.send(asked).await.header("idempotent-replayed"), "true");
+    // Who approves what they ask for themselves is one person.
+    let alone = adjust().with("x-api-key", "").with("authorization", &badru);
+    check(&world, alone.with("approver-authorization", &badru), 403, "APPROVAL_REQUIRED").await;
+    world.check_books().await;
+}
+
+#[tokio::test]
 async fn a_body_is_what_its_description_says_or_each_fault_is_told() {
     let world = World::new().await.with_points(500).await;
     let faults = async |body: &str| {
