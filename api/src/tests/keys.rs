@@ -98,4 +98,18 @@ async fn no_key_makes_one_that_may_more_than_partners_and_apps_may() {
     told.check_problem(403, "FORBIDDEN");
     let refused = world.send(wish(json!({"owner": "ghost"})).with("x-api-key", &editor)).await;
     refused.check_problem(409, "CONFLICT");
+    // A partner may undo what is its own, as it must have shown before it is let into the live books.
+    let undoes = wish(json!({"scopes": ["loyalty:redeem", "loyalty:adjust"]}));
+    let key = world.send(undoes.with("x-api-key", &editor)).await.json()["key"].take();
+    let world = world.with_points(500).await;
+    let ask = |path: &str, body: Value| {
+        let body = Ask::post(format!("/api/v1/loyalty/{path}"), body.to_string());
+        let key = key.as_str().unwrap();
+        body.with("x-api-key", key).with("idempotency-key", &Uuid::new_v4().to_string())
+    };
+    let spent = world.send(ask("redemptions", json!({"user_id": MEMBER, "points": 100}))).await.json();
+    let undo = format!("transactions/{}/reversals", spent["transaction_id"].as_str().unwrap());
+    assert_eq!(world.send(ask(&undo, json!({"reason": "returned"}))).await.status, 201);
+    let adjustment = json!({"user_id": MEMBER, "change": 1, "reason": "not its own"});
+    world.send(ask("adjustments", adjustment)).await.check_problem(403, "FORBIDDEN");
 }

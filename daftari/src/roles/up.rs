@@ -237,7 +237,9 @@ async fn provision(database: &Database, home: &Home, key: &LogKey) -> anyhow::Re
     let credential = Credential {
         program_id: program.program_id,
         owner: "development".to_owned(),
-        scopes: ["loyalty:read", "loyalty:redeem", "loyalty:earn"].map(str::to_owned).to_vec(),
+        scopes: ["loyalty:read", "loyalty:redeem", "loyalty:earn", "loyalty:adjust"]
+            .map(str::to_owned)
+            .to_vec(),
         partner_id: Some(PARTNER.to_owned()),
         delegated: true,
     };
