@@ -143,14 +143,16 @@ impl Limit {
     /// What can be done where it is passed.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
-            Self::PerPosting => "split it, or raise the limit in the policy",
+            Self::PerPosting => "split it, or raise the limit in the policy, and ask with a new key",
             Self::PerDay | Self::PerMonth | Self::PerMerchantDay => {
-                "ask for at most what is left, wait until the time is over, or raise the limit in the policy"
+                "ask for at most what is left, wait until the time is over, or raise the limit in the policy, and ask with a new key"
             }
-            Self::Floor => "ask for less: the policy makes members keep so much",
-            Self::Budget => "put points into the fund first",
-            Self::Debt => "take less, or let the policy allow a greater debt",
-            Self::Balance => "a balance can be no more than that: ask for less",
+            Self::Floor => "the policy makes members keep so much: ask for less, with a new key",
+            Self::Budget => "take less, or put points into the fund first, and ask with a new key",
+            Self::Debt => {
+                "take less, end the member's holds first, or let the policy allow a greater debt, and ask with a new key"
+            }
+            Self::Balance => "a balance can be no more than that: ask for less, with a new key",
         }
     }
 

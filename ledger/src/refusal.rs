@@ -85,8 +85,10 @@ pub enum Refusal {
         /// What is asked.
         required: i64,
     },
-    /// A hold would last longer than holds may, or end sooner than it does.
-    #[error("the hold may end until second {latest} after 1970 and must end later than it does")]
+    /// A hold would last for no time, for longer than holds may, or be prolonged to no later end.
+    #[error(
+        "a hold lasts a second or more, ends at second {latest} after 1970 or before, and is prolonged to a later end"
+    )]
     HoldTime {
         /// The last second at which it may end.
         latest: i64,
@@ -220,42 +222,54 @@ impl Refusal {
     /// What whoever asked can do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::MemberUnknown => "check the name, or enrol the member first",
-            Self::PartnerUnknown => "check the name, or make the partner first",
-            Self::FundUnknown => "check the name, or make the fund first",
+            Self::MemberUnknown => "check the name, or enrol the member first, and ask with a new key",
+            Self::PartnerUnknown => "check the name, or make the partner first, and ask with a new key",
+            Self::FundUnknown => "check the name, or make the fund first, and ask with a new key",
             Self::InsufficientBalance { .. } => {
-                "ask for at most what is available, or redeem up to the amount"
+                "ask for at most what is available, or redeem up to the amount, with a new key"
             }
             Self::LimitExceeded { limit, .. } => limit.remedy(),
-            Self::MemberSuspended => "make the member active first",
-            Self::ScreenDenied | Self::ScreenReview => "ask the program's operator",
-            Self::MemberClosed => "nothing is posted for them any more: after a merge, name the other member",
-            Self::MemberReserved => {
-                "capture or void their holds, confirm or cancel what is pending, adjust what they owe to zero or merge them, and wait until what was withdrawn is claimed or back"
+            Self::MemberSuspended => "make the member active first, and ask with a new key",
+            Self::ScreenDenied | Self::ScreenReview => {
+                "ask the program's operator, and after that with a new key"
             }
-            Self::SameMember => "name two members",
-            Self::PostingUnknown => "check the id, and that it is of this program and unit",
-            Self::HoldOver => "place a new hold, or redeem",
-            Self::PendingOver => "reverse the earning if it is to be taken back",
-            Self::WrongKind => "name a posting of the kind that this is done to",
-            Self::MoreThanLeft { .. } => "ask for at most what is left of it",
-            Self::HoldTime { .. } => "name an end that is later than it is now and within the latest",
-            Self::StillPending => "cancel it instead",
+            Self::MemberClosed => {
+                "after a merge, name the other member, with a new key; what the closed one spent is not reversed, an operator adjusts the other"
+            }
+            Self::MemberReserved => {
+                "capture or void their holds, confirm or cancel what is pending, adjust what they owe to zero or merge them, and wait until what was withdrawn is claimed or back; then ask with a new key"
+            }
+            Self::SameMember => "name two members, with a new key",
+            Self::PostingUnknown => {
+                "check the id, and that it is of this program and unit, and ask with a new key"
+            }
+            Self::HoldOver => "place a new hold, or redeem, with a new key",
+            Self::PendingOver => "reverse the earning if it is to be taken back, with a new key",
+            Self::WrongKind => {
+                "confirm or cancel an earn that is pending; capture, void, increase or prolong a hold; reverse an earn, an import, a deposit, a redeem, a capture, a withdraw or an adjust; ask with a new key"
+            }
+            Self::MoreThanLeft { .. } => "ask for at most what is left of it, with a new key",
+            Self::HoldTime { .. } => "name a time within these, with a new key",
+            Self::StillPending => "cancel it instead, with a new key",
             Self::StillClaimable { .. } => {
-                "wait until then, and until `daftari bridge run` has read a final block after it"
+                "wait until then, and until `daftari bridge run` has read a final block after it; then ask with a new key"
             }
             Self::AlreadyClaimed => "nothing: its holder burns the points to bring them back",
             Self::GatewayUnknown => {
-                "check the chain and the address: `daftari bridge run` makes a gateway known"
+                "check the chain and the address: `daftari bridge run` makes a gateway known; then ask with a new key"
             }
-            Self::HolderUnfit => "name the address of somebody's wallet",
-            Self::ClaimTime { .. } => "name a claim-before within these",
+            Self::HolderUnfit => "name the address of somebody's wallet, with a new key",
+            Self::ClaimTime { .. } => "name a claim-before within these, with a new key",
             Self::EndsTooSoon { .. } => {
-                "withdraw only those, name an earlier claim-before, or spend the others here"
+                "withdraw only those, name an earlier claim-before, or spend the others here, with a new key"
             }
-            Self::NothingToExtend => "name a day that is to come, and through which some points end",
-            Self::TooManyDays => "withdraw less at a time",
-            Self::PeriodClosed => "let it take effect after the close, and say in the reason what it is for",
+            Self::NothingToExtend => {
+                "name a day that is to come, and through which some points end, with a new key"
+            }
+            Self::TooManyDays => "withdraw less at a time, each with a new key",
+            Self::PeriodClosed => {
+                "let it take effect after the close, say in the reason what it is for, and ask with a new key"
+            }
             Self::VersionMismatch { .. } => {
                 "look at the account again, and ask with the version that you saw"
             }

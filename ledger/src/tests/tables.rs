@@ -220,6 +220,16 @@ fn each_refusal_is_given() {
     }
 }
 
+#[test]
+fn a_remembered_refusal_is_asked_anew_with_a_new_key() {
+    for refusal in Refusal::all() {
+        // Of what was claimed nothing is left to ask for.
+        let is_remembered = refusal.row().is_some() && refusal != Refusal::AlreadyClaimed;
+        let is_of_keys = matches!(refusal, Refusal::KeyReused { .. });
+        assert_eq!(refusal.remedy().contains("new key"), is_remembered || is_of_keys, "{refusal:?}");
+    }
+}
+
 /// One through a contract that is no gateway of the program.
 fn stray_withdrawal(chain_id: u64, gateway: [u8; 20]) -> Command {
     let Command::Withdraw { member, points, destination } = withdraw("asha", 1, SOON) else { unreachable!() };
