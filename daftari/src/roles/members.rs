@@ -77,10 +77,19 @@ async fn close(books: &OpenBooks, member: &MemberToErase, actor: &str) -> anyhow
         };
         let command = Command::SetStatus { member: MemberRef::Id(member.member_id), status: Status::Closed };
         let item = Item { posting_id: Uuid::now_v7(), command, details };
-        let (program, key) = (books.program.program_id, format!("erasure:{}", account.id));
-        let mut request = Request::one(program, "erasure".to_owned(), key, item);
-        request.unit = account.unit as u16;
-        match committer.submit(request).await?.outcome {
+        let mut key = format!("erasure:{}", account.id);
+        let answer = loop {
+            let (program, source) = (books.program.program_id, "erasure".to_owned());
+            let mut request = Request::one(program, source, key.clone(), item.clone());
+            request.unit = account.unit as u16;
+            let answer = committer.submit(request).await?;
+            // What stood in the way may be over, and a refusal stays with its key.
+            if answer.outcome.is_ok() || !answer.replayed {
+                break answer;
+            }
+            key.push('+');
+        };
+        match answer.outcome {
             Ok(items) => acts.extend(items),
             Err(refused) => bail!(
                 "the account {} cannot be closed: {}. What to do: {}",
