@@ -135,7 +135,8 @@ pub(crate) async fn app_balance(api: Arc<Api>, asked: Asked) -> Result<Response,
     }))
 }
 
-/// What the member had at an instant, or when the log had so many leaves. It never changes any more.
+/// What stood in the books of the member at an instant, or when the log had so many leaves: what had fallen due and was not posted
+/// yet is as it was. It never changes any more, but for the status, which is of now.
 async fn then(api: &Api, member: &MemberRef, as_of: &str) -> Result<Response, Problem> {
     let size = as_of.parse::<u64>().ok().filter(|it| it.to_string() == as_of).map(AsOf::Size);
     let point = size.or_else(|| micros(as_of).map(AsOf::Instant)).ok_or_else(|| {

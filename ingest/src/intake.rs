@@ -55,7 +55,7 @@ pub enum RejectCode {
     Unreadable,
     /// No rule gives points for its type.
     NoRate,
-    /// It comes to less than one point.
+    /// It comes to less than the smallest unit of points.
     NothingEarned,
     /// It, or the balance after it, would be more than there may be.
     LimitExceeded,

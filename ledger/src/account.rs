@@ -77,12 +77,12 @@ impl Status {
 }
 
 /// Points of one account that were earned on one day, from one fund, and end on one day. The order of lots is the order
-/// in which they are spent: what ends first, then what is oldest.
+/// in which they are spent: what ends first, then what is oldest, then by the fund's number, the program's own first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lot {
     /// The last local date on which it can be spent.
     pub last_day: Day,
-    /// The local date on which it was earned.
+    /// The local date on which it was recorded as earned, or what an import says.
     pub earned_day: Day,
     /// The number of the fund that gave it; 0 for the program itself.
     pub fund: u32,
@@ -246,7 +246,8 @@ pub struct Account {
     pub sequence: u64,
     /// What it holds.
     pub balances: Balances,
-    /// The local date of the last earning, redemption, capture or transfer out.
+    /// The local date of the last earning, redemption, capture, withdrawal or transfer out, or of being given points after which
+    /// the member began anew.
     pub active_day: Day,
     /// What it has used of its limits.
     pub used: Used,

@@ -52,7 +52,8 @@ impl Desk<'_> {
             Some(_) => Side::of(member).set_aside(ReservationKind::Pending, &parts),
         };
         self.post(PostingKind::EARN, item.posting_id, vec![side, Side::house(house, -points)])?;
-        // An event may be older than the last close: then it counts from the close.
+        // An event may be older than the last close: then it counts from the close. Who sends it can choose no other time, as who
+        // adjusts can.
         self.last().effective_at_us = event.timestamp_us.max(self.terms.closed_before_us).min(self.now.us);
         if let Some(due_us) = due_us {
             let parts = parts.into_iter().collect();
@@ -112,6 +113,7 @@ impl Desk<'_> {
         self.bring_in(PostingKind::DEPOSIT, item, member, parts, House::Bridge)
     }
 
+    /// Points that were earned elsewhere, or before: no limit of earning is for them.
     fn bring_in(
         &mut self,
         kind: PostingKind,

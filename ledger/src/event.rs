@@ -56,6 +56,7 @@ struct Raw<'a> {
     #[serde(borrow)]
     amount: &'a RawValue,
     timestamp: String,
+    // Both names at once are a field that stands there twice, which is refused.
     #[serde(default, alias = "id")]
     event_id: Option<String>,
     #[serde(default)]
@@ -103,7 +104,8 @@ impl Event {
         Some(MemberRef::parse(&user))
     }
 
-    /// A hash of the four fields that say what happened; it does not depend on how they were spelled.
+    /// A hash of the four fields that say what happened; it does not depend on how they were spelled. A member's id and an
+    /// external name of its 16 bytes are the same to it: whoever has such names sends ids with their events.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = Sha256::new();
         hasher.update([1]);

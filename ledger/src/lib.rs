@@ -2,7 +2,9 @@
 //!
 //! An [`Event`] comes in and a [`RuleSet`] says what it earns. A [`Request`] is decided against the [`Books`] under the
 //! program's [`Terms`]: the [`Decision`] is a list of [`Posting`]s that balance, and for each item what came of it, or a
-//! [`Refusal`]. A [`Command`] is anything that can be asked:
+//! [`Refusal`]. Each posting becomes a leaf: a commitment to it, and to the balances after it, in the public log. Kinds,
+//! balances, movements of lots and the words of a leaf are `proof`'s. `store` remembers keys, enrols members, and brings in the
+//! accounts that a request names. A [`Command`] is anything that can be asked:
 //!
 //! | subject | commands | file |
 //! | --- | --- | --- |
@@ -11,11 +13,17 @@
 //! | what is set aside | `Hold`, `Capture`, `Void`, `Increase`, `Prolong` | `hold.rs` |
 //! | what is undone | `Reverse` | `reverse.rs` |
 //! | what an operator does | `Adjust`, `Extend`, `Merge`, `SetStatus`, `Budget`, `ExpireOnChain` | `operate.rs` |
+//! | what is due, and nothing else | `Settle`, which the sweep alone asks | `decide.rs` |
+//!
+//! A posting's kind is its command's name, but for these: `Confirm` posts a `mature`, `Prolong` an `extend`, `Budget` an
+//! `adjust`, `SetStatus` an `act`, `ExpireOnChain` an `expire`, a `Redeem` that somebody must look at a `hold`. What falls due is
+//! a `mature`, a `lapse` or an `expire`.
 //!
 //! Three things hold for every one of them, in one place each:
 //!
 //! - *What is due is done first* ([`Books::decide`]): earnings mature, holds lapse and points expire before a request on
-//!   their account is decided, so no answer depends on whether a sweep has run. [`Account::when_due`] shows a reader the same.
+//!   their account is decided, and [`Account::when_due`] shows a reader the same. So no balance and no other answer depends on a
+//!   sweep; versions may, since what ends on several days is one entry where nothing was posted between.
 //! - *A posting balances* ([`Posting::new`]), and an account's open lots make up what it holds (`Account::apply`).
 //! - *A refusal changes nothing* but what had fallen due (`Books::undo`): a request's items are posted all, or none.
 

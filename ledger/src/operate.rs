@@ -49,7 +49,7 @@ impl Desk<'_> {
 
     pub(crate) fn extend(&mut self, item: &Item, member: &MemberRef, through: Day, last_day: Day) -> Decided {
         let member = self.member(member)?;
-        // What is on hold or pending keeps its day: it is captured whatever the day is.
+        // What is on hold keeps its day, and is captured whatever the day is. What is pending keeps the end that it was earned with.
         let soon = member
             .lots
             .iter()

@@ -12,19 +12,20 @@ use crate::day::{Day, Moment, Stretch, Zone};
 use crate::points::MEMBER_LIMIT;
 use crate::rates::Rates;
 
-/// What an operator has settled for a program.
+/// What an operator has settled for a program. Amounts are in the smallest unit: with a scale of 2, 1000 is ten points.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// The zone whose dates count, by its IANA name. UTC.
     pub time_zone: String,
-    /// What becomes of an event of somebody who is not a member. What was said when the program was made.
+    /// What becomes of an event of somebody who is not a member. What was said when the program was made: `enrol` with `--enrols`,
+    /// else `refuse`.
     pub strangers: Option<Strangers>,
     /// When points expire. Never.
     pub expiry: Expiry,
-    /// For how many days points that are given back can be spent, where their own time is over. 30.
+    /// For how many days points that a reversal gives back can be spent, where their own time is over. 30.
     pub grace_days: u16,
-    /// How far a reversal may bring a member below zero. 0: not at all.
+    /// How far a reversal may bring a member below zero. 0: not at all. A merge may go beyond it.
     pub debt_max: i64,
     /// What a member must keep: what is asked for may not bring them below it. 0.
     pub floor: i64,
@@ -32,7 +33,7 @@ pub struct Policy {
     pub holds: HoldPolicy,
     /// An adjustment above this, each item by itself, needs a second person's approval. None does.
     pub approval_above: Option<i64>,
-    /// What limits earning.
+    /// What limits earning. Imports, adjustments and deposits are not counted.
     pub earn: FlowLimits,
     /// What limits redeeming, holds and withdrawals included.
     pub redeem: FlowLimits,
@@ -59,7 +60,7 @@ pub enum Expiry {
     /// Never.
     #[default]
     Never,
-    /// Each lot a period after the day it was earned, or at the end of the month, quarter or year then.
+    /// Each lot a period after the day on which its earning was recorded, or at the end of the month, quarter or year then.
     After {
         /// So many days.
         #[serde(default)]
@@ -71,7 +72,8 @@ pub enum Expiry {
         #[serde(default)]
         end_of: Option<Stretch>,
     },
-    /// The whole balance, a period after the member last earned, redeemed, captured or gave to another.
+    /// The whole balance, a period after the member last earned (pending too), redeemed, captured, withdrew or gave to another.
+    /// Being given points counts only as the first activity, or after the time was over.
     Inactivity {
         /// So many days.
         #[serde(default)]
@@ -121,7 +123,7 @@ pub enum Limit {
     Floor,
     /// What a fund has to give.
     Budget,
-    /// How far a member may be below zero.
+    /// How far a reversal may bring a member below zero.
     Debt,
     /// The most that a balance can be.
     Balance,

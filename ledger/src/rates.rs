@@ -53,7 +53,7 @@ impl Rates {
         Self(rates)
     }
 
-    /// The rate that counts at an instant.
+    /// The rate that counts at an instant. Before the first there is none: nothing was spent then.
     pub fn at(&self, effective_at_us: i64) -> Option<&Text> {
         let begun = self.0.partition_point(|it| it.0 <= effective_at_us);
         self.0[..begun].last().map(|it| &it.1)

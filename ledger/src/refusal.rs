@@ -26,7 +26,7 @@ pub enum Refusal {
     /// No such fund.
     #[error("the fund is not known")]
     FundUnknown,
-    /// More is asked than there is.
+    /// More is asked than there is. Amounts are in the smallest unit.
     #[error("{required} points are asked and {available} are available")]
     InsufficientBalance {
         /// What can be spent on this.
@@ -144,7 +144,7 @@ pub enum Refusal {
         /// Its version.
         version: u64,
     },
-    /// It would take effect in the future.
+    /// It would take effect more than five minutes from now. Up to that a clock may be ahead: it takes effect now.
     #[error("it would take effect more than five minutes from now")]
     InFuture,
     /// A correction names who makes it and why.

@@ -131,7 +131,7 @@ pub enum Command {
         points: Points,
         /// With whom.
         partner: Option<String>,
-        /// Whether less is taken where there is less, as long as it is something.
+        /// Whether less is taken where there is less, as long as it is something. Limits refuse it all the same.
         up_to: bool,
     },
     /// A member's points to another member. They keep the day on which they end.
@@ -193,7 +193,7 @@ pub enum Command {
         /// How many more.
         points: Points,
     },
-    /// A hold lasts longer.
+    /// A hold lasts longer. The API calls it extend; its posting's kind is `extend`, as that of `Extend` is.
     Prolong {
         /// The hold.
         hold: Uuid,
@@ -260,7 +260,7 @@ pub enum Command {
         /// What is put into it, or taken where it is below zero.
         change: i64,
     },
-    /// What has fallen due on an account is posted, and nothing else. It is asked by no one and remembered under no key.
+    /// What has fallen due on an account is posted, and nothing else. The sweep asks it, and it is remembered under no key.
     Settle {
         /// The account.
         account: Uuid,
@@ -348,7 +348,7 @@ pub enum Screening {
     /// Nothing speaks against it.
     #[default]
     Allow,
-    /// Somebody must look at it: a redemption is held until then, anything else is refused.
+    /// Somebody must look at it: a redemption is held until then, or until the longest hold is over; anything else is refused.
     Review,
     /// It is refused.
     Deny,

@@ -92,7 +92,8 @@ impl Desk<'_> {
     }
 }
 
-/// What can be reversed: what went between a member and the house by somebody's wish, and is over.
+/// What can be reversed: what went between a member and the house by somebody's wish, and is over. A transfer cannot: what was
+/// given is the other member's, and goes back when they give it.
 fn is_reversible(kind: PostingKind) -> bool {
     [
         PostingKind::EARN,

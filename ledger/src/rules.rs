@@ -43,7 +43,7 @@ pub enum Rounding {
 pub struct Earning {
     /// How much, in the program's smallest unit.
     pub points: Points,
-    /// What rounding took away, in smallest units; below zero where it gave.
+    /// What rounding took away, in smallest units; below zero where it gave. It is recorded, and neither paid nor added up.
     pub remainder: Decimal,
     /// The hash of the rule set's bytes.
     pub rule_set_hash: Hash,
@@ -60,8 +60,8 @@ pub enum RuleError {
     /// The event's type has no rate.
     #[error("no rule gives points for events of type {0:?}")]
     NoRate(String),
-    /// The amount comes to less than one point.
-    #[error("the event comes to less than one point")]
+    /// The amount comes to less than the smallest unit.
+    #[error("the event comes to less than the smallest unit of points")]
     Nothing,
     /// The amount comes to more points than there may be.
     #[error("the event comes to more points than one posting can carry")]
@@ -137,7 +137,8 @@ impl RuleSets {
         (!settled.is_empty()).then_some(Self(settled))
     }
 
-    /// The rule set that counts at an instant. Before the first one counts, it is the first one all the same.
+    /// The rule set that counts at an instant. Before the first one counts, it is the first one all the same: an event may be
+    /// older than the program, and earns.
     pub fn at(&self, effective_at_us: i64) -> &RuleSet {
         let begun = self.0.partition_point(|it| it.0 <= effective_at_us);
         &self.0[begun.saturating_sub(1)].1
