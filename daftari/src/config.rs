@@ -768,6 +768,37 @@ mod tests {
         Config::command().debug_assert();
     }
 
+    /// What the operators' guide shows in its lines there is, with these flags; what it exports is said by flags here.
+    #[test]
+    fn the_commands_of_the_operators_guide_are_well_formed() {
+        let guide = include_str!("../../docs/books.md");
+        for (heading, count) in [("The first start", 13), ("Posting", 6)] {
+            let (_, section) = guide.split_once(&format!("## {heading}\n")).expect("it has the heading");
+            let section = section.split("\n## ").next().unwrap_or_default();
+            let commands: Vec<&str> = section.lines().filter(|it| it.starts_with("daftari ")).collect();
+            assert_eq!(commands.len(), count, "{commands:#?}");
+            for command in commands {
+                let mut words: Vec<&str> = Vec::new();
+                for (at, part) in command.split('"').enumerate() {
+                    if at % 2 == 1 { words.push(part) } else { words.extend(part.split_whitespace()) }
+                }
+                let role = words[1];
+                if role != "contracts" {
+                    words.extend(["--database-url", "postgres://127.0.0.1/books"]);
+                }
+                if !["contracts", "anchor"].contains(&role) {
+                    words.extend(["--wrapping-key-file", "wrapping.key"]);
+                }
+                if ["migrate", "anchor"].contains(&role) {
+                    words.extend(["--origin", "points.example/log", "--log-key-file", "log.key"]);
+                }
+                if let Err(error) = Config::try_parse_from(words) {
+                    panic!("{command}: {error}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_stored_is_read_again_each_day_unless_somebody_says_otherwise() {
         let command = Config::command();
