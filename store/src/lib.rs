@@ -174,7 +174,7 @@ pub type Pooled = sqlx::pool::PoolConnection<sqlx::Postgres>;
 pub use statements::{Statement, statement};
 pub use story::{Story, due_at, holds_because, story};
 pub use strange::{claim_problem, open_withdrawals_of, strange_settlements};
-pub use sweep::{Pace, Sweep, SweepError, Swept};
+pub use sweep::{IdleLoss, Pace, Sweep, SweepError, Swept, idle_loss};
 #[doc(hidden)]
 pub use tamper::tamper;
 pub use tokens::{

@@ -1,5 +1,5 @@
 //! The sweep: posts what has fallen due on accounts that nobody asks about. Every decision posts it first by itself, so no
-//! answer depends on a sweep; it serves idle accounts, and whoever adds all accounts up.
+//! balance depends on a sweep; it serves idle accounts, and whoever adds all accounts up.
 //!
 //! There is nothing to remember: what is due is found by looking, so a sweep that was cut off is simply begun again, and
 //! two at once only do some of the looking twice.
@@ -49,6 +49,51 @@ pub struct Swept {
     pub accounts: u64,
     /// Postings that had fallen due on them.
     pub postings: u64,
+}
+
+/// What members have who have been idle for too long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IdleLoss {
+    /// How many accounts of theirs have something.
+    pub accounts: u64,
+    /// How much it is, in smallest units.
+    pub points: i64,
+}
+
+/// What the members of a program would lose at once under these terms, since they have been idle for too long.
+pub async fn idle_loss(
+    conn: &mut PgConnection,
+    program_id: i16,
+    terms: &Terms,
+) -> Result<IdleLoss, StoreError> {
+    let now = terms.moment(Programs::read(conn).await?.now_us);
+    let idle_before = first_active_day(terms, now.day);
+    let mut loss = IdleLoss::default();
+    if idle_before == Day::default() {
+        return Ok(loss);
+    }
+    for first in (0..=last_account(conn).await?).step_by(STRIDE as usize) {
+        let (accounts, points): (i64, i64) = sqlx::query_as(
+            "select count(*), coalesce(sum(balance.available), 0)::bigint
+             from balance
+             join account using (account_id)
+             where account.program_id = $1
+                 and balance.account_id >= $2
+                 and balance.account_id < $3
+                 and balance.available > 0
+                 and balance.active_day < $4
+                 and account.kind = 1",
+        )
+        .bind(program_id)
+        .bind(first)
+        .bind(first + STRIDE)
+        .bind(idle_before.number())
+        .fetch_one(&mut *conn)
+        .await?;
+        loss.accounts += accounts.unsigned_abs();
+        loss.points = loss.points.saturating_add(points);
+    }
+    Ok(loss)
 }
 
 /// Why a sweep ended before everything was settled. What was settled stays so; the next sweep finds the rest.

@@ -127,6 +127,10 @@ impl Office {
             "redeem": {"per_day": 400},
         });
         let policy = self.file("policy.json", &policy.to_string());
+        let dry = self.books(&["policy", "set", &policy, "--dry-run"]).await.expect(0);
+        assert!(dry.stderr.contains("By inactivity 0 accounts lose 0 points at once."), "{dry:#?}");
+        let after = self.books(&["policy", "show"]).await.expect(0).json();
+        assert_eq!(after, usual, "a dry run settles nothing");
         let set = self.books(&["policy", "set", &policy]).await.expect(0).json();
         assert_eq!((&set["redeem"]["per_day"], &set["grace_days"]), (&json!(400), &json!(30)));
         assert_eq!(set, self.books(&["policy", "show"]).await.expect(0).json());

@@ -311,6 +311,9 @@ pub(crate) enum PolicyAct {
         database: Database,
         #[command(flatten)]
         who: Who,
+        /// Only say how many accounts would lose how much at once, since their members have been idle for too long.
+        #[arg(long)]
+        dry_run: bool,
         /// The file, or `-` for standard input.
         file: PathBuf,
     },

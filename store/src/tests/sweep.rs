@@ -265,7 +265,11 @@ async fn idle_members_are_swept_when_their_time_is_over() {
         .unwrap_err();
     books.days_pass(5).await;
     assert_eq!(sweep.pass().await.unwrap(), Swept::default());
-    add_policy(conn, books.program.program_id, br#"{"expiry":{"inactivity":{"days":3}}}"#).await.unwrap();
+    let shorter = br#"{"expiry":{"inactivity":{"days":3}}}"#;
+    let terms = ledger::Terms::parse(shorter).unwrap();
+    let loss = idle_loss(conn, books.program.program_id, &terms).await.unwrap();
+    assert_eq!(loss, IdleLoss { accounts: 2, points: 100 });
+    add_policy(conn, books.program.program_id, shorter).await.unwrap();
     assert_eq!(sweep.pass().await.unwrap(), Swept { accounts: 2, postings: 2 });
     books.check_books().await;
 }

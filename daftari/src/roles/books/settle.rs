@@ -175,15 +175,25 @@ pub(crate) async fn close_period(Settle { database, who, what }: Settle<ClosePer
 pub(crate) async fn policy(act: PolicyAct) -> anyhow::Result<()> {
     match act {
         PolicyAct::Show { database } => show_policy(&database).await,
-        PolicyAct::Set { database, who, file } => {
+        PolicyAct::Set { database, who, dry_run, file } => {
             let document = contents(&file)?;
+            let terms = ledger::Terms::parse(&document)
+                .with_context(|| format!("{}: see daftari books kinds policy", file.display()))?;
             let books = OpenBooks::open(&database).await?;
+            let program_id = books.program.program_id;
+            let loss = store::idle_loss(&mut *books.pool.acquire().await?, program_id, &terms).await?;
+            let store::IdleLoss { accounts, points } = loss;
+            if 0 < accounts || dry_run {
+                eprintln!("By inactivity {accounts} accounts lose {points} points at once.");
+            }
+            if dry_run {
+                return Ok(());
+            }
             let mut acting = books.acting().await?;
-            let (conn, program_id) = (acting.conn(), books.program.program_id);
+            let conn = acting.conn();
             store::lock_program(conn, program_id).await?;
             let before = json!({ "policy": store::terms(conn, program_id).await?.policy });
-            let set = store::add_policy(conn, program_id, &document).await;
-            set.with_context(|| format!("{}: see daftari books kinds policy", file.display()))?;
+            store::add_policy(conn, program_id, &document).await?;
             let after = json!({ "policy": store::terms(conn, program_id).await?.policy });
             let deed = deed("policy.changed", &books.program.name, Some(before), Some(after));
             books.done(acting, &who, deed).await?;
