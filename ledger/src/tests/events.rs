@@ -47,7 +47,11 @@ fn an_event_without_an_id_is_named_by_its_four_fields() {
     assert_ne!(derived, id(&EVENT.replace("150.00", "150.01")));
     assert_ne!(derived, id(&EVENT.replace("purchase", "refund")));
     assert_ne!(derived, id(&EVENT.replace("10:00:00Z", "10:00:01Z")));
-    assert_eq!(id(&EVENT.replace("{", "{\"event_id\":\"e-1\",")), "e-1");
+    for name in ["event_id", "id"] {
+        assert_eq!(id(&EVENT.replace("{", &format!("{{\"{name}\":\"e-1\","))), "e-1");
+    }
+    let both = EVENT.replace("{", "{\"event_id\":\"e-1\",\"id\":\"e-1\",");
+    assert!(Event::parse(both.as_bytes()).is_err(), "one field under two names");
 }
 
 #[track_caller]
