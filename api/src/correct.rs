@@ -83,7 +83,8 @@ async fn approver(api: &Api, asked: &Asked) -> Result<Option<String>, Problem> {
     let Some(shown) = only(asked.headers(), "approver-authorization")? else { return Ok(None) };
     let shown = HeaderMap::from_iter([(AUTHORIZATION, shown.clone())]);
     let access = Access { scope: Scope::Adjust, roles: APPROVING };
-    let admitted = api.gate.admit(&shown, Peer::of(&asked.parts), access).await.and_then(|it| {
+    let admitted = api.gate.admit(&shown, Peer::of(&asked.parts)).await.and_then(|it| {
+        access.allow(&it)?;
         let is_ours = it.credential.program_id == asked.caller.credential.program_id;
         is_ours.then_some(it).ok_or_else(gate::unknown)
     });
