@@ -644,8 +644,6 @@ export type Money = {
 
 /** A correction. */
 export type NewAdjustment = {
-  /** Who approved it besides the caller, where the program's policy asks for somebody. */
-  approver?: string | null;
   /** How many points are added, or below zero taken. */
   change: number;
   /** From when it counts; from now where it is left out. */
@@ -992,25 +990,25 @@ export type PartnerTold = {
   stage: "onboarding" | "live";
 };
 
-/** What an operator has settled for a program. */
+/** What an operator has settled for a program. Amounts are in the smallest unit: with a scale of 2, 1000 is ten points. */
 export type Policy = {
-  /** An adjustment above this needs a second person's approval. None does. */
+  /** An adjustment above this, each item by itself, needs a second person's approval. None does. */
   approval_above?: number | null;
-  /** How far a reversal may bring a member below zero. 0: not at all. */
+  /** How far a reversal may bring a member below zero. 0: not at all. A merge may go beyond it. */
   debt_max?: number;
-  /** What limits earning. */
+  /** What limits earning. Imports, adjustments and deposits are not counted. */
   earn?: FlowLimits;
   /** When points expire. Never. */
   expiry?: Expiry;
   /** What a member must keep: what is asked for may not bring them below it. 0. */
   floor?: number;
-  /** For how many days points that are given back can be spent, where their own time is over. 30. */
+  /** For how many days points that a reversal gives back can be spent, where their own time is over. 30. */
   grace_days?: number;
   /** How long holds last. */
   holds?: HoldPolicy;
   /** What limits redeeming, holds and withdrawals included. */
   redeem?: FlowLimits;
-  /** What becomes of an event of somebody who is not a member. What was said when the program was made. */
+  /** What becomes of an event of somebody who is not a member. What was said when the program was made: `enrol` with `--enrols`, else `refuse`. */
   strangers?: Strangers | null;
   /** The zone whose dates count, by its IANA name. UTC. */
   time_zone?: string;
@@ -1672,6 +1670,8 @@ export interface Operations {
         "X-Partner-ID"?: string;
         /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
         "Anchor-Priority"?: AnchorPriority;
+        /** `Bearer` and a token of an approver, who is somebody else, where the program's policy asks for one. */
+        "Approver-Authorization"?: string;
       };
       body: NewAdjustment;
     };
