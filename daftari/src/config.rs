@@ -783,15 +783,19 @@ mod tests {
                     if at % 2 == 1 { words.push(part) } else { words.extend(part.split_whitespace()) }
                 }
                 let role = words[1];
+                let mut settings = vec![];
                 if role != "contracts" {
-                    words.extend(["--database-url", "postgres://127.0.0.1/books"]);
+                    settings.extend(["--database-url", "postgres://127.0.0.1/books"]);
                 }
                 if !["contracts", "anchor"].contains(&role) {
-                    words.extend(["--wrapping-key-file", "wrapping.key"]);
+                    settings.extend(["--wrapping-key-file", "wrapping.key"]);
                 }
                 if ["migrate", "anchor"].contains(&role) {
-                    words.extend(["--origin", "points.example/log", "--log-key-file", "log.key"]);
+                    settings.extend(["--origin", "points.example/log", "--log-key-file", "log.key"]);
                 }
+                // What is posted comes last.
+                let at = if words[2..].starts_with(&["post"]) { 3 } else { words.len() };
+                words.splice(at..at, settings);
                 if let Err(error) = Config::try_parse_from(words) {
                     panic!("{command}: {error}");
                 }

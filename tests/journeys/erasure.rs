@@ -51,7 +51,7 @@ async fn a_member_is_exported_and_erased_and_every_other_proof_stands() {
     let held = System::run(&[&hold[..], &books, &["hold", &name, "10"]].concat()).await.expect(0).json();
     let refused = System::run(&[&erase[..], &books].concat()).await.expect(1);
     assert!(refused.stderr.contains("cannot be closed"), "{}", refused.stderr);
-    let void = ["void", held["transaction_id"].as_str().expect("a hold has an id")];
+    let void = ["void", held["items"][0]["transaction_id"].as_str().expect("a hold has an id")];
     System::run(&[&given[..], &books, &void].concat()).await.expect(0);
     let erased = System::run(&[&erase[..], &books].concat()).await.expect(0);
     assert!(erased.stdout.contains(&format!("Account {account} keeps its amounts")), "{}", erased.stdout);

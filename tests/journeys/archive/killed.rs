@@ -127,10 +127,12 @@ impl Walk {
         let url = url.replace(&format!(":{port}/"), &format!(":{}/", wire.port()));
         let mut command = daftari();
         command.args(words).args(["--database-url", &url, "--wrapping-key-file", &self.wrapping]);
-        let process = Process::start(command, &self.home.join("struck.log"));
+        let log = self.home.join("struck.log");
+        let process = Process::start(command, &log);
         let pid = i32::try_from(process.pid()).ok().and_then(Pid::from_raw);
         started.set(pid.expect("a process has a number")).expect("it is set once");
-        assert_eq!(process.end().await, None, "{blow:?}: a signal ends it");
+        let told = |_| std::fs::read_to_string(&log).unwrap_or_default();
+        assert_eq!(process.end().await.map(told), None, "{blow:?}: a signal ends it");
         wire
     }
 }
