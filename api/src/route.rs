@@ -10,7 +10,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::header::UPGRADE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::de::DeserializeOwned;
@@ -194,7 +194,10 @@ where
     let body = Mutex::new(body);
     let answered = handler(state, Asked { caller, parts, body, parameters, schema }).await;
     let mut response = answered.unwrap_or_else(IntoResponse::into_response);
-    standings.tell(response.headers_mut());
+    // One too many of something else: of that these quotas say nothing.
+    if response.status() != StatusCode::TOO_MANY_REQUESTS {
+        standings.tell(response.headers_mut());
+    }
     response
 }
 

@@ -173,7 +173,11 @@ async fn endpoints_are_challenged_a_hundred_times_an_hour_at_most() {
     for _ in 0..100 {
         world.send(challenge.clone()).await.check_problem(409, "WEBHOOK_NOT_VERIFIED");
     }
-    world.send(challenge).await.check_problem(429, "RATE_LIMIT_EXCEEDED");
+    let told = world.send(challenge).await;
+    told.check_problem(429, "RATE_LIMIT_EXCEEDED");
+    assert!(!told.header("retry-after").is_empty());
+    // Of requests there are some left: that would be no reason to wait.
+    assert_eq!((told.header("x-ratelimit-remaining"), told.header("ratelimit")), ("", ""));
 }
 
 #[tokio::test]
