@@ -76,6 +76,9 @@ async fn no_path_overlooks_a_header_that_contradicts() {
                 "{}: {told}",
                 endpoint.path
             );
+            let named = reach(&endpoint).with("x-api-key", &partner).with("x-user-id", MEMBER);
+            let told = world.send(named).await.check_problem(403, "FORBIDDEN");
+            assert!(told["detail"].as_str().unwrap().starts_with("X-User-ID"), "{}: {told}", endpoint.path);
             walked += 1;
         }
         if access.roles.contains(&Role::Member) && access.scope == Scope::Read {
