@@ -81,6 +81,11 @@ pub(crate) async fn adjust(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
 /// Who approves it, by a token of their own: a name would be the caller's word, and so the caller's approval.
 async fn approver(api: &Api, asked: &Asked) -> Result<Option<String>, Problem> {
     let Some(shown) = only(asked.headers(), "approver-authorization")? else { return Ok(None) };
+    let scheme = shown.to_str().ok().and_then(|it| it.split_once(' ')).map(|it| it.0);
+    if !scheme.is_some_and(|it| it.eq_ignore_ascii_case("bearer")) {
+        let words = "it is Bearer and an approver's token";
+        return Err(Problem::invalid_parameter("Approver-Authorization", words));
+    }
     let shown = HeaderMap::from_iter([(AUTHORIZATION, shown.clone())]);
     let access = Access { scope: Scope::Adjust, roles: APPROVING };
     let admitted = api.gate.admit(&shown, Peer::of(&asked.parts)).await.and_then(|it| {

@@ -231,10 +231,11 @@ async fn who_approves_an_adjustment_shows_a_token_of_their_own() {
         token(Role::Editor, "chema", "loyalty:adjust").await,
         token(Role::Approver, "dalila", "loyalty:read").await,
         "Bearer made-up".to_owned(),
-        "badru".to_owned(),
     ] {
         check(&world, adjust().with("approver-authorization", &shown), 403, "FORBIDDEN").await;
     }
+    let bare = adjust().with("approver-authorization", "badru");
+    assert_eq!(world.send(bare).await.invalid_fields(), ["Approver-Authorization"]);
     let asked = adjust().with("approver-authorization", &badru);
     let told = world.send(asked.clone()).await;
     assert_eq!(told.json()["balance"]["available"], 399, "{}", told.text());
