@@ -79,6 +79,8 @@ pub struct Answer {
     pub meaning: &'static str,
     /// What it carries.
     pub content: Option<Content>,
+    /// Whether it comes with the ETag that a change must match.
+    pub is_tagged: bool,
 }
 
 const JSON: &str = "application/json";
@@ -158,8 +160,15 @@ impl Endpoint {
     }
 
     fn answer(mut self, status: u16, meaning: &'static str, content: Option<Content>) -> Self {
-        self.answers.push(Answer { status, meaning, content });
+        self.answers.push(Answer { status, meaning, content, is_tagged: false });
         self
+    }
+
+    /// An answer in JSON, with the ETag that a change must match.
+    pub(crate) fn answers_tagged<T: JsonSchema>(self, status: u16, meaning: &'static str) -> Self {
+        let mut endpoint = self.answers::<T>(status, meaning);
+        endpoint.answers.iter_mut().filter(|it| it.status == status).for_each(|it| it.is_tagged = true);
+        endpoint
     }
 
     /// What can go wrong here.

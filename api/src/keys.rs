@@ -137,7 +137,7 @@ pub(crate) fn table() -> Vec<Route<Api>> {
             .guarded(Scope::Admin, CHANGING, create),
         Endpoint::new(Method::GET, "/api/v1/keys/{key_id}", "getKey", "An API key")
             .path::<String>("key_id", KEY_ID)
-            .answers::<KeyShown>(200, "The key; the ETag is what its withdrawal must match.")
+            .answers_tagged::<KeyShown>(200, "The key; the ETag is what its withdrawal must match.")
             .refuses(&[Code::NotFound])
             .guarded(Scope::Admin, LOOKING, get),
         Endpoint::new(Method::DELETE, "/api/v1/keys/{key_id}", "revokeKey", "Withdraws an API key")

@@ -126,13 +126,14 @@ fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
 
 fn responses(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Map<String, Value> {
     let mut responses = Map::new();
-    for Answer { status, meaning, content: carried } in &endpoint.answers {
+    for answer in &endpoint.answers {
+        let Answer { status, meaning, content: carried, .. } = answer;
         let mut response = json!({"description": meaning});
         if let Some(carried) = carried {
             response["content"] = content(carried, generator);
         }
         if endpoint.access.is_some() && *status < 400 {
-            response["headers"] = of_answer(endpoint, *status);
+            response["headers"] = of_answer(endpoint, answer);
         }
         responses.insert(status.to_string(), response);
     }
@@ -200,10 +201,10 @@ fn quota() -> Value {
 }
 
 /// What the headers of an answer to a caller say.
-fn of_answer(endpoint: &Endpoint, status: u16) -> Value {
+fn of_answer(endpoint: &Endpoint, answer: &Answer) -> Value {
     let takes = |names: &[&str]| endpoint.parameters.iter().any(|it| names.contains(&it.name));
     let others = [
-        (status == 201, "Location", "Where what was made is."),
+        (answer.status == 201, "Location", "Where what was made is."),
         (
             takes(&["Idempotency-Key", "X-Idempotency-Key"]),
             "Idempotent-Replayed",
@@ -211,6 +212,7 @@ fn of_answer(endpoint: &Endpoint, status: u16) -> Value {
         ),
         (takes(&["limit"]), "Link", "The next page, with `rel=\"next\"`, where there is one."),
         (takes(&["If-None-Match"]), "ETag", "Another one once the answer is another."),
+        (answer.is_tagged, "ETag", "What a change says in `If-Match`."),
     ];
     let mut headers = quota();
     for (_, name, meaning) in others.into_iter().filter(|it| it.0) {

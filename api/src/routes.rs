@@ -314,7 +314,7 @@ fn operators() -> Vec<Route<Api>> {
             .guarded(Scope::Earn, CORRECTING, enrol::enrol),
         get("/api/v1/members/{user_id}", "getMember", "A member, as an operator sees them")
             .path::<String>("user_id", MEMBER)
-            .answers::<MemberTold>(200, "The member; the ETag is what a change must match.")
+            .answers_tagged::<MemberTold>(200, "The member; the ETag is what a change must match.")
             .refuses(&[Code::UserNotFound])
             .guarded(Scope::Admin, LOOKING, members::member),
         of_a_member(
@@ -341,7 +341,7 @@ fn administration() -> Vec<Route<Api>> {
     let of_a_partner = |method, path, name, summary| {
         Endpoint::new(method, path, name, summary)
             .path::<String>("partner_id", PARTNER_ID)
-            .answers::<PartnerTold>(200, "The partner; its ETag is what a change must match.")
+            .answers_tagged::<PartnerTold>(200, "The partner; its ETag is what a change must match.")
             .refuses(&[Code::PartnerNotFound])
     };
     let changed = &[Code::PreconditionFailed, Code::PreconditionRequired];
@@ -355,7 +355,7 @@ fn administration() -> Vec<Route<Api>> {
             "A program, with what a point is worth from when on",
         )
         .path::<Uuid>("program_id", PROGRAM)
-        .answers::<ProgramTold>(200, "The program; its ETag is what a change must match.")
+        .answers_tagged::<ProgramTold>(200, "The program; its ETag is what a change must match.")
         .refuses(&[Code::NotFound])
         .guarded(Scope::Admin, LOOKING, policy::program),
         post(
@@ -366,17 +366,17 @@ fn administration() -> Vec<Route<Api>> {
         .path::<Uuid>("program_id", PROGRAM)
         .required_header::<String>("If-Match", SEEN)
         .body::<NewRate>()
-        .answers::<ProgramTold>(200, "The program as it is now.")
+        .answers_tagged::<ProgramTold>(200, "The program as it is now.")
         .refuses(changed)
         .refuses(&[Code::NotFound])
         .guarded(Scope::Admin, APPROVING, policy::add_rate),
         get("/api/v1/limits", "getLimits", "What is settled for the program: limits, expiry, holds, debt")
-            .answers::<PolicyTold>(200, "The policy; its ETag is what a change must match.")
+            .answers_tagged::<PolicyTold>(200, "The policy; its ETag is what a change must match.")
             .guarded(Scope::Admin, LOOKING, policy::limits),
         Endpoint::new(Method::PUT, "/api/v1/limits", "setLimits", "Settles limits, expiry, holds, debt anew")
             .required_header::<String>("If-Match", SEEN)
             .body::<NewPolicy>()
-            .answers::<PolicyTold>(200, "The policy as it is now.")
+            .answers_tagged::<PolicyTold>(200, "The policy as it is now.")
             .refuses(changed)
             .guarded(Scope::Admin, APPROVING, policy::set_limits),
         get("/api/v1/partners", "listPartners", "The program's partners")
@@ -386,7 +386,7 @@ fn administration() -> Vec<Route<Api>> {
             .guarded(Scope::Admin, LOOKING, partners::list),
         post("/api/v1/partners", "createPartner", "Makes a partner, to be onboarded")
             .body::<NewPartner>()
-            .answers::<PartnerTold>(201, "The partner.")
+            .answers_tagged::<PartnerTold>(201, "The partner.")
             .refuses(&[Code::Conflict])
             .guarded(Scope::Admin, CHANGING, partners::create),
         get(
@@ -599,19 +599,19 @@ fn webhooks() -> Vec<Route<Api>> {
             "Makes an endpoint; its secret is shown now and never again",
         )
         .body::<WebhookRequest>()
-        .answers::<WebhookEndpoint>(201, "The endpoint, to be verified.")
+        .answers_tagged::<WebhookEndpoint>(201, "The endpoint, to be verified.")
         .refuses(&[Code::LimitExceeded])
         .guarded(Scope::Redeem, CORRECTING, webhooks::create),
         get("/api/v1/webhooks", "listWebhooks", "The caller's endpoints")
             .answers::<WebhookList>(200, "All of them.")
             .guarded(Scope::Read, SETTLED, webhooks::list),
         at(Method::GET, "/api/v1/webhooks/{id}", "getWebhook", "An endpoint")
-            .answers::<WebhookEndpoint>(200, "The endpoint; its ETag names its version.")
+            .answers_tagged::<WebhookEndpoint>(200, "The endpoint; its ETag names its version.")
             .guarded(Scope::Read, SETTLED, webhooks::get),
         at(Method::PATCH, "/api/v1/webhooks/{id}", "changeWebhook", "Changes an endpoint")
             .required_header::<String>("If-Match", "The ETag of what is changed.")
             .body::<WebhookChange>()
-            .answers::<WebhookEndpoint>(200, "The endpoint as it is now.")
+            .answers_tagged::<WebhookEndpoint>(200, "The endpoint as it is now.")
             .refuses(&[Code::PreconditionFailed, Code::PreconditionRequired])
             .guarded(Scope::Redeem, CORRECTING, webhooks::change),
         at(
@@ -630,7 +630,7 @@ fn webhooks() -> Vec<Route<Api>> {
             "verifyWebhook",
             "Sends a challenge, which the endpoint says again; then it is told",
         )
-        .answers::<WebhookEndpoint>(200, "It is active.")
+        .answers_tagged::<WebhookEndpoint>(200, "It is active.")
         .refuses(&[Code::WebhookNotVerified, Code::PreconditionFailed])
         .guarded(Scope::Redeem, CORRECTING, webhooks::verify),
         at(
@@ -640,7 +640,7 @@ fn webhooks() -> Vec<Route<Api>> {
             "A new secret; for a while the one before signs too",
         )
         .body::<SecretChange>()
-        .answers::<WebhookEndpoint>(200, "The endpoint with its new secret.")
+        .answers_tagged::<WebhookEndpoint>(200, "The endpoint with its new secret.")
         .guarded(Scope::Redeem, CORRECTING, webhooks::rotate),
         at(
             Method::POST,

@@ -118,6 +118,26 @@ async fn the_descriptions_are_complete() {
     }
 }
 
+#[test]
+fn what_a_change_must_match_is_described_where_it_is_read() {
+    let document = crate::openapi(&crate::endpoints(), PUBLIC_URL);
+    let paths = &document["paths"];
+    let mut walked = 0;
+    for (path, methods) in paths.as_object().unwrap() {
+        let names =
+            |it: &Value| it["parameters"].as_array().unwrap().iter().any(|it| it["name"] == "If-Match");
+        if !methods.as_object().unwrap().values().any(names) {
+            continue;
+        }
+        // A change that has a path of its own is one of the thing above it.
+        let above = path.rsplit_once('/').unwrap().0;
+        let read = if methods["get"].is_object() { &methods["get"] } else { &paths[above]["get"] };
+        assert!(read["responses"]["200"]["headers"]["ETag"].is_object(), "{path}");
+        walked += 1;
+    }
+    assert_eq!(walked, 8);
+}
+
 #[tokio::test]
 async fn the_page_of_paths_needs_no_other_host() {
     let world = World::new().await;
