@@ -152,6 +152,10 @@ fn loyalty() -> Vec<Route<Api>> {
         get("/api/v1/loyalty/eligibility", "getEligibility", "Whether a redemption would be allowed now")
             .header::<String>("X-User-ID", USER)
             .header::<String>("X-Partner-ID", PARTNER)
+            .header::<AnchorPriority>(
+                "Anchor-Priority",
+                "As the redemption would say it: the same scope is needed.",
+            )
             .required_query::<u64>("points", "How many points.")
             .query::<String>("user_id", "The member, where a partner asks.")
             .query::<String>("partner_id", "The partner with whom they would be spent.")
@@ -277,6 +281,7 @@ fn operators() -> Vec<Route<Api>> {
         post(path, name, summary)
             .path::<Uuid>("transaction_id", "The redemption.")
             .required_header::<String>("Idempotency-Key", KEY)
+            .header::<AnchorPriority>("Anchor-Priority", PRIORITY)
             .body::<Because>()
             .answers::<Transaction>(201, "It is posted.")
             .refuses(KEYED)
@@ -431,6 +436,7 @@ fn of_a_member(path: &'static str, name: &'static str, summary: &'static str) ->
         .path::<String>("user_id", MEMBER)
         .required_header::<String>("If-Match", "The ETag of the member that the operator has seen.")
         .required_header::<String>("Idempotency-Key", KEY)
+        .header::<AnchorPriority>("Anchor-Priority", PRIORITY)
         .answers::<Transaction>(201, "It is posted.")
         .refuses(KEYED)
         .refuses(&[

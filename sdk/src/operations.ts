@@ -1728,6 +1728,8 @@ export interface Operations {
         "X-User-ID"?: string;
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
+        /** As the redemption would say it: the same scope is needed. */
+        "Anchor-Priority"?: AnchorPriority;
       };
     };
     answer: Eligibility;
@@ -1961,6 +1963,8 @@ export interface Operations {
       header: {
         /** The ETag of the member that the operator has seen. */
         "If-Match": string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewMerge;
     };
@@ -1976,6 +1980,8 @@ export interface Operations {
       header: {
         /** The ETag of the member that the operator has seen. */
         "If-Match": string;
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: NewStatus;
     };
@@ -2154,6 +2160,10 @@ export interface Operations {
         /** The redemption. */
         transaction_id: string;
       };
+      header?: {
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
+      };
       body: Because;
     };
     answer: Transaction;
@@ -2164,6 +2174,10 @@ export interface Operations {
       path: {
         /** The redemption. */
         transaction_id: string;
+      };
+      header?: {
+        /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
+        "Anchor-Priority"?: AnchorPriority;
       };
       body: Because;
     };

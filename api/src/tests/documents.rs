@@ -138,6 +138,19 @@ fn what_a_change_must_match_is_described_where_it_is_read() {
     assert_eq!(walked, 8);
 }
 
+#[test]
+fn whatever_posts_under_a_key_describes_how_soon_it_is_anchored() {
+    let posting = crate::endpoints()
+        .into_iter()
+        .filter(|endpoint| endpoint.parameters.iter().any(|it| it.name == "Idempotency-Key"));
+    let mut walked = 0;
+    for endpoint in posting {
+        assert!(endpoint.parameters.iter().any(|it| it.name == "Anchor-Priority"), "{}", endpoint.path);
+        walked += 1;
+    }
+    assert!(10 <= walked, "{walked}");
+}
+
 #[tokio::test]
 async fn the_page_of_paths_needs_no_other_host() {
     let world = World::new().await;
