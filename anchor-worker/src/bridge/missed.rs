@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use chain::{ChainError, Gateway};
 use futures::future::join_all;
 use proof::Hash;
-use store::OpenWithdrawal;
+use store::{GatewayState, OpenWithdrawal};
 
 use super::watch::{STRIDE_MAX, Shown};
 use super::{Bridge, BridgeError, agreement};
@@ -36,8 +36,7 @@ impl Bridge {
             self.search = Search::BEGIN;
             return Ok(());
         };
-        let state = store::gateway_state(&mut *self.connection().await?, &self.at).await?;
-        let Some(state) = state else { return Ok(()) };
+        let Some(state) = self.known_state().await? else { return Ok(()) };
         let end = self.search.end.map_or(state.block, |it| it.min(state.block));
         let begin = end.saturating_sub(self.search.stride - 1);
         let ids: Vec<Hash> = paid.iter().map(|it| it.withdrawal.withdrawal_id).collect();
@@ -59,13 +58,22 @@ impl Bridge {
         }
         self.expiries.extend(&shown.expiries);
         let events = self.events(shown);
+        // While another bridge reads on, no claim can be told to be strange: then the same stride is looked at again.
+        let Some(state) = self.known_state().await? else { return Ok(()) };
         if let Some(doubt) = self.strange_claim(&state, &events).await? {
             return Err(doubt.into());
+        }
+        if self.known_state().await?.is_none_or(|it| it.block != state.block) {
+            return Ok(());
         }
         store::record_missed_claims(&mut *self.connection().await?, &self.at, &events).await?;
         let claims = events.claims.len();
         tracing::info!(chain_id = self.at.chain_id, claims, "payments are read that had been missed");
         Ok(())
+    }
+
+    async fn known_state(&self) -> Result<Option<GatewayState>, BridgeError> {
+        Ok(store::gateway_state(&mut *self.connection().await?, &self.at).await?)
     }
 
     /// What more than half of all endpoints show alike of these payments.
