@@ -52,8 +52,9 @@ impl Bridge {
         };
         let is_too_early = shown.seen.time_s.saturating_add(CLAIM_S_MAX) < claim_before;
         let stride = (self.search.stride * 2).min(STRIDE_MAX);
-        self.search = Search { end: begin.checked_sub(1).filter(|_| !is_too_early), stride };
+        let next = Search { end: begin.checked_sub(1).filter(|_| !is_too_early), stride };
         if shown.seen.claims.is_empty() {
+            self.search = next;
             return Ok(());
         }
         self.expiries.extend(&shown.expiries);
@@ -67,6 +68,8 @@ impl Bridge {
             return Ok(());
         }
         store::record_missed_claims(&mut *self.connection().await?, &self.at, &events).await?;
+        // Not before: what is in doubt halts each round, and what was not written down is found again.
+        self.search = next;
         let claims = events.claims.len();
         tracing::info!(chain_id = self.at.chain_id, claims, "payments are read that had been missed");
         Ok(())
