@@ -1,7 +1,7 @@
 //! What a committer is held against: the published checkpoint, and at the start and after each failover the contracts and
 //! the witnesses, each until it has told.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -55,11 +55,25 @@ struct Known {
     heard: Mutex<Heard>,
 }
 
-/// Who has told since everyone was asked.
+/// What those who were asked have told.
 #[derive(Default)]
 struct Heard {
+    /// The greatest checkpoint that each has ever shown: that it is silent now takes nothing of that back.
+    seen: BTreeMap<String, Seen>,
+    /// Who has told since everyone was asked.
     keys: HashSet<String>,
     is_owed: bool,
+}
+
+impl Heard {
+    fn note(&mut self, who: String, key: String, shown: Option<Checkpoint>) {
+        if let Some(Checkpoint { size, root, .. }) = shown
+            && self.seen.get(&key).is_none_or(|it| it.size <= size)
+        {
+            self.seen.insert(key.clone(), Seen { who, size, root });
+        }
+        self.keys.insert(key);
+    }
 }
 
 /// Somebody who is asked.
@@ -106,34 +120,33 @@ impl Known {
         Ok(seen)
     }
 
-    /// What contracts and witnesses have seen: of everyone who tells, or only of those who have not told yet.
+    /// What contracts and witnesses have shown, ever: everyone is asked once more, or only who has not told yet.
     async fn told(&self, ask: Ask, policy: &Policy) -> anyhow::Result<Vec<Seen>> {
         let is_everyone = ask == Ask::Everyone;
-        let heard = {
+        let (everyone, owing) = {
             let mut heard = self.heard.lock().expect("nobody panics with it");
             if is_everyone {
-                *heard = Heard::default();
+                heard.keys.clear();
             } else if !heard.is_owed {
-                return Ok(Vec::new());
+                return Ok(heard.seen.values().cloned().collect());
             }
-            heard.keys.clone()
+            let mut asked = self.asked(policy)?;
+            let everyone: HashSet<String> = asked.iter().map(|it| it.key.clone()).collect();
+            // Whoever has left the policy says nothing any more.
+            heard.seen.retain(|key, _| everyone.contains(key));
+            asked.retain(|it| !heard.keys.contains(&it.key));
+            (everyone, asked)
         };
         let patience = if is_everyone { PATIENCE } else { LATE_PATIENCE };
-        let owing = self.asked(policy)?.into_iter().filter(|it| !heard.contains(&it.key));
-        let answers = join_all(owing.map(|it| async move {
+        let answers = join_all(owing.into_iter().map(|it| async move {
             let seen = tokio::time::timeout(patience, it.seen).await;
             (it.who, it.key, seen.unwrap_or_else(|_| Err("no answer in time".to_owned())))
         }));
         let answers = answers.await;
         let mut heard = self.heard.lock().expect("nobody panics with it");
-        heard.is_owed = answers.iter().any(|(_, _, seen)| seen.is_err());
-        let mut told = Vec::new();
         for (who, key, seen) in answers {
             match seen {
-                Ok(seen) => {
-                    heard.keys.insert(key);
-                    told.extend(seen.map(|it| Seen { who, size: it.size, root: it.root }));
-                }
+                Ok(seen) => heard.note(who, key, seen),
                 // One that is away keeps nobody from going on.
                 Err(problem) if is_everyone => {
                     tracing::warn!(who, problem, "it has not said what it knows, and is asked on");
@@ -141,7 +154,8 @@ impl Known {
                 Err(_) => {}
             }
         }
-        Ok(told)
+        heard.is_owed = !everyone.is_subset(&heard.keys);
+        Ok(heard.seen.values().cloned().collect())
     }
 
     /// Everybody whom the policy names.
@@ -227,8 +241,11 @@ mod tests {
             assert!(begun.elapsed() < Duration::from_secs(60), "it was not asked again");
         };
         assert_eq!(told, [Seen { who: "the witness away".to_owned(), size: 9, root: [7; 32] }]);
-        // Who has told is left alone until everyone is asked again.
-        assert!(known.seen(Ask::Published).await.unwrap().is_empty());
+        // Who has told is left alone until everyone is asked again, and what it knew still counts once it is silent.
+        is_back.store(false, Ordering::Relaxed);
+        assert_eq!(known.seen(Ask::Published).await.unwrap(), told);
+        assert!(!known.heard.lock().unwrap().is_owed);
         assert_eq!(known.seen(Ask::Everyone).await.unwrap(), told);
+        assert!(known.heard.lock().unwrap().is_owed, "it is asked on");
     }
 }
