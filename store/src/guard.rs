@@ -92,15 +92,24 @@ impl Guard {
 
     /// Holds the database against everything that is known of it; answers whether commits may go on.
     pub async fn check(&self, conn: &mut PgConnection) -> Result<bool, StoreError> {
-        self.check_as(conn, Ask::Everyone).await
+        let asked = self.ask(Ask::Everyone).await;
+        self.hold(conn, Ask::Everyone, asked).await
     }
 
-    async fn check_as(&self, conn: &mut PgConnection, ask: Ask) -> Result<bool, StoreError> {
-        // Outside first: whatever it shows was recorded before, so the database must know it now.
-        let asked = match &self.outside {
+    async fn ask(&self, ask: Ask) -> Result<Vec<Seen>, String> {
+        match &self.outside {
             Some(outside) => outside(ask).await,
             None => Ok(Vec::new()),
-        };
+        }
+    }
+
+    /// Outside was asked first: whatever it shows was recorded before, so the database must know it now.
+    async fn hold(
+        &self,
+        conn: &mut PgConnection,
+        ask: Ask,
+        asked: Result<Vec<Seen>, String>,
+    ) -> Result<bool, StoreError> {
         let timeline = timeline(conn).await? as i32;
         // Before the size is read: a batch that is committed meanwhile is in neither.
         let own = self.known().size;
@@ -162,9 +171,10 @@ impl Guard {
                 continue;
             }
             let ask = if is_halted || timeline.is_none() { Ask::Everyone } else { Ask::Published };
+            let asked = self.ask(ask).await;
             let looked = async {
                 let mut conn = pool.acquire().await?;
-                self.check_as(&mut conn, ask).await
+                self.hold(&mut conn, ask, asked).await
             };
             if let Err(error) = looked.await {
                 tracing::debug!(%error, "the database could not be held against what is published");

@@ -22,9 +22,6 @@ use crate::roles::policy_file;
 /// Whoever does not answer within this time does not answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whoever did not answer when everyone was asked is asked on at each look, which is not to take much longer for that.
-const LATE_PATIENCE: Duration = Duration::from_secs(1);
-
 /// The guard that the configuration describes; without a published log, one that knows only what the process commits itself.
 pub(crate) fn guard(config: &Outside, log: &LogIdentity) -> anyhow::Result<Guard> {
     let Some(outside) = Known::open(config, log)? else {
@@ -52,7 +49,7 @@ struct Known {
     policy_file: PathBuf,
     rpc_url: Option<String>,
     log: LogIdentity,
-    heard: Mutex<Heard>,
+    heard: Arc<Mutex<Heard>>,
 }
 
 /// What those who were asked have told.
@@ -63,9 +60,15 @@ struct Heard {
     /// Who has told since everyone was asked.
     keys: HashSet<String>,
     is_owed: bool,
+    /// Whether those who owe an answer are being asked, beside the looks: none waits for them.
+    is_asking: bool,
 }
 
 impl Heard {
+    fn known(&self) -> Vec<Seen> {
+        self.seen.values().cloned().collect()
+    }
+
     fn note(&mut self, who: String, key: String, shown: Option<Checkpoint>) {
         if let Some(Checkpoint { size, root, .. }) = shown
             && self.seen.get(&key).is_none_or(|it| it.size <= size)
@@ -100,7 +103,7 @@ impl Known {
         };
         let rpc_url = config.guard_rpc_url.as_ref().map(|it| it.0.clone());
         let (place, policy_file) = (place.clone(), policy_file.clone());
-        let (log, heard) = (log.clone(), Mutex::default());
+        let (log, heard) = (log.clone(), Arc::default());
         Ok(Some(Self { place, source, policy_file, rpc_url, log, heard }))
     }
 
@@ -127,35 +130,44 @@ impl Known {
             let mut heard = self.heard.lock().expect("nobody panics with it");
             if is_everyone {
                 heard.keys.clear();
-            } else if !heard.is_owed {
-                return Ok(heard.seen.values().cloned().collect());
+            } else if heard.is_asking || !heard.is_owed {
+                return Ok(heard.known());
             }
             let mut asked = self.asked(policy)?;
             let everyone: HashSet<String> = asked.iter().map(|it| it.key.clone()).collect();
             // Whoever has left the policy says nothing any more.
             heard.seen.retain(|key, _| everyone.contains(key));
             asked.retain(|it| !heard.keys.contains(&it.key));
+            heard.is_asking |= !is_everyone;
             (everyone, asked)
         };
-        let patience = if is_everyone { PATIENCE } else { LATE_PATIENCE };
-        let answers = join_all(owing.into_iter().map(|it| async move {
-            let seen = tokio::time::timeout(patience, it.seen).await;
-            (it.who, it.key, seen.unwrap_or_else(|_| Err("no answer in time".to_owned())))
-        }));
-        let answers = answers.await;
-        let mut heard = self.heard.lock().expect("nobody panics with it");
-        for (who, key, seen) in answers {
-            match seen {
-                Ok(seen) => heard.note(who, key, seen),
-                // One that is away keeps nobody from going on.
-                Err(problem) if is_everyone => {
-                    tracing::warn!(who, problem, "it has not said what it knows, and is asked on");
+        let heard = Arc::clone(&self.heard);
+        let asking = async move {
+            let answers = join_all(owing.into_iter().map(|it| async move {
+                let seen = tokio::time::timeout(PATIENCE, it.seen).await;
+                (it.who, it.key, seen.unwrap_or_else(|_| Err("no answer in time".to_owned())))
+            }));
+            let answers = answers.await;
+            let mut heard = heard.lock().expect("nobody panics with it");
+            for (who, key, seen) in answers {
+                match seen {
+                    Ok(seen) => heard.note(who, key, seen),
+                    // One that is away keeps nobody from going on.
+                    Err(problem) if is_everyone => {
+                        tracing::warn!(who, problem, "it has not said what it knows, and is asked on");
+                    }
+                    Err(_) => {}
                 }
-                Err(_) => {}
             }
+            heard.is_owed = !everyone.is_subset(&heard.keys);
+            heard.is_asking &= is_everyone;
+        };
+        if is_everyone {
+            asking.await;
+        } else {
+            tokio::spawn(asking);
         }
-        heard.is_owed = !everyone.is_subset(&heard.keys);
-        Ok(heard.seen.values().cloned().collect())
+        Ok(self.heard.lock().expect("nobody panics with it").known())
     }
 
     /// Everybody whom the policy names.
@@ -227,7 +239,7 @@ mod tests {
             policy_file,
             rpc_url: None,
             log: LogIdentity { log_id, origin },
-            heard: Mutex::default(),
+            heard: Arc::default(),
         };
         assert!(known.seen(Ask::Everyone).await.unwrap().is_empty());
         assert!(known.seen(Ask::Published).await.unwrap().is_empty());
@@ -235,6 +247,7 @@ mod tests {
         let begun = Instant::now();
         let told = loop {
             let told = known.seen(Ask::Published).await.unwrap();
+            tokio::task::yield_now().await;
             if !told.is_empty() {
                 break told;
             }
