@@ -12,8 +12,8 @@ use crate::witnesses::{LastSeen, Witnesses};
 /// Contracts and witnesses that have not answered on this timeline of PostgreSQL.
 #[derive(Default)]
 pub(crate) struct Unheard {
-    /// Every endpoint of each place that has not answered through any.
-    contracts: Vec<AuditLog>,
+    /// Every endpoint that has not answered, each by a number of its own: one that is behind answers for no other.
+    contracts: Vec<(usize, AuditLog)>,
     /// Names in the policy.
     witnesses: Vec<String>,
     /// One question to each of them, while it is under way: nobody waits for whoever is silent.
@@ -22,7 +22,7 @@ pub(crate) struct Unheard {
 
 /// Somebody outside.
 pub(crate) enum Who {
-    Contract(AnchorPlace),
+    Contract(AnchorPlace, usize),
     Witness(String),
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Told {
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Contract(place) => write!(f, "the contract on chain {}", place.chain_id),
+            Self::Contract(place, _) => write!(f, "the contract on chain {}", place.chain_id),
             Self::Witness(name) => write!(f, "the witness {name}"),
         }
     }
@@ -45,7 +45,7 @@ impl Unheard {
     /// All of them.
     pub(crate) fn of(contracts: &[AuditLog], witnesses: Option<&Witnesses>) -> Self {
         let witnesses = witnesses.map(Witnesses::names).unwrap_or_default();
-        Self { contracts: contracts.to_vec(), witnesses, asking: JoinSet::new() }
+        Self { contracts: contracts.iter().cloned().enumerate().collect(), witnesses, asking: JoinSet::new() }
     }
 
     /// Asks all of them at once, where the last questions have come to an end. Whoever has left the policy is asked no more.
@@ -53,13 +53,13 @@ impl Unheard {
         if !self.asking.is_empty() {
             return;
         }
-        for contract in self.contracts.clone() {
+        for (number, contract) in self.contracts.clone() {
             let origin = origin.to_owned();
             self.asking.spawn(async move {
                 let head = contract.head().await.map_err(|error| error.to_string());
                 let seen = head
                     .map(|it| (it.size != 0).then_some(Checkpoint { origin, size: it.size, root: it.root }));
-                Told { who: Who::Contract(contract.place()), seen }
+                Told { who: Who::Contract(contract.place(), number), seen }
             });
         }
         let Some(witnesses) = witnesses.filter(|_| !self.witnesses.is_empty()) else { return };
@@ -79,10 +79,10 @@ impl Unheard {
         Some(told.expect("asking does not panic"))
     }
 
-    /// One has told: it is asked no more. A contract is one, through however many endpoints.
+    /// One has told: it is asked no more.
     pub(crate) fn has_told(&mut self, who: &Who) {
         match who {
-            Who::Contract(place) => self.contracts.retain(|it| it.place() != *place),
+            Who::Contract(_, number) => self.contracts.retain(|it| it.0 != *number),
             Who::Witness(name) => self.witnesses.retain(|it| it != name),
         }
     }

@@ -318,10 +318,18 @@ async fn a_rewritten_history_is_refused_by_the_contract() {
     it.is_refused_by_the_contract(11, &root, &proof).await;
 }
 
-/// A contract that is away at the start is asked again while sealing goes on, through each of its endpoints.
+/// A contract that is away at the start is asked again while sealing goes on, through each of its endpoints: one that stands still
+/// does not answer for the others.
 #[tokio::test]
 async fn a_contract_that_was_away_is_asked_until_it_answers() {
     let it = Anchored::new().await;
+    let endpoint = |url: &str| {
+        let chain = Chain::of_id(url, it.audit_log.chain().id()).unwrap();
+        AuditLog::new(chain, it.audit_log.place(), &it.log.log.log_id).unwrap()
+    };
+    let behind = RpcWire::start(it.anvil.port()).unwrap();
+    behind.set(|_| RpcFate::Stale);
+    assert_eq!(endpoint(&behind.url()).head().await.unwrap().size, 0);
     it.grow(10).await;
     it.anchor_until(10).await;
     // The database and the tiles forget six of ten leaves: only the contract remembers.
@@ -334,10 +342,7 @@ async fn a_contract_that_was_away_is_asked_until_it_answers() {
         .await;
     let wire = RpcWire::start(it.anvil.port()).unwrap();
     wire.set(|_| RpcFate::Unavailable);
-    let endpoints = [NOBODY.to_owned(), wire.url()].map(|url| {
-        let chain = Chain::of_id(&url, it.audit_log.chain().id()).unwrap();
-        AuditLog::new(chain, it.audit_log.place(), &it.log.log.log_id).unwrap()
-    });
+    let endpoints = [NOBODY.to_owned(), behind.url(), wire.url()].map(|url| endpoint(&url));
     let forgetful = Arc::new(TileStore::open(it.log.home.path().join("forgetful")).unwrap());
     let sealer = Sealer::new(it.log.pool.clone(), forgetful, it.log.key());
     let mut sealer = sealer.with_contracts(endpoints.into());
