@@ -1,13 +1,16 @@
 //! Who outside the database has not said yet what it has seen of the log. Each is asked until it has.
 
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chain::AuditLog;
 use proof::{AnchorPlace, Checkpoint};
 use tokio::task::JoinSet;
 
 use crate::witnesses::{LastSeen, Witnesses};
+
+/// How often whoever refuses at once is asked, at most.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// Contracts and witnesses that have not answered on this timeline of PostgreSQL.
 #[derive(Default)]
@@ -18,6 +21,8 @@ pub(crate) struct Unheard {
     witnesses: Vec<String>,
     /// One question to each of them, while it is under way: nobody waits for whoever is silent.
     asking: JoinSet<Told>,
+    /// When they were asked last.
+    asked: Option<Instant>,
 }
 
 /// Somebody outside.
@@ -45,14 +50,20 @@ impl Unheard {
     /// All of them.
     pub(crate) fn of(contracts: &[AuditLog], witnesses: Option<&Witnesses>) -> Self {
         let witnesses = witnesses.map(Witnesses::names).unwrap_or_default();
-        Self { contracts: contracts.iter().cloned().enumerate().collect(), witnesses, asking: JoinSet::new() }
+        Self {
+            contracts: contracts.iter().cloned().enumerate().collect(),
+            witnesses,
+            asking: JoinSet::new(),
+            asked: None,
+        }
     }
 
-    /// Asks all of them at once, where the last questions have come to an end. Whoever has left the policy is asked no more.
+    /// Asks all of them at once, now and then, where the last questions have come to an end. Whoever has left the policy is asked no more.
     pub(crate) fn ask(&mut self, origin: &str, witnesses: Option<&mut Witnesses>) {
-        if !self.asking.is_empty() {
+        if !self.asking.is_empty() || self.asked.is_some_and(|it| it.elapsed() < ASK_EVERY) {
             return;
         }
+        self.asked = Some(Instant::now());
         for (number, contract) in self.contracts.clone() {
             let origin = origin.to_owned();
             self.asking.spawn(async move {
