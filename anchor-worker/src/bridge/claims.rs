@@ -179,6 +179,10 @@ impl Bridge {
             if now_s < *matures_at || self.tried.get(&it.leaf_index).is_some_and(Tried::rests) {
                 continue;
             }
+            let id = &it.withdrawal.withdrawal_id;
+            if self.tried.contains_key(&it.leaf_index) && self.seems_paid(id).await {
+                continue;
+            }
             let claim = WithdrawalClaim {
                 size: *size,
                 root: *root,
@@ -188,7 +192,7 @@ impl Bridge {
                 body: Body::Withdrawal(it.withdrawal.clone()).encode(),
                 path: self.path(it.leaf_index, *size).await?,
             };
-            match self.weigh(gateway, &account.address(), &claim).await? {
+            match self.weigh(gateway, &account.address(), &claim, id).await? {
                 Ok(gas) if !fits(gas_sum, gas) => break,
                 Ok(gas) => {
                     gas_sum += gas;
@@ -201,22 +205,33 @@ impl Bridge {
     }
 
     /// How much gas a claim takes by itself, or why the gateway refuses it. That it does, one endpoint alone is not believed: what
-    /// no more than half of all refuse is handed in, and where it is refused indeed, some gas is lost.
+    /// no more than half of all refuse is handed in, and where it is refused indeed, some gas is lost. Not so what seems paid.
     async fn weigh(
         &self,
         gateway: &Gateway,
         from: &[u8; 20],
         claim: &WithdrawalClaim,
+        id: &Hash,
     ) -> Result<Result<u64, String>, BridgeError> {
         let why = match gateway.try_claim(from, claim).await {
             Ok(gas) => return Ok(Ok(gas)),
             Err(ChainError::Reverted(why)) => why,
             Err(error) => return Err(error.into()),
         };
+        if self.seems_paid(id).await {
+            return Ok(Err(why));
+        }
         let answers = join_all(self.config.endpoints.iter().map(|it| it.try_claim(from, claim))).await;
         let refusals = answers.iter().filter(|it| matches!(it, Err(ChainError::Reverted(_)))).count();
         let gas = answers.into_iter().filter_map(Result::ok).max();
         Ok(gas.filter(|_| 2 * refusals <= self.config.endpoints.len()).ok_or(why))
+    }
+
+    /// Whether half of all endpoints say that this is paid already: one that lags would have it claimed again and again.
+    async fn seems_paid(&self, id: &Hash) -> bool {
+        let answers = join_all(self.config.endpoints.iter().map(|it| it.is_claimed(id))).await;
+        let paid = answers.iter().filter(|it| matches!(it, Ok(true))).count();
+        self.config.endpoints.len() <= 2 * paid
     }
 
     fn note_refused(&mut self, leaf_index: u64, why: String) {

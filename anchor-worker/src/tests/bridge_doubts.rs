@@ -224,6 +224,33 @@ async fn what_one_endpoint_alone_refuses_is_claimed() {
     it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
 }
 
+/// One of two endpoints has not seen that it is paid.
+#[tokio::test]
+async fn what_is_paid_is_not_claimed_again_through_an_endpoint_that_lags() {
+    let mut it = Doubtful::new(&[(2, 3)]).await;
+    it.settles().await;
+    it.rpc("anvil_mine", json!(["0xa"]));
+    it.sends_once("it is paid", async |it| it.is_claimed(3).await).await;
+    it.hides_events();
+    let second = RpcWire::start(it.it.anvil.port()).unwrap();
+    let endpoints = vec![it.seen_through(&it.wire), it.seen_through(&second)];
+    it.sees(endpoints).await;
+    // The bridge before has ended.
+    it.it.log.tamper("update anchor_lease set expires_at = clock_timestamp()").await;
+    second.set(|method| match method {
+        "eth_getLogs" => RpcFate::Answer("[]"),
+        "eth_estimateGas" => RpcFate::Answer("\"0x6acfc0\""),
+        "eth_getTransactionCount" => RpcFate::Unavailable,
+        _ => RpcFate::Pass,
+    });
+    for _ in 0..3 {
+        assert_eq!(it.bridge.step().await.unwrap().sent, 0);
+    }
+    let conn = &mut *it.it.log.pool.acquire().await.unwrap();
+    assert_eq!(store::settled_heads(conn, &it.it.at(), 0).await.unwrap().len(), 1, "it could be claimed");
+    assert_eq!(it.open().await, [[3; 32]]);
+}
+
 /// The first of three endpoints stands still: it never comes to the time from which claims are paid.
 #[tokio::test]
 async fn an_endpoint_that_stands_still_keeps_no_claim_waiting() {
