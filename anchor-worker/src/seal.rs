@@ -9,9 +9,9 @@ use futures::stream::{self, StreamExt};
 use proof::{Checkpoint, KeyHistory, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
 use signing::SigningError;
 use store::{
-    LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, checkpoint_at,
-    confirm, declaration_at, declarations_between, ensure_log, ensure_partitions, latest_checkpoint, leaves,
-    log_size, record_checkpoint,
+    LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, Warnings,
+    checkpoint_at, confirm, declaration_at, declarations_between, ensure_log, ensure_partitions,
+    latest_checkpoint, leaves, log_size, record_checkpoint,
 };
 use tiles::{Beside, Edge, TileError, TileStore};
 
@@ -140,7 +140,7 @@ pub enum Doubt {
 impl From<StoreError> for SealError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Database(_) => Self::Retry(Obstacle::Store(error)),
+            StoreError::Database(_) | StoreError::Warned => Self::Retry(Obstacle::Store(error)),
             _ => Self::Halt(Doubt::Store(error)),
         }
     }
@@ -192,6 +192,8 @@ pub struct Sealer {
     // How long a checkpoint may stand without being published again, and since when it stands.
     freshness: Duration,
     pub(crate) shown: Option<Instant>,
+    // What PostgreSQL says while a checkpoint is recorded.
+    warnings: Warnings,
     failpoint: Failpoint,
 }
 
@@ -218,6 +220,7 @@ impl Sealer {
             witnesses: None,
             freshness: FRESHNESS,
             shown: None,
+            warnings: Warnings::default(),
             failpoint,
         }
     }
@@ -332,7 +335,7 @@ impl Sealer {
         // published only leaves that to the next sealer, and one before it is recorded leaves tiles that will be
         // written again, the same.
         self.passes(Act::RecordCheckpoint, Moment::Before)?;
-        let recording = record_checkpoint(conn, &recorded).await?;
+        let recording = record_checkpoint(conn, &mut self.warnings, &recorded).await?;
         self.passes(Act::RecordCheckpoint, Moment::After)?;
         if recording == Recording::AlreadySealed {
             self.edge = None;
@@ -487,7 +490,7 @@ impl Sealer {
         conn: &mut PgConnection,
         recorded: &RecordedCheckpoint,
     ) -> Result<(), SealError> {
-        confirm(conn).await?;
+        confirm(conn, &mut self.warnings).await?;
         self.publish(conn, recorded).await
     }
 

@@ -5,6 +5,7 @@ use sqlx::{FromRow, PgConnection};
 
 use crate::error::StoreError;
 use crate::log_head;
+use crate::warnings::Warnings;
 
 /// A signed checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,12 +97,13 @@ pub async fn checkpoint_covering(
 }
 
 /// Records a checkpoint if nobody else has extended the same one. Must not run inside a larger transaction: only a
-/// committed row allows the checkpoint to be published.
+/// committed row allows the checkpoint to be published, and not one that its standby may lack.
 pub async fn record_checkpoint(
     conn: &mut PgConnection,
+    warnings: &mut Warnings,
     checkpoint: &RecordedCheckpoint,
 ) -> Result<Recording, StoreError> {
-    let recorded = sqlx::query(
+    let inserting = sqlx::query(
         "insert into checkpoint (size, previous_size, root, note)
          values ($1, $2, $3, $4)",
     )
@@ -109,10 +111,10 @@ pub async fn record_checkpoint(
     .bind(checkpoint.previous_size as i64)
     .bind(&checkpoint.root[..])
     .bind(&checkpoint.note)
-    .execute(conn)
-    .await
-    .map_err(StoreError::from);
-    match recorded {
+    .execute(conn);
+    let (recorded, warned) = warnings.during(inserting).await;
+    match recorded.map_err(StoreError::from) {
+        Ok(_) if warned => Err(StoreError::Warned),
         Ok(_) => Ok(Recording::Recorded),
         Err(error) if matches!(error.constraint(), Some("checkpoint_extends_once" | "checkpoint_pk")) => {
             Ok(Recording::AlreadySealed)
@@ -124,12 +126,13 @@ pub async fn record_checkpoint(
 /// Commits something, which is nothing to anybody: when this returns, all that was seen in this session before is as durable as
 /// a commit is here, on a synchronous standby too. What a session sees need not be: whoever waits for a standby may end, and
 /// what it has written is seen from then on.
-pub async fn confirm(conn: &mut PgConnection) -> Result<(), StoreError> {
+pub async fn confirm(conn: &mut PgConnection, warnings: &mut Warnings) -> Result<(), StoreError> {
     // A transaction that writes no WAL waits for nobody.
-    sqlx::query("select pg_logical_emit_message(true, 'daftari', 'confirmed'::text)::text")
-        .execute(conn)
-        .await?;
-    Ok(())
+    let confirming =
+        sqlx::query("select pg_logical_emit_message(true, 'daftari', 'confirmed'::text)::text").execute(conn);
+    let (confirmed, warned) = warnings.during(confirming).await;
+    confirmed?;
+    if warned { Err(StoreError::Warned) } else { Ok(()) }
 }
 
 /// Writes down what witnesses have said of a checkpoint, each as its name and its signature line. What a witness has said

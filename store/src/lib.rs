@@ -182,6 +182,7 @@ pub use tokens::{
     rotate_token_key, token_keys, turn_session,
 };
 pub use trail::{AsOf, Order, Standing, TrailEntry, account_number, balance_as_of, history, size_at};
+pub use warnings::Warnings;
 pub use webhooks::{
     Endpoint, EndpointChange, EndpointStatus, NewEndpoint, activate_endpoint, change_endpoint,
     create_endpoint, delete_endpoint, endpoint, endpoints, rotate_secret,

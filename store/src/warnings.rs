@@ -17,7 +17,7 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 const NOTICES: &str = "sqlx::postgres::notice";
 
 /// An ear for one connection at a time. Made once for many commits: all of tracing learns of each.
-pub(crate) struct Warnings {
+pub struct Warnings {
     heard: Arc<AtomicBool>,
     listener: Dispatch,
     /// As long as there is only one subscriber, tracing asks that of the thread which comes first whether an event is of

@@ -270,7 +270,8 @@ async fn whoever_was_erased_waits_nowhere_and_is_taken_in_again_by_an_operator_o
     let named = ledger::MemberRef::External("juma".into());
     let covered =
         store::RecordedCheckpoint { size: act + 1, previous_size: 0, root: [0; 32], note: String::new() };
-    assert_eq!(store::record_checkpoint(&mut conn, &covered).await.unwrap(), store::Recording::Recorded);
+    let recording = store::record_checkpoint(&mut conn, &mut store::Warnings::default(), &covered).await;
+    assert_eq!(recording.unwrap(), store::Recording::Recorded);
     let member = store::member_to_erase(&mut conn, desk.world.program_id, &named).await.unwrap().unwrap();
     store::erase_member(&mut conn, &keyring, desk.world.program_id, &member, &[act]).await.unwrap();
 

@@ -31,7 +31,8 @@ async fn seal(fixture: &Fixture) -> Hash {
     let conn = &mut *fixture.pool.acquire().await.unwrap();
     let checkpoint =
         RecordedCheckpoint { size: leaves, previous_size: 0, root, note: "a signed note".to_owned() };
-    assert_eq!(record_checkpoint(conn, &checkpoint).await.unwrap(), Recording::Recorded);
+    let recording = record_checkpoint(conn, &mut Warnings::default(), &checkpoint).await;
+    assert_eq!(recording.unwrap(), Recording::Recorded);
     root
 }
 

@@ -56,7 +56,17 @@ async fn a_commit_with_a_warning_is_unknown_and_asking_again_waits_too() {
     let told = books.committer.submit(request).await.unwrap();
     assert!(told.replayed, "{told:?}");
     assert_eq!(told.outcome.unwrap()[0].leaf_index, 1);
-    assert_eq!(books.check_books().await.leaves, 2);
+    let BooksReport { leaves, root, .. } = books.check_books().await;
+    assert_eq!(leaves, 2);
+
+    // Nor is a checkpoint promised that only this server may have, or one that another had recorded so.
+    let (mut warnings, conn) = (Warnings::default(), &mut PgConnection::connect(&url).await.unwrap());
+    let checkpoint = RecordedCheckpoint { size: 2, previous_size: 0, root, note: "a signed note".to_owned() };
+    let recording = record_checkpoint(conn, &mut warnings, &checkpoint);
+    let (told, ()) = tokio::join!(recording, cancel_a_wait(&mut operator));
+    assert!(matches!(told, Err(StoreError::Warned)), "{told:?}");
+    let (told, ()) = tokio::join!(confirm(conn, &mut warnings), cancel_a_wait(&mut operator));
+    assert!(matches!(told, Err(StoreError::Warned)), "{told:?}");
 }
 
 /// Cancels a commit's wait for the standby, once there is one.
