@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::committer::ATTEMPT_TIME_MAX;
 use crate::guard::Guard;
+use crate::warnings::Warnings;
 
 /// A commit that has waited for longer is no slow one: PostgreSQL, its standby or the way to them does not answer.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -50,24 +51,26 @@ impl Pulse {
 
     /// Finds out when it goes on: whoever is not ready is asked for nothing whose commit could tell.
     pub(crate) async fn watch(self, pool: PgPool) {
+        let mut warnings = Warnings::default();
         let mut ticks = tokio::time::interval(PROBE_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let is_given_up = self.lock().given_up.is_some();
             if is_given_up {
-                self.probe(&pool).await;
+                self.probe(&pool, &mut warnings).await;
             }
         }
     }
 
     /// Commits nothing, as batches commit: under the lock of the log's head, to the disk and to the standby. While a commit of
     /// a batch is not over, the server holds that lock for it, so this ends without harm, and is tried again.
-    pub(crate) async fn probe(&self, pool: &PgPool) {
+    pub(crate) async fn probe(&self, pool: &PgPool, warnings: &mut Warnings) {
         let Ok(mut conn) = pool.acquire().await else { return };
         let asked = sqlx::raw_sql("select size from log_head for update").execute(&mut *conn);
-        let answer = tokio::time::timeout(ATTEMPT_TIME_MAX, asked).await;
+        let (answer, warned) = warnings.during(tokio::time::timeout(ATTEMPT_TIME_MAX, asked)).await;
         match answer {
+            Ok(Ok(_)) if warned => tracing::debug!("a commit came to an end that its standby may lack"),
             Ok(Ok(_)) => self.committed(),
             Ok(Err(error)) => tracing::debug!(%error, "commits do not go on yet"),
             // Like a batch's: the pool must not lend it again.

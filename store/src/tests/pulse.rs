@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use super::fixture::Fixture;
 use super::serial::wait_for_waiting;
 use crate::pulse::{Commits, Pulse};
+use crate::warnings::Warnings;
 use crate::{Guard, PgPool};
 
 /// An attempt that was given up just now, after a minute without an answer.
@@ -30,7 +31,7 @@ async fn commits_that_hang_are_told_of_until_one_has_come_to_an_end() {
     assert!(commits.trouble().is_some());
 
     let (pulse, pool) = (commits.pulse.clone(), books.pool.clone());
-    let probing = tokio::spawn(async move { pulse.probe(&pool).await });
+    let probing = tokio::spawn(async move { pulse.probe(&pool, &mut Warnings::default()).await });
     wait_for_waiting(&mut books.pool.acquire().await.unwrap(), 1).await;
     assert!(commits.trouble().is_some());
     sqlx::raw_sql("rollback").execute(&mut *hanging).await.unwrap();

@@ -1,9 +1,12 @@
 //! PostgreSQL warns that it has committed what a standby may lack.
 
+use std::time::{Duration, Instant};
+
 use devstack::{Postgres, PostgresConfig, Scratch};
 use sqlx::{Connection, PgConnection};
 
 use super::fixture::Fixture;
+use crate::pulse::{Commits, Pulse};
 use crate::warnings::Warnings;
 use crate::*;
 
@@ -59,8 +62,16 @@ async fn a_commit_with_a_warning_is_unknown_and_asking_again_waits_too() {
     let BooksReport { leaves, root, .. } = books.check_books().await;
     assert_eq!(leaves, 2);
 
+    // Nor does whoever asks whether commits go on take it for one that has come to an end.
+    let (pool, long_ago) = (connect(&url, 1).await.unwrap(), Instant::now() - Duration::from_secs(61));
+    let commits = Commits { guard: Guard::default(), pulse: Pulse::default() };
+    drop(commits.pulse.begin_at(long_ago));
+    let mut warnings = Warnings::default();
+    tokio::join!(commits.pulse.probe(&pool, &mut warnings), cancel_a_wait(&mut operator));
+    assert!(commits.trouble().is_some());
+
     // Nor is a checkpoint promised that only this server may have, or one that another had recorded so.
-    let (mut warnings, conn) = (Warnings::default(), &mut PgConnection::connect(&url).await.unwrap());
+    let conn = &mut PgConnection::connect(&url).await.unwrap();
     let checkpoint = RecordedCheckpoint { size: 2, previous_size: 0, root, note: "a signed note".to_owned() };
     let recording = record_checkpoint(conn, &mut warnings, &checkpoint);
     let (told, ()) = tokio::join!(recording, cancel_a_wait(&mut operator));
