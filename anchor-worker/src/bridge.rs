@@ -163,7 +163,7 @@ impl Bridge {
             // Of what came before, these books could credit nothing and post nothing that expires.
             let points = &config.terms.points;
             if let Some(unexpired @ 1..) =
-                agreement::supply_before(&config.endpoints, points, first_block).await
+                agreement::supply_before(&config.endpoints, points, first_block).await?
             {
                 return Err(BridgeObstacle::UsedBefore { first_block, unexpired }.into());
             }

@@ -45,14 +45,25 @@ pub(super) async fn agreed_final(
     }
 }
 
-/// What holders could spend before this block, where so many endpoints keep the state of then.
-pub(super) async fn supply_before(endpoints: &[Gateway], points: &[u8; 20], block: u64) -> Option<u64> {
+/// What holders could spend before this block; none where too few endpoints keep the state of then.
+pub(super) async fn supply_before(
+    endpoints: &[Gateway],
+    points: &[u8; 20],
+    block: u64,
+) -> Result<Option<u64>, BridgeError> {
     let ask = async |it: &Gateway| match it.supply(points, &[], block.saturating_sub(1)).await {
         // There was no token yet.
         Err(ChainError::NoContract(_)) => Ok(0),
         supply => supply.map(|it| it.unexpired),
     };
-    agreed(join_all(endpoints.iter().map(ask)).await, "supply").ok()
+    let answers = join_all(endpoints.iter().map(ask)).await;
+    let has_forgotten = |it: &Result<u64, ChainError>| matches!(it, Err(ChainError::Refused(_)));
+    let have_all_answered = answers.iter().all(|it| it.is_ok() || has_forgotten(it));
+    let is_forgotten = have_all_answered && answers.iter().any(has_forgotten);
+    match agreed(answers, "supply") {
+        Err(_) if is_forgotten => Ok(None),
+        supply => supply.map(Some),
+    }
 }
 
 /// The newest block that more than half of so many endpoints have come to.

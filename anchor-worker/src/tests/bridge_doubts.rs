@@ -351,8 +351,9 @@ async fn a_gateway_of_other_books_is_not_taken_over() {
     it.claims(3).await;
     it.rpc("anvil_mine", json!(["0xa"]));
     let (new, at) = (Fixture::new().await, it.it.at());
-    let opened = async |first_block: u64| {
+    let opened = async |first_block: u64, endpoint: &Gateway| {
         let config = BridgeConfig {
+            endpoints: vec![endpoint.clone()],
             pool: new.pool.clone(),
             committer: new.committer.clone(),
             tiles: new.folder.clone(),
@@ -362,12 +363,19 @@ async fn a_gateway_of_other_books_is_not_taken_over() {
         Bridge::open(config).await
     };
     let last = it.it.gateway.chain().finalized_block().await.unwrap().unwrap();
-    let error = opened(last).await.map(|_| ()).unwrap_err();
+    // Where nobody can be asked, it is not taken either.
+    it.wire.set(|method| match method {
+        "eth_call" => RpcFate::Unavailable,
+        _ => RpcFate::Pass,
+    });
+    let error = opened(last, &it.seen_through(&it.wire)).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, BridgeError::Retry(BridgeObstacle::Chain(_))), "{error}");
+    let error = opened(last, &it.it.gateway).await.map(|_| ()).unwrap_err();
     let is_told = matches!(error, BridgeError::Retry(BridgeObstacle::UsedBefore { unexpired: 2, .. }));
     assert!(is_told, "{error}");
     assert_eq!(store::gateway_state(&mut new.pool.acquire().await.unwrap(), &at).await.unwrap(), None);
     // Read from its beginning, it shows what these books did not send.
-    let error = opened(0).await.unwrap().step().await.unwrap_err();
+    let error = opened(0, &it.it.gateway).await.unwrap().step().await.unwrap_err();
     assert!(matches!(error, BridgeError::Halt(BridgeDoubt::StrangeClaim { .. })), "{error}");
 }
 
