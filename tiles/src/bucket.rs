@@ -53,7 +53,8 @@ impl Bucket {
         let rest =
             config.url.strip_prefix("s3://").ok_or_else(|| malformed("it is not s3://bucket/prefix"))?;
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket);
+        // Not every store has an answer to a request that deletes many.
+        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_disable_bulk_delete(true);
         if let Some(endpoint) = &config.endpoint {
             builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
@@ -120,11 +121,17 @@ impl Bucket {
         })
     }
 
-    /// Takes the objects below a name away, in as few requests as the store allows.
+    /// Takes the objects below a name away. That another has taken one is as good.
     pub(crate) fn remove_below(&self, path: &str) -> Result<(), TileError> {
         let removed = self.wait(async {
             let below = self.store.list(Some(&self.at(path))).map_ok(|it| it.location).boxed();
-            let _: Vec<Path> = self.store.delete_stream(below).try_collect().await?;
+            let mut gone = self.store.delete_stream(below);
+            while let Some(removed) = gone.next().await {
+                match removed {
+                    Ok(_) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             Ok(())
         });
         removed.map_err(|error| remote(path, error))

@@ -67,11 +67,15 @@ impl TileStore {
         if tile.is_partial() {
             return Ok(());
         }
-        // What a crash leaves of them here is in nobody's way.
-        match &self.place {
+        let removed = match &self.place {
             Place::Folder(folder) => folder.remove_below(&format!("{}.p", tile.path())),
             Place::Bucket(bucket) => bucket.remove_below(&format!("{}.p", tile.path())),
+        };
+        // What a crash or a refusal leaves of them here is in nobody's way, and keeps nothing from its seal.
+        if let Err(error) = removed {
+            tracing::debug!(%error, "partial tiles stay beside the full one");
         }
+        Ok(())
     }
 
     /// Reads a tile or a bundle. Where a partial one is gone, the full one that replaced it serves, cut to width.
