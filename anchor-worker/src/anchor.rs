@@ -164,7 +164,12 @@ impl Anchorer {
     pub async fn step(&mut self) -> Result<Stepped, AnchorError> {
         if BLIND_ROUNDS <= self.blind_rounds {
             // Without an answer it asks for no lease: between two that are blind it would go back and forth.
-            self.sees().await.map_err(AnchorObstacle::Chain)?;
+            if let Err(error) = self.sees().await {
+                let conn = &mut *self.pool.acquire().await.map_err(StoreError::from)?;
+                let place = self.endpoints[0].place();
+                self.tell_age(&store::place_facts(conn, &place, &self.account.address()).await?);
+                return Err(AnchorObstacle::Chain(error).into());
+            }
         }
         let pool = self.pool.clone();
         let conn = &mut *pool.acquire().await.map_err(StoreError::from)?;
@@ -287,10 +292,7 @@ impl Anchorer {
                 .set(f64::from(failures));
         }
         metrics::gauge!("daftari_anchor_spent_wei", "chain_id" => label.clone()).set(facts.spent_wei as f64);
-        if let Some(age_ms) = facts.last_anchor_ms.map(|it| facts.now_ms.saturating_sub(it)) {
-            metrics::gauge!("daftari_last_anchor_age_seconds", "chain_id" => label.clone())
-                .set(age_ms as f64 / 1000.0);
-        }
+        self.tell_age(facts);
         let Some(report) = decision.believed.and_then(|it| looked.reports[it].as_ref()) else { return };
         metrics::gauge!("daftari_unanchored_leaves", "chain_id" => label.clone())
             .set(looked.log_size.saturating_sub(report.head.size) as f64);
@@ -299,6 +301,14 @@ impl Anchorer {
         let days = days_left(&self.policy, GAS_MAX, report.base_fee_wei, report.balance_wei);
         metrics::gauge!("daftari_anchor_days_left", "chain_id" => label.clone()).set(days);
         metrics::gauge!("daftari_base_fee_wei", "chain_id" => label).set(report.base_fee_wei as f64);
+    }
+
+    /// How long ago the last anchor was: what nobody can see grows old all the same.
+    fn tell_age(&self, facts: &PlaceFacts) {
+        if let Some(age_ms) = facts.last_anchor_ms.map(|it| facts.now_ms.saturating_sub(it)) {
+            metrics::gauge!("daftari_last_anchor_age_seconds", "chain_id" => self.chain_id().to_string())
+                .set(age_ms as f64 / 1000.0);
+        }
     }
 
     fn passes(&self, act: Durable, moment: Moment) -> Result<(), AnchorError> {
