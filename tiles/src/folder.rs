@@ -46,7 +46,10 @@ impl Folder {
         sweep(&staging);
         let mut unique = [0; 8];
         getrandom::fill(&mut unique).map_err(|error| at(&staging)(io::Error::other(error.to_string())))?;
-        Ok(Self { staging_prefix: format!("{:016x}", u64::from_be_bytes(unique)), ..Self::view(root) })
+        let staging_prefix = format!("{:016x}", u64::from_be_bytes(unique));
+        let it = Self { staging_prefix, ..Self::view(root) };
+        it.try_link()?;
+        Ok(it)
     }
 
     pub(crate) fn view(root: PathBuf) -> Self {
@@ -115,6 +118,26 @@ impl Folder {
             locked.and_then(|()| staged.file.write_all(bytes)).and_then(|()| staged.file.sync_all());
         written.map_err(at(&staged.path))?;
         Ok(staged)
+    }
+
+    // By a link a file gets a name that nothing may have yet: where there are none, nothing could ever be sealed. A folder that
+    // we may only read is not tried, nor one whose staged file another has swept meanwhile.
+    fn try_link(&self) -> Result<(), TileError> {
+        let Ok(staged) = self.stage(&[]) else { return Ok(()) };
+        let name = self.staging();
+        match fs::hard_link(&staged.path, &name) {
+            Ok(()) => {
+                let _ = fs::remove_file(&name);
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => {
+                let problem = format!(
+                    "this file system makes no hard link ({error}): keep the log on one that does, or in a bucket"
+                );
+                Err(at(&name)(io::Error::new(error.kind(), problem)))
+            }
+        }
     }
 
     // A name below the staging folder that nobody else has.
