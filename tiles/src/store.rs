@@ -58,7 +58,8 @@ impl TileStore {
     }
 
     /// Writes a tile or a bundle. When it returns, the tile survives a power cut, whole, under its name. Partial tiles
-    /// are taken away once the full one stands. One that the published checkpoint covers is never written over.
+    /// are taken away once the full one stands. One that the published checkpoint covers by then is not written
+    /// over.
     pub fn write(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
         let (stored, is_gzip) = (stored_form(tile, bytes), tile.level.is_none());
         let is_same = |it| plain_form(tile, it).is_ok_and(|it| it == bytes);
@@ -105,7 +106,7 @@ impl TileStore {
     }
 
     /// Writes what is kept beside the tiles. When it returns, it survives a power cut, whole, under its name. What the
-    /// published checkpoint covers is never written over.
+    /// published checkpoint covers by then is not written over.
     pub fn write_beside(&self, beside: Beside, bytes: &[u8]) -> Result<(), TileError> {
         let leaves_to = match beside {
             Beside::Declaration(leaf_index) => u128::from(leaf_index) + 1,
@@ -116,7 +117,8 @@ impl TileStore {
     }
 
     // What is made of leaves that are published never becomes other bytes: whoever comes late with some is of another history.
-    // What is made of later ones was left by a seal that ended before it was published, and makes room.
+    // What is made of later ones was left by a seal that ended before it was published, and makes room. Between the look and the
+    // writing another may publish: a scrub or an audit finds what was written over so.
     fn keep(
         &self,
         path: &str,
