@@ -173,7 +173,8 @@ impl Monitor {
         match extension {
             Ok(Extension::Extends) if grew => return Ok(true),
             Ok(Extension::Forks { root, proof }) => {
-                self.forked(notes, sizes, &root, &proof, observed)?;
+                let name = format!("fork-{}-{}-{}", sizes.0, sizes.1, &hex::encode(root)[..16]);
+                self.forked(&name, notes, sizes, &root, &proof, observed)?;
             }
             Ok(Extension::Extends) | Err(SourceError::Missing(_)) if !grew => {
                 observed.findings.push(Finding::WentBack { shown: sizes.0, seen: sizes.1 });
@@ -184,9 +185,10 @@ impl Monitor {
         Ok(false)
     }
 
-    /// Tells of a fork, and keeps what proves it.
+    /// Tells of a fork, and keeps what proves it under this name.
     fn forked(
         &self,
+        name: &str,
         notes: (&str, &str),
         (older, newer): (u64, u64),
         root: &Hash,
@@ -196,13 +198,12 @@ impl Monitor {
         observed.findings.push(Finding::Forked { older, newer });
         let path = path.iter().map(hex::encode).collect();
         let proof = ForkProof { root: hex::encode(root), proof: path };
-        let name = format!("fork-{older}-{newer}-{}", &proof.root[..16]);
-        observed.evidence = Some(self.keep(&name, notes, Some(&proof))?);
+        observed.evidence = Some(self.keep(name, notes, Some(&proof))?);
         Ok(())
     }
 
     /// Holds what was kept without tiles against the newest checkpoint, now that they answer: what the log has grown from is
-    /// evidence of nothing and goes; what it has not stays, and is a fork each time.
+    /// evidence of nothing and goes; what it has not stays, with the proof of that, and is the same fork each time.
     async fn settle(
         &self,
         note: &str,
@@ -212,13 +213,26 @@ impl Monitor {
         for folder in self.unproven()? {
             let mut is_settled = true;
             for name in [OLDER, NEWER] {
-                let kept = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+                let proof = format!("{name}.fork");
+                if let Some((older, newer)) = read_fork(&folder.join(&proof), &self.policy) {
+                    observed.findings.push(Finding::Forked { older, newer });
+                    observed.evidence = Some(folder.join(&proof));
+                    is_settled = false;
+                    continue;
+                }
+                let kept = match std::fs::read_to_string(folder.join(name)) {
+                    // Keeping the two, or removing them, was cut off.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    kept => kept.unwrap_or_default(),
+                };
                 let extension = match self.read(&kept) {
                     Ok(before) if before.size <= newest.size => {
                         let sizes = (before.size, newest.size);
                         let extension = extension(&self.source, &before, newest).await;
-                        if let Ok(Extension::Forks { root, proof }) = &extension {
-                            self.forked((kept.as_str(), note), sizes, root, proof, observed)?;
+                        if let Ok(Extension::Forks { root, proof: path }) = &extension {
+                            let own = folder.file_name().unwrap_or_default().to_string_lossy();
+                            let (name, notes) = (format!("{own}/{proof}"), (kept.as_str(), note));
+                            self.forked(&name, notes, sizes, root, path, observed)?;
                         }
                         extension.ok()
                     }

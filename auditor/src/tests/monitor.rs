@@ -145,13 +145,23 @@ async fn what_was_kept_in_an_outage_goes_unless_it_is_a_fork() {
     forged.grow(1);
     log.show(&forged.note());
     let kept = without_tiles(&log).await;
-    log.grow(1);
+    // However far the log grows, it is one fork with one proof.
+    let mut proofs = Vec::new();
     for _ in 0..2 {
+        log.grow(1);
         let observed = look(&log).await;
         assert_eq!(observed.findings, [Finding::Forked { older: 601, newer: 604 }]);
-        assert_eq!(read_fork(&observed.evidence.unwrap(), &log.policy()), Some((601, 604)));
+        proofs.extend(observed.evidence);
+        assert_eq!(read_fork(proofs.last().unwrap(), &log.policy()), Some((601, 604)));
         assert!(kept.is_dir());
     }
+    assert_eq!(proofs[0], proofs[1]);
+
+    // What was cut off while it was removed goes with the next look.
+    std::fs::remove_dir_all(&kept).unwrap();
+    std::fs::create_dir(&kept).unwrap();
+    assert_eq!(look(&log).await.findings, []);
+    assert!(!kept.exists());
 }
 
 #[tokio::test]
