@@ -1,5 +1,7 @@
 //! An event: something outside that may earn.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -99,7 +101,13 @@ impl Event {
             #[serde(borrow)]
             user_id: &'a RawValue,
         }
-        let Named { user_id } = serde_json::from_slice(payload).ok()?;
+        let user_id = match serde_json::from_slice::<Named<'_>>(payload) {
+            Ok(it) => it.user_id,
+            // A field that is there twice has a value all the same.
+            Err(_) => {
+                serde_json::from_slice::<BTreeMap<String, &RawValue>>(payload).ok()?.remove("user_id")?
+            }
+        };
         let user = word("user_id", scalar("user_id", user_id).ok()?, 200).ok()?;
         Some(MemberRef::parse(&user))
     }

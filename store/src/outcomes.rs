@@ -208,19 +208,21 @@ async fn accepted(conn: &mut PgConnection, items: &[ItemRow]) -> Result<Vec<Acce
 /// Why a posting of these items was not found, although none is archived.
 async fn lost(conn: &mut PgConnection, items: &[ItemRow]) -> Result<StoreError, StoreError> {
     let nowhere: Option<i64> = sqlx::query_scalar(
-        "select leaf_index
-         from unnest($1::bigint[]) as item (leaf_index)
-         where not exists (select from posting where posting.leaf_index = item.leaf_index)
-             and not exists (select from archived_posting where archived_posting.leaf_index = item.leaf_index)
+        "select item.leaf_index
+         from unnest($1::bigint[], $2::bigint[]) as item (leaf_index, account_id)
+         where not exists (select from account where account.account_id = item.account_id)
+             or not exists (select from posting where posting.leaf_index = item.leaf_index)
+                 and not exists (select from archived_posting where archived_posting.leaf_index = item.leaf_index)
          limit 1",
     )
     .bind(items.iter().map(|it| it[0]).collect::<Vec<_>>())
+    .bind(items.iter().map(|it| it[1]).collect::<Vec<_>>())
     .fetch_optional(conn)
     .await?;
     Ok(match nowhere {
-        Some(leaf_index) => {
-            StoreError::Damaged(format!("an outcome names leaf {leaf_index}, which has no posting"))
-        }
+        Some(leaf_index) => StoreError::Damaged(format!(
+            "an outcome names leaf {leaf_index}, which has no posting, or an account that is not there"
+        )),
         // It was restored just now: asked again, it is found.
         None => StoreError::Overtaken,
     })

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::instrument::WithSubscriber;
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::{Interest, NoSubscriber};
+use tracing::subscriber::Interest;
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// How the driver's events about notices are called.
@@ -30,8 +30,8 @@ impl Default for Warnings {
     fn default() -> Self {
         assert!(Level::WARN <= STATIC_MAX_LEVEL, "tracing is built without warnings: nobody would hear one");
         let heard = Arc::<AtomicBool>::default();
-        let listener = Listener { heard: heard.clone(), log: Dispatch::default() };
-        Self { heard, listener: Dispatch::new(listener), _another: Dispatch::new(NoSubscriber::default()) }
+        let listener = |heard| Dispatch::new(Listener { heard, log: Dispatch::default() });
+        Self { listener: listener(heard.clone()), heard, _another: listener(Arc::default()) }
     }
 }
 

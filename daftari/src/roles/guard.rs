@@ -55,7 +55,7 @@ struct Known {
 /// What those who were asked have told.
 #[derive(Default)]
 struct Heard {
-    /// The greatest checkpoint that each has ever shown: that it is silent now takes nothing of that back.
+    /// What each has shown last: that it is silent now takes nothing of that back, and one that was wrong may say otherwise.
     seen: BTreeMap<String, Seen>,
     /// Who has told since everyone was asked.
     keys: HashSet<String>,
@@ -70,11 +70,10 @@ impl Heard {
     }
 
     fn note(&mut self, who: String, key: String, shown: Option<Checkpoint>) {
-        if let Some(Checkpoint { size, root, .. }) = shown
-            && self.seen.get(&key).is_none_or(|it| it.size <= size)
-        {
-            self.seen.insert(key.clone(), Seen { who, size, root });
-        }
+        match shown {
+            Some(Checkpoint { size, root, .. }) => self.seen.insert(key.clone(), Seen { who, size, root }),
+            None => self.seen.remove(&key),
+        };
         self.keys.insert(key);
     }
 }

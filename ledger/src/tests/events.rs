@@ -85,7 +85,8 @@ fn a_rate_earns_exact_points_rounded_down() {
 #[test]
 fn whom_bytes_name_is_known_also_where_they_are_no_event() {
     let parsed = Event::parse(EVENT.as_bytes()).unwrap();
-    for json in [EVENT, r#"{"user_id":"456"}"#, r#"{"amount":[],"user_id":456,"type":7}"#] {
+    let twice = r#"{"user_id":"457","user_id":"456"}"#;
+    for json in [EVENT, r#"{"user_id":"456"}"#, r#"{"amount":[],"user_id":456,"type":7}"#, twice] {
         assert_eq!(Event::named(json.as_bytes()), Some(parsed.member.clone()), "{json}");
     }
     for json in ["{}", r#"{"user_id":null}"#, r#"{"user_id":""}"#, r#"{"user_id":"456""#, "456"] {

@@ -290,7 +290,9 @@ impl Posted {
         for member in names.into_iter().flatten() {
             for status in [Status::Active, Status::Suspended, Status::Closed] {
                 let command = Command::SetStatus { member: member.clone(), status };
-                if self.fingerprint(row, command) == row.fingerprint() {
+                // Whether it was to be anchored soon, too, only the fingerprint says.
+                let asked = [false, true].map(|it| self.fingerprint(row, command.clone(), it));
+                if asked.contains(&row.fingerprint()) {
                     return Ok(Some(status));
                 }
             }
@@ -300,7 +302,7 @@ impl Posted {
     }
 
     /// The fingerprint of a request for this posting alone.
-    fn fingerprint(&self, row: &Row, command: Command) -> Fingerprint {
+    fn fingerprint(&self, row: &Row, command: Command, hurried: bool) -> Fingerprint {
         let text = |it: &Option<String>| it.clone().and_then(|it| Text::new(it).ok());
         let details = Details {
             merchant_reference: text(&self.merchant_reference),
@@ -311,6 +313,7 @@ impl Posted {
         let item = Item { posting_id: self.posting_id, command, details };
         let mut request = Request::one(row.program_id, row.source.clone(), row.key.clone(), item);
         request.unit = self.unit as u16;
+        request.hurried = hurried;
         request.fingerprint()
     }
 }

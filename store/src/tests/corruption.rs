@@ -597,6 +597,11 @@ const ROWS: &[(&str, &str, &str)] = &[
         "stands under another key than its event's",
     ),
     (
+        "an event was asked for by an operator",
+        "update outcome set source = 'operator' where leaf_index = 0",
+        "stands under another key than its event's",
+    ),
+    (
         "an operator's event has another key",
         "update outcome set key = key || 'x' where leaf_index = 3",
         "stands under another key than its event's",

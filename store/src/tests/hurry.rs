@@ -1,4 +1,4 @@
-use ledger::{Refusal, Request};
+use ledger::{Command, MemberRef, Refusal, Request, Status};
 use proof::PostingKind;
 use uuid::Uuid;
 
@@ -30,6 +30,10 @@ async fn a_request_marks_what_it_posts_and_nothing_else() {
         sqlx::query_scalar("select leaf_index from hurried_posting").fetch_all(&mut *conn).await.unwrap();
     assert_eq!(marked, [2]);
     assert!(is_hurried(conn, 2).await.unwrap());
+    // An act says its status by its fingerprint alone, which the mark is part of.
+    let suspend = Command::SetStatus { member: MemberRef::Id(asha), status: Status::Suspended };
+    let suspend = Request { hurried: true, ..it.request("operator", "suspend", suspend) };
+    assert!(it.committer.submit(suspend).await.unwrap().outcome.is_ok());
     it.check_books().await;
 }
 

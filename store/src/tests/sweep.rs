@@ -1,5 +1,6 @@
 use futures::future::join_all;
 use ledger::{Command, Day, Event, Maturity, MemberRef, Points, Refusal, RuleSet, Status};
+use proof::Text;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, PARTNER};
@@ -39,7 +40,9 @@ impl Fixture {
     }
 
     async fn post(&self, key: &str, command: Command) -> Answer {
-        self.committer.submit(self.request("operator", key, command)).await.unwrap()
+        let mut request = self.request("operator", key, command);
+        request.items[0].details.actor = Some(Text::new("ops").unwrap());
+        self.committer.submit(request).await.unwrap()
     }
 
     async fn posted(&self, key: &str, command: Command) -> Uuid {

@@ -70,6 +70,7 @@ impl World {
         let mut request = self.books.earn(&format!("w{}", self.asked), name, amount);
         // An event asks for neither.
         request.source = OPERATOR_SOURCE.to_owned();
+        request.items[0].details.actor = Some(Text::new("ops").unwrap());
         if let Command::Earn { maturity, fund, .. } = &mut request.items[0].command {
             (*maturity, *fund) = (when, from.map(str::to_owned));
         }

@@ -85,11 +85,12 @@ impl Earned<'_> {
 
     fn is_found_by(&self, event: &Event) -> bool {
         let Row { source, key, .. } = self.row;
+        // An event leaves no actor, and an operator always one.
+        let is_by_hand = !self.is_by_event() && self.posted.actor.is_some();
         if source == OPERATOR_SOURCE {
             let id = if self.place == 0 { key.clone() } else { format!("{key}#{}", self.place) };
-            return event.id == id;
+            return is_by_hand && event.id == id;
         }
-        let is_by_hand = !self.is_by_event() && self.posted.actor.is_some();
         is_by_hand || *source == format!("{EVENT_SOURCE}{}", event.source) && *key == event.id
     }
 
@@ -100,7 +101,7 @@ impl Earned<'_> {
         // It covers neither what the event earned nor its bytes.
         let points = Points::new(1).expect("a point is points");
         let earning = Earning { points, remainder: Default::default(), rule_set_hash: Hash::default() };
-        let asked = self.posted.fingerprint(self.row, Command::earn(earning, event, vec![]));
+        let asked = self.posted.fingerprint(self.row, Command::earn(earning, event, vec![]), false);
         let kept = self.row.fingerprint();
         kept == asked || !self.is_by_event() && kept.differences(&asked).names().all(|it| it == "counterpart")
     }
