@@ -127,8 +127,11 @@ async fn tell_small(
                  order by account.unit
              ) as it",
         ),
-        ("lots", "select to_jsonb(lot)::text from lot where account_id = any($1)"),
-        ("reservations", "select to_jsonb(reservation)::text from reservation where account_id = any($1)"),
+        ("lots", "select to_jsonb(lot)::text from lot where account_id = any($1) order by lot"),
+        (
+            "reservations",
+            "select to_jsonb(reservation)::text from reservation where account_id = any($1) order by reservation",
+        ),
     ];
     for (name, question) in by_account {
         tell_one(conn, name, sqlx::query_scalar(question).bind(member.numbers()), out).await?;
@@ -137,14 +140,16 @@ async fn tell_small(
         "select jsonb_build_object('began_at', began_at, 'expires_at', expires_at, 'scopes', scopes)::text
          from member_session
          where program_id = $1
-             and member = any($2)",
+             and member = any($2)
+         order by began_at, expires_at",
     );
     tell_one(conn, "sessions", sessions.bind(program_id).bind(member.names()), out).await?;
     let references = sqlx::query_scalar(
         "select (to_jsonb(credit_reference) - 'program_id')::text
          from credit_reference
          where program_id = $1
-             and member_id = $2",
+             and member_id = $2
+         order by credit_reference",
     );
     tell_one(conn, "chain_references", references.bind(program_id).bind(member.member_id), out).await?;
     let parked = sqlx::query_scalar(
@@ -153,7 +158,8 @@ async fn tell_small(
          )::text
          from parked_event
          where program_id = $1
-             and (member_id = $2 or external_id = any($3))",
+             and (member_id = $2 or external_id = any($3))
+         order by parked_at, payload",
     );
     let parked = parked.bind(program_id).bind(member.member_id).bind(member.names());
     tell_one(conn, "parked_events", parked, out).await
@@ -182,7 +188,7 @@ async fn tell_postings(
         let rows = sqlx::query_scalar(
             "select (to_jsonb(posting) - 'program_id' || jsonb_build_object(
                  'entries', (
-                     select coalesce(jsonb_agg(to_jsonb(entry)), '[]')
+                     select coalesce(jsonb_agg(to_jsonb(entry) order by ordinal), '[]')
                      from entry
                      where entry.leaf_index = posting.leaf_index and entry.account_id = any($1)
                  ),
@@ -211,7 +217,8 @@ async fn tell_requests(
             "select (to_jsonb(outcome) - 'program_id')::text
              from outcome
              join unnest($2::text[], $3::text[]) as told (source, key) using (source, key)
-             where program_id = $1",
+             where program_id = $1
+             order by source, key",
         )
         .bind(program_id)
         .bind(page.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
