@@ -87,8 +87,7 @@ async fn everyone_reads_the_anchors_story(system: &System, block: &Value) {
 async fn anyone_judges_by_hand(system: &System, file: &Path, redeemed: &Reply) {
     let printed =
         System::verify(&[text(file), "--policy", system.fact("policy"), "--cast"]).await.expect(0).stdout;
-    let (_, commands) = printed.split_once('\n').expect("the commands follow the verdict");
-    let told = journeys::cast(commands, system.fact("chain_rpc_url")).await.expect(0).stdout;
+    let told = journeys::cast(&printed, system.fact("chain_rpc_url")).await.expect(0).stdout;
     let root =
         printed.split_once("ROOT=").and_then(|(_, rest)| rest.lines().next()).expect("the root is printed");
     assert_eq!(told.lines().next(), Some(root), "rootAt: {told}");

@@ -53,6 +53,8 @@ impl Folder {
     }
 
     pub(crate) fn view(root: PathBuf) -> Self {
+        // What lies beside a folder named by one word alone has no folder otherwise.
+        let root = std::path::absolute(&root).unwrap_or(root);
         let (staging_prefix, staged) = (String::new(), AtomicU64::new(0));
         Self { root, staging_prefix, staged, settled: Mutex::default() }
     }

@@ -348,6 +348,19 @@ fn what_was_published_is_remembered_beside_the_folder() {
 }
 
 #[test]
+fn a_folder_may_be_named_by_one_word() {
+    let home = tempfile::tempdir_in(".").unwrap();
+    let word = home.path().file_name().unwrap();
+    let store = TileStore::open(word).unwrap();
+    store.publish_checkpoint(&note(1)).unwrap();
+    assert_eq!(TileStore::view(word).greatest_checkpoint().unwrap(), Some(note(1)));
+    let beside = format!("{}.published", word.to_str().unwrap());
+    std::fs::remove_file(&beside).unwrap();
+    store.publish_checkpoint(&note(2)).unwrap();
+    std::fs::remove_file(&beside).unwrap();
+}
+
+#[test]
 fn nothing_is_left_beside_the_log() {
     for place in places() {
         let store = place.open();

@@ -13,12 +13,14 @@ const SHARE: u32 = 100;
 pub(super) struct Checks {
     next: Instant,
     problems: Vec<String>,
+    /// Why the last one came to no end.
+    obstacle: Option<String>,
 }
 
 impl Checks {
     /// The first is when the chain has been read to its end for the first time.
     pub(super) fn new() -> Self {
-        Self { next: Instant::now(), problems: Vec::new() }
+        Self { next: Instant::now(), problems: Vec::new(), obstacle: None }
     }
 }
 
@@ -39,7 +41,11 @@ impl Bridge {
         let (problems, checked_us) = match self.find_problems().await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, chain_id, "the books could not be held against the chain");
+                let obstacle = Some(error.to_string());
+                if self.checks.obstacle != obstacle {
+                    tracing::warn!(%error, chain_id, "the books could not be held against the chain: they are as soon as they can be");
+                }
+                self.checks.obstacle = obstacle;
                 return;
             }
         };
@@ -55,6 +61,7 @@ impl Bridge {
         metrics::gauge!("daftari_bridge_problems", "chain_id" => label.clone()).set(problems.len() as f64);
         metrics::gauge!("daftari_bridge_checked_at", "chain_id" => label).set(checked_us as f64 / 1e6);
         self.checks.problems = problems;
+        self.checks.obstacle = None;
     }
 
     /// What is wrong, and when it was.

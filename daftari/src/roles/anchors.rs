@@ -35,7 +35,13 @@ pub(crate) async fn run(config: Anchors) -> anyhow::Result<()> {
         }
         AnchorsAct::Force => {
             store::force_anchor(conn, &place, &config.actor).await?;
-            println!("the newest checkpoint is anchored in the worker's next round");
+            let order = store::anchor_order(conn, &place).await?;
+            match order.paused.or(order.halted) {
+                Some(why) => println!(
+                    "anchoring stands still ({why}): the newest checkpoint is anchored once it goes on"
+                ),
+                None => println!("the newest checkpoint is anchored in the worker's next round"),
+            }
             Ok(())
         }
         AnchorsAct::Hurry { transaction } => {

@@ -28,8 +28,11 @@ pub(crate) async fn run(config: Verify) -> ExitCode {
     };
     if config.json {
         println!("{}", serde_json::to_string(&report).expect("a report is plain data"));
+    } else if config.cast {
+        // All of it may be pasted.
+        println!("# {}{by_hand}", report.sentence.replace('\n', "\n# "));
     } else {
-        println!("{}{by_hand}", report.sentence);
+        println!("{}", report.sentence);
     }
     ExitCode::from(report.exit_status)
 }
