@@ -197,12 +197,12 @@ pub(crate) struct State {
 }
 
 /// A row of the table `balance`: the fields are the columns, in their order.
-#[derive(FromRow, sqlx::Type)]
+#[derive(Clone, Debug, PartialEq, FromRow, sqlx::Type)]
 #[sqlx(type_name = "balance")]
 pub(crate) struct BalanceRow {
     pub(crate) account_id: i64,
     sequence: i64,
-    available: i64,
+    pub(crate) available: i64,
     held: i64,
     pending: i64,
     pub(crate) last_leaf_index: Option<i64>,

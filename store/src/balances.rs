@@ -12,6 +12,7 @@ use crate::directory::{Identity, MemberKey};
 use crate::error::StoreError;
 use crate::keyring::Secret;
 use crate::readers::Readers;
+use crate::remembered::Snapshot;
 use crate::{lots, programs};
 
 /// A member's balance, as of one instant.
@@ -65,32 +66,44 @@ pub struct Reader {
 }
 
 /// A member's account, and what tells whether anything is due on it.
-#[derive(FromRow)]
+#[derive(Clone, Debug, PartialEq, FromRow)]
 pub(crate) struct Row {
-    ordinal: i64,
+    pub(crate) ordinal: i64,
     member_id: Uuid,
     id: Uuid,
     unit: i16,
     /// When the member was enrolled.
     since_us: i64,
     recorded_at: Option<i64>,
-    now_us: i64,
-    epoch: i64,
     /// The end of the lot that ends first, and the first instant at which a reservation is due.
     first_day: Option<i32>,
     first_due: Option<i64>,
     #[sqlx(flatten)]
-    balance: BalanceRow,
+    pub(crate) as_of: Snapshot,
+    #[sqlx(flatten)]
+    pub(crate) balance: BalanceRow,
 }
+
+/// The state of the books as of which a statement reads.
+macro_rules! clock {
+    () => {
+        "clock as materialized (
+    select size, epoch,
+        greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us,
+        (extract(epoch from pg_postmaster_start_time()) * 1000000)::bigint as started_us
+    from log_head
+)"
+    };
+}
+pub(crate) use clock;
 
 /// One statement for all who are asked about. The limits keep the planner from joining the other way round, all accounts with
 /// each name.
 pub(crate) const READ: &str = concat!(
     "
-with clock as materialized (
-    select epoch, greatest(recorded_at, (extract(epoch from clock_timestamp()) * 1000000)::bigint) as now_us
-    from log_head
-)
+with ",
+    clock!(),
+    "
 select asked.ordinal, asked.unit, member.member_id, member.since_us, account.id, state.*, clock.*
 from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[])
     with ordinality as asked (program_id, unit, member_id, external_id, ordinal)
@@ -161,15 +174,15 @@ impl Reader {
         member: &MemberRef,
     ) -> Result<Option<MemberBalance>, StoreError> {
         let Some(row) = self.readers.read((program_id, unit, member.clone())).await? else { return Ok(None) };
-        let known = self.known_terms(program_id, row.epoch);
+        let known = self.known_terms(program_id, row.as_of.epoch);
         if let Some(terms) = &known
-            && !row.may_be_due(terms, terms.moment(row.now_us))
+            && !row.may_be_due(terms, terms.moment(row.as_of.now_us))
         {
             let account = row.account()?;
             return Ok(Some(row.show(&account, terms)));
         }
         let mut conn = self.pool.acquire().await?;
-        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
+        let terms = self.terms(&mut conn, program_id, row.as_of.epoch).await?;
         let settled = self.settled(&mut conn, program_id, unit, member).await?;
         Ok(settled.map(|(row, account)| row.show_settled(&account, &terms)))
     }
@@ -186,7 +199,7 @@ impl Reader {
         let Some((row, account)) = self.settled(&mut conn, program_id, unit, member).await? else {
             return Ok(None);
         };
-        let terms = self.terms(&mut conn, program_id, row.epoch).await?;
+        let terms = self.terms(&mut conn, program_id, row.as_of.epoch).await?;
         Ok(Some(MemberStanding { balance: row.show_settled(&account, &terms), account, terms }))
     }
 
@@ -219,9 +232,9 @@ impl Reader {
         // Which house a reservation is for does not matter to a reader.
         let reservations = lots::open_reservations(&mut transaction, &number, |_| Some(Uuid::nil())).await?;
         account.reservations = reservations.into_iter().map(|it| (it.1, it.2)).collect();
-        let terms = self.terms(&mut transaction, program_id, row.epoch).await?;
+        let terms = self.terms(&mut transaction, program_id, row.as_of.epoch).await?;
         transaction.commit().await?;
-        let now = terms.moment(row.now_us);
+        let now = terms.moment(row.as_of.now_us);
         Ok(Some((row, account.when_due(&terms, now))))
     }
 

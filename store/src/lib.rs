@@ -56,6 +56,7 @@ mod quotas;
 mod rates;
 mod readers;
 mod rejects;
+mod remembered;
 mod replay;
 mod roles;
 mod rows;

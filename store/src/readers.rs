@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::balances::{self, Row};
 use crate::directory::MemberKey;
 use crate::error::StoreError;
+use crate::remembered::Remembered;
 use crate::waiting::gather;
 
 /// How many are read together at most, and how many may wait to be.
@@ -54,6 +55,7 @@ impl Readers {
 }
 
 async fn work(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
+    let mut remembered = Remembered::default();
     loop {
         let mut questions = Vec::new();
         if waiting.recv_many(&mut questions, GROUP_MAX).await == 0 {
@@ -67,7 +69,7 @@ async fn work(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
         }
         let (members, answers): (Vec<_>, Vec<_>) =
             questions.into_iter().map(|it| (it.member, it.answer)).unzip();
-        if let Err(error) = answer_all(&pool, &members, answers).await {
+        if let Err(error) = answer_all(&pool, &mut remembered, &members, answers).await {
             tracing::debug!(%error, readers = members.len(), "a read for many failed: each reads alone");
         }
     }
@@ -76,11 +78,12 @@ async fn work(pool: PgPool, mut waiting: mpsc::Receiver<Question>) {
 /// Without an answer where it fails.
 async fn answer_all(
     pool: &PgPool,
+    remembered: &mut Remembered,
     members: &[MemberKey],
     answers: Vec<oneshot::Sender<Option<Row>>>,
 ) -> Result<(), StoreError> {
     let mut conn = pool.acquire().await?;
-    let Ok(rows) = tokio::time::timeout(TIME_MAX, balances::read(&mut conn, members)).await else {
+    let Ok(rows) = tokio::time::timeout(TIME_MAX, remembered.read(&mut conn, members)).await else {
         // A host that is gone without a word says nothing for a long time, and the pool must not lend it again.
         drop(conn.detach());
         return Err(StoreError::no_answer());

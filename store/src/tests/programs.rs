@@ -19,7 +19,9 @@ use uuid::Uuid;
 use self::history::History;
 use super::fixture::{Fixture, keyring};
 use crate::accounts::{self, State};
+use crate::balances;
 use crate::directory::{Directory, Identity, MemberKey};
+use crate::readers::Readers;
 use crate::{log_head, lots, *};
 
 const SEEDS: Range<u64> = 0..200;
@@ -192,8 +194,8 @@ impl<'a> Run<'a> {
     }
 
     /// What a wave asks: new requests, sweeps, and earlier requests again, with what they asked or with something else.
-    fn requests(&mut self, now_us: i64) -> Vec<Request> {
-        let mut requests = self.generator.wave(self.terms.moment(now_us), WAVE);
+    fn requests(&mut self, now_us: i64, size: usize) -> Vec<Request> {
+        let mut requests = self.generator.wave(self.terms.moment(now_us), size);
         for at in 0..requests.len() {
             requests[at].program = self.program;
             if self.random.one_in(20) {
@@ -229,9 +231,9 @@ impl<'a> Run<'a> {
         Some(version + self.random.below(60))
     }
 
-    async fn wave(&mut self) {
+    async fn wave(&mut self, size: usize) {
         let now_us = self.pass_time().await;
-        let requests = self.requests(now_us);
+        let requests = self.requests(now_us, size);
         let mut conn = self.pool.acquire().await.unwrap();
         let begin = log_size(&mut conn).await.unwrap();
         let mut submits = vec![];
@@ -247,6 +249,20 @@ impl<'a> Run<'a> {
         }
         let asked: Vec<(Request, Answer)> = requests.into_iter().zip(answers).collect();
         self.history.take(&asked, &leaves, begin, &self.terms);
+    }
+
+    /// What is remembered of the members' balances is what one reads anew.
+    async fn check_remembered(&self, readers: &Readers) {
+        let keys: Vec<MemberKey> = (0..MEMBERS).map(|it| (self.program, 1, member(it))).collect();
+        let remembered = join_all(keys.iter().map(|it| readers.read(it.clone()))).await;
+        let anew = balances::read(&mut self.pool.acquire().await.unwrap(), &keys).await.unwrap();
+        for (remembered, anew) in remembered.into_iter().zip(anew) {
+            let (mut remembered, anew) = (remembered.unwrap().unwrap(), anew.unwrap());
+            // Its place among what was asked, and the instant, are another.
+            remembered.ordinal = anew.ordinal;
+            remembered.as_of.now_us = anew.as_of.now_us;
+            assert_eq!(remembered, anew, "{}", self.history.label);
+        }
     }
 
     /// Every account as the tables have it is as the model has it.
@@ -320,6 +336,22 @@ fn random_programs_run_on_several_committers_as_one_after_the_other() {
     }
 }
 
+/// A few requests at a time: what they change is forgotten, and the rest is remembered.
+#[tokio::test]
+async fn a_balance_that_is_remembered_is_as_it_stands() {
+    let books = Fixture::new().await;
+    let committers = [books.committer.clone()];
+    let readers = Readers::start(books.pool.clone());
+    for seed in 0..4 {
+        let mut run = Run::open(&books.pool, &committers, seed).await;
+        for wave in 0..100 {
+            run.history.label = format!("seed {seed}, wave {wave} of {:?}", run.policy);
+            run.wave(3).await;
+            run.check_remembered(&readers).await;
+        }
+    }
+}
+
 async fn play(seeds: Vec<u64>) -> history::Seen {
     let books = Fixture::new().await;
     let mut committers = vec![books.committer.clone()];
@@ -333,7 +365,7 @@ async fn play(seeds: Vec<u64>) -> history::Seen {
         let mut run = Run::open(&books.pool, &committers, *seed).await;
         for wave in 0..WAVES {
             run.history.label = format!("seed {seed}, wave {wave} of {:?}", run.policy);
-            run.wave().await;
+            run.wave(WAVE).await;
         }
         run.check_accounts().await;
         seen.add(run.history.seen);

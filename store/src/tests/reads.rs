@@ -1,11 +1,14 @@
 use std::collections::BTreeMap;
 
-use ledger::{AccountKind, Command, House, Name};
+use futures::future::join_all;
+use ledger::{AccountKind, Command, House, MemberRef, Name, Status};
 use proof::Balances;
 use uuid::Uuid;
 
 use super::fixture::{Fixture, PARTNER};
 use super::world::{World, named, points};
+use crate::log_head;
+use crate::remembered::{self, Remembered};
 use crate::walk::Walk;
 use crate::*;
 
@@ -75,6 +78,73 @@ async fn a_balance_is_found_by_the_keys_of_its_account() {
         let plan = plan.join("\n");
         assert!(plan.contains("reservation_by_account"), "{plan}");
         assert!(!plan.contains("reservation_by_due"), "{plan}");
+    }
+}
+
+/// What is remembered is not read again until an entry names its account, a leaf has none, the head's epoch is another, or it is
+/// too much to look through.
+#[tokio::test]
+async fn a_balance_is_read_again_once_it_may_have_changed() {
+    let books = Fixture::new().await;
+    books.member_with("amina", 100).await;
+    books.member_with("baraka", 100).await;
+    let key = |name| (books.program.program_id, 1, MemberRef::parse(name));
+    let mut conn = books.pool.acquire().await.unwrap();
+    let mut remembered = Remembered::default();
+    let mut available = async |name| {
+        let rows = remembered.read(&mut books.pool.acquire().await.unwrap(), &[key(name)]).await.unwrap();
+        rows[0].as_ref().unwrap().balance.available
+    };
+    assert_eq!((available("amina").await, available("baraka").await), (100, 100));
+    // Not as balances change: nobody is told.
+    let behind = "update balance set available = available + 1";
+    sqlx::query(behind).execute(&mut *conn).await.unwrap();
+    assert_eq!((available("amina").await, available("baraka").await), (100, 100));
+
+    books.committer.submit(books.earn("more", "amina", 10)).await.unwrap().outcome.unwrap();
+    assert_eq!((available("amina").await, available("baraka").await), (111, 100));
+
+    log_head::raise_epoch(&mut conn).await.unwrap();
+    assert_eq!((available("amina").await, available("baraka").await), (111, 101));
+
+    sqlx::query(behind).execute(&mut *conn).await.unwrap();
+    let command = Command::SetStatus { member: MemberRef::parse("amina"), status: Status::Suspended };
+    books.committer.submit(books.request("test", "suspend", command)).await.unwrap().outcome.unwrap();
+    assert_eq!((available("amina").await, available("baraka").await), (112, 102));
+
+    sqlx::query(behind).execute(&mut *conn).await.unwrap();
+    let many = (0..1100).map(|it| books.committer.submit(books.earn(&format!("many-{it}"), "chema", 1)));
+    join_all(many).await.into_iter().for_each(|it| drop(it.unwrap().outcome.unwrap()));
+    assert_eq!((available("amina").await, available("baraka").await), (113, 103));
+}
+
+/// Whether or not the planner knows how many entries there are, and of which leaves.
+#[tokio::test]
+async fn what_has_changed_is_found_from_the_first_leaf_on() {
+    let books = Fixture::new().await;
+    books.member_with("amina", 100).await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::query(
+        "insert into entry
+         select number, 0, 1, number, 0, 0, 0, 0, 0, 0, null, null, decode(repeat('00', 32), 'hex')
+         from generate_series(1000, 21000) as number",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "set plan_cache_mode = force_generic_plan; prepare changed (bigint, bigint) as {}",
+        remembered::CHANGED
+    )))
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    for prepare in ["select 1", "analyze entry"] {
+        sqlx::query(prepare).execute(&mut *conn).await.unwrap();
+        let plan: Vec<String> =
+            sqlx::query_scalar("explain execute changed (20000, 2048)").fetch_all(&mut *conn).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("on entry_0") && !plan.contains("Seq Scan on entry_0"), "{plan}");
     }
 }
 
