@@ -17,6 +17,8 @@ pub(crate) fn start(config: &Logging) -> anyhow::Result<()> {
         .with_context(|| format!("{:?} is not a log level: try info, debug or warn", config.log_level))?;
     let filter = filter.add_directive(UNTOLD.parse()?);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where nobody reads the log any more, a line of it is lost, and not the task that wrote it: to say so would panic.
+    let lines = lines.log_internal_errors(false);
     match config.log_format {
         LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

@@ -15,6 +15,7 @@ use clap::Parser;
 use crate::config::{Config, Role};
 
 fn main() -> ExitCode {
+    end_quietly_unread();
     // A configuration that cannot be read ends the process here, with one sentence, before anything connects.
     let config = Config::parse();
     match run(config) {
@@ -24,6 +25,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `println!` panics where nobody reads what it says any more, as after `| head`. That is no defect, so nothing is said of it, and all
+/// that is open is closed on the way out. A signal would not do: it would also end whoever writes to a socket.
+fn end_quietly_unread() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let why = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if !(why.starts_with("failed printing to std") && why.contains("Broken pipe")) {
+            usual(panic);
+        }
+    }));
 }
 
 /// The error and its causes in one sentence, without those that were told in the words before them.

@@ -22,6 +22,7 @@ mod roles;
 mod rotation;
 mod secrets;
 mod standby;
+mod unread;
 mod webhook;
 
 use serde_json::{Value, json};
