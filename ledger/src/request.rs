@@ -442,18 +442,34 @@ const PARTS: [&str; 5] = ["command", "member", "amount", "counterpart", "details
 
 /// The parts in which two requests differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Differences([bool; 5]);
+pub struct Differences {
+    parts: [bool; 5],
+    /// What whoever asked calls the amount and the counterpart.
+    words: Option<&'static [&'static str; 2]>,
+}
 
 impl Differences {
     /// Their names: of `command`, `member`, `amount`, `counterpart`, `details`.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        PARTS.into_iter().zip(self.0).filter_map(|(part, differs)| differs.then_some(part))
+        PARTS.into_iter().zip(self.parts).filter_map(|(part, differs)| differs.then_some(part))
+    }
+
+    /// The same, to be told in the words of what is asked now, where all its items have the same.
+    pub fn in_words_of(self, request: &Request) -> Self {
+        let mut words = request.items.iter().map(|it| it.command.words());
+        let first = words.next();
+        Self { words: first.filter(|first| words.all(|it| it == *first)), ..self }
     }
 }
 
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.names().collect::<Vec<_>>().join(", "))
+        let [amount, counterpart] = *self.words.unwrap_or(&["amount", "other side"]);
+        let words =
+            ["kind or unit or priority", "member", amount, counterpart, "reference or reason or description"];
+        let differing =
+            words.into_iter().zip(self.parts).filter_map(|(word, differs)| differs.then_some(word));
+        f.write_str(&differing.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -469,7 +485,8 @@ impl Fingerprint {
     /// The parts in which two requests differ; all of them, where one was taken in another version.
     pub fn differences(&self, other: &Self) -> Differences {
         let part = |it: &Self, at: usize| [it.0[17 + 3 * at], it.0[18 + 3 * at], it.0[19 + 3 * at]];
-        Differences(std::array::from_fn(|at| self.0[0] != other.0[0] || part(self, at) != part(other, at)))
+        let differs = |at| self.0[0] != other.0[0] || part(self, at) != part(other, at);
+        Differences { parts: std::array::from_fn(differs), words: None }
     }
 }
 
@@ -559,6 +576,29 @@ impl Command {
             Self::Import { .. } => "import",
             Self::Budget { .. } => "budget",
             Self::Settle { .. } => "settle",
+        }
+    }
+
+    /// What whoever asks calls the amount of it and its counterpart; where it has none, these words are never told.
+    fn words(&self) -> &'static [&'static str; 2] {
+        match self {
+            Self::Earn { .. } => &["amount", "event or fund or maturity"],
+            Self::Confirm { .. } | Self::Cancel { .. } => &["amount", "earning"],
+            Self::Redeem { .. } => &["points", "partner"],
+            Self::Transfer { .. } | Self::Merge { .. } => &["points", "receiver"],
+            Self::Adjust { .. } => &["change", "approver or effective_at"],
+            Self::Reverse { .. } => &["points", "transaction"],
+            Self::Hold { .. } => &["points or seconds", "partner"],
+            Self::Capture { .. } => &["points or what becomes of the rest", "hold"],
+            Self::Void { .. } | Self::Increase { .. } => &["points", "hold"],
+            Self::Prolong { .. } => &["seconds", "hold"],
+            Self::Extend { .. } => &["days", "other side"],
+            Self::SetStatus { .. } => &["status", "other side"],
+            Self::Withdraw { .. } => &["points", "chain or gateway or holder"],
+            Self::Deposit { .. } | Self::ExpireOnChain { .. } => &["points", "other side"],
+            Self::Import { .. } => &["points or days", "effective_at"],
+            Self::Budget { .. } => &["change", "fund"],
+            Self::Settle { .. } => &["amount", "account"],
         }
     }
 

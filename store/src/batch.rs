@@ -545,7 +545,7 @@ impl Batch<'_> {
                 if it.fingerprint.is_of(&fingerprint) {
                     (it.outcome.clone(), true)
                 } else {
-                    let differs = it.fingerprint.differences(&fingerprint);
+                    let differs = it.fingerprint.differences(&fingerprint).in_words_of(request);
                     (Err(Refused { item: 0, refusal: Refusal::KeyReused { differs } }), false)
                 }
             }

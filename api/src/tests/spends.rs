@@ -243,6 +243,10 @@ async fn who_approves_an_adjustment_shows_a_token_of_their_own() {
     let story = Ask::get(format!("/api/v1/loyalty/transactions/{}", id(&told)));
     let story = world.send(story.with("x-api-key", &viewer)).await.json();
     assert_eq!(story["description"], "approved by approver:badru", "{story}");
+    let farida = token(Role::Approver, "farida", "loyalty:adjust").await;
+    let other = asked.clone().with("approver-authorization", &farida);
+    let reused = check(&world, other, 422, "IDEMPOTENCY_KEY_REUSED").await;
+    assert!(reused["detail"].as_str().unwrap().contains("other approver or effective_at:"), "{reused}");
     assert_eq!(world.send(asked).await.header("idempotent-replayed"), "true");
     // Who approves what they ask for themselves is one person.
     let alone = adjust().with("x-api-key", "").with("authorization", &badru);

@@ -217,6 +217,33 @@ fn a_fingerprint_tells_requests_apart_part_by_part() {
 }
 
 #[test]
+fn what_differs_is_told_in_the_words_of_who_asks() {
+    let mut shop = Shop::under("{}");
+    let mut told = |first: Vec<Command>, asked: Vec<Command>| {
+        let (first, asked) = (shop.request(first), shop.request(asked));
+        first.fingerprint().differences(&asked.fingerprint()).in_words_of(&asked).to_string()
+    };
+    let approved = |by: &str| Command::Adjust {
+        member: who("asha"),
+        change: 9,
+        approver: Some(by.to_owned()),
+        effective_at_us: None,
+    };
+    assert_eq!(told(vec![approved("juma")], vec![approved("baraka")]), "approver or effective_at");
+    let closed = vec![status("asha", Status::Closed)];
+    assert_eq!(told(vec![status("asha", Status::Active)], closed), "status");
+    assert_eq!(
+        told(vec![transfer("asha", "juma", 5)], vec![transfer("asha", "zuri", 6)]),
+        "points, receiver"
+    );
+    let other = "kind or unit or priority, partner";
+    assert_eq!(told(vec![redeem_up_to("asha", 5)], vec![redeem("asha", 5, "duka")]), other);
+    // What has no word in common is told in words that fit all of it.
+    let several = |partner: &str| vec![redeem("asha", 5, partner), adjust("asha", 1)];
+    assert_eq!(told(several("duka"), several("cafe")), "other side");
+}
+
+#[test]
 fn a_member_is_not_another_whose_name_has_the_same_bytes() {
     let name = "sixteen bytes...";
     let by_id = MemberRef::Id(Uuid::from_slice(name.as_bytes()).unwrap());

@@ -76,7 +76,7 @@ async fn a_key_used_for_another_request_is_refused_and_nothing_moves() {
     books.committer.submit(books.redeem("k", member, 10)).await.unwrap();
     let other = books.committer.submit(books.redeem("k", member, 11)).await.unwrap();
     let Refusal::KeyReused { differs } = refused(&other) else { panic!("{other:?}") };
-    assert_eq!(differs.to_string(), "amount");
+    assert_eq!(differs.to_string(), "points");
     // Also for another member at the same moment, from two committers: the locks do not meet, the key does.
     let rival = books.member_with("rival", 1000).await;
     let second = Fixture::committer_on(&books.pool, &books.log).await;

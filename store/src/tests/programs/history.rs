@@ -177,7 +177,8 @@ impl History {
         match reused {
             Some(differs) => {
                 assert_ne!(*fingerprint, now, "{}: the same was asked", self.label);
-                assert_eq!(differs, fingerprint.differences(&now), "{}", self.label);
+                let differences = fingerprint.differences(&now).in_words_of(request);
+                assert_eq!(differs, differences, "{}", self.label);
                 self.seen.reused += 1;
             }
             None => {
