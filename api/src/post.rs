@@ -8,6 +8,7 @@ use store::{Accepted, Answer, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
+use crate::balance::POINTS;
 use crate::code::Code;
 use crate::error::Problem;
 use crate::refusal;
@@ -117,7 +118,14 @@ impl Api {
         match outcome {
             Ok(items) => {
                 let accepted = items.into_iter().next();
-                let accepted = accepted.ok_or_else(|| Problem::internal("a posting came to nothing"))?;
+                let mut accepted = accepted.ok_or_else(|| Problem::internal("a posting came to nothing"))?;
+                // It has no entry that would say what the account holds.
+                if let (0, Command::SetStatus { member, .. }) = (accepted.version, &command)
+                    && let Some(it) = self.reader.balance(self.program_id, POINTS, member).await?
+                {
+                    accepted.after = Balances { available: it.available, held: it.held, pending: it.pending };
+                    accepted.version = it.sequence as u64;
+                }
                 Ok(Done { accepted, replayed })
             }
             Err(refused) => Err(self.refused(&command, &refused.refusal).await?.replayed(replayed)),

@@ -95,6 +95,7 @@ impl Office {
         // What would be left is what there is, where nothing is asked of it.
         let told = self.posted(&["set-status", member, "active", "--dry-run"]).await;
         assert_eq!(told.get("leaf_index"), None, "nothing was posted: {told}");
+        assert_eq!(told.get("available"), None, "it moves nothing, so it tells no balance: {told}");
         self.posted(&["redeem", member, "1", "--dry-run"]).await["available"].as_i64().expect("a number") + 1
     }
 

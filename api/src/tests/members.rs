@@ -47,7 +47,9 @@ async fn a_member_is_changed_by_whoever_has_seen_them_last() {
     let path = format!("members/{MEMBER}/status");
     let suspend = json!({"status": "suspended", "reason": "asked"});
     operator.change(&path, suspend.clone(), "").await.check_problem(428, "PRECONDITION_REQUIRED");
-    assert_eq!(operator.change(&path, suspend.clone(), &tag).await.status, 201);
+    let told = operator.change(&path, suspend.clone(), &tag).await;
+    assert_eq!(told.status, 201, "{}", told.text());
+    assert_eq!(told.json()["balance"], seen.json()["balance"], "it moves nothing: {}", told.text());
     operator.change(&path, suspend, &tag).await.check_problem(412, "PRECONDITION_FAILED");
     assert_eq!(operator.look(MEMBER).await.json()["status"], "suspended");
     let path = format!("members/{STRANGER}/status");

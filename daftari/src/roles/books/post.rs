@@ -171,16 +171,14 @@ fn as_json(item: &Accepted, name: &str, asked: &Asked) -> Value {
             }))
         })
         .collect();
-    let mut told = json!({
-        "kind": name,
-        "points": item.points,
-        "account": item.account,
-        "version": item.version,
-        "available": item.after.available,
-        "held": item.after.held,
-        "pending": item.after.pending,
-        "lots": lots,
-    });
+    let mut told = json!({"kind": name, "points": item.points, "account": item.account});
+    if moves(item) {
+        told["version"] = json!(item.version);
+        told["available"] = json!(item.after.available);
+        told["held"] = json!(item.after.held);
+        told["pending"] = json!(item.after.pending);
+        told["lots"] = json!(lots);
+    }
     // What is not posted has no place in the log.
     if !asked.dry_run {
         told["transaction_id"] = json!(item.posting_id);
@@ -189,10 +187,22 @@ fn as_json(item: &Accepted, name: &str, asked: &Asked) -> Value {
     told
 }
 
+/// Whether the posting has an entry of the account, and so a balance to tell: what changes a member's status has none.
+fn moves(item: &Accepted) -> bool {
+    item.version != 0
+}
+
 fn as_text(item: &Accepted, name: &str, done: &str, asked: &Asked) -> String {
-    let mut told = format!("{name} {done}: {} points", item.points);
+    let mut told = format!("{name} {done}");
+    if moves(item) {
+        told += &format!(": {} points", item.points);
+    }
     if !asked.dry_run {
         told += &format!("\n  transaction {}, leaf {}", item.posting_id, item.leaf_index);
+    }
+    if !moves(item) {
+        told += &format!("\n  account {}\n", item.account);
+        return told;
     }
     let after = &item.after;
     told += &format!(
