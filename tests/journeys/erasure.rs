@@ -44,11 +44,16 @@ async fn a_member_is_exported_and_erased_and_every_other_proof_stands() {
     let archive = the_export_stands(&system, folder.path(), &books, &name).await;
 
     let erase = ["members", "erase", &name, "--actor", "dpo"];
-    System::run(&[&erase[..], &books, &["--dry-run"]].concat()).await.expect(0);
+    let dry = [&erase[..], &books, &["--dry-run"]].concat();
+    let foretold = System::run(&dry).await.expect(0).stdout;
+    assert!(foretold.contains("360 points would expire into breakage; 0 held, 0 pending"), "{foretold}");
     assert_eq!(api.balance(&id.to_string()).await, Some(360), "a dry run changes nothing");
     // What stands in the way of it does so until it is over, and no longer.
     let hold = ["books", "post", "--actor", "ops", "--json"];
     let held = System::run(&[&hold[..], &books, &["hold", &name, "10"]].concat()).await.expect(0).json();
+    let foretold = System::run(&dry).await.expect(1);
+    assert!(foretold.stdout.contains("350 points would expire into breakage; 10 held"), "{foretold:?}");
+    assert!(foretold.stderr.contains("cannot be closed"), "{foretold:?}");
     let refused = System::run(&[&erase[..], &books].concat()).await.expect(1);
     assert!(refused.stderr.contains("cannot be closed"), "{}", refused.stderr);
     let void = ["void", held["items"][0]["transaction_id"].as_str().expect("a hold has an id")];

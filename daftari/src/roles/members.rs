@@ -36,13 +36,9 @@ async fn erase(config: EraseMember) -> anyhow::Result<()> {
         .await
         .context("the member has postings in files: nothing was erased")?;
     if config.dry_run {
-        println!("{} accounts would be closed and erased:", member.accounts.len());
-        for account in &member.accounts {
-            println!("  account {}, unit {}", account.id, account.unit);
-        }
-        return Ok(());
+        return foretell(&books, conn, &member, &config.actor).await;
     }
-    let acts = close(&books, &member, &config.actor).await?;
+    let acts = close(&books, &member, &config.actor, false).await?;
     until_sealed(conn, &member, &acts, config.patience.0).await?;
     let leaves: Vec<u64> = acts.iter().map(|it| it.leaf_index).collect();
     let erased = store::erase_member(conn, &books.keyring()?, program, &member, &leaves).await?;
@@ -63,9 +59,46 @@ async fn erase(config: EraseMember) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Says what an erasure would take, what it would wait for, and what stands in its way.
+async fn foretell(
+    books: &OpenBooks,
+    conn: &mut store::PgConnection,
+    member: &MemberToErase,
+    actor: &str,
+) -> anyhow::Result<()> {
+    println!(
+        "{} accounts would be closed and erased, and every name, word and event of theirs:",
+        member.accounts.len()
+    );
+    let (reader, named) = (store::Reader::new(books.pool.clone()), MemberRef::Id(member.member_id));
+    for account in &member.accounts {
+        let has = reader.balance(books.program.program_id, account.unit as u16, &named).await?;
+        let has = has.context("the member was erased meanwhile")?;
+        println!(
+            "  account {}, unit {}: {} points would expire into breakage; {} held, {} pending",
+            account.id,
+            account.unit,
+            has.available.max(0),
+            has.held,
+            has.pending
+        );
+    }
+    let (last, sealed) = store::sealed_of(conn, member).await?;
+    println!(
+        "It would wait until the leaves that close them are sealed, and leaf {last}, the member's last: {sealed} leaves are."
+    );
+    close(books, member, actor, true).await?;
+    Ok(())
+}
+
 /// Closes each account, which lets what is left in it expire. Asking again is answered the same, so that an erasure that was
 /// cut off goes on.
-async fn close(books: &OpenBooks, member: &MemberToErase, actor: &str) -> anyhow::Result<Vec<Accepted>> {
+async fn close(
+    books: &OpenBooks,
+    member: &MemberToErase,
+    actor: &str,
+    dry_run: bool,
+) -> anyhow::Result<Vec<Accepted>> {
     let (committer, committing) = books.committer().await?;
     let mut acts = Vec::new();
     for account in &member.accounts {
@@ -81,7 +114,7 @@ async fn close(books: &OpenBooks, member: &MemberToErase, actor: &str) -> anyhow
         let answer = loop {
             let (program, source) = (books.program.program_id, "erasure".to_owned());
             let mut request = Request::one(program, source, key.clone(), item.clone());
-            request.unit = account.unit as u16;
+            (request.unit, request.dry_run) = (account.unit as u16, dry_run);
             let answer = committer.submit(request).await?;
             // What stood in the way may be over, and a refusal stays with its key.
             if answer.outcome.is_ok() || !answer.replayed {
