@@ -75,6 +75,12 @@ impl OpenBooks {
         Ok(Committer::start_guarded(pool, &self.log, self.keyring()?, guard).await?)
     }
 
+    /// The same for a role that goes on until it is told to stop.
+    pub(crate) async fn lasting_committer(&self) -> anyhow::Result<(Committer, JoinHandle<()>)> {
+        guard::warn_unguarded(&self.database.outside);
+        self.committer().await
+    }
+
     /// Begins an act in them.
     pub(crate) async fn acting(&self) -> anyhow::Result<Acting> {
         begin_act(&self.pool, &self.database.outside, &self.log).await

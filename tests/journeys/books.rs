@@ -149,7 +149,12 @@ impl Office {
         let earned = self.posted(&earn).await;
         assert_eq!((&earned["points"], &earned["available"]), (&json!(500), &json!(500)), "{earned}");
         assert_eq!(earned["lots"][0]["available"], 500, "{earned}");
-        let again = self.books(&[&["post", "--json"], &earn[..]].concat()).await.expect(0).json();
+        let again = self.books(&[&["post", "--json"], &earn[..]].concat()).await.expect(0);
+        assert!(
+            !again.stderr.contains("--published-log"),
+            "a role says so once, no command each time: {again:#?}"
+        );
+        let again = again.json();
         assert_eq!((&again["replayed"], &again["items"][0]), (&json!(true), &earned));
 
         let dry = self.posted(&["redeem", "asha", "100", "--partner", "duka", "--dry-run"]).await;
@@ -404,6 +409,7 @@ impl Office {
         );
         assert_eq!((&key["before"]["active"], &key["after"]["active"]), (&json!(true), &json!(false)));
         assert_eq!(act("members.enrolled")["after"], json!({"members": 1, "unit": 1}));
+        assert_eq!(process.log().matches("without --published-log").count(), 1, "{}", process.log());
         assert_eq!(process.end_with("TERM", Duration::from_secs(30)).await, Some(0));
     }
 

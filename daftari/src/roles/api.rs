@@ -21,7 +21,7 @@ pub(crate) async fn run(config: config::Api) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr()?;
     let (public_url, tls) = (config.door.url(address), config.door.tls()?);
-    let (committer, committing) = books.committer().await?;
+    let (committer, committing) = books.lasting_committer().await?;
     let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let gate = books.gate(&config.door, &public_url)?;

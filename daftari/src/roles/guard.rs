@@ -24,15 +24,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The guard that the configuration describes; without a published log, one that knows only what the process commits itself.
 pub(crate) fn guard(config: &Outside, log: &LogIdentity) -> anyhow::Result<Guard> {
-    let Some(outside) = Known::open(config, log)? else {
-        tracing::warn!("without --published-log, a database that lost commits is not noticed here");
-        return Ok(Guard::default());
-    };
+    let Some(outside) = Known::open(config, log)? else { return Ok(Guard::default()) };
     let outside = Arc::new(outside);
     Ok(Guard::new(Arc::new(move |ask| {
         let outside = Arc::clone(&outside);
         Box::pin(async move { outside.seen(ask).await.map_err(|error| crate::told(&error)) })
     })))
+}
+
+/// Says where nothing is asked. For a role that goes on: from a command it would come with each, and soon be read by nobody.
+pub(crate) fn warn_unguarded(config: &Outside) {
+    if config.published_log.is_none() {
+        tracing::warn!("without --published-log, a database that lost commits is not noticed here");
+    }
 }
 
 /// What is known there now; nothing where nobody is named to be asked.

@@ -15,7 +15,7 @@ pub(crate) async fn run(config: Ingest) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let (committer, committing) = books.committer().await?;
+    let (committer, committing) = books.lasting_committer().await?;
     let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let intake = Intake::new(committer, books.pool.clone(), books.program.program_id);

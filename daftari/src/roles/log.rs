@@ -34,7 +34,10 @@ async fn map(config: MakeMap) -> anyhow::Result<()> {
         Mapping { pool: books.pool.clone(), keyring: books.keyring()?, log: books.log, tiles, guard };
     match config.every {
         None => println!("{}", told(mapping.make().await?)),
-        Some(every) => mapping.keep_making(every.0, signals::stop_on_signal()?).await,
+        Some(every) => {
+            guard::warn_unguarded(&config.database.outside);
+            mapping.keep_making(every.0, signals::stop_on_signal()?).await;
+        }
     }
     Ok(())
 }

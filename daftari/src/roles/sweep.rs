@@ -19,7 +19,7 @@ pub(crate) async fn run(config: Sweep) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
-    let (committer, committing) = books.committer().await?;
+    let (committer, committing) = books.lasting_committer().await?;
     let commits = Some(committer.commits());
     let committing = tokio::spawn(watch(committing, stop.clone()));
     let operations =
