@@ -768,11 +768,16 @@ mod tests {
         Config::command().debug_assert();
     }
 
-    /// What the operators' guide shows in its lines there is, with these flags; what it exports is said by flags here.
+    /// What the operators' documents show in their lines there is, with these flags; what they export is said by flags here.
     #[test]
-    fn the_commands_of_the_operators_guide_are_well_formed() {
-        let guide = include_str!("../../docs/books.md");
-        for (heading, count) in [("The first start", 13), ("Posting", 6)] {
+    fn the_commands_of_the_operators_documents_are_well_formed() {
+        let (guide, runbook) = (include_str!("../../docs/books.md"), include_str!("../../docs/runbook.md"));
+        for (guide, heading, count) in [
+            (guide, "The first start", 13),
+            (guide, "Posting", 6),
+            (guide, "What a member is given", 5),
+            (runbook, "Anchoring", 3),
+        ] {
             let (_, section) = guide.split_once(&format!("## {heading}\n")).expect("it has the heading");
             let section = section.split("\n## ").next().unwrap_or_default();
             let commands: Vec<&str> = section.lines().filter(|it| it.starts_with("daftari ")).collect();
@@ -784,17 +789,24 @@ mod tests {
                 }
                 let role = words[1];
                 let mut settings = vec![];
-                if role != "contracts" {
+                if !["contracts", "verify"].contains(&role) {
                     settings.extend(["--database-url", "postgres://127.0.0.1/books"]);
                 }
-                if !["contracts", "anchor"].contains(&role) {
+                if role == "anchors" {
+                    settings.extend(["--chain-id", "137", "--contract", "0x1", "--registrant", "0x2"]);
+                }
+                if !["contracts", "verify", "anchor", "anchors"].contains(&role) {
                     settings.extend(["--wrapping-key-file", "wrapping.key"]);
                 }
                 if ["migrate", "anchor"].contains(&role) {
                     settings.extend(["--origin", "points.example/log", "--log-key-file", "log.key"]);
                 }
-                // What is posted comes last.
-                let at = if words[2..].starts_with(&["post"]) { 3 } else { words.len() };
+                // What is posted comes last, and so does what is asked of anchors.
+                let at = match (role, words.get(2)) {
+                    ("books", Some(&"post")) => 3,
+                    ("anchors", _) => 2,
+                    _ => words.len(),
+                };
                 words.splice(at..at, settings);
                 if let Err(error) = Config::try_parse_from(words) {
                     panic!("{command}: {error}");
