@@ -129,6 +129,9 @@ impl Office {
         });
         let policy = self.file("policy.json", &policy.to_string());
         let dry = self.books(&["policy", "set", &policy, "--dry-run"]).await.expect(0);
+        assert!(dry.stderr.contains("Under it nothing expires by inactivity."), "{dry:#?}");
+        let idle = self.file("idle.json", r#"{"expiry":{"inactivity":{"days":10}}}"#);
+        let dry = self.books(&["policy", "set", &idle, "--dry-run"]).await.expect(0);
         assert!(dry.stderr.contains("By inactivity 0 accounts lose 0 points at once."), "{dry:#?}");
         let after = self.books(&["policy", "show"]).await.expect(0).json();
         assert_eq!(after, usual, "a dry run settles nothing");

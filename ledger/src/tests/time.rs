@@ -63,6 +63,13 @@ fn who_was_only_brought_over_keeps_the_points_when_activity_begins_to_count() {
     shop.terms = Shop::under(r#"{"expiry": {"inactivity": {"days": 10}}}"#).terms;
     shop.at("2026-01-27T00:00:00Z");
     check(&mut shop, Command::Settle { account: id("asha") }, "asha 0, breakage 50");
+    // However long ago it says that it was.
+    let mut shop = Shop::under(r#"{"expiry": {"inactivity": {"days": 10}}}"#);
+    let a_year_ago = Some(shop.now.us - 365 * 24 * 3600 * 1_000_000);
+    let lots = vec![(day("2030-01-01"), day("2025-01-01"), pts(50))];
+    shop.does(Command::Import { member: who("asha"), lots, effective_at_us: a_year_ago });
+    shop.at("2026-01-24T00:00:00Z");
+    check(&mut shop, redeem("asha", 1, "duka"), "asha 49");
 }
 
 #[test]

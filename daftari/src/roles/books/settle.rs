@@ -183,8 +183,11 @@ pub(crate) async fn policy(act: PolicyAct) -> anyhow::Result<()> {
             let program_id = books.program.program_id;
             let loss = store::idle_loss(&mut *books.pool.acquire().await?, program_id, &terms).await?;
             let store::IdleLoss { accounts, points } = loss;
-            if 0 < accounts || dry_run {
+            let is_by_inactivity = matches!(terms.policy.expiry, ledger::Expiry::Inactivity { .. });
+            if 0 < accounts || dry_run && is_by_inactivity {
                 eprintln!("By inactivity {accounts} accounts lose {points} points at once.");
+            } else if dry_run {
+                eprintln!("The policy can be set. Under it nothing expires by inactivity.");
             }
             if dry_run {
                 return Ok(());
