@@ -1,6 +1,7 @@
 //! A partner who follows the guide, command by command.
 
-use journeys::{System, bash, root};
+use journeys::{System, bash, commands_of, root};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_partner_follows_the_guide() {
@@ -37,6 +38,8 @@ async fn a_partner_follows_the_guide() {
     // Three redemptions and what came before, and that the endpoint was made and verified.
     assert_eq!(system.check_books().await.leaves, 7);
 
+    an_approver_stands_beside_an_adjustment(&system).await;
+
     // What was shown as a secret stands in no line of the log.
     let kept = std::fs::read_to_string(folder.path().join("webhook.json")).expect("the endpoint was kept");
     let kept: serde_json::Value = serde_json::from_str(&kept).expect("it is JSON");
@@ -48,4 +51,24 @@ async fn a_partner_follows_the_guide() {
         assert!(!log.contains(secret), "the log tells a secret");
     }
     system.interrupt().await;
+}
+
+/// By the lines that the paths' document shows.
+async fn an_approver_stands_beside_an_adjustment(system: &System) {
+    let wrapping = system.home().join("keys/wrapping.key").display().to_string();
+    let database = ["--database-url", system.fact("database_url"), "--wrapping-key-file", &wrapping];
+    let books = [&database[..], &["--actor", "asha"]].concat();
+    let key = async |owner: &str, role: &str| {
+        let words = ["keys", "create", "--owner", owner, "--role", role, "--scopes", "loyalty:adjust"];
+        System::run(&[&words[..], &books[..]].concat()).await.expect(0).stdout.trim().to_owned()
+    };
+    let (editor, approver) = (key("asha", "editor").await, key("baraka", "approver").await);
+    System::run(&[&["books", "enrol", "456"], &books[..]].concat()).await.expect(0);
+    let given = [&["books", "post", "--reason", "to try it"], &books[..], &["adjust", "456", "500"]].concat();
+    System::run(&given).await.expect(0);
+    let lines = commands_of("docs/api.md", "What operators settle");
+    let set = format!("API={} EDITOR_KEY={editor} APPROVER_KEY={approver}", system.fact("api"));
+    let told = bash(&format!("set -euo pipefail\n{set}\n{lines}")).await.expect(0).json();
+    assert_eq!((&told["kind"], &told["points"]), (&json!("adjust"), &json!(101)), "{told}");
+    assert_eq!(told["balance"]["available"], 399, "{told}");
 }
