@@ -116,7 +116,8 @@ async fn archived_postings_keep_their_proofs_and_come_back() {
     // Not before the chain has promised to keep their anchor.
     let files = walk.home.join("archive");
     std::fs::create_dir(&files).expect("a folder can be made");
-    walk.archive(&files, &["--older-than-days", "1", "--dry-run"]).await.expect(0);
+    let dry = walk.archive(&files, &["--older-than-days", "1", "--dry-run"]).await.expect(0).stdout;
+    assert_eq!(dry, "Nothing would be archived from leaf 0 on: it is younger than what is asked for.\n");
     let done = walk.archive_what_is_final(&files, &before).await;
     assert!(done.contains(&format!("3 postings of the leaves from 0 to before {before}")), "{done}");
     let again = walk.archive(&files, &["--before", &before]).await.expect(0).stdout;

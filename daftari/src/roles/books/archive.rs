@@ -50,13 +50,19 @@ pub(crate) async fn archive(config: Archive) -> anyhow::Result<()> {
     let archivable = store::archivable(conn).await?;
     let end = before.min(archivable);
     if end <= first {
-        println!(
-            "Nothing is archived: leaves before {first} are already, and those before {archivable} could be, being sealed and anchored."
-        );
+        let is = if config.dry_run { "would be" } else { "is" };
+        let why = match before <= first {
+            true => "it is younger than what is asked for",
+            false => "it is not sealed and anchored for good yet",
+        };
+        println!("Nothing {is} archived from leaf {first} on: {why}.");
         return Ok(());
     }
     if config.dry_run {
         println!("The leaves from {first} to before {end} would be archived.");
+        if end < before {
+            println!("Those from {end} to before {before} are not sealed and anchored for good yet.");
+        }
         return Ok(());
     }
     let mut writer = Writer::begin(&config.to, &books.log.log_id, first, end)?;
@@ -142,7 +148,7 @@ pub(crate) async fn restore(config: Restore) -> anyhow::Result<()> {
         file::settle(&config.from, &log.log_id, archive)?;
         if config.dry_run {
             println!(
-                "{} with {} postings of the leaves from {} to before {}",
+                "{} would come back, with {} postings of the leaves from {} to before {}.",
                 archive.file, archive.postings, archive.first_leaf_index, archive.end_leaf_index
             );
         }
