@@ -87,6 +87,8 @@ async fn everyone_reads_the_anchors_story(system: &System, block: &Value) {
 async fn anyone_judges_by_hand(system: &System, file: &Path, redeemed: &Reply) {
     let printed =
         System::verify(&[text(file), "--policy", system.fact("policy"), "--cast"]).await.expect(0).stdout;
+    let nowhere = System::verify(&[text(file), "--key", system.fact("log_key"), "--cast"]).await.expect(0);
+    assert!(nowhere.stdout.contains("# No contract is named that could be asked"), "{nowhere:#?}");
     let told = journeys::cast(&printed, system.fact("chain_rpc_url")).await.expect(0).stdout;
     let root =
         printed.split_once("ROOT=").and_then(|(_, rest)| rest.lines().next()).expect("the root is printed");

@@ -4,9 +4,12 @@ use std::fmt::Write;
 
 use proof::{AnchorPlace, Body, Entry, Part, PartValue, Policy, Verified};
 
-/// The commands for each contract that the policy names; nothing where it names none.
+/// The commands for each contract that the policy names.
 pub(super) fn commands(policy: &Policy, verified: &Verified) -> String {
     let mut text = String::new();
+    if policy.anchors.is_empty() {
+        text.push_str("# No contract is named that could be asked: give --policy with a line `anchor`.\n");
+    }
     for place in &policy.anchors {
         write_place(&mut text, place, verified).expect("a string takes what is written");
     }
