@@ -148,11 +148,6 @@ impl RuleSets {
     pub fn earn(&self, event: &Event) -> Result<Earning, RuleError> {
         self.at(event.timestamp_us).earn(event)
     }
-
-    /// The instants from which each counts, with the hashes by which postings name them.
-    pub fn versions(&self) -> impl Iterator<Item = (i64, &Hash)> {
-        self.0.iter().map(|it| (it.0, it.1.hash()))
-    }
 }
 
 impl Rounding {

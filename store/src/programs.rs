@@ -187,14 +187,28 @@ pub(crate) async fn all_rule_sets(conn: &mut PgConnection) -> Result<HashMap<Has
 
 /// The program's rule sets.
 pub async fn rule_sets(conn: &mut PgConnection, program_id: i16) -> Result<RuleSets, StoreError> {
-    let documents: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as("select effective_at, document from rule_set where program_id = $1 order by version")
-            .bind(program_id)
-            .fetch_all(conn)
-            .await?;
+    let documents = rule_documents(conn, program_id).await?;
     let settled: Result<Vec<_>, StoreError> =
         documents.iter().map(|(from, document)| Ok((*from, rule_set(document)?))).collect();
     RuleSets::new(settled?).ok_or_else(|| StoreError::Damaged("a program without rules".to_owned()))
+}
+
+/// The program's rule sets as they were settled, each with the instant from which it counts, in microseconds since 1970: of two
+/// that count from the same one, the later.
+pub async fn rule_documents(
+    conn: &mut PgConnection,
+    program_id: i16,
+) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    let documents: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+        "select effective_at, document
+         from rule_set
+         where program_id = $1
+         order by effective_at, version",
+    )
+    .bind(program_id)
+    .fetch_all(conn)
+    .await?;
+    Ok(documents)
 }
 
 fn rule_set(document: &[u8]) -> Result<RuleSet, StoreError> {

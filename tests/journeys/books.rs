@@ -323,7 +323,13 @@ impl Office {
     async fn settled_what_the_log_says(&self) {
         let before = self.leaves().await;
         let rules = self.file("more.json", r#"{"rates":{"purchase":"0.2"}}"#);
-        self.books(&["rules", "set", &rules, "--from", "2100-01-01T00:00:00Z"]).await.expect(0);
+        let told = self.books(&["rules", "set", &rules, "--from", "2100-01-01T00:00:00Z"]).await.expect(0);
+        let told: Vec<&str> = told.stdout.lines().collect();
+        assert!(told[2].starts_with("2100-01-01T00:00:00Z "), "{told:#?}");
+        assert_eq!(
+            (told[1], told[3]),
+            (r#"{"rates":{"purchase":"0.1"}}"#, r#"{"rates":{"purchase":"0.2"}}"#)
+        );
         let rate = ["rate", "set", "--point-value", "0.12", "--currency", "KES"];
         self.books(&[&rate[..], &["--actor", "baraka", "--reason", "inflation"]].concat()).await.expect(0);
         let changed = ["partner", "duka", "--auth-mode", "key", "--reason", "it asked for it"];

@@ -329,7 +329,7 @@ pub(crate) struct Rules {
 /// What is done with rules.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum RulesAct {
-    /// Print the instant from which each rule set counts, and the hash by which postings name it.
+    /// Print the instant from which each rule set counts, the hash by which postings name it, and what it says.
     Show {
         #[command(flatten)]
         database: Database,

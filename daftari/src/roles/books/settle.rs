@@ -232,8 +232,9 @@ pub(crate) async fn rules(act: RulesAct) -> anyhow::Result<()> {
         });
         books.done(acting, who, deed("rules.added", &books.program.name, None, Some(after))).await?;
     }
-    for (from_us, hash) in store::rule_sets(&mut *books.pool.acquire().await?, program_id).await?.versions() {
-        println!("{} {}", Instant(from_us), hex::encode(hash));
+    for (from_us, document) in store::rule_documents(&mut *books.pool.acquire().await?, program_id).await? {
+        println!("{} {}", Instant(from_us), hex::encode(proof::rule_set_hash(&document)));
+        println!("{}", String::from_utf8_lossy(&document).trim());
     }
     Ok(())
 }
