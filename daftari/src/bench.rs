@@ -51,5 +51,6 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     } else {
         print!("{}", report.to_table());
     }
-    report.verdict()
+    report.verdict()?;
+    if config.gate { report.held_to_goals() } else { Ok(()) }
 }

@@ -698,6 +698,9 @@ pub(crate) struct Bench {
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+    /// After the report, end with status 1 where a figure misses its goal, and name each that does.
+    #[arg(long)]
+    pub(crate) gate: bool,
     /// How long each figure is measured, as in 10s.
     #[arg(long, default_value = "10s")]
     pub(crate) duration: Span,

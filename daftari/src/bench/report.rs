@@ -52,6 +52,17 @@ impl Report {
         self.found.as_ref().map_or(Ok(()), |found| anyhow::bail!("seed {}: {found}", self.seed))
     }
 
+    /// An error that names each figure that misses its goal; a figure that is no number meets none.
+    pub(super) fn held_to_goals(&self) -> anyhow::Result<()> {
+        let missed = self.goals.iter().filter(|(_, _, is_met)| !is_met).map(|(name, goal, _)| {
+            let value = self.figures.iter().find(|it| it.0 == *name).map_or(f64::NAN, |it| it.1);
+            format!("{name} is {value:.3} (goal {goal})")
+        });
+        let missed: Vec<String> = missed.collect();
+        anyhow::ensure!(missed.is_empty(), "{} missed: {}", self.bench, missed.join(", "));
+        Ok(())
+    }
+
     pub(super) fn to_json(&self) -> String {
         let figures: Map<_, _> =
             self.figures.iter().map(|(name, value, _)| (name.clone(), json!(value))).collect();
@@ -135,4 +146,23 @@ fn machine() -> String {
         .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse().ok())
         .unwrap_or(0);
     format!("{cpus} × {model}, {} GiB", memory_kib.div_ceil(1024 * 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_held_to_its_goals() {
+        let mut report = Report::new("some", 1);
+        report.figure("no_goal", 7.0, "s");
+        report.figure_at_most("at_its_goal", 2.0, "ms", 2.0);
+        report.figure_at_least("above_its_goal", 3.0, "×", 2.5);
+        assert!(report.held_to_goals().is_ok());
+        report.figure_at_most("slow", 2.25, "ms", 2.0);
+        report.figure_at_least("few", f64::NAN, "×", 0.6);
+        let missed = report.held_to_goals().expect_err("two miss their goals").to_string();
+        assert_eq!(missed, "some missed: slow is 2.250 (goal ≤ 2), few is NaN (goal ≥ 0.6)");
+        assert!(report.verdict().is_ok(), "it is a gate only for whoever asks for one");
+    }
 }
