@@ -14,6 +14,7 @@ mod ledger;
 mod log;
 mod mutation_contracts;
 mod pgbench;
+mod prefixes;
 mod report;
 mod role;
 mod soak;

@@ -39,8 +39,12 @@ impl Environment {
 
     /// A new key.
     pub fn generate(self) -> String {
-        let random: String = std::iter::repeat_with(letter).take(RANDOM_LETTERS).collect();
-        let body = format!("{}{random}", self.prefix());
+        self.key(&std::iter::repeat_with(letter).take(RANDOM_LETTERS).collect::<String>())
+    }
+
+    /// The key of these letters, with its check; for a key that anybody is given they are random.
+    pub fn key(self, letters: &str) -> String {
+        let body = format!("{}{letters}", self.prefix());
         let check = check_of(&body);
         body + &check
     }

@@ -13,6 +13,7 @@ use tokio::process::Command;
 
 use super::ground::{API_KEY, PARTNER, WRAPPING_KEY, log_size};
 use super::pgbench::Pgbench;
+use super::prefixes;
 use super::report::{Report, resident_mb};
 use super::role::{Role, own_program};
 use super::sockets::{self, Sockets};
@@ -76,6 +77,7 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     trial.redeem(&api, tpcb, &mut report).await?;
     if is_whole {
         trial.reads(&api, &mut report).await?;
+        prefixes::try_keys(api.address, config.seed, &mut report).await?;
         trial.steady(&api, &mut report).await?;
         trial.overload(&api, &mut report).await?;
         trial.mixed(&api, &mut report).await?;

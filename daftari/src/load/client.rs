@@ -1,12 +1,12 @@
 //! A client as small as can be, since it shares the machine with what it measures: one socket, requests written by hand,
 //! answers read up to their length.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// One HTTP/1.1 connection.
 pub(crate) struct Client {
@@ -32,7 +32,19 @@ pub(crate) fn credential(api_key: &str, partner: &str) -> String {
 
 impl Client {
     pub(crate) async fn connect(target: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(target).await.with_context(|| format!("cannot reach {target}"))?;
+        let stream = TcpStream::connect(target).await;
+        Self::on(stream.with_context(|| format!("cannot reach {target}"))?)
+    }
+
+    /// The same, from this IPv4 address of ours.
+    pub(crate) async fn connect_from(own: IpAddr, target: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(own, 0))?;
+        let stream = socket.connect(target).await;
+        Self::on(stream.with_context(|| format!("cannot reach {target} from {own}"))?)
+    }
+
+    fn on(stream: TcpStream) -> anyhow::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: Vec::with_capacity(4096), body_at: 0 })
     }
