@@ -9,6 +9,7 @@ mod gas;
 mod ground;
 mod growth;
 mod import;
+mod ingest;
 mod kill;
 mod ledger;
 mod log;
@@ -31,6 +32,7 @@ use crate::config::Bench;
 pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
     let report = match config.name.as_str() {
         "import" => import::run(&config).await?,
+        "ingest" => ingest::run(&config).await?,
         "anchor" => anchor::run(&config).await?,
         "ledger" => ledger::run(&config).await?,
         "soak" => soak::run(&config).await?,
@@ -43,7 +45,7 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "mutation-contracts" => mutation_contracts::run(&config).await?,
         other => {
             bail!(
-                "there is no benchmark {other:?}: there are anchor, api, ledger, soak, growth, redeem, log, import, crash, standby, gas and mutation-contracts"
+                "there is no benchmark {other:?}: there are anchor, api, ledger, soak, growth, redeem, log, import, ingest, crash, standby, gas and mutation-contracts"
             )
         }
     };

@@ -690,7 +690,7 @@ pub(crate) struct ChainSender {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `anchor`, `api`, `ledger`, `soak`, `growth`, `redeem`, `log`, `import`, `crash`, `standby`, `gas` or `mutation-contracts`.
+    /// Which: `anchor`, `api`, `ledger`, `soak`, `growth`, `redeem`, `log`, `import`, `ingest`, `crash`, `standby`, `gas` or `mutation-contracts`.
     pub(crate) name: String,
     /// For `anchor`: the folder with recorded base fees.
     #[arg(long)]

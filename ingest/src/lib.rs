@@ -12,4 +12,4 @@ mod tests;
 pub use consumer::{ConsumerConfig, ConsumerError, REQUEST_ID, consume};
 pub use intake::{EVENT_BYTES_MAX, Intake, RejectCode, Retry, Verdict};
 pub use release::Releaser;
-pub use topic::{EVENTS_TOPIC, ensure_topic, publish};
+pub use topic::{EVENTS_TOPIC, Publisher, ensure_topic, publish};

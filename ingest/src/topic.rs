@@ -31,24 +31,38 @@ pub async fn ensure_topic(brokers: &str, topic: &str, partitions: i32) -> Result
     Ok(())
 }
 
+/// Puts events on a topic, over connections that stay.
+pub struct Publisher {
+    producer: FutureProducer,
+    topic: String,
+}
+
+impl Publisher {
+    /// A publisher of this topic.
+    pub fn new(brokers: &str, topic: &str) -> Result<Self, ConsumerError> {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            // Order within a partition is kept, also when a message has to be sent again.
+            .set("enable.idempotence", "true")
+            .create()?;
+        Ok(Self { producer, topic: topic.to_owned() })
+    }
+
+    /// Puts an event there under its user's key, and returns once the broker holds it.
+    pub async fn send(&self, user: &str, payload: &[u8]) -> Result<(), ConsumerError> {
+        let record = FutureRecord::to(&self.topic).key(user).payload(payload);
+        self.producer.send(record, PATIENCE).await.map_err(|(error, _)| error)?;
+        Ok(())
+    }
+}
+
 /// Puts events on the topic, each under its user's key, and returns once the broker holds them all.
 pub async fn publish(
     brokers: &str,
     topic: &str,
     events: impl IntoIterator<Item = (&str, &[u8])>,
 ) -> Result<(), ConsumerError> {
-    let producer: FutureProducer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        // Order within a partition is kept, also when a message has to be sent again.
-        .set("enable.idempotence", "true")
-        .create()?;
-    let sent = events.into_iter().map(|(user, payload)| {
-        let producer = &producer;
-        async move {
-            let record = FutureRecord::to(topic).key(user).payload(payload);
-            producer.send(record, PATIENCE).await.map_err(|(error, _)| error)
-        }
-    });
-    try_join_all(sent).await?;
+    let publisher = Publisher::new(brokers, topic)?;
+    try_join_all(events.into_iter().map(|(user, payload)| publisher.send(user, payload))).await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use crate::load::{grant, member};
 pub(super) const TPCB_SCALE: u32 = 50;
 pub(super) const TPCB_CLIENTS: u32 = 32;
 /// What every member has to begin with.
-const GRANT: i64 = 1_000_000_000;
+pub(super) const GRANT: i64 = 1_000_000_000;
 
 /// Lots that expire, limits of every kind, a floor: what a program may have, so that its price is in every figure.
 const POLICY: &[u8] = br#"{
