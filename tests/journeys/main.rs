@@ -9,6 +9,7 @@ mod contracts;
 mod crash;
 mod erasure;
 mod event;
+mod explorer;
 mod faults;
 mod guide;
 mod log;
