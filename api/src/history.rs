@@ -135,6 +135,7 @@ pub(crate) async fn transactions(api: Arc<Api>, asked: Asked) -> Result<Response
         "starting_after",
         "ending_before",
         "type",
+        "lot_id",
         "created[gte]",
         "from_seq",
         "to_seq",
@@ -148,6 +149,7 @@ pub(crate) async fn transactions(api: Arc<Api>, asked: Asked) -> Result<Response
     let since = query.value("created[gte]", "an instant, as in 2026-01-31T10:00:00Z", micros)?;
     let (from, to) = (query.number::<u64>("from_seq")?.unwrap_or(0), query.number::<u64>("to_seq")?);
     let kind = query.text("type");
+    let lot = query.value("lot_id", "the lot_id of a listed lot", |it| Uuid::try_parse(it).ok())?;
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     let account = account(&api, &mut conn, &asked, query.text("user_id")).await?;
 
@@ -156,7 +158,7 @@ pub(crate) async fn transactions(api: Arc<Api>, asked: Asked) -> Result<Response
         Order::Forward => before,
         Order::Backward => after.into_iter().chain(to.map(|it| it.saturating_add(1))).min(),
     };
-    let looked_at = if kind.is_some() { LOOKED_AT_MAX } else { limit as u32 + 1 };
+    let looked_at = if kind.is_some() || lot.is_some() { LOOKED_AT_MAX } else { limit as u32 + 1 };
     let entries = store::history(&mut conn, account, start, order, looked_at).await?;
     let all = entries.len();
     let is_within = |it: &TrailEntry| {
@@ -164,7 +166,10 @@ pub(crate) async fn transactions(api: Arc<Api>, asked: Asked) -> Result<Response
             && to.is_none_or(|to| it.version <= to)
             && since.is_none_or(|since| since <= it.recorded_at_us)
     };
-    let is_wanted = |it: &TrailEntry| kind.is_none_or(|kind| it.kind.name() == Some(kind));
+    let moves = |it: &TrailEntry, lot: Uuid| it.lots.iter().any(|moved| moved.lot == lot.into_bytes());
+    let is_wanted = |it: &TrailEntry| {
+        kind.is_none_or(|kind| it.kind.name() == Some(kind)) && lot.is_none_or(|lot| moves(it, lot))
+    };
     let mut page = Vec::new();
     let mut last = None;
     // A page that ends before the account's first entry ends where archived ones begin: the next one says so.

@@ -132,6 +132,7 @@ fn loyalty() -> Vec<Route<Api>> {
         .query::<u64>("starting_after", CURSOR)
         .query::<u64>("ending_before", "A version of the account: the page that ends before it.")
         .query::<String>("type", "Only of this kind; a page looks at 1,000 transactions at most.")
+        .query::<Uuid>("lot_id", "Only what moved points of this lot; it looks as far.")
         .query::<String>("created[gte]", "None that was recorded before this instant.")
         .query::<u64>("from_seq", "None before this version of the account.")
         .query::<u64>("to_seq", "None after this version of the account.")

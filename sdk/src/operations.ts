@@ -1870,6 +1870,8 @@ export interface Operations {
         ending_before?: number;
         /** Only of this kind; a page looks at 1,000 transactions at most. */
         type?: string;
+        /** Only what moved points of this lot; it looks as far. */
+        lot_id?: string;
         /** None that was recorded before this instant. */
         "created[gte]"?: string;
         /** None before this version of the account. */

@@ -138,10 +138,22 @@ async fn a_history_is_paged_without_gaps_and_filtered() {
     assert_eq!(versions("ending_before=3&limit=2").await, [5, 4]);
     assert_eq!(versions("type=earn").await, [1]);
     assert_eq!(versions("from_seq=2&to_seq=4").await, [4, 3, 2]);
+    let lots = json(&world, app("loyalty/lots")).await;
+    let lot = lots["data"][0]["lot_id"].as_str().unwrap();
+    assert_eq!(versions(&format!("lot_id={lot}&limit=100")).await.len(), 9);
+    assert_eq!(versions(&format!("lot_id={lot}&type=earn")).await, [1]);
+    assert_eq!(versions(&format!("lot_id={}", Uuid::nil())).await, [0; 0]);
     assert_eq!(versions("created[gte]=2999-01-01T00:00:00Z").await, [0; 0]);
     assert_eq!(versions("created[gte]=2020-01-01T00:00:00Z&limit=100").await.len(), 9);
-    for query in ["limit=0", "limit=101", "starting_after=x", "starting_after=1&ending_before=2", "order=asc"]
-    {
+    let bad = [
+        "limit=0",
+        "limit=101",
+        "lot_id=x",
+        "starting_after=x",
+        "starting_after=1&ending_before=2",
+        "order=asc",
+    ];
+    for query in bad {
         world.send(app(&format!("loyalty/transactions?{query}"))).await.invalid_fields();
     }
     world.check_books().await;
