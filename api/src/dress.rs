@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::error::{self, Problem};
 use crate::gate::Peer;
+use crate::trace;
 
 /// How long an answer may take.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -38,7 +39,8 @@ pub(crate) async fn dress(State(base_url): State<Arc<str>>, request: Request, ne
     let route = request.extensions().get::<MatchedPath>().cloned();
     let is_plain = error::is_plain(request.uri().path(), request.headers());
     let from = request.extensions().get::<Peer>().map(|it| tracing::field::display(it.address()));
-    let span = tracing::info_span!("request", correlation_id = id, from);
+    let trace_id = trace::trace_id(request.headers());
+    let span = tracing::info_span!("request", correlation_id = id, trace_id, from);
 
     let mut response = within_limits(request, next).instrument(span.clone()).await;
     let _entered = span.enter();

@@ -56,6 +56,7 @@ mod subject;
 mod time;
 mod tls;
 mod tokens;
+mod trace;
 mod webhooks;
 mod worth;
 

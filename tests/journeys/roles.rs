@@ -71,7 +71,9 @@ async fn each_role_runs_alone() {
 async fn earn_both_ways(world: &World, first: &Role, one: &Api, two: &Api) {
     let request_id = Uuid::new_v4().to_string();
     let event = purchase("by-http", MEMBER, 10_000);
-    let headers = [("X-Request-ID", request_id.as_str())];
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
+    let headers = [("X-Request-ID", request_id.as_str()), ("traceparent", traceparent.as_str())];
     let reply = one.try_ask(Method::POST, "/api/v1/events", &headers, Some(event)).await;
     let reply = reply.expect("the API answers");
     assert_eq!(reply.status, 200, "{}", reply.text);
@@ -82,6 +84,7 @@ async fn earn_both_ways(world: &World, first: &Role, one: &Api, two: &Api) {
     for line in tied {
         let line: Value = serde_json::from_str(line).expect("a line of the log is JSON");
         assert_eq!(line["span"]["correlation_id"], request_id, "{line}");
+        assert_eq!(line["span"]["trace_id"], trace, "{line}");
     }
 
     let event = purchase("by-kafka", MEMBER, 10_000);
