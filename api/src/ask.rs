@@ -134,11 +134,17 @@ pub(crate) async fn response(api: Arc<Api>, asked: Asked) -> Result<Response, Pr
     };
     match known {
         Some((_, Ok(items))) => {
-            let mut transactions = Vec::with_capacity(items.len());
+            let mut all = Vec::with_capacity(items.len());
             for accepted in items {
                 let story = store::story(&mut conn, api.program_id, accepted.posting_id).await?;
                 let kind = story.map_or(PostingKind::NONE, |it| asked_as(&it.posting));
-                transactions.push(api.tell(kind, &Done { accepted, replayed: true }).await?);
+                all.push((kind, Done { accepted, replayed: true }));
+            }
+            // Who holds one connection while they wait for another waits for others who do the same.
+            drop(conn);
+            let mut transactions = Vec::with_capacity(all.len());
+            for (kind, done) in all {
+                transactions.push(api.tell(kind, &done).await?);
             }
             Ok(told("SUCCESS", transactions, None))
         }

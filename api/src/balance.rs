@@ -145,13 +145,14 @@ async fn then(api: &Api, member: &MemberRef, as_of: &str) -> Result<Response, Pr
             "it is neither an instant, as in 2026-01-31T10:00:00Z, nor a log's size",
         )
     })?;
+    // Before a connection is taken: the reader takes one by itself.
+    let now = read(api, member).await?;
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     if let AsOf::Size(size) = point
         && store::log_size(&mut conn).await? < size
     {
         return Err(Problem::invalid_parameter("as_of", "the log is not that long"));
     }
-    let now = read(api, member).await?;
     let name = Name::Member(MemberRef::Id(now.member_id));
     let account = store::account_number(&mut conn, api.program_id, POINTS, &name).await?;
     let account = account.ok_or_else(user_not_found)?;

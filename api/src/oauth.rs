@@ -173,6 +173,8 @@ async fn for_member(gate: &Gate, client: &KnownCredential, form: &Form) -> Resul
     let mut conn = gate.conn().await?;
     let session =
         store::begin_session(&mut conn, client.credential.program_id, id, member, &scopes, REFRESH_S).await?;
+    // Signing may have to read the keys, with a connection of its own.
+    drop(conn);
     let mut granted = grant(gate, client, member, &scopes, Some(&session)).await?;
     granted.issued_token_type = Some(ACCESS_TOKEN);
     Ok(granted)

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use devstack::{Postgres, Scratch, test_postgres_config};
 
+use super::tokens::basic;
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,4 +71,38 @@ async fn a_withdrawn_credential_is_soon_a_strangers() {
     store::tamper(&mut world.pool.acquire().await.unwrap(), "delete from credential").await.unwrap();
     world.until_shut_out(redeem(1)).await;
     assert_eq!(world.send(redeem(1)).await.status, 401);
+}
+
+#[tokio::test]
+async fn no_answer_waits_for_a_second_connection() {
+    let url = test_database().await;
+    let world = World::on(&url, "0.10").await.with_points(500).await;
+    let key = world.key_of("wallet", None, &["loyalty:read", "loyalty:redeem"]).await;
+    // The API alone has one connection, and tells nobody of anything: whoever waited for a second one would wait for themselves.
+    let pool = store::connect(&url, 1).await.unwrap();
+    let gate = Gate::new(pool.clone(), Arc::new(Keyring::new(&[7; 32])), world.program_id, PUBLIC_URL);
+    let api = World::api_of(&world.program, gate, &pool, &world.committer);
+    let operations = Operations { pool, commits: None, metrics: metrics(), public_url: PUBLIC_URL.into() };
+    let world = World { router: crate::router(Arc::new(api), operations), ..world };
+
+    let app = |ask: Ask| ask.with("authorization", "Bearer app-token").with("x-user-id", MEMBER);
+    let hold = Ask::post("/api/v1/loyalty/holds", json!({"points": 100}).to_string());
+    let exchange = format!(
+        "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token={MEMBER}\
+         &subject_token_type=urn:daftari:params:oauth:token-type:member"
+    );
+    let exchange = Ask::post("/oauth/token", exchange)
+        .with("content-type", "application/x-www-form-urlencoded")
+        .with("authorization", &basic("wallet", &key));
+    for (ask, status) in [
+        (app(hold.with("idempotency-key", "held")), 201_u16),
+        (app(Ask::get("/api/v1/responses/held")), 200),
+        (app(Ask::get("/api/v1/loyalty/balance?as_of=1")), 200),
+        (exchange, 200),
+    ] {
+        let path = ask.path.clone();
+        let told = world.send(ask).await;
+        assert_eq!(told.status, status, "{path}: {}", told.text());
+    }
+    world.check_books().await;
 }
