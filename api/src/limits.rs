@@ -5,7 +5,8 @@
 //! quota by more than three of these. The nearer the end, the smaller the leases; when nothing is left, nobody
 //! asks again until something is.
 
-use std::collections::HashMap;
+mod buckets;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use store::{Booked, Booking, PgPool, QuotaSubject, SLICE_S, SLICES, StoreError};
 use tokio::sync::{Notify, watch};
 
 use crate::error::Problem;
+use buckets::Buckets;
 
 /// As many of them admit no more than one in a hundred too many, with one to spare.
 const PROCESSES: u64 = 4;
@@ -22,8 +24,8 @@ const PROCESSES: u64 = 4;
 const WISH_MIN: u32 = 8;
 /// Subjects in one round of bookings.
 const ROUND_MAX: usize = 1000;
-/// More subjects than this, and those without debts are forgotten.
-const BUCKETS_MAX: usize = 200_000;
+/// More subjects than this, and those that nobody has counted on for an hour are forgotten.
+const BUCKETS_ROOM: usize = 200_000;
 /// Rows of quotas that nobody has used for hours go so often.
 const FORGOTTEN_EVERY: Duration = Duration::from_secs(3600);
 /// When PostgreSQL does not answer, the next round waits so long.
@@ -124,7 +126,7 @@ impl From<Unbooked> for Problem {
 pub(crate) struct Limits(Arc<Inner>);
 
 struct Inner {
-    buckets: RwLock<HashMap<QuotaSubject, Arc<Bucket>>>,
+    buckets: RwLock<Buckets>,
     due: Mutex<Vec<Arc<Bucket>>>,
     wake: Notify,
     rounds: AtomicU64,
@@ -166,7 +168,7 @@ impl Limits {
     /// The quotas in this database. Bookings go on as long as somebody holds them.
     pub(crate) fn start(pool: PgPool) -> Self {
         let inner = Arc::new(Inner {
-            buckets: RwLock::default(),
+            buckets: RwLock::new(Buckets::with_room(BUCKETS_ROOM)),
             due: Mutex::default(),
             wake: Notify::new(),
             rounds: AtomicU64::new(0),
@@ -231,16 +233,10 @@ impl Limits {
     }
 
     fn bucket(&self, quota: &Quota) -> Arc<Bucket> {
-        let buckets = self.0.buckets.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get(&quota.subject) {
-            return Arc::clone(bucket);
-        }
-        drop(buckets);
-        let mut buckets = self.0.buckets.write().unwrap_or_else(PoisonError::into_inner);
-        if BUCKETS_MAX <= buckets.len() {
-            buckets.retain(|_, it| !it.is_forgettable());
-        }
-        Arc::clone(buckets.entry(quota.subject).or_insert_with(|| Arc::new(Bucket::new(quota))))
+        let known = self.0.buckets.read().unwrap_or_else(PoisonError::into_inner).get(&quota.subject);
+        known.unwrap_or_else(|| {
+            self.0.buckets.write().unwrap_or_else(PoisonError::into_inner).get_or_add(quota)
+        })
     }
 }
 
