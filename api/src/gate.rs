@@ -2,7 +2,7 @@
 
 mod known;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -82,9 +82,13 @@ impl Peer {
         self.0.ip().to_canonical()
     }
 
-    /// Its address, as a text that is the same for all its connections.
-    pub(crate) fn name(self) -> String {
-        self.address().to_string()
+    /// By what those who are not known are counted: their address, and of an IPv6 one its network of 64 bits, all of whose addresses
+    /// one subscriber has.
+    pub(crate) fn origin(self) -> IpAddr {
+        match self.address() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            address => address,
+        }
     }
 }
 
@@ -196,7 +200,7 @@ impl Gate {
 
     /// Counts a failure of whoever asks from there, whichever program they were after.
     pub(crate) async fn count_failure(&self, peer: Peer) -> Result<(), Problem> {
-        self.count_one(self.inner.program_id, Kind::Failures, &peer.name()).await
+        self.count_one(self.inner.program_id, Kind::Failures, &peer.origin().to_string()).await
     }
 
     /// A failure of whoever asks from there: counted by their address, so that no one else's quota is used by it. Where there were

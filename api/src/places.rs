@@ -94,7 +94,7 @@ impl Places {
 
     /// A place for somebody who has not said yet who they are.
     pub(crate) fn take_stranger(self: &Arc<Self>, peer: Option<Peer>) -> Result<Place, Problem> {
-        let address = peer.map(|it| Whose::Address(it.address()));
+        let address = peer.map(|it| Whose::Address(it.origin()));
         self.take_all([Whose::Strangers].into_iter().chain(address).collect())
     }
 

@@ -205,3 +205,21 @@ async fn failures_are_counted_by_address_and_shut_nobody_else_out() {
         .check_problem(401, "UNAUTHORIZED");
     assert_eq!(world.send_from(client, elsewhere).await.status, 401);
 }
+
+#[tokio::test]
+async fn all_addresses_of_one_ipv6_network_are_one_guesser() {
+    let world = World::on(&still_database().await, "0.10").await;
+    let guess = Ask::get("/api/v1/loyalty/balance").with("x-api-key", "lk_live_guess");
+    let mut refused = 0;
+    for number in 0..1100 {
+        let peer = Peer(format!("[2001:db8:0:7:{number:x}::1]:1000").parse().unwrap());
+        let told = world.send_from(guess.clone(), Some(peer)).await;
+        assert!([401, 429].contains(&told.status.as_u16()));
+        refused += u32::from(told.status == 429);
+    }
+    assert!((90..=110).contains(&refused), "{refused}");
+    let neighbour = Peer("[2001:db8:0:8::1]:1000".parse().unwrap());
+    world.send_from(guess.clone(), Some(neighbour)).await.check_problem(401, "UNAUTHORIZED");
+    let by_ipv4 = Peer("[::ffff:192.0.2.66]:1000".parse().unwrap());
+    world.send_from(guess, Some(by_ipv4)).await.check_problem(401, "UNAUTHORIZED");
+}
