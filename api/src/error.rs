@@ -42,6 +42,7 @@ struct Inner {
     retry_after_s: Option<u32>,
     challenge: Option<String>,
     is_replayed: bool,
+    is_uncounted: bool,
     cause: Option<String>,
 }
 
@@ -62,6 +63,7 @@ impl Problem {
             retry_after_s: None,
             challenge: None,
             is_replayed: false,
+            is_uncounted: false,
             cause: None,
         }))
     }
@@ -164,6 +166,17 @@ impl Problem {
     pub(crate) fn replayed(mut self, is_replayed: bool) -> Self {
         self.0.is_replayed = is_replayed;
         self
+    }
+
+    /// The same, of a caller who has guessed nothing.
+    pub(crate) fn uncounted(mut self) -> Self {
+        self.0.is_uncounted = true;
+        self
+    }
+
+    /// Whether it is none of the failures that are counted by where they come from.
+    pub(crate) fn is_uncounted(&self) -> bool {
+        self.0.is_uncounted
     }
 
     /// Whether the caller is not known, or may not.

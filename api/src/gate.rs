@@ -92,6 +92,15 @@ impl Peer {
     }
 }
 
+/// What a token has turned out to be.
+enum Vetted {
+    Good(Known),
+    /// Signed by whom it names, and not good now: it has ended, or was withdrawn.
+    Over,
+    /// Signed by nobody whom we know.
+    Forged,
+}
+
 /// The keys of tokens, of each program whose callers are let in.
 type ProgramKeys = Arc<[(i16, Keys)]>;
 
@@ -171,7 +180,9 @@ impl Gate {
     /// The caller, if their credential is known. Whoever shows another is counted by where they come from.
     pub(crate) async fn admit(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Caller, Problem> {
         match self.recognise(headers, peer).await {
-            Err(problem) if problem.is_refusal() => Err(self.failed(peer, problem).await),
+            Err(problem) if problem.is_refusal() && !problem.is_uncounted() => {
+                Err(self.failed(peer, problem).await)
+            }
             recognised => recognised,
         }
     }
@@ -247,44 +258,48 @@ impl Gate {
             return Ok(Some(known));
         }
         let asked = Instant::now();
-        let found = match &self.inner.outside {
+        let vetted = match &self.inner.outside {
             Some(outside) if outside.issued(token) => self.by_another(outside, token, asked).await?,
             _ => self.by_us(token, asked).await?,
         };
-        Ok(self.inner.shelf.keep(shown, found))
+        let (found, is_over) = match vetted {
+            Vetted::Good(known) => (Some(known), false),
+            Vetted::Over => (None, true),
+            Vetted::Forged => (None, false),
+        };
+        match self.inner.shelf.keep(shown, found) {
+            // Nobody guesses what was good once, and many who share an address have tokens that end: they are to hear of it.
+            None if is_over => Err(unknown().uncounted()),
+            known => Ok(known),
+        }
     }
 
-    async fn by_us(&self, token: &str, asked: Instant) -> Result<Option<Known>, Problem> {
-        let Some((program_id, claims)) = self.read_token(token).await? else { return Ok(None) };
+    async fn by_us(&self, token: &str, asked: Instant) -> Result<Vetted, Problem> {
+        let Some((program_id, claims)) = self.read_token(token).await? else { return Ok(Vetted::Forged) };
         let mut conn = self.conn().await?;
         let found = store::credential_of_token(&mut conn, claims.credential, claims.jti, claims.sid).await?;
         // A program's keys vouch for its own credentials alone.
         let Some(found) = found.filter(|it| it.credential.program_id == program_id) else {
-            return Ok(None);
+            return Ok(Vetted::Over);
         };
         let member_hourly = found.member_hourly;
         let left_s = claims.exp - found.now_us / 1_000_000;
         if left_s <= 0 {
-            return Ok(None);
+            return Ok(Vetted::Over);
         }
         let ends = asked + Duration::from_secs(left_s as u64);
         let mut known = known_of(found, asked)?;
         known.ends = Some(ends);
         known.identity = Arc::new(narrowed(&known.identity, &claims, member_hourly));
-        Ok(Some(known))
+        Ok(Vetted::Good(known))
     }
 
-    async fn by_another(
-        &self,
-        outside: &Outside,
-        token: &str,
-        asked: Instant,
-    ) -> Result<Option<Known>, Problem> {
-        let Some(vouched) = outside.read(token).await? else { return Ok(None) };
+    async fn by_another(&self, outside: &Outside, token: &str, asked: Instant) -> Result<Vetted, Problem> {
+        let Some(vouched) = outside.read(token).await? else { return Ok(Vetted::Forged) };
         let mut conn = self.conn().await?;
         let now_s = store::clock_us(&mut conn).await? / 1_000_000;
         let member_hourly = store::member_hourly(&mut conn, self.inner.program_id).await?;
-        let Some(left) = vouched.left(now_s) else { return Ok(None) };
+        let Some(left) = vouched.left(now_s) else { return Ok(Vetted::Over) };
         let identity = Identity {
             credential: Credential {
                 program_id: self.inner.program_id,
@@ -299,7 +314,7 @@ impl Gate {
             quotas: vec![Quota::new(self.inner.program_id, Kind::Member, &vouched.subject, member_hourly)],
         };
         let (addresses, mode) = (Vec::new(), AuthMode::Either);
-        Ok(Some(Known::new(Arc::new(identity), addresses, mode, asked, Some(asked + left))))
+        Ok(Vetted::Good(Known::new(Arc::new(identity), addresses, mode, asked, Some(asked + left))))
     }
 
     /// What a token of ours says, if it was signed by a key that is known, and whose program's.

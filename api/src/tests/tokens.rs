@@ -173,6 +173,24 @@ async fn a_token_ends_with_its_revocation_or_with_its_key() {
     world.until_shut_out(partner_balance().with("authorization", &second)).await;
 }
 
+#[tokio::test]
+async fn a_token_that_is_over_is_no_guess_of_whoever_shares_an_address() {
+    let world = World::new().await;
+    let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
+    let token = bearer(&world.token("duka", &key, "grant_type=client_credentials").await);
+    let form = format!("token={}", token.trim_start_matches("Bearer "));
+    let revoke = Ask::post("/oauth/revoke", form).with("content-type", FORM);
+    assert_eq!(world.send(revoke.with("authorization", &basic("duka", &key))).await.status, 200);
+    let peer = Some(Peer("192.0.2.77:1000".parse().unwrap()));
+    // More than an address may guess in an hour: each is told that its token is over, and not that it is to wait.
+    for _ in 0..1100 {
+        let told = world.send_from(partner_balance().with("authorization", &token), peer).await;
+        assert_eq!(told.status, 401, "{}", told.text());
+    }
+    let guess = partner_balance().with("authorization", "Bearer guess");
+    world.send_from(guess, peer).await.check_problem(401, "UNAUTHORIZED");
+}
+
 impl World {
     /// Asks until the credential, which was withdrawn just now, is not taken any more: whoever asks two seconds later is refused,
     /// however long the answer takes.
