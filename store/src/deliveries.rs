@@ -12,6 +12,8 @@ use crate::webhooks::{Endpoint, active_endpoints};
 
 /// So many postings are looked at in one transaction.
 const PAGE: u32 = 500;
+/// So many endpoints of one owner are delivered to at once, by all processes together.
+const OF_ONE_OWNER_MAX: i64 = 4;
 /// For so long, messages and what became of them are kept.
 const KEPT: &str = "30 days";
 
@@ -206,14 +208,22 @@ pub async fn replay_messages(
 }
 
 /// Takes an endpoint that is due, if there is one that nobody else delivers to. It is ours for so long, and after each attempt
-/// again.
+/// again. Of one owner only a few are delivered to at once: whoever lets us wait at many of theirs holds up nobody else.
 pub async fn lease_endpoint(
     conn: &mut PgConnection,
     program_id: i16,
     lease: Duration,
 ) -> Result<Option<Lease>, StoreError> {
     let lease = sqlx::query_as(
-        "update webhook_course
+        "with busy as materialized (
+             select partner_id
+             from webhook_course
+             join webhook_endpoint using (endpoint_id)
+             where program_id = $1 and leased_until > now()
+             group by partner_id
+             having count(*) >= $4
+         )
+         update webhook_course
          set lease = $2, leased_until = now() + make_interval(secs => $3)
          where endpoint_id = (
              select endpoint_id
@@ -224,6 +234,9 @@ pub async fn lease_endpoint(
                  and next_attempt_at <= now()
                  and (leased_until is null or leased_until <= now())
                  and exists (select from webhook_due where webhook_due.endpoint_id = webhook_course.endpoint_id)
+                 and not exists (
+                     select from busy where busy.partner_id is not distinct from webhook_endpoint.partner_id
+                 )
              order by next_attempt_at
              limit 1
              for update of webhook_course skip locked
@@ -234,6 +247,7 @@ pub async fn lease_endpoint(
     .bind(program_id)
     .bind(Uuid::new_v4())
     .bind(lease.as_secs_f64())
+    .bind(OF_ONE_OWNER_MAX)
     .fetch_optional(conn)
     .await?;
     Ok(lease)

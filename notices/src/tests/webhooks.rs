@@ -364,3 +364,26 @@ async fn a_challenge_is_answered_by_who_wants_to_be_told_and_two_secrets_sign_wh
     assert_eq!(post().secrets(&changed).unwrap().len(), 1, "the one before has ended");
     courier.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_many_endpoints_leaves_room_for_others() {
+    let world = World::new().await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    let mut dukas = Vec::new();
+    for (number, partner) in ["duka"; 6].into_iter().chain(["kiosk"]).enumerate() {
+        let url = format!("https://{partner}.example/{number}");
+        let (endpoint, _) = world.endpoint(Some(partner), &url, &[]).await;
+        store::queue_test(&mut conn, endpoint.endpoint_id, "webhook.test").await.unwrap();
+        dukas.extend((partner == "duka").then_some(endpoint.endpoint_id));
+    }
+    let mut taken = Vec::new();
+    while let Some(lease) = store::lease_endpoint(&mut conn, world.program_id, PATIENCE).await.unwrap() {
+        taken.push(lease);
+    }
+    let of_duka: Vec<_> = taken.iter().filter(|it| dukas.contains(&it.endpoint_id)).collect();
+    assert_eq!((of_duka.len(), taken.len()), (4, 5), "nobody has all who deliver to themselves");
+    store::release_endpoint(&mut conn, of_duka[0]).await.unwrap();
+    let next = store::lease_endpoint(&mut conn, world.program_id, PATIENCE).await.unwrap();
+    assert!(next.is_some_and(|it| dukas.contains(&it.endpoint_id)), "the next one has its turn");
+    assert_eq!(store::lease_endpoint(&mut conn, world.program_id, PATIENCE).await.unwrap(), None);
+}

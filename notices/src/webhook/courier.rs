@@ -16,8 +16,9 @@ use crate::notice::{Notice, Reader};
 
 /// So many endpoints are delivered to at once by one process.
 const AT_ONCE: usize = 16;
-/// So many messages go to an endpoint before others have their turn.
+/// So many messages go to an endpoint before others have their turn, if it takes them in this time.
 const TURN: usize = 50;
+const TURN_TIME: Duration = Duration::from_secs(10);
 /// How long to wait where nothing is to be done, or the database does not answer.
 const GAP: Duration = Duration::from_millis(250);
 /// How often old messages are forgotten, and how many at once.
@@ -117,9 +118,10 @@ impl Courier {
 
     /// Brings an endpoint its next messages. Where this fails, the lease ends by itself and somebody goes on.
     async fn turn(self: Arc<Self>, mut lease: Lease, _place: OwnedSemaphorePermit, stop: CancellationToken) {
+        let begun = Instant::now();
         for _ in 0..TURN {
             match self.bring(&mut lease).await {
-                Ok(true) if !stop.is_cancelled() => {}
+                Ok(true) if !stop.is_cancelled() && begun.elapsed() < TURN_TIME => {}
                 Ok(_) => break,
                 Err(error) => {
                     tracing::warn!(%error, endpoint = %lease.endpoint_id, "a webhook message could not be sent");
