@@ -36,6 +36,11 @@ pub(crate) enum Tier {
 
 /// What a member has.
 #[derive(Serialize, JsonSchema)]
+#[schemars(extend("examples" = [{
+    "user_id": "550e8400-e29b-41d4-a716-446655440000", "current_balance": 15750, "pending_points": 250, "held_points": 0,
+    "last_updated": "2025-07-17T14:30:00Z", "expires_on": "2025-12-31T23:59:59Z", "tier": "GOLD", "status": "active",
+    "version": 42
+}]))]
 pub(crate) struct AppBalance {
     /// The member.
     user_id: Uuid,
@@ -76,6 +81,10 @@ pub(crate) struct AppBalance {
 /// What a member has, as the M-PESA contract says it.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "BalanceResponse")]
+#[schemars(extend("examples" = [{
+    "user_id": "550e8400-e29b-41d4-a716-446655440000", "balance": 15750, "pending_points": 250,
+    "last_updated": "2025-07-17T14:30:00Z", "expires_on": "2025-12-31T23:59:59Z", "tier": "GOLD"
+}]))]
 pub(crate) struct PartnerBalance {
     /// The member.
     user_id: Uuid,

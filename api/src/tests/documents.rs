@@ -60,6 +60,8 @@ async fn the_contract_is_described_to_the_letter() {
 
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["BalanceResponse"]["required"], json!(["user_id", "balance", "last_updated"]));
+    let example = &schemas["BalanceResponse"]["example"];
+    assert_eq!((&example["balance"], &example["pending_points"]), (&json!(15750), &json!(250)), "{example}");
     let fields = &schemas["BalanceResponse"]["properties"];
     assert_eq!((&fields["balance"]["type"], &fields["balance"]["minimum"]), (&json!("integer"), &json!(0)));
     assert_eq!(fields["expires_on"]["format"], "date-time");
