@@ -1,7 +1,7 @@
 //! Members for whom another issuer vouches (OpenID Connect). Issuer and audience are settled by the operator, the keys come
 //! from one address, and a token chooses nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet, KeyOperations, PublicKeyUse};
@@ -30,12 +30,13 @@ struct Inner {
     audience: String,
     keys_url: String,
     client: reqwest::Client,
+    known: RwLock<Vec<Jwk>>,
+    /// Held by whoever asks the issuer for its keys.
     fetched: Mutex<Fetched>,
 }
 
 #[derive(Default)]
 struct Fetched {
-    keys: Arc<Vec<Jwk>>,
     tried: Option<Instant>,
     is_good: bool,
 }
@@ -67,7 +68,8 @@ impl Outside {
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let (issuer, audience, keys_url) = (issuer.to_owned(), audience.to_owned(), keys_url.to_owned());
-        Ok(Self(Arc::new(Inner { issuer, audience, keys_url, client, fetched: Mutex::default() })))
+        let (known, fetched) = (RwLock::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { issuer, audience, keys_url, client, known, fetched })))
     }
 
     /// Whether a token says that it is this issuer's. That only says who is to be asked whether it is true.
@@ -102,8 +104,15 @@ impl Outside {
     }
 
     async fn key(&self, kid: &str) -> Result<Option<Jwk>, Problem> {
-        let mut fetched = self.0.fetched.lock().await;
-        let found = find(&fetched.keys, kid);
+        let mut fetched = match self.0.fetched.try_lock() {
+            Ok(fetched) => fetched,
+            // The issuer may take its time: whom its keys vouch for is let in meanwhile.
+            Err(_) => match self.known(kid) {
+                Some(found) => return Ok(Some(found)),
+                None => self.0.fetched.lock().await,
+            },
+        };
+        let found = self.known(kid);
         let age = fetched.tried.map_or(Duration::MAX, |it| it.elapsed());
         let is_due = age >= if found.is_some() && fetched.is_good { KEYS_FRESH } else { KEYS_PAUSE };
         if !is_due {
@@ -112,7 +121,8 @@ impl Outside {
         fetched.tried = Some(Instant::now());
         match self.fetch().await {
             Ok(keys) => {
-                (fetched.keys, fetched.is_good) = (Arc::new(keys.keys), true);
+                *self.0.known.write().unwrap_or_else(PoisonError::into_inner) = keys.keys;
+                fetched.is_good = true;
             }
             // What is known goes on: the issuer's outage is not ours.
             Err(error) => {
@@ -120,8 +130,13 @@ impl Outside {
                 fetched.is_good = false;
             }
         }
-        let found = find(&fetched.keys, kid);
+        let found = self.known(kid);
         self.told(&fetched, found)
+    }
+
+    fn known(&self, kid: &str) -> Option<Jwk> {
+        let known = self.0.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|it| it.common.key_id.as_deref() == Some(kid)).cloned()
     }
 
     /// A key that is not among those known is a stranger's, unless we could not ask.
@@ -147,10 +162,6 @@ impl Outside {
     }
 }
 
-fn find(keys: &[Jwk], kid: &str) -> Option<Jwk> {
-    keys.iter().find(|it| it.common.key_id.as_deref() == Some(kid)).cloned()
-}
-
 /// Whether the key says nothing against verifying by this algorithm.
 fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
     let of = |name: String| name == format!("{algorithm:?}");
@@ -158,4 +169,23 @@ fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
     common.key_algorithm.is_none_or(|it| of(it.to_string()))
         && common.public_key_use.as_ref().is_none_or(|it| *it == PublicKeyUse::Signature)
         && common.key_operations.as_ref().is_none_or(|it| it.contains(&KeyOperations::Verify))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_vouched_for_does_not_wait_for_an_issuer_that_takes_its_time() {
+        let outside = Outside::new("https://issuer.test", "app", "https://issuer.test/keys").unwrap();
+        let key = json!({"kty": "OKP", "crv": "Ed25519", "kid": "known", "x": "AAAA"});
+        *outside.0.known.write().unwrap() = vec![serde_json::from_value(key).unwrap()];
+        let _asking = outside.0.fetched.lock().await;
+        let known = outside.key("known").now_or_never().expect("nobody is waited for").unwrap();
+        assert!(known.is_some());
+        assert!(outside.key("new").now_or_never().is_none(), "only the issuer can say whether it is one");
+    }
 }
