@@ -112,7 +112,9 @@ impl Remembered {
         let changed: Changed =
             sqlx::query_as(CHANGED).bind(earlier.size).bind(ENTRIES_MAX as i64).fetch_one(conn).await?;
         if changed.is_all_since(&earlier) && changed.accounts.len() < ENTRIES_MAX {
-            changed.accounts.iter().for_each(|it| drop(self.rows.remove(it)));
+            for account in &changed.accounts {
+                self.rows.remove(account);
+            }
             self.as_of = Some(changed.as_of);
         } else {
             *self = Self::default();
