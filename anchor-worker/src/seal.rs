@@ -179,6 +179,8 @@ pub struct Sealer {
     room_leaves: u64,
     // For which stretch of `room_leaves` the partitions were asked for.
     roomy: Option<u64>,
+    // The greatest checkpoint that was found published and to be part of this history has this size.
+    published_to: u64,
     // The edge of the last checkpoint that we know; none until the tiles were checked against the database.
     pub(crate) edge: Option<Edge>,
     // Whether the database was asked if it holds this log.
@@ -212,6 +214,7 @@ impl Sealer {
             batch_leaves: BATCH_LEAVES_MAX,
             room_leaves: ROOM_LEAVES,
             roomy: None,
+            published_to: 0,
             edge: None,
             is_checked: false,
             timeline: None,
@@ -281,6 +284,7 @@ impl Sealer {
         let standing = standing.map(|it| self.read_own(&it)).transpose()?.map(|it| it.size);
         let published = published.map(|it| self.read_own(&it)).transpose()?;
         check_extends(conn, published.as_ref(), last_size).await?;
+        self.published_to = published.map_or(0, |it| it.size);
         let size = self.history_to;
         metrics::gauge!("daftari_unsealed_leaves").set(size.saturating_sub(last_size) as f64);
         if size < last_size {
@@ -501,9 +505,21 @@ impl Sealer {
         recorded: &RecordedCheckpoint,
     ) -> Result<(), SealError> {
         let note = self.cosigned(conn, recorded).await?;
-        let store = Arc::clone(&self.folder);
         self.passes(Act::PublishCheckpoint, Moment::Before)?;
-        blocking(move || store.publish_checkpoint(&note)).await?;
+        loop {
+            let (store, note, known) = (Arc::clone(&self.folder), note.clone(), self.published_to);
+            match blocking(move || store.publish_checkpoint(&note, known)).await {
+                Err(SealError::Retry(Obstacle::Tiles(TileError::Moved { .. }))) => {}
+                published => break published?,
+            }
+            // Another sealer has published since this seal looked: of these books, or of others that believe to be the log's.
+            let (_, published) = self.published().await?;
+            self.read_keys(conn).await?;
+            let published = published.map(|it| self.read_own(&it)).transpose()?;
+            check_extends(conn, published.as_ref(), recorded.size).await?;
+            self.published_to = published.map_or(0, |it| it.size);
+        }
+        self.published_to = self.published_to.max(recorded.size);
         self.shown = Some(Instant::now());
         self.passes(Act::PublishCheckpoint, Moment::After)
     }

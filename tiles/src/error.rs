@@ -29,6 +29,12 @@ pub enum TileError {
         /// The size that both have.
         size: u64,
     },
+    /// A checkpoint stands there that its publisher has not seen: look first whether it is of the same history.
+    #[error("a checkpoint of {size} leaves was published meanwhile, by whoever else seals")]
+    Moved {
+        /// The size that is published.
+        size: u64,
+    },
     /// Other bytes stand there already, and a published checkpoint covers them.
     #[error(
         "{path} stands with other bytes, and {size} leaves are published: writing over it would rewrite the log"
@@ -55,6 +61,6 @@ pub enum TileError {
 impl TileError {
     /// Whether trying again may help.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Remote { .. })
+        matches!(self, Self::Io { .. } | Self::Remote { .. } | Self::Moved { .. })
     }
 }

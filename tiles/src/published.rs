@@ -27,13 +27,15 @@ impl Published {
     }
 }
 
-/// Whether this note takes the place of the one that stands. The same one does again: its date says that it is still stood by.
-pub(crate) fn supersedes(standing: Option<&str>, note: &str) -> Result<bool, TileError> {
+/// Whether this note takes the place of the one that stands, for a publisher who knows what is published up to this size. The
+/// same one does again: its date says that it is still stood by.
+pub(crate) fn supersedes(standing: Option<&str>, note: &str, known: u64) -> Result<bool, TileError> {
     let Some(standing) = standing else { return Ok(true) };
     let (before, after) = (Published::read(standing)?, Published::read(note)?);
     let (old, new) = (&before.checkpoint, &after.checkpoint);
     if old.size != new.size {
-        return Ok(old.size < new.size);
+        let is_known = old.size <= known;
+        return if is_known { Ok(old.size < new.size) } else { Err(TileError::Moved { size: old.size }) };
     }
     if old.root != new.root {
         return Err(TileError::Forked { size: new.size });

@@ -151,12 +151,15 @@ impl TileStore {
 
     /// Publishes a signed checkpoint: the last step of a seal. A smaller one than what stands there already is passed
     /// over, so a sealer that was slow to publish takes nothing back; one of the same size takes its place with further
-    /// signatures; one of the same size with another root is refused, since it would fork the log.
-    pub fn publish_checkpoint(&self, note: &str) -> Result<(), TileError> {
+    /// signatures; one of the same size with another root is refused, since it would fork the log. So is any where a larger
+    /// one stands than the greatest that its publisher has held against its own history, which is of size `known`: that one may be
+    /// of another.
+    pub fn publish_checkpoint(&self, note: &str, known: u64) -> Result<(), TileError> {
         Published::read(note)?;
+        let may_stand = |standing: Option<&str>, note: &str| supersedes(standing, note, known);
         match &self.place {
-            Place::Folder(folder) => folder.publish(note, supersedes),
-            Place::Bucket(bucket) => bucket.publish(note, supersedes),
+            Place::Folder(folder) => folder.publish(note, may_stand),
+            Place::Bucket(bucket) => bucket.publish(note, may_stand),
         }
     }
 
@@ -172,7 +175,7 @@ impl TileStore {
         let Place::Folder(folder) = &self.place else { return Ok(standing) };
         let beside = folder.remembered()?.map(Published::text).transpose()?;
         match (&standing, &beside) {
-            (Some(standing), Some(beside)) if !supersedes(Some(standing), beside)? => {}
+            (Some(standing), Some(beside)) if !supersedes(Some(standing), beside, u64::MAX)? => {}
             (_, Some(_)) => return Ok(beside),
             _ => {}
         }

@@ -252,19 +252,36 @@ fn a_published_checkpoint_never_goes_back() {
         assert_eq!(store.checkpoint().unwrap(), None);
         assert_eq!(store.greatest_checkpoint().unwrap(), None);
         for (published, stands) in [(5, 5), (9, 9), (7, 9), (10, 10)] {
-            store.publish_checkpoint(&note(published)).unwrap();
+            store.publish_checkpoint(&note(published), u64::MAX).unwrap();
             assert_eq!(place.open().checkpoint().unwrap(), Some(note(stands)));
             assert_eq!(place.open().greatest_checkpoint().unwrap(), Some(note(stands)));
         }
-        assert!(matches!(store.publish_checkpoint("nonsense"), Err(TileError::Damaged { .. })));
+        assert!(matches!(store.publish_checkpoint("nonsense", u64::MAX), Err(TileError::Damaged { .. })));
         // Cosigned later, it takes its own place; what has fewer signatures does not.
-        store.publish_checkpoint(&note_of(10, 0, 3)).unwrap();
-        store.publish_checkpoint(&note_of(10, 0, 2)).unwrap();
+        store.publish_checkpoint(&note_of(10, 0, 3), u64::MAX).unwrap();
+        store.publish_checkpoint(&note_of(10, 0, 2), u64::MAX).unwrap();
         assert_eq!(store.checkpoint().unwrap(), Some(note_of(10, 0, 3)));
         // Another tree of the same size never does.
-        let fork = store.publish_checkpoint(&note_of(10, 1, 4));
+        let fork = store.publish_checkpoint(&note_of(10, 1, 4), u64::MAX);
         assert!(matches!(fork, Err(TileError::Forked { size: 10 })), "{fork:?}");
         assert_eq!(store.checkpoint().unwrap(), Some(note_of(10, 0, 3)));
+    }
+}
+
+/// What a publisher has not seen may be of another history than its own.
+#[test]
+fn nothing_is_published_over_what_its_publisher_has_not_seen() {
+    for place in places() {
+        let store = place.open();
+        store.publish_checkpoint(&note(5), 0).unwrap();
+        for size in [4, 6] {
+            let blind = store.publish_checkpoint(&note_of(size, 1, 1), 3).unwrap_err();
+            assert!(matches!(blind, TileError::Moved { size: 5 }) && blind.is_passing(), "{blind}");
+        }
+        assert_eq!(place.open().greatest_checkpoint().unwrap(), Some(note(5)));
+        store.publish_checkpoint(&note(5), 0).unwrap();
+        store.publish_checkpoint(&note(6), 5).unwrap();
+        assert_eq!(place.open().greatest_checkpoint().unwrap(), Some(note(6)));
     }
 }
 
@@ -288,7 +305,7 @@ fn what_is_published_is_not_written_over() {
             assert!(is_sound(tile), "{}", tile.path());
         }
         for (size, covered) in [(299, 3), (300, 4)] {
-            store.publish_checkpoint(&note(size)).unwrap();
+            store.publish_checkpoint(&note(size), u64::MAX).unwrap();
             for (at, tile) in tiles.into_iter().enumerate() {
                 let mut other = plain_tile(&all, tile);
                 other[9] ^= 1;
@@ -324,7 +341,7 @@ fn of_many_that_publish_at_once_the_greatest_stands() {
                 scope.spawn(move || {
                     let store = place.open();
                     for step in 0..6 {
-                        store.publish_checkpoint(&note(1 + first + step * 4)).unwrap();
+                        store.publish_checkpoint(&note(1 + first + step * 4), u64::MAX).unwrap();
                     }
                 });
             }
@@ -337,13 +354,13 @@ fn of_many_that_publish_at_once_the_greatest_stands() {
 #[test]
 fn what_was_published_is_remembered_beside_the_folder() {
     let [place, _] = places();
-    place.open().publish_checkpoint(&note(9)).unwrap();
+    place.open().publish_checkpoint(&note(9), u64::MAX).unwrap();
     std::fs::write(place.file("checkpoint"), note(5)).unwrap();
     assert_eq!(place.open().greatest_checkpoint().unwrap(), Some(note(9)));
     std::fs::remove_dir_all(place.file("")).unwrap();
     let store = place.open();
     assert_eq!((store.checkpoint().unwrap(), store.greatest_checkpoint().unwrap()), (None, Some(note(9))));
-    let fork = store.publish_checkpoint(&note_of(9, 1, 1));
+    let fork = store.publish_checkpoint(&note_of(9, 1, 1), u64::MAX);
     assert!(matches!(fork, Err(TileError::Forked { size: 9 })), "{fork:?}");
 }
 
@@ -352,11 +369,11 @@ fn a_folder_may_be_named_by_one_word() {
     let home = tempfile::tempdir_in(".").unwrap();
     let word = home.path().file_name().unwrap();
     let store = TileStore::open(word).unwrap();
-    store.publish_checkpoint(&note(1)).unwrap();
+    store.publish_checkpoint(&note(1), u64::MAX).unwrap();
     assert_eq!(TileStore::view(word).greatest_checkpoint().unwrap(), Some(note(1)));
     let beside = format!("{}.published", word.to_str().unwrap());
     std::fs::remove_file(&beside).unwrap();
-    store.publish_checkpoint(&note(2)).unwrap();
+    store.publish_checkpoint(&note(2), u64::MAX).unwrap();
     std::fs::remove_file(&beside).unwrap();
 }
 
@@ -365,7 +382,7 @@ fn nothing_is_left_beside_the_log() {
     for place in places() {
         let store = place.open();
         store.write(TileId { level: Some(0), index: 1_234_067, width: 3 }, &[0; 96]).unwrap();
-        store.publish_checkpoint(&note(1)).unwrap();
+        store.publish_checkpoint(&note(1), u64::MAX).unwrap();
         assert!(place.file("tile/0/x001/x234/067.p/3").is_file());
         if matches!(place, Place::Folder(_)) {
             assert_eq!(std::fs::read_dir(place.file(".staging")).unwrap().count(), 0);

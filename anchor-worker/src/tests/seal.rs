@@ -329,6 +329,36 @@ async fn of_two_databases_with_one_store_the_late_one_halts() {
     assert_eq!(it.files(), it.expected(&[300]).await);
 }
 
+/// Both have sealed before either has published: the second one's checkpoint is larger, and no history of what is published.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_databases_that_seal_at_once_one_publishes() {
+    let it = Fixture::new().await;
+    let other = Fixture::of(it.log.clone()).await;
+    it.post(300).await;
+    other.post(301).await;
+    let gate = Arc::new(Barrier::new(2));
+    let waiting = Arc::clone(&gate);
+    let folder = Arc::new(TileStore::open(it.home.path().join("log")).unwrap());
+    let late = Sealer::new(other.pool.clone(), folder, it.key());
+    let mut late = late.with_failpoint(Arc::new(move |act, moment| {
+        if (act, moment) == (Act::PublishCheckpoint, Moment::Before) {
+            waiting.wait();
+            waiting.wait();
+        }
+        false
+    }));
+    let racing = tokio::spawn(async move { late.seal().await });
+    wait(&gate).await;
+    it.seal_all().await;
+    wait(&gate).await;
+    let halted = racing.await.unwrap().unwrap_err();
+    assert!(matches!(halted, SealError::Halt(Doubt::Forked { size: 300 })), "{halted}");
+    let files = it.files();
+    for (path, bytes) in it.expected(&[300]).await {
+        assert_eq!(files.get(&path), Some(&bytes), "{}", path.display());
+    }
+}
+
 /// What sealing says of a database that was changed after ten leaves were sealed.
 async fn check_doubt(statements: &str) -> String {
     let it = Fixture::new().await;
@@ -416,7 +446,7 @@ async fn a_checkpoint_of_another_key_halts_sealing() {
     let other = LogKeys::from(other);
     let checkpoint = proof::Checkpoint { origin: it.log.origin.clone(), size: 1, root: [0; 32] };
     let note = other.sign(&checkpoint, &other.history()).await.unwrap().unwrap();
-    it.folder.publish_checkpoint(&note.encode()).unwrap();
+    it.folder.publish_checkpoint(&note.encode(), u64::MAX).unwrap();
     let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::ForeignCheckpoint(_))), "{error}");
 }

@@ -66,7 +66,7 @@ impl Forger {
             self.store.write(tile, &bytes).unwrap();
         }
         self.edge = after;
-        self.store.publish_checkpoint(&self.note()).unwrap();
+        self.store.publish_checkpoint(&self.note(), u64::MAX).unwrap();
     }
 
     pub(super) fn checkpoint(&self) -> Checkpoint {

@@ -57,7 +57,7 @@ mod tests {
             store.write(tile, &bytes).unwrap();
         }
         let checkpoint = Checkpoint { origin: origin.to_owned(), size, root: edge.root() };
-        store.publish_checkpoint(&checkpoint.sign(&signer).encode()).unwrap();
+        store.publish_checkpoint(&checkpoint.sign(&signer).encode(), u64::MAX).unwrap();
         let tile = TileId { level: Some(0), index: 0, width: 256 };
         let path = home.path().join("log").join(tile.path());
         let mut bytes = std::fs::read(&path).unwrap();
