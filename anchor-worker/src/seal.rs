@@ -152,6 +152,9 @@ impl From<TileError> for SealError {
     }
 }
 
+/// What a seal writes.
+type Tiles = Arc<[(TileId, Vec<u8>)]>;
+
 /// What came of one attempt to seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sealed {
@@ -328,7 +331,8 @@ impl Sealer {
         let stored = leaves(conn, edge.size(), count).await?;
         let leaves = stored.iter().map(|it| self.rehash(it)).collect::<Result<Vec<_>, _>>()?;
         let (after, tiles) = edge.extended(&leaves);
-        self.write(tiles).await?;
+        let tiles: Tiles = tiles.into();
+        self.write(&tiles).await?;
         self.write_declarations(conn, &stored).await?;
         let (size, root) = (after.size(), after.root());
         let checkpoint = Checkpoint { origin: self.log.origin.clone(), size, root };
@@ -347,6 +351,7 @@ impl Sealer {
         }
         self.edge = Some(after);
         self.publish(conn, &recorded).await?;
+        self.each(&tiles, |folder, tile, bytes| folder.hold(tile, bytes).map_err(SealError::from)).await?;
         tracing::info!(first_leaf = edge.size(), last_leaf = size - 1, size, "sealed");
         Ok(Sealed::Checkpoint { size })
     }
@@ -468,24 +473,34 @@ impl Sealer {
     }
 
     // In no order: nobody reads any of them before a checkpoint covers it.
-    async fn write(&self, tiles: Vec<(TileId, Vec<u8>)>) -> Result<(), SealError> {
-        let is_broken = Arc::new(AtomicBool::new(false));
-        let writing = tiles.into_iter().map(|(tile, bytes)| {
-            let (folder, failpoint) = (Arc::clone(&self.folder), Arc::clone(&self.failpoint));
-            let is_broken = Arc::clone(&is_broken);
+    async fn write(&self, tiles: &Tiles) -> Result<(), SealError> {
+        let failpoint = Arc::clone(&self.failpoint);
+        self.each(tiles, move |folder, tile, bytes| write_tile(folder, &failpoint, tile, bytes)).await
+    }
+
+    async fn each(
+        &self,
+        tiles: &Tiles,
+        act: impl Fn(&TileStore, TileId, &[u8]) -> Result<(), SealError> + Send + Sync + 'static,
+    ) -> Result<(), SealError> {
+        let (is_broken, act) = (Arc::new(AtomicBool::new(false)), Arc::new(act));
+        let acting = (0..tiles.len()).map(|at| {
+            let (folder, tiles) = (Arc::clone(&self.folder), Arc::clone(tiles));
+            let (is_broken, act) = (Arc::clone(&is_broken), Arc::clone(&act));
             blocking(move || {
                 if is_broken.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                let written = write_tile(&folder, &failpoint, tile, &bytes);
-                is_broken.fetch_or(written.is_err(), Ordering::Relaxed);
-                written
+                let (tile, bytes) = &tiles[at];
+                let done = act(&folder, *tile, bytes);
+                is_broken.fetch_or(done.is_err(), Ordering::Relaxed);
+                done
             })
         });
         // After a failure too, what was begun comes to its end before the next seal begins.
-        let written: Vec<Result<(), SealError>> =
-            stream::iter(writing).buffer_unordered(WRITES_MAX).collect().await;
-        written.into_iter().collect()
+        let done: Vec<Result<(), SealError>> =
+            stream::iter(acting).buffer_unordered(WRITES_MAX).collect().await;
+        done.into_iter().collect()
     }
 
     // Publishes a checkpoint that was recorded before, perhaps by somebody who did not live to see it on a standby.

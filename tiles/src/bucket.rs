@@ -90,7 +90,7 @@ impl Bucket {
 
     pub(crate) fn put(&self, path: &str, bytes: Vec<u8>, is_gzip: bool) -> Result<(), TileError> {
         let put = self.put_as(path, bytes, lasting(is_gzip), PutMode::Overwrite);
-        put.map_err(|error| remote(path, error))
+        put.map(drop).map_err(|error| remote(path, error))
     }
 
     /// The same under a name that nothing has yet: the store itself refuses it else. Where something has it, that is the answer.
@@ -103,7 +103,7 @@ impl Bucket {
         for _ in 0..RACES_MAX {
             match self.put_as(path, bytes.to_vec(), lasting(is_gzip), PutMode::Create) {
                 Err(Error::AlreadyExists { .. }) => {}
-                put => return put.map(|()| None).map_err(|error| remote(path, error)),
+                put => return put.map(|_| None).map_err(|error| remote(path, error)),
             }
             // A partial tile may have been taken away meanwhile.
             if let Some(standing) = self.get(path)? {
@@ -113,12 +113,44 @@ impl Bucket {
         Err(remote(path, "others wrote it and took it away all the while"))
     }
 
-    fn put_as(&self, path: &str, bytes: Vec<u8>, attributes: Attributes, mode: PutMode) -> Result<(), Error> {
+    /// The same under a name that something has, where it may be written over. Between the look whether it may and the writing the
+    /// answer may become another: then what stood there stands there again.
+    pub(crate) fn replace(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        is_gzip: bool,
+        may: impl Fn() -> Result<(), TileError>,
+    ) -> Result<(), TileError> {
+        let put = |bytes: &[u8], mode| match self.put_as(path, bytes.to_vec(), lasting(is_gzip), mode) {
+            Err(Error::Precondition { .. } | Error::AlreadyExists { .. }) => Ok(None),
+            put => put.map(Some).map_err(|error| remote(path, error)),
+        };
+        for _ in 0..RACES_MAX {
+            let (before, mode) = match self.get_version(path)? {
+                Some((before, version)) => (Some(before), PutMode::Update(version)),
+                None => (None, PutMode::Create),
+            };
+            may()?;
+            let Some(version) = put(bytes, mode)? else { continue };
+            let Err(refused) = may() else { return Ok(()) };
+            if let Some(before) = before {
+                put(&before, PutMode::Update(version))?;
+            }
+            return Err(refused);
+        }
+        Err(remote(path, "others wrote it all the while"))
+    }
+
+    fn put_as(
+        &self,
+        path: &str,
+        bytes: Vec<u8>,
+        attributes: Attributes,
+        mode: PutMode,
+    ) -> Result<UpdateVersion, Error> {
         let options = PutOptions { mode, attributes, ..PutOptions::default() };
-        self.wait(async {
-            self.store.put_opts(&self.at(path), bytes.into(), options).await?;
-            Ok(())
-        })
+        self.wait(async { Ok(self.store.put_opts(&self.at(path), bytes.into(), options).await?.into()) })
     }
 
     /// Takes the objects below a name away. That another has taken one is as good.
@@ -156,7 +188,7 @@ impl Bucket {
             let attributes = Attributes::from_iter([content_type, caching]);
             match self.put_as(CHECKPOINT, note.as_bytes().to_vec(), attributes, mode) {
                 Err(Error::Precondition { .. } | Error::AlreadyExists { .. }) => {}
-                put => return put.map_err(|error| remote(CHECKPOINT, error)),
+                put => return put.map(drop).map_err(|error| remote(CHECKPOINT, error)),
             }
         }
         Err(remote(CHECKPOINT, "others published all the while"))

@@ -89,6 +89,27 @@ impl Folder {
         }
     }
 
+    /// The same under a name that something has, where it may be written over. Nobody publishes between the look whether it may and
+    /// the writing.
+    pub(crate) fn replace(
+        &self,
+        path: &str,
+        bytes: &[u8],
+        may: impl Fn() -> Result<(), TileError>,
+    ) -> Result<(), TileError> {
+        let _alone = self.alone()?;
+        may()?;
+        self.put(path, bytes)
+    }
+
+    // Alone among all who publish, or write over what is not published, until it is dropped.
+    fn alone(&self) -> Result<File, TileError> {
+        let path = self.root.join(LOCK);
+        let alone = File::create(&path).map_err(at(&path))?;
+        alone.lock().map_err(at(&path))?;
+        Ok(alone)
+    }
+
     fn place(
         &self,
         path: &Path,
@@ -171,9 +192,7 @@ impl Folder {
         note: &str,
         may_stand: impl Fn(Option<&str>, &str) -> Result<bool, TileError>,
     ) -> Result<(), TileError> {
-        let path = self.root.join(LOCK);
-        let lock = File::create(&path).map_err(at(&path))?;
-        lock.lock().map_err(at(&path))?;
+        let _alone = self.alone()?;
         let beside = self.remembered()?.map(Published::text).transpose()?;
         if may_stand(beside.as_deref(), note)? {
             self.put_at(&self.beside(), note.as_bytes())?;

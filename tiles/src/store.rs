@@ -63,7 +63,7 @@ impl TileStore {
     pub fn write(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
         let (stored, is_gzip) = (stored_form(tile, bytes), tile.level.is_none());
         let is_same = |it| plain_form(tile, it).is_ok_and(|it| it == bytes);
-        self.keep(&tile.path(), stored, is_gzip, leaves_to(tile), is_same)?;
+        self.keep(&tile.path(), &stored, is_gzip, leaves_to(tile), is_same)?;
         lock(&self.cache).forget(tile);
         if tile.is_partial() {
             return Ok(());
@@ -113,35 +113,56 @@ impl TileStore {
             // Its name is the root over it: whatever else has that name is damaged.
             Beside::MapIndex(_) | Beside::MapPart(..) => u128::MAX,
         };
-        self.keep(&beside.path(), bytes.to_vec(), false, leaves_to, |it| it == bytes)
+        self.keep(&beside.path(), bytes, false, leaves_to, |it| it == bytes)
     }
 
     // What is made of leaves that are published never becomes other bytes: whoever comes late with some is of another history.
-    // What is made of later ones was left by a seal that ended before it was published, and makes room. Between the look and the
-    // writing another may publish: a scrub or an audit finds what was written over so.
+    // What is made of later ones was left by a seal that ended before it was published, or is of one that goes on elsewhere: it makes
+    // room, and whoever publishes first has it as it was (`hold`).
     fn keep(
         &self,
         path: &str,
-        bytes: Vec<u8>,
+        bytes: &[u8],
         is_gzip: bool,
         leaves_to: u128,
         is_same: impl Fn(Vec<u8>) -> bool,
     ) -> Result<(), TileError> {
         let standing = match &self.place {
-            Place::Folder(folder) => folder.create(path, &bytes)?,
-            Place::Bucket(bucket) => bucket.create(path, &bytes, is_gzip)?,
+            Place::Folder(folder) => folder.create(path, bytes)?,
+            Place::Bucket(bucket) => bucket.create(path, bytes, is_gzip)?,
         };
         if standing.is_none_or(is_same) {
             return Ok(());
         }
-        let published = self.greatest_checkpoint()?.map(|it| Published::read(&it)).transpose()?;
-        if let Some(size) = published.map(|it| it.size()).filter(|it| leaves_to <= u128::from(*it)) {
-            return Err(TileError::Otherwise { path: path.to_owned(), size });
-        }
+        let may = || {
+            let published = self.greatest_checkpoint()?.map(|it| Published::read(&it)).transpose()?;
+            match published.map(|it| it.size()).filter(|it| leaves_to <= u128::from(*it)) {
+                Some(size) => Err(TileError::Otherwise { path: path.to_owned(), size }),
+                None => Ok(()),
+            }
+        };
         match &self.place {
-            Place::Folder(folder) => folder.put(path, &bytes),
-            Place::Bucket(bucket) => bucket.put(path, bytes, is_gzip),
+            Place::Folder(folder) => folder.replace(path, bytes, may),
+            Place::Bucket(bucket) => bucket.replace(path, bytes, is_gzip, may),
         }
+    }
+
+    /// Has a tile or a bundle stand as whoever has just published what covers it wrote it: before that, somebody of another
+    /// history may have written over it. From then on nobody does.
+    pub fn hold(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
+        match self.read(tile) {
+            Ok(Some(standing)) if standing == bytes => return Ok(()),
+            Err(error) if error.is_passing() => return Err(error),
+            _ => {}
+        }
+        let (path, stored) = (tile.path(), stored_form(tile, bytes));
+        tracing::warn!(path, "another history was written over what is published now: it is put right");
+        match &self.place {
+            Place::Folder(folder) => folder.put(&path, &stored)?,
+            Place::Bucket(bucket) => bucket.put(&path, stored, tile.level.is_none())?,
+        }
+        lock(&self.cache).forget(tile);
+        Ok(())
     }
 
     /// Reads what is kept beside the tiles.

@@ -1,5 +1,6 @@
 mod places;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use crate::{BucketConfig, Edge, TileError, TileStore, stored_form};
@@ -330,6 +331,51 @@ fn what_is_published_is_not_written_over() {
         assert!(matches!(late, TileError::Otherwise { size: 300, .. }) && !late.is_passing(), "{late}");
         write(300, "another").unwrap();
     }
+}
+
+/// Of two histories neither is published yet, and each makes room for the other. Whoever publishes first has its own again, also
+/// a partial tile that is cut from a full one of the other's.
+#[test]
+fn what_is_published_is_what_its_publisher_wrote() {
+    for place in places() {
+        let (store, all) = grown(&place);
+        let full = |level| TileId { level, index: 0, width: 256 };
+        let part = TileId { level: None, index: 0, width: 77 };
+        store.write(part, &plain_tile(&all, part)).unwrap();
+        for tile in [full(None), full(Some(0))] {
+            let mut other = plain_tile(&all, tile);
+            other[9] ^= 1;
+            place.open().write(tile, &other).unwrap();
+            assert_eq!(store.read(tile).unwrap(), Some(other));
+        }
+        store.publish_checkpoint(&note(300), 0).unwrap();
+        for tile in [part, full(None), full(Some(0))] {
+            store.hold(tile, &plain_tile(&all, tile)).unwrap();
+            let stored = stored_form(tile, &plain_tile(&all, tile));
+            assert_eq!(std::fs::read(place.file(&tile.path())).unwrap(), stored, "{}", tile.path());
+        }
+    }
+}
+
+/// A bucket has no lock: whoever finds, once it has written over something, that this was published meanwhile, puts it back.
+#[test]
+fn what_was_published_while_it_was_written_over_is_put_back() {
+    let [_, place] = places();
+    let bucket = place.bucket().unwrap();
+    let path = "tile/0/000.p/3";
+    bucket.put(path, b"left".to_vec(), false).unwrap();
+    let looks = Cell::new(0);
+    let late = bucket.replace(path, b"late", false, || {
+        looks.set(looks.get() + 1);
+        match looks.get() {
+            // What stands is another's by the time that it is written over: the look is taken again.
+            1 => bucket.put(path, b"published".to_vec(), false),
+            2 => Ok(()),
+            _ => Err(TileError::Otherwise { path: path.to_owned(), size: 3 }),
+        }
+    });
+    assert!(matches!(late, Err(TileError::Otherwise { size: 3, .. })), "{late:?}");
+    assert_eq!((looks.get(), bucket.get(path).unwrap()), (3, Some(b"published".to_vec())));
 }
 
 #[test]

@@ -359,6 +359,33 @@ async fn of_two_databases_that_seal_at_once_one_publishes() {
     }
 }
 
+/// One has sealed and not published yet, and another database's sealer writes over its tiles: nothing tells them apart so far.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_another_database_wrote_over_is_put_right() {
+    let it = Fixture::new().await;
+    let other = Fixture::of(it.log.clone()).await;
+    it.post(300).await;
+    other.post(300).await;
+    let gate = Arc::new(Barrier::new(2));
+    let waiting = Arc::clone(&gate);
+    let mut first = it.sealer().with_failpoint(Arc::new(move |act, moment| {
+        if (act, moment) == (Act::PublishCheckpoint, Moment::Before) {
+            waiting.wait();
+            waiting.wait();
+        }
+        false
+    }));
+    let racing = tokio::spawn(async move { first.seal().await });
+    wait(&gate).await;
+    let written: Failpoint = Arc::new(|act, moment| (act, moment) == (Act::RecordCheckpoint, Moment::Before));
+    let folder = Arc::new(TileStore::open(it.home.path().join("log")).unwrap());
+    let late = Sealer::new(other.pool.clone(), folder, it.key()).with_failpoint(written).seal().await;
+    assert!(matches!(late, Err(SealError::Retry(Obstacle::Failpoint(..)))), "{late:?}");
+    wait(&gate).await;
+    assert_eq!(racing.await.unwrap().unwrap(), Sealed::Checkpoint { size: 300 });
+    assert_eq!(it.files(), it.expected(&[300]).await);
+}
+
 /// What sealing says of a database that was changed after ten leaves were sealed.
 async fn check_doubt(statements: &str) -> String {
     let it = Fixture::new().await;

@@ -11,6 +11,7 @@ use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::bucket::Bucket;
 use crate::{BucketConfig, TileStore};
 
 /// A place that a log is kept in. Opened twice, it is the same place.
@@ -31,6 +32,13 @@ impl Place {
             Self::Folder(home) => TileStore::open(home.path().join("log")).unwrap(),
             Self::Bucket(config) => TileStore::connect(config).unwrap(),
         }
+    }
+
+    /// The bucket behind the store, where it is one.
+    pub(super) fn bucket(&self) -> Option<Bucket> {
+        let _runtime = SERVER.runtime.enter();
+        let Self::Bucket(config) = self else { return None };
+        Some(Bucket::connect(config).unwrap())
     }
 
     /// Where an object of this name lies on disk.
