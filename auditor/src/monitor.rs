@@ -168,12 +168,18 @@ impl Monitor {
         if !matches!(extension, Ok(Extension::Extends | Extension::Forks { .. })) {
             let shown = hex::encode(checkpoint.root);
             let name = format!("{UNPROVEN}{}-{}-{}", sizes.0, sizes.1, &shown[..16]);
-            observed.evidence = Some(self.keep(&name, notes, None)?);
+            if self.folder.join(&name).is_dir() || self.unproven()?.len() < UNPROVEN_MAX {
+                observed.evidence = Some(self.keep(&name, notes, None)?);
+            }
         }
         match extension {
             Ok(Extension::Extends) if grew => return Ok(true),
             Ok(Extension::Forks { root, proof }) => {
-                let name = format!("fork-{}-{}-{}", sizes.0, sizes.1, &hex::encode(root)[..16]);
+                // However far another history grows, it has this root there; one that is shorter is named once, whatever it shows.
+                let name = match grew {
+                    true => format!("fork-{}-{}", seen.size, &hex::encode(root)[..16]),
+                    false => format!("fork-before-{}", seen.size),
+                };
                 self.forked(&name, notes, sizes, &root, &proof, observed)?;
             }
             Ok(Extension::Extends) | Err(SourceError::Missing(_)) if !grew => {
@@ -185,7 +191,8 @@ impl Monitor {
         Ok(false)
     }
 
-    /// Tells of a fork, and keeps what proves it under this name.
+    /// Tells of a fork, and keeps what proves it under this name, unless one is proven there already: while it lasts, each look
+    /// sees it with another checkpoint.
     fn forked(
         &self,
         name: &str,
@@ -196,6 +203,10 @@ impl Monitor {
         observed: &mut Observation,
     ) -> Result<(), SourceError> {
         observed.findings.push(Finding::Forked { older, newer });
+        if read_fork(&self.folder.join(name), &self.policy).is_some() {
+            observed.evidence = Some(self.folder.join(name));
+            return Ok(());
+        }
         let path = path.iter().map(hex::encode).collect();
         let proof = ForkProof { root: hex::encode(root), proof: path };
         observed.evidence = Some(self.keep(name, notes, Some(&proof))?);
@@ -307,6 +318,8 @@ impl Monitor {
 
 const SEEN: &str = "seen.json";
 const UNPROVEN: &str = "unproven-";
+/// So many pairs are kept at most of which the tiles prove nothing: the log may grow at every look while it lasts.
+const UNPROVEN_MAX: usize = 1024;
 const OLDER: &str = "older.checkpoint";
 const NEWER: &str = "newer.checkpoint";
 

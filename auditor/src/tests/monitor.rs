@@ -48,6 +48,39 @@ async fn a_fork_is_caught_and_its_proof_is_kept() {
     }
 }
 
+/// While a fork lasts, its log goes on: the proof that was kept first is enough, however often it is looked at.
+#[tokio::test]
+async fn a_fork_that_grows_has_one_proof() {
+    let mut log = Forger::honest(600);
+    look(&log).await;
+    log.rewrite(4);
+    let mut proofs = Vec::new();
+    for newer in 601..604 {
+        log.grow(1);
+        let observed = look(&log).await;
+        assert_eq!(observed.findings, [Finding::Forked { older: 600, newer }]);
+        proofs.extend(observed.evidence);
+    }
+    assert!(proofs.len() == 3 && proofs.iter().all(|it| *it == proofs[0]), "{proofs:?}");
+    assert_eq!(read_fork(&proofs[0], &log.policy()), Some((600, 601)));
+
+    // The same where it shows less than was seen.
+    let log = Forger::honest(600);
+    look(&log).await;
+    let mut shorter = Forger::honest(300);
+    shorter.rewrite(7);
+    let mut proofs = Vec::new();
+    for older in 301..304 {
+        shorter.grow(1);
+        log.show(&shorter.note());
+        let observed = look(&log).await;
+        assert_eq!(observed.findings, [Finding::Forked { older, newer: 600 }]);
+        proofs.extend(observed.evidence);
+    }
+    assert!(proofs.len() == 3 && proofs.iter().all(|it| *it == proofs[0]), "{proofs:?}");
+    assert_eq!(read_fork(&proofs[0], &log.policy()), Some((301, 600)));
+}
+
 #[tokio::test]
 async fn an_honest_pair_is_no_fork() {
     let mut log = Forger::honest(300);
@@ -118,6 +151,25 @@ async fn checkpoints_whose_tiles_are_withheld_are_kept() {
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     assert_eq!((read("older.checkpoint"), read("newer.checkpoint")), (before, log.note()));
     assert_eq!(read_fork(&folder, &log.policy()), None, "it proves nothing alone");
+}
+
+/// However long an outage lasts, it fills no disk.
+#[tokio::test]
+async fn what_is_kept_without_tiles_is_bounded() {
+    let mut log = Forger::honest(600);
+    let monitor = log.monitor();
+    look(&log).await;
+    log.grow(1);
+    std::fs::rename(log.path("tile"), log.path("withheld")).unwrap();
+    let kept: Vec<_> = (0..1024).map(|it| monitor.folder.join(format!("unproven-{it}"))).collect();
+    kept.iter().for_each(|it| std::fs::create_dir(it).unwrap());
+    let observed = look(&log).await;
+    assert!(matches!(observed.findings[..], [Finding::TileUnreadable { .. }]), "{:?}", observed.findings);
+    assert_eq!(observed.evidence, None);
+    std::fs::remove_dir(&kept[0]).unwrap();
+    let evidence = look(&log).await.evidence.unwrap();
+    assert!(evidence.is_dir());
+    assert_eq!(look(&log).await.evidence, Some(evidence), "the same again has its room");
 }
 
 /// An outage is no evidence: what was kept in it goes once the log is seen to have grown from it, and nothing else does.
