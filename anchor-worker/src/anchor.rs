@@ -6,6 +6,7 @@ mod errors;
 mod hurry;
 mod look;
 mod note;
+mod published;
 mod recall;
 mod send;
 
@@ -25,6 +26,7 @@ pub use cost::{AnchorCosts, anchor_costs};
 pub use errors::{AnchorDoubt, AnchorError, AnchorObstacle};
 use hurry::Hurry;
 use look::Looked;
+use published::Published;
 
 /// For how long a lease holds: two rounds that meet only silent endpoints fit in, and a standby takes over soon.
 const LEASE_MS: u64 = 8_000;
@@ -85,6 +87,7 @@ pub struct Anchorer {
     sent: BTreeMap<i64, u64>,
     has_stood_by: bool,
     hurry: Hurry,
+    published: Published,
     alarms: Vec<Alarm>,
     // For how many rounds no endpoint has answered.
     blind_rounds: u32,
@@ -130,6 +133,7 @@ impl Anchorer {
             sent: BTreeMap::new(),
             has_stood_by: false,
             hurry: Hurry::default(),
+            published: Published::default(),
             alarms: Vec::new(),
             blind_rounds: 0,
             is_known,

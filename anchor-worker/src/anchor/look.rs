@@ -63,8 +63,8 @@ impl Anchorer {
             }
             snapshots.push(answer.ok());
         }
-        // Read after the heads: whatever an honest one shows was recorded before it was sent.
-        let newest = store::latest_checkpoint(conn).await?;
+        // Read after the heads: whatever an honest one shows was published before it was sent.
+        let newest = self.published(conn).await?;
         let log_size = super::log_size(conn).await?;
         let lowest = snapshots.iter().flatten().map(|it| it.head.size).min();
         if let (Some(lowest), Some(newest)) = (lowest, &newest) {

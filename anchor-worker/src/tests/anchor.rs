@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use chain::dev::{DEV_KEY, ensure_contract};
 use chain::{Account, AuditLog, Chain, ChainError, Role, RoleCall};
 use devstack::{Anvil, AnvilConfig, RpcFate, RpcWire};
-use proof::{AnchorPlace, Hash};
+use proof::{AnchorPlace, Checkpoint, Hash};
 use serde_json::{Value, json};
 use store::{Anchor, PgPool};
 use tiles::TileStore;
@@ -383,6 +383,33 @@ async fn a_history_rewritten_in_one_place_is_refused_by_the_contract() {
     assert_ne!(planted, proof);
     it.is_refused_by_the_contract(12, &root, &planted).await;
     assert_eq!(it.audit_log.head().await.unwrap().size, 10);
+}
+
+/// What is recorded may never be published, where another database's checkpoint was meanwhile: a contract that had taken it would
+/// keep the log from its own history.
+#[tokio::test]
+async fn what_is_not_published_is_not_anchored() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    let record = async |leaves| {
+        it.log.post(leaves).await;
+        let ends: Failpoint = Arc::new(|act, when| (act, when) == (Act::RecordCheckpoint, Moment::After));
+        it.log.sealer().with_failpoint(ends).seal().await.unwrap_err();
+    };
+    record(2).await;
+    assert!(rests(it.anchorer().step().await.unwrap()));
+    it.log.seal_all().await;
+    it.anchor_until(5).await;
+
+    let sent = it.open_attempts().await.len();
+    record(2).await;
+    let rival = Checkpoint { origin: it.log.log.origin.clone(), size: 7, root: [7; 32] };
+    let keys = it.log.keys();
+    let note = keys.sign(&rival, &keys.history()).await.unwrap().unwrap().encode();
+    it.log.folder.publish_checkpoint(&note, 5).unwrap();
+    assert!(rests(it.anchorer().step().await.unwrap()));
+    assert_eq!((it.audit_log.head().await.unwrap().size, it.open_attempts().await.len()), (5, sent));
 }
 
 #[tokio::test]
