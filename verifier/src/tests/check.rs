@@ -9,7 +9,7 @@ use devstack::{Anvil, AnvilConfig};
 use proof::{Checkpoint, Receipt, SignedNote};
 
 use super::*;
-use crate::{ChainFinding, Report, check, could_not_check, judge};
+use crate::{ChainFinding, Report, check, check_folder, could_not_check, judge};
 
 fn account() -> Account {
     Account::from_key(DEV_KEY).unwrap()
@@ -167,6 +167,35 @@ async fn an_anchored_receipt_carries_exactly_the_anchored_checkpoint() {
     let body: Value = serde_json::from_slice(&it.world.get("/v1/anchors").await.bytes).unwrap();
     assert_eq!(body["anchors"][0]["latest"]["size"], 3);
     assert_eq!(body["anchors"][0]["chain_id"], place.chain_id);
+}
+
+/// That nothing came after the last receipt is held against the contract as each receipt is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_that_is_not_anchored_completes_nothing() {
+    let mut it = Anchored::new().await;
+    let id = it.world.earn(MEMBER, 5).await;
+    it.world.seal().await;
+    it.anchor(1).await;
+    it.world.map().await;
+    it.world.seal().await;
+    let receipt = it.world.receipt(id, "member-key", "").await.bytes;
+    let (place, url) = (it.audit_log.place(), it.anvil.url());
+    let judged = async |world: &World, policy: &Policy| {
+        let map = world.map_proof(id, "member-key", "").await.bytes;
+        let files = [("1.tlog-proof".to_owned(), receipt.clone()), ("newest.map-proof".to_owned(), map)];
+        check_folder(&files, policy, Some(&url)).await
+    };
+    let policy = it.world.policy(&[place]);
+    let early = judged(&it.world, &policy).await;
+    assert_eq!((early.verdict, early.exit_status), ("not_anchored", 2), "{}", early.sentence);
+    assert_eq!(early.file.as_deref(), Some("newest.map-proof"));
+    it.anchor(2).await;
+    let whole = judged(&it.world, &policy).await;
+    assert_eq!((whole.exit_status, whole.accounts[0].complete_to), (0, Some(1)), "{}", whole.sentence);
+    // The contract vouches for a map, too, that only a key has signed that has retired since.
+    let retired = format!("{}retired {} 99 1\n", it.world.policy_text(&[place]), it.world.vkey);
+    let whole = judged(&it.world, &Policy::parse(&retired).unwrap()).await;
+    assert_eq!((whole.exit_status, whole.accounts[0].complete_to), (0, Some(1)), "{}", whole.sentence);
 }
 
 /// The order of the policy's lines does not decide which of two contracts is heard.

@@ -6,14 +6,14 @@ use super::*;
 use crate::check_folder;
 
 impl World {
-    async fn map(&mut self) -> anchor_worker::MadeMap {
+    pub(super) async fn map(&mut self) -> anchor_worker::MadeMap {
         let conn = &mut *self.pool.acquire().await.unwrap();
         let keyring = Keyring::new(&[7; 32]);
         let made = anchor_worker::make_map(conn, &keyring, &self.log, &self.folder).await.unwrap();
         made.expect("something was posted")
     }
 
-    async fn map_proof(&self, transaction: Uuid, key: &str, member: &str) -> Told {
+    pub(super) async fn map_proof(&self, transaction: Uuid, key: &str, member: &str) -> Told {
         let request = Request::get(format!("/v1/receipts/{transaction}/map")).header("x-api-key", key);
         let request = if member.is_empty() { request } else { request.header("x-user-id", member) };
         self.send(request.body(Body::empty()).unwrap()).await
