@@ -13,7 +13,7 @@ mod send;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chain::{Account, AuditLog};
+use chain::{ANCHOR_GAS_MAX, Account, AuditLog};
 use store::{PgConnection, PgPool, Pinned, PlaceFacts, StoreError};
 use tiles::TileStore;
 use uuid::Uuid;
@@ -32,8 +32,6 @@ use published::Published;
 const LEASE_MS: u64 = 8_000;
 /// After how many rounds in which no endpoint answers the lease is given up: a standby may see more.
 const BLIND_ROUNDS: u32 = 3;
-/// How much gas an anchor may take, with a proof for the largest log and room to spare.
-const GAS_MAX: u64 = 110_000;
 
 /// Forgets what was recorded of a development chain that has begun anew since: one that shows no anchor of ours. It must be
 /// called before any anchorer of the place starts. A real chain is never believed to have begun anew.
@@ -247,7 +245,7 @@ impl Anchorer {
             attempts: &looked.attempts,
             settled_size: facts.settled_size,
             nonce_next: facts.nonce_next,
-            gas_max: GAS_MAX,
+            gas_max: ANCHOR_GAS_MAX,
             pinned,
             spent_wei: facts.spent_wei,
             block_ms: schedule.block_ms(),
@@ -302,7 +300,7 @@ impl Anchorer {
             .set(looked.log_size.saturating_sub(report.head.size) as f64);
         metrics::gauge!("daftari_anchor_balance_wei", "chain_id" => label.clone())
             .set(report.balance_wei as f64);
-        let days = days_left(&self.policy, GAS_MAX, report.base_fee_wei, report.balance_wei);
+        let days = days_left(&self.policy, ANCHOR_GAS_MAX, report.base_fee_wei, report.balance_wei);
         metrics::gauge!("daftari_anchor_days_left", "chain_id" => label.clone()).set(days);
         metrics::gauge!("daftari_base_fee_wei", "chain_id" => label).set(report.base_fee_wei as f64);
     }

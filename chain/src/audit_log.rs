@@ -1,5 +1,7 @@
 //! The audit contract, as one log sees it.
 
+use std::ops::RangeInclusive;
+
 use alloy::primitives::{Address, B256, Bytes, keccak256};
 use alloy::rpc::types::Filter;
 use alloy::sol_types::{SolCall, SolEvent, SolInterface, SolValue};
@@ -45,6 +47,12 @@ pub struct Sighting {
     /// The transaction.
     pub transaction: [u8; 32],
 }
+
+/// How much gas an anchor may take, with a proof for the largest log and room to spare.
+pub const ANCHOR_GAS_MAX: u64 = 110_000;
+
+/// What is offered for an anchor or a pin: what is not used is not paid, and one that runs out of it stops the sender.
+const ANCHOR_GAS: RangeInclusive<u64> = ANCHOR_GAS_MAX..=2 * ANCHOR_GAS_MAX;
 
 /// How many blocks are searched at once, at first: few enough for most nodes, and twice as many each time while none
 /// refuses.
@@ -271,7 +279,7 @@ impl AuditLog {
             newRoot: B256::from(*root),
             proof: proof.iter().map(B256::from).collect(),
         };
-        self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
+        self.chain.sign_within(ANCHOR_GAS, account, nonce, fees, Some(self.contract), call.abi_encode()).await
     }
 
     /// Signs a pin: the contract keeps the head that it then has in its storage for ever. Nothing is sent.
@@ -282,7 +290,7 @@ impl AuditLog {
         fees: Fees,
     ) -> Result<SignedTransaction, ChainError> {
         let call = Bindings::pinCall { place: self.place };
-        self.chain.sign(account, nonce, fees, Some(self.contract), call.abi_encode()).await
+        self.chain.sign_within(ANCHOR_GAS, account, nonce, fees, Some(self.contract), call.abi_encode()).await
     }
 
     /// The root that is pinned at this size.

@@ -20,7 +20,7 @@ mod terms;
 mod tests;
 
 pub use account::{Account, SignedTransaction};
-pub use audit_log::{AuditLog, Head, Sighting};
+pub use audit_log::{ANCHOR_GAS_MAX, AuditLog, Head, Sighting};
 pub use check::{AnchorStatus, check_anchor};
 pub use deploy::{Upgrade, deploy, prepare_upgrade};
 pub use error::ChainError;

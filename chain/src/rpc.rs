@@ -1,6 +1,7 @@
 //! One RPC endpoint of a chain: typed questions with a deadline each.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use alloy::primitives::{Address, B256, Bytes, U64, U256};
@@ -150,7 +151,21 @@ impl Chain {
         to: Option<Address>,
         input: Vec<u8>,
     ) -> Result<SignedTransaction, ChainError> {
+        self.sign_within(0..=u64::MAX, account, nonce, fees, to, input).await
+    }
+
+    /// The same with as much gas as these allow, whatever an endpoint says that it takes.
+    pub(crate) async fn sign_within(
+        &self,
+        gas: RangeInclusive<u64>,
+        account: &Account,
+        nonce: u64,
+        fees: Fees,
+        to: Option<Address>,
+        input: Vec<u8>,
+    ) -> Result<SignedTransaction, ChainError> {
         let gas_max = self.gas(&account.address(), to, &input).await?.saturating_mul(5) / 4;
+        let gas_max = gas_max.clamp(*gas.start(), *gas.end());
         let input = Bytes::from(input);
         account.sign(Unsigned { chain_id: self.chain_id, nonce, gas_max, fees, to, input }).await
     }

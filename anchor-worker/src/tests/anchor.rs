@@ -431,6 +431,27 @@ async fn a_revert_stops_the_sender() {
     assert!(matches!(halted, AnchorError::Halt(AnchorDoubt::Reverted { size: 3, .. })), "{halted}");
 }
 
+/// What an endpoint says that an anchor takes does not let it run out of gas, which would stop the sender.
+#[tokio::test]
+async fn an_endpoint_that_asks_for_too_little_gas_reverts_nothing() {
+    let it = Anchored::new().await;
+    let wire = RpcWire::start(it.anvil.port()).unwrap();
+    wire.set(|method| match method {
+        "eth_estimateGas" => RpcFate::Answer("\"0x9c40\""),
+        _ => RpcFate::Pass,
+    });
+    let chain = Chain::of_id(&wire.url(), it.audit_log.chain().id()).unwrap();
+    let endpoint = AuditLog::new(chain, it.audit_log.place(), &it.log.log.log_id).unwrap();
+    it.grow(3).await;
+    let (pool, folder) = (it.log.pool.clone(), Arc::clone(&it.log.folder));
+    let mut anchorer = Anchorer::new(pool, folder, endpoint, account(), policy()).of_holder(it.holder);
+    let started = Instant::now();
+    while it.audit_log.head().await.unwrap().size < 3 {
+        anchorer.step().await.unwrap();
+        assert!(started.elapsed() < PATIENCE, "it is not anchored in time");
+    }
+}
+
 #[tokio::test]
 async fn an_account_that_is_not_the_writer_waits() {
     let it = Anchored::new().await;
