@@ -96,8 +96,10 @@ impl Statement {
         if (self.opening, self.closing) != (opening, closing) {
             return Err("its balances are not what the receipts say".to_owned());
         }
-        let complete_to =
-            histories.iter().find(|it| it.account == self.account).and_then(|it| it.complete_to);
+        let complete_to = histories
+            .iter()
+            .find(|it| (it.account, it.unit) == (self.account, self.unit))
+            .and_then(|it| it.complete_to);
         let end = match (after, complete_to) {
             (Some(next), _) => format!("entry {} comes after it", next.sequence),
             (None, Some(size)) => format!("nothing more was recorded up to leaf {size}"),
@@ -143,5 +145,26 @@ impl Statement {
             );
         }
         Ok(shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_of_one_unit_completes_no_statement_of_another() {
+        let (account, holds) = (Uuid::from_bytes([7; 16]), Holds::default());
+        let (log, lines) = ("log.example".to_owned(), Vec::new());
+        let statement =
+            Statement { log, account, unit: 1, from_us: 0, to_us: 9, opening: holds, lines, closing: holds };
+        let history =
+            |unit, complete_to| ProvesHistory { account, unit, first: 1, last: 1, available: 0, complete_to };
+        let check = |histories: &[ProvesHistory], expected: &str| {
+            let told = statement.check(&[], histories).unwrap();
+            assert!(told.contains(expected), "{told}");
+        };
+        check(&[history(0, Some(100)), history(1, None)], "no map says whether something more was recorded");
+        check(&[history(0, None), history(1, Some(100))], "nothing more was recorded up to leaf 100");
     }
 }
