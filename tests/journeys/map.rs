@@ -154,8 +154,18 @@ async fn the_lost_comes_back(paths: &Paths, home: &Path, url: &str, lost_at: u64
     system.interrupt().await;
 }
 
-/// A log that cannot go on has a successor, whose first leaf says where the old one ended.
+/// A log that cannot go on has a successor, whose first leaf says where the old one ended. It has a name of its own.
 async fn a_new_log_succeeds(paths: &Paths, home: &Path, url: &impl Fn(&str) -> String) {
+    sql(&url("template1"), "create database namesake").await;
+    let (new, key) = (url("namesake"), home.join("namesake.key").display().to_string());
+    let books = ["--database-url", &new, "--wrapping-key-file", &paths.wrapping_key];
+    let log = ["--origin", &paths.origin, "--log-key-file", &key];
+    System::run(&[&["migrate"], &books[..], &log].concat()).await.expect(0);
+    let succeed =
+        ["log", "succeed", "--database-url", &new, "--old-log", &paths.tiles, "--policy", &paths.policy];
+    let refused = System::run(&succeed).await.expect(1);
+    assert!(refused.stderr.contains("the new log has the old one's origin"), "{}", refused.stderr);
+
     sql(&url("template1"), "create database successor").await;
     let (new, key) = (url("successor"), home.join("new.key").display().to_string());
     let books = ["--database-url", &new, "--wrapping-key-file", &paths.wrapping_key];

@@ -133,7 +133,11 @@ async fn succeed(config: Succeed) -> anyhow::Result<()> {
     let pool = store::connect(&config.database_url.0, 2).await.context("cannot use the database")?;
     let conn = &mut *pool.acquire().await?;
     let log = store::log_identity(conn).await?;
-    ensure!(log.log_id != old_id, "the new log has the old one's origin and key: give it another");
+    // By its origin a policy, a witness and a monitor know a log: of two that share one they believe the first.
+    ensure!(
+        log.origin != last.origin,
+        "the new log has the old one's origin: begin it on an empty database with another, and a new key"
+    );
     ensure!(store::log_size(conn).await? == 0, "the new log has leaves already: a succession is its first");
     println!(
         "{} follows {}, whose last checkpoint covers {} leaves under the root {}.",
