@@ -7,6 +7,10 @@ use store::{Hurried, PgConnection, StoreError};
 /// How many leaves are looked through in a round, at most: about what is posted in a second.
 const ROUND_LEAVES: u64 = 32 * 1024;
 
+/// How many stretches are kept that the head covers: a reorganisation may take their anchor away, and takes no more blocks than
+/// there were rounds in so many.
+const COVERED_MAX: usize = 1024;
+
 /// What was found so far. A new process begins at the head, so nothing has to be kept.
 #[derive(Debug, Default)]
 pub(super) struct Hurry {
@@ -22,7 +26,9 @@ impl Hurry {
         head_size: u64,
         sealed_size: u64,
     ) -> Result<(), StoreError> {
-        self.found.retain(|it| head_size <= it.last_leaf);
+        while self.found.get(COVERED_MAX).is_some_and(|it| it.last_leaf < head_size) {
+            self.found.pop_front();
+        }
         let begin = self.looked_to.max(head_size);
         let end = sealed_size.min(begin + ROUND_LEAVES);
         if begin < end {

@@ -684,6 +684,31 @@ async fn what_a_program_has_marked_is_anchored_soon_whatever_else_may_wait() {
     assert!(rests(it.anchorer_of(account(), patient).step().await.unwrap()));
 }
 
+/// A posting in a hurry is so again where a reorganisation has taken its anchor away, and whatever would send it again is lost.
+#[tokio::test]
+async fn what_was_in_a_hurry_is_so_again_without_its_anchor() {
+    let it = Anchored::new().await;
+    let conn = &mut *it.log.pool.acquire().await.unwrap();
+    let (earn, program_id) = (proof::PostingKind::EARN, it.log.program.program_id);
+    store::set_hurry_rule(conn, program_id, earn, Some(1)).await.unwrap();
+    let patient = AnchorPolicy { staleness_max_ms: 3_600_000, ..policy() };
+    let mut anchorer = it.anchorer_of(account(), patient);
+    let before = it.rpc("evm_snapshot", json!([]));
+    it.grow(3).await;
+    let started = Instant::now();
+    while it.audit_log.head().await.unwrap().size < 3 {
+        anchorer.step().await.unwrap();
+        assert!(started.elapsed() < PATIENCE, "it is not anchored in time");
+    }
+    assert!(rests(anchorer.step().await.unwrap()), "it is covered");
+    assert_eq!(it.rpc("evm_revert", json!([before])), json!(true));
+    it.rpc("anvil_mine", json!(["0x3"]));
+    it.log.tamper("delete from anchor_attempt; delete from anchor").await;
+    assert_eq!(anchorer.step().await.unwrap(), Stepped::Armed);
+    let stories = store::attempt_stories(conn, &it.audit_log.place(), Some(3), 10).await.unwrap();
+    assert_eq!(stories[0].steps[0].why, "a posting is in a hurry");
+}
+
 /// Five minutes' prices for five days, by a wave of two hours.
 async fn remember_prices(it: &Anchored) {
     let conn = &mut *it.log.pool.acquire().await.unwrap();
