@@ -14,7 +14,7 @@ pub struct StoredLeaf {
     pub kind: LeafKind,
     /// The commitment that was promised to the caller.
     pub commitment: Hash,
-    /// The commitments of its parts; none of a leaf that was lost and taken back as it was published.
+    /// The commitments of its parts; none of a leaf that was lost and taken back as it was published, or whose posting is archived.
     pub parts: Option<Commitments>,
 }
 
@@ -26,7 +26,7 @@ struct LeafRow {
     header_commitment: Option<Vec<u8>>,
     details_commitment: Option<Vec<u8>>,
     body_commitment: Option<Vec<u8>>,
-    is_lost: bool,
+    is_alone: bool,
 }
 
 /// The leaves from this index on, in order and without holes, at most so many.
@@ -43,11 +43,14 @@ pub async fn leaves(
              coalesce(posting.header_commitment, declaration.header_commitment) as header_commitment,
              coalesce(posting.details_commitment, declaration.details_commitment) as details_commitment,
              coalesce(posting.body_commitment, declaration.body_commitment) as body_commitment,
-             lost_leaf.leaf_index is not null as is_lost
+             lost_leaf.leaf_index is not null or archived.leaf_index is not null as is_alone
          from leaf
          left join posting using (leaf_index)
          left join declaration using (leaf_index)
          left join lost_leaf using (leaf_index)
+         left join (
+             select leaf_index from archived_posting where leaf_index >= $1 and leaf_index < $1 + $2
+         ) as archived using (leaf_index)
          where leaf_index >= $1 and leaf_index < $1 + $2
          order by leaf_index",
     )
@@ -101,7 +104,7 @@ impl LeafRow {
             return Err(damaged("it has more than 255 entries"));
         }
         let parts = match (self.header_commitment, self.details_commitment) {
-            (None, None) if self.is_lost => None,
+            (None, None) if self.is_alone => None,
             (Some(header), Some(details)) => Some(Commitments {
                 header: hash(header)?,
                 details: hash(details)?,

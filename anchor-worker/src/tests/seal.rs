@@ -424,6 +424,32 @@ async fn a_rewritten_history_is_refused() {
     assert!(shorter.contains("it lost commits"), "{shorter}");
 }
 
+/// A log in which nothing was posted for long may have its newest leaves archived. A sealer that starts there compares what is left
+/// of them, and goes on.
+#[tokio::test]
+async fn sealing_goes_on_where_the_newest_leaves_are_archived() {
+    let it = Fixture::new().await;
+    it.post(10).await;
+    it.seal_all().await;
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    let lines = store::archive_lines(conn, 0, 10, 100).await.unwrap();
+    assert_eq!(lines.len(), 10);
+    let (digest, file) = ([7; 32], "postings");
+    let new = store::NewArchive { first_leaf_index: 0, end_leaf_index: 10, postings: 10, digest, file };
+    store::begin_archive(conn, &new).await.unwrap();
+    let archive = store::archives(conn).await.unwrap().pop().unwrap();
+    store::take_away(conn, &archive, &lines[..5]).await.unwrap();
+    it.post(1).await;
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Checkpoint { size: 11 });
+    store::take_away(conn, &archive, &lines[5..]).await.unwrap();
+    store::end_archive(conn, &archive).await.unwrap();
+    it.post(1).await;
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Checkpoint { size: 12 });
+    it.tamper("update leaf set commitment = sha256('x') where leaf_index = 4").await;
+    let halted = it.sealer().seal().await.unwrap_err();
+    assert!(matches!(halted, SealError::Halt(Doubt::SealedLeafChanged { leaf_index: 4 })), "{halted}");
+}
+
 #[tokio::test]
 async fn rewritten_tiles_halt_sealing() {
     let it = Fixture::new().await;
