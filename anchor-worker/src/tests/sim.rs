@@ -411,3 +411,20 @@ fn seeds_that_failed_once_hold() {
         7115, 7989, 8426, 9408, 53_816, 54_561,
     ]);
 }
+
+/// Who makes a block may not have heard of a replacement. What was replaced takes effect then, and what it lacks goes with the next.
+#[test]
+fn what_was_replaced_may_be_what_takes_effect() {
+    let mut taken = 0;
+    for seed in 0..1_000 {
+        let mut sim = Sim::new(seed);
+        sim.chain.elders = 700;
+        (0..TURNS).for_each(|_| sim.turn());
+        sim.chain.elders = 0;
+        sim.settle();
+        assert_eq!(sim.broken, None, "seed {seed}");
+        taken += sim.chain.taken_elders;
+    }
+    println!("{taken} transactions took effect although they had been replaced");
+    assert!(20 < taken, "a simulation in which nothing happens proves nothing");
+}

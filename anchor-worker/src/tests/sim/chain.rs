@@ -53,6 +53,10 @@ pub(super) struct SimChain {
     /// How many anchors reorganisations took away.
     pub(super) undone: u64,
     pub(super) strangers: u64,
+    /// How many of a thousand blocks are made by whoever has heard of the oldest transaction of a nonce alone; and how often that
+    /// one was taken.
+    pub(super) elders: u64,
+    pub(super) taken_elders: u64,
     stranger_waits: bool,
     next_hash: u64,
 }
@@ -81,6 +85,8 @@ impl SimChain {
             reorganisations: 0,
             undone: 0,
             strangers: 0,
+            elders: 0,
+            taken_elders: 0,
             stranger_waits: false,
             next_hash: 2,
         }
@@ -112,8 +118,13 @@ impl SimChain {
             block.nonce += 1;
             self.disturbed_at = self.disturbed_at.max(block.number);
         }
-        while let Some(hash) = self.pool.get(&block.nonce) {
-            let tx = &self.sent[hash];
+        while let Some(newest) = self.pool.get(&block.nonce).copied() {
+            let hash = self.elder(rng, &block).unwrap_or(newest);
+            if hash != newest {
+                self.taken_elders += 1;
+                self.disturbed_at = self.disturbed_at.max(block.number);
+            }
+            let tx = &self.sent[&hash];
             let tip = tx.fees.tip_wei_max.min(tx.fees.fee_wei_max.saturating_sub(block.base_fee_wei));
             let cost = GAS * (block.base_fee_wei + tip);
             if tx.fees.fee_wei_max < block.base_fee_wei || tip < 25 * GWEI || block.balance_wei < cost {
@@ -123,13 +134,24 @@ impl SimChain {
             block.head = if succeeds { tx.size } else { block.head };
             block.balance_wei -= cost;
             block.nonce += 1;
-            block.mined.push((*hash, succeeds));
+            block.mined.push((hash, succeeds));
         }
         self.pool.retain(|nonce, _| block.nonce <= *nonce);
         self.blocks.push(block);
         if self.says_what_is_final {
             self.promised = self.promised.max(self.tip().number.saturating_sub(4));
         }
+    }
+
+    /// The oldest transaction of the next nonce that this block could take, now and then. Without this fault no number is drawn for
+    /// it: each seed plays as it did.
+    fn elder(&self, rng: &mut Rng, block: &Block) -> Option<u64> {
+        if self.elders == 0 || !rng.chance(self.elders) {
+            return None;
+        }
+        let price_wei = block.base_fee_wei + 25 * GWEI;
+        let fits = |it: &Tx| it.nonce == block.nonce && price_wei <= it.fees.fee_wei_max;
+        self.sent.iter().find(|(_, it)| fits(it)).map(|(hash, _)| *hash)
     }
 
     /// Goes back to this height. What was in blocks waits in the pool again, most of the time.
