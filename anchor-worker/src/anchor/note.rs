@@ -1,6 +1,6 @@
 //! Writing down what is known, before anything is done.
 
-use chain::Sighting;
+use chain::{AuditLog, Sighting};
 use futures::future::join_all;
 use proof::AnchorPlace;
 use store::{Anchor, AttemptNote, AttemptState, PgConnection};
@@ -85,17 +85,27 @@ impl Anchorer {
         // Looked for again before it is called final: a reorganisation may have moved it.
         let unsettled = store::anchors_to_settle(conn, &place, finalized.unwrap_or(0)).await?;
         wanted.extend(unsettled.iter().map(|it| (it.size, Some(it.block))));
-        let asked = wanted.iter().map(|(size, hint)| within(ASK_PATIENCE, endpoint.sighting(*size, *hint)));
-        let sightings = join_all(asked).await;
+        // Who is believed in what is next is not believed alone in what is final: all that have answered in this round are asked.
+        let seeing = self.endpoints.iter().zip(&looked.snapshots).filter(|it| it.1.is_some());
+        let seeing: Vec<&AuditLog> = seeing.map(|it| it.0).collect();
+        let mut asked: Vec<(u64, Option<u64>, &AuditLog)> =
+            wanted.iter().map(|(size, hint)| (*size, *hint, endpoint)).collect();
+        for (size, hint) in wanted.iter().filter(|it| it.1.is_some()) {
+            asked.extend(seeing.iter().map(|it| (*size, *hint, *it)));
+        }
+        let asking = asked.iter().map(|(size, hint, it)| within(ASK_PATIENCE, it.sighting(*size, *hint)));
+        let answers = join_all(asking).await;
         let mut failure = None;
-        for ((size, hint), sighting) in wanted.into_iter().zip(sightings) {
-            match sighting {
-                Ok(Some(sighting)) => {
-                    let found = anchor(place, size, &sighting, hint.and(finalized));
-                    store::record_anchor(conn, &found).await?;
+        for ((size, _), answer) in wanted.iter().zip(&answers) {
+            match answer {
+                Ok(Some(seen)) => {
+                    let others = asked.iter().zip(&answers).skip(wanted.len()).filter(|it| it.0.0 == *size);
+                    let same = others.filter(|it| matches!(it.1, Ok(Some(shown)) if shown == seen)).count();
+                    let finalized = finalized.filter(|_| self.endpoints.len() < 2 * same);
+                    store::record_anchor(conn, &anchor(place, *size, seen, finalized)).await?;
                 }
                 Ok(None) => {}
-                Err(error) => failure = Some(error),
+                Err(error) => failure = Some(error.clone()),
             }
         }
         failure.map_or(Ok(()), |it| Err(it.into()))

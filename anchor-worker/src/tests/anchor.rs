@@ -283,6 +283,38 @@ async fn what_another_anchored_is_written_down() {
     assert_eq!(it.nonce().await, nonce, "nothing is anchored twice");
 }
 
+/// Of what another anchored one endpoint alone does not say that it is final.
+#[tokio::test]
+async fn what_another_anchored_is_final_once_most_endpoints_show_it() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    it.anchor_until(3).await;
+    it.log.tamper("delete from anchor; delete from anchor_attempt").await;
+    it.rpc("anvil_mine", json!(["0x200"]));
+    let wires = [(); 3].map(|()| RpcWire::start(it.anvil.port()).unwrap());
+    let endpoint = |wire: &RpcWire| {
+        let chain = Chain::of_id(&wire.url(), it.audit_log.chain().id()).unwrap();
+        AuditLog::new(chain, it.audit_log.place(), &it.log.log.log_id).unwrap()
+    };
+    let endpoints = wires.iter().map(endpoint).collect();
+    let (pool, folder) = (it.log.pool.clone(), Arc::clone(&it.log.folder));
+    let mut anchorer =
+        Anchorer::with_endpoints(pool, folder, endpoints, account(), policy()).of_holder(it.holder);
+    for wire in &wires[1..] {
+        wire.set(|method| match method {
+            "eth_getLogs" => RpcFate::Answer("[]"),
+            _ => RpcFate::Pass,
+        });
+    }
+    for _ in 0..3 {
+        assert!(rests(anchorer.step().await.unwrap()));
+    }
+    assert_eq!(it.latest().await.map(|it| (it.size, it.is_final)), Some((3, false)));
+    wires[1].set(|_| RpcFate::Pass);
+    assert!(rests(anchorer.step().await.unwrap()));
+    assert_eq!(it.latest().await.map(|it| (it.size, it.is_final)), Some((3, true)));
+}
+
 #[tokio::test]
 async fn a_rewritten_history_is_refused_by_the_contract() {
     let mut it = Anchored::new().await;
