@@ -41,8 +41,10 @@ pub(crate) async fn run(config: Anchor) -> anyhow::Result<()> {
     worker.witnesses = witnesses(&config)?;
     worker.freshness = config.witness_freshness.0;
     let every = config.scrub_every.0;
-    let scrubbing = (!every.is_zero())
-        .then(|| tokio::spawn(scrub::scrub(Arc::clone(&worker.folder), policy, every, stop.clone())));
+    let scrubbing = (!every.is_zero()).then(|| {
+        let (store, first) = (Arc::clone(&worker.folder), every.min(scrub::FIRST));
+        tokio::spawn(scrub::scrub(store, policy, first, every, stop.clone()))
+    });
     let sealed = anchor_worker::run(worker, stop.clone()).await;
     stop.cancel();
     if let Some(scrubbing) = scrubbing {

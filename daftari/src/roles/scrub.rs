@@ -8,13 +8,27 @@ use proof::Policy;
 use tiles::TileStore;
 use tokio_util::sync::CancellationToken;
 
-/// Reads the whole log over and over, one tile at a time so that sealing does not feel it, until it is told to stop.
-/// The gauge `daftari_scrub_findings` says how much the last reading found.
-pub(crate) async fn scrub(store: Arc<TileStore>, policy: Policy, every: Duration, stop: CancellationToken) {
+/// How long a process runs before it reads: one that is started again and again would do nothing else.
+pub(crate) const FIRST: Duration = Duration::from_secs(60);
+
+/// Reads the whole log over and over, one tile at a time so that sealing does not feel it, until it is told to stop: first
+/// after so long. The gauge `daftari_scrub_findings` says how much the last reading found.
+pub(crate) async fn scrub(
+    store: Arc<TileStore>,
+    policy: Policy,
+    first: Duration,
+    every: Duration,
+    stop: CancellationToken,
+) {
     let findings = metrics::gauge!("daftari_scrub_findings");
     let source = Source::Store(store);
     let audit = Audit { source, policy, parallel: 1, memory: None, kept: Vec::new(), anchors: Vec::new() };
+    let mut pause = first;
     loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = every,
+            () = stop.cancelled() => return,
+        }
         let read = tokio::select! {
             read = audit.run(|_, _| {}) => read,
             () = stop.cancelled() => return,
@@ -28,10 +42,6 @@ pub(crate) async fn scrub(store: Arc<TileStore>, policy: Policy, every: Duration
                 tracing::info!(leaves = report.leaves, tiles = report.tiles, "the log was read again");
             }
             Err(error) => tracing::warn!(%error, "the log could not be read again"),
-        }
-        tokio::select! {
-            () = tokio::time::sleep(every) => {}
-            () = stop.cancelled() => return,
         }
     }
 }
@@ -69,7 +79,8 @@ mod tests {
             bytes[100] ^= flip;
             std::fs::write(&path, &bytes).unwrap();
             let hour = Duration::from_secs(3600);
-            let scrubbing = scrub(Arc::clone(&store), policy.clone(), hour, CancellationToken::new());
+            let (now, never) = (Duration::ZERO, CancellationToken::new());
+            let scrubbing = scrub(Arc::clone(&store), policy.clone(), now, hour, never);
             let told = async {
                 while !recorder.handle().render().contains(findings) {
                     tokio::task::yield_now().await;
