@@ -342,8 +342,11 @@ async fn of_two_databases_that_seal_at_once_one_publishes() {
     let late = Sealer::new(other.pool.clone(), folder, it.key());
     let mut late = late.with_failpoint(Arc::new(move |act, moment| {
         if (act, moment) == (Act::PublishCheckpoint, Moment::Before) {
-            waiting.wait();
-            waiting.wait();
+            // What else this thread was to do, another one does.
+            tokio::task::block_in_place(|| {
+                waiting.wait();
+                waiting.wait();
+            });
         }
         false
     }));
@@ -370,8 +373,11 @@ async fn what_another_database_wrote_over_is_put_right() {
     let waiting = Arc::clone(&gate);
     let mut first = it.sealer().with_failpoint(Arc::new(move |act, moment| {
         if (act, moment) == (Act::PublishCheckpoint, Moment::Before) {
-            waiting.wait();
-            waiting.wait();
+            // What else this thread was to do, another one does.
+            tokio::task::block_in_place(|| {
+                waiting.wait();
+                waiting.wait();
+            });
         }
         false
     }));
