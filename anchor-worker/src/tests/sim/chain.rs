@@ -154,6 +154,11 @@ impl SimChain {
         self.sent.iter().find(|(_, it)| fits(it)).map(|(hash, _)| *hash)
     }
 
+    /// The last block that took something.
+    pub(super) fn last_taken(&self) -> u64 {
+        self.blocks.iter().rev().find(|it| !it.mined.is_empty()).map_or(0, |it| it.number)
+    }
+
     /// Goes back to this height. What was in blocks waits in the pool again, most of the time.
     pub(super) fn reorganise(&mut self, height: u64, rng: &mut Rng) {
         let height = height.max(self.blocks[0].number);
