@@ -12,10 +12,12 @@ use super::look::ASK_PATIENCE;
 use super::{AnchorError, Anchorer};
 
 /// The published checkpoint as it was seen last, and the question for it while it is under way: a store that is silent keeps
-/// nobody from following what was sent.
+/// nobody from following what was sent. Where it has been silent since the start, what is recorded counts: the deadline
+/// wins.
 #[derive(Default)]
 pub(super) struct Published {
     known: Option<RecordedCheckpoint>,
+    is_seen: bool,
     asking: Option<JoinHandle<Result<Option<String>, TileError>>>,
 }
 
@@ -35,15 +37,24 @@ impl Anchorer {
             spawn_blocking(move || folder.checkpoint())
         });
         let Ok(answer) = tokio::time::timeout(ASK_PATIENCE, asking).await else {
-            return Ok(published.known.clone());
+            return Ok(published.or(newest));
         };
         published.asking = None;
         match answer.expect("the object store does not panic") {
-            Ok(note) => published.known = recorded(conn, note).await?,
+            Ok(note) => {
+                published.known = recorded(conn, note).await?;
+                published.is_seen = true;
+            }
             Err(error) if error.is_passing() => tracing::warn!(%error, "what is published is not seen"),
             Err(error) => return Err(error.into()),
         }
-        Ok(published.known.clone())
+        Ok(published.or(newest))
+    }
+}
+
+impl Published {
+    fn or(&self, newest: Option<RecordedCheckpoint>) -> Option<RecordedCheckpoint> {
+        if self.is_seen { self.known.clone() } else { newest }
     }
 }
 

@@ -417,6 +417,17 @@ async fn a_history_rewritten_in_one_place_is_refused_by_the_contract() {
     assert_eq!(it.audit_log.head().await.unwrap().size, 10);
 }
 
+/// A worker that starts while the store is away has nobody to ask what is published, and a deadline to keep.
+#[tokio::test]
+async fn a_worker_that_starts_without_the_store_anchors_what_is_recorded() {
+    let it = Anchored::new().await;
+    it.grow(3).await;
+    let published = it.log.home.path().join("log/checkpoint");
+    std::fs::rename(&published, published.with_extension("away")).unwrap();
+    std::fs::create_dir(&published).unwrap();
+    it.anchor_until(3).await;
+}
+
 /// What is recorded may never be published, where another database's checkpoint was meanwhile: a contract that had taken it would
 /// keep the log from its own history.
 #[tokio::test]
