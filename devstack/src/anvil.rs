@@ -153,6 +153,7 @@ fn launch<'a>(
         part: PART,
         program,
         arguments,
+        environment: &[],
         folder,
         user: None,
         lock,

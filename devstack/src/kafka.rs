@@ -185,6 +185,7 @@ fn java<'a>(
         part: PART,
         program: "java".into(),
         arguments,
+        environment: &[],
         folder: folder.into(),
         user: None,
         lock: Some(lock),

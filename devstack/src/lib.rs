@@ -6,7 +6,8 @@
 //!
 //! Everything here blocks. Callers on tokio use `spawn_blocking`, or start the parts before the runtime.
 //! A [`Wire`] stands between a client and a PostgreSQL: a test ends a process or a connection by what passes on it. An
-//! [`RpcWire`] stands between a client and a chain, in the weather that a test chooses.
+//! [`RpcWire`] stands between a client and a chain, in the weather that a test chooses. A [`Disk`] under a PostgreSQL has
+//! what was synced: a test cuts its power.
 //! The programs come from `devstack/fetch`; nothing here downloads anything.
 
 mod anvil;
@@ -27,7 +28,7 @@ pub use bound::spawn_bound;
 pub use error::Error;
 pub use kafka::{Kafka, KafkaConfig};
 pub use port::{free_port, lasting_port};
-pub use postgres::{Postgres, PostgresConfig, STANDBY_NAME};
+pub use postgres::{Disk, Postgres, PostgresConfig, STANDBY_NAME};
 pub use rpc_wire::{RpcFate, RpcWeather, RpcWire};
 pub use scratch::Scratch;
 pub use testing::{TEST_KAFKA, TEST_POSTGRES, test_kafka_brokers, test_postgres_config, test_postgres_url};

@@ -1,4 +1,5 @@
 mod cluster;
+mod disk;
 mod home;
 mod programs;
 mod ready;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::cluster::{forget_a_pid_that_was_reused, initialise, password};
+pub use self::disk::Disk;
 use self::home::Home;
 use self::ready::is_ready;
 use self::server::server;
@@ -34,12 +36,14 @@ pub struct PostgresConfig {
     pub port: Option<u16>,
     /// Settings as in postgresql.conf. They win over it, except that what makes commits durable stays on.
     pub settings: Vec<(String, String)>,
+    /// What the server finds in its environment besides ours.
+    pub environment: Vec<(String, String)>,
 }
 
 impl PostgresConfig {
     /// A server in this folder, with defaults for the rest.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), port: None, settings: Vec::new() }
+        Self { data_dir: data_dir.into(), port: None, settings: Vec::new(), environment: Vec::new() }
     }
 }
 
@@ -75,7 +79,7 @@ impl Postgres {
         let password = password(&home)?;
         forget_a_pid_that_was_reused(&home)?;
         let (running, port) = on_free_ports(PART, config.port, |[port]| {
-            let (running, ()) = Running::launch(server(&home, &programs, &lock, port, &config.settings)?)?
+            let (running, ()) = Running::launch(server(&home, &programs, &lock, port, config)?)?
                 .wait_until(START_PATIENCE, |pid| is_ready(&home.cluster(), pid, port).then_some(()))?;
             Ok((running, port))
         })?;

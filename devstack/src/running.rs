@@ -20,6 +20,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) part: &'static str,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
+    /// Besides ours.
+    pub(crate) environment: &'a [(String, String)],
     pub(crate) folder: PathBuf,
     pub(crate) user: Option<User>,
     pub(crate) lock: Option<&'a Lock>,
@@ -43,10 +45,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn launch(launch: Launch<'_>) -> Result<Self, Error> {
-        let Launch { part, program, arguments, folder, user, lock, log, orphaned, stop, grace } = launch;
+        let Launch { part, program, arguments, environment, folder, user, lock, log, orphaned, stop, grace } =
+            launch;
         let bound = Bound { signal: orphaned, own_group: true, user };
         let mut command = bound.command(program.as_os_str(), &arguments);
-        command.current_dir(folder);
+        command.current_dir(folder).envs(environment.iter().cloned());
         command.stdin(lock.map_or_else(|| Ok(Stdio::null()), Lock::stream)?);
         command.stdout(log.stream()?).stderr(log.stream()?);
         let child = bound.spawn(command)?;

@@ -43,6 +43,7 @@ pub(super) fn initialise(home: &Home, programs: &Path, lock: &Lock) -> Result<()
         part: PART,
         program: programs.join("initdb"),
         arguments,
+        environment: &[],
         folder: home.folder.clone(),
         user: home.user,
         lock: Some(lock),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::PART;
 use super::home::Home;
+use super::{PART, PostgresConfig};
 use crate::Error;
 use crate::lock::Lock;
 use crate::running::{Launch, Log};
@@ -19,9 +19,9 @@ pub(super) fn server<'a>(
     programs: &Path,
     lock: &'a Lock,
     port: u16,
-    settings: &[(String, String)],
+    config: &'a PostgresConfig,
 ) -> Result<Launch<'a>, Error> {
-    let given = settings.iter().map(|(name, value)| format!("{name}={value}"));
+    let given = config.settings.iter().map(|(name, value)| format!("{name}={value}"));
     let durable = ["fsync=on", "full_page_writes=on", "synchronous_commit=on"].map(String::from);
     let place = [
         "listen_addresses=127.0.0.1".into(),
@@ -42,6 +42,7 @@ pub(super) fn server<'a>(
         part: PART,
         program: programs.join("postgres"),
         arguments,
+        environment: &config.environment,
         folder: home.folder.clone(),
         user: home.user,
         lock: Some(lock),

@@ -40,6 +40,7 @@ impl Postgres {
                 .into_iter()
                 .chain([self.home.cluster().into()])
                 .collect(),
+            environment: &[],
             folder: self.home.folder.clone(),
             user: self.home.user,
             lock: None,
@@ -73,6 +74,7 @@ fn copy(home_of_standby: &Home, lock: &Lock, port: u16, password: &str) -> Resul
         part: PART,
         program,
         arguments,
+        environment: &[],
         folder: folder.clone(),
         // As ourselves: the server's user may not reach the program.
         user: None,

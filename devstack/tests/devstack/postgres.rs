@@ -2,10 +2,11 @@ use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
-use devstack::{Error, Postgres, PostgresConfig, Scratch};
+use devstack::{Disk, Error, Postgres, PostgresConfig, Scratch};
 use rustix::process::Signal;
 
 use crate::support::{is_alive, send};
+use crate::wire::asked;
 
 /// What initdb gave the cluster, once and for ever.
 fn system_identifier(postgres: &Postgres) -> Vec<u8> {
@@ -32,6 +33,41 @@ fn a_killed_server_comes_back_in_the_same_folder() {
     let pid = again.pid();
     again.stop().unwrap();
     assert!(!is_alive(pid));
+}
+
+#[test]
+fn a_power_cut_leaves_what_was_synced_and_nothing_else() {
+    let scratch = Scratch::new().unwrap();
+    let mut config = PostgresConfig::new(scratch.path().join("postgres"));
+    // It is killed for good: the usual kind of shared memory would stay.
+    config.settings = vec![setting("dynamic_shared_memory_type", "mmap")];
+    let disk = Disk::under(Postgres::start(&config).unwrap()).unwrap();
+    config.environment = disk.environment();
+    let numbers = "select string_agg(number::text, ' ' order by number) from kept";
+    let tell = |statement: &str| {
+        let postgres = Postgres::start(&config).unwrap();
+        let answer = asked(&postgres.url("postgres"), statement);
+        send(postgres.pid(), Signal::KILL);
+        answer
+    };
+
+    tell("create table kept as select 1 as number");
+    disk.cut(|| false).unwrap();
+    assert_eq!(tell("insert into kept values (2) returning number"), "2");
+    let mut sector = 0;
+    let every_other = || {
+        sector += 1;
+        sector % 2 == 0
+    };
+    disk.cut(every_other).unwrap();
+    assert_eq!(tell(numbers), "1 2");
+
+    // What a disk says that it has, and has not, outlives a kill and no cut.
+    disk.lie().unwrap();
+    tell("insert into kept values (3)");
+    assert_eq!(tell(numbers), "1 2 3");
+    disk.cut(|| true).unwrap();
+    assert_eq!(tell(numbers), "1 2");
 }
 
 #[test]
