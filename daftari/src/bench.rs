@@ -40,12 +40,13 @@ pub(crate) async fn run(config: Bench) -> anyhow::Result<()> {
         "api" | "redeem" => api::run(&config).await?,
         "log" => log::run(&config).await?,
         "crash" => crash::run(&config).await?,
+        "power" => crash::power(&config).await?,
         "standby" => standby::run(&config).await?,
         "gas" => gas::run(&config).await?,
         "mutation-contracts" => mutation_contracts::run(&config).await?,
         other => {
             bail!(
-                "there is no benchmark {other:?}: there are anchor, api, ledger, soak, growth, redeem, log, import, ingest, crash, standby, gas and mutation-contracts"
+                "there is no benchmark {other:?}: there are anchor, api, ledger, soak, growth, redeem, log, import, ingest, crash, power, standby, gas and mutation-contracts"
             )
         }
     };

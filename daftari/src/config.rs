@@ -690,7 +690,7 @@ pub(crate) struct ChainSender {
 /// Run a benchmark.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which: `anchor`, `api`, `ledger`, `soak`, `growth`, `redeem`, `log`, `import`, `ingest`, `crash`, `standby`, `gas` or `mutation-contracts`.
+    /// Which: `anchor`, `api`, `ledger`, `soak`, `growth`, `redeem`, `log`, `import`, `ingest`, `crash`, `power`, `standby`, `gas` or `mutation-contracts`.
     pub(crate) name: String,
     /// For `anchor`: the folder with recorded base fees.
     #[arg(long)]
@@ -719,7 +719,7 @@ pub(crate) struct Bench {
     /// How many entries the large books of `growth` have.
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) entries: u64,
-    /// How many times `crash` kills something.
+    /// How many times `crash` kills something and `power` cuts the power.
     #[arg(long, default_value_t = 1000)]
     pub(crate) kills: u64,
     /// How many primaries `standby` kills.

@@ -1,7 +1,8 @@
 //! Crashes: the API, the sealer, PostgreSQL and connections are ended under load, at random moments and at named points,
 //! and started again. Callers ask again until they are answered; then the books must hold what they were told, once.
 //!
-//! A kill is not a power cut: what a process has handed to the kernel stays.
+//! A kill is not a power cut: what a process has handed to the kernel stays. So the power is cut too, of a disk that has
+//! what PostgreSQL has synced.
 
 mod shot;
 mod world;
@@ -36,6 +37,8 @@ enum What {
     Sessions,
     /// One of the API's connections to PostgreSQL.
     Connection,
+    /// API, sealer and PostgreSQL at once, by SIGKILL.
+    Everything,
 }
 
 /// And when.
@@ -75,15 +78,56 @@ const ROUND: [(What, When); 20] = [
     (What::Connection, When::At(Point::AfterCommit)),
 ];
 
+/// What comes in each round of power cuts: the power of PostgreSQL's machine, or of the one that all of it runs on.
+const CUTS: [(What, When); 8] = [
+    (What::Postgres, When::Moment),
+    (What::Postgres, When::Moment),
+    (What::Postgres, When::At(Point::DuringCommit)),
+    (What::Postgres, When::At(Point::AfterCommit)),
+    (What::Everything, When::Moment),
+    (What::Everything, When::Moment),
+    (What::Everything, When::Answered),
+    (What::Everything, When::At(Point::AfterCommit)),
+];
+
 pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
-    let mut world = World::start().await?;
+    play(config, "crash", &ROUND, World::start(false).await?).await
+}
+
+/// The same with a power cut at each end of PostgreSQL.
+pub(super) async fn power(config: &Bench) -> anyhow::Result<Report> {
+    let mut report = play(config, "power", &CUTS, World::start(true).await?).await?;
+    let lost = lost_by_a_lying_disk(config.seed).await.context("a disk that lies")?;
+    report.figure_at_least("lost_by_a_lying_disk", lost as f64, "postings, found as they must be", 1.0);
+    Ok(report)
+}
+
+/// What goes with the power of a disk that said of everything that it had it: a harness that finds nothing here finds nothing.
+async fn lost_by_a_lying_disk(seed: u64) -> anyhow::Result<usize> {
+    let mut world = World::start(true).await?;
+    let mut told = endow(&world.places(), seed).await?;
+    world.have_disk_lie()?;
+    let mut callers = Callers::start(CALLERS, seed, &world.places());
+    callers.answers(100).await?;
+    world.end(What::Everything, When::Answered, &mut callers, &mut Random(seed)).await?;
+    told.extend(callers.finish().await?);
+    let record = Record::of(told, world.drained());
+    Ok(world.judge(&record).await?.lost.len())
+}
+
+async fn play(
+    config: &Bench,
+    name: &'static str,
+    round: &[(What, When)],
+    mut world: World,
+) -> anyhow::Result<Report> {
     let begun = Instant::now();
     let mut told = endow(&world.places(), config.seed).await?;
     let mut callers = Callers::start(CALLERS, config.seed, &world.places());
     let mut ended = Ended::default();
     let mut random = Random(config.seed);
     'rounds: loop {
-        for (what, when) in shuffled(&mut random) {
+        for (what, when) in shuffled(round, &mut random) {
             if config.kills <= ended.kills() {
                 break 'rounds;
             }
@@ -97,7 +141,7 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     let record = Record::of(told, world.drained());
     let findings = world.judge(&record).await?;
 
-    let mut report = Report::new("crash", config.seed);
+    let mut report = Report::new(name, config.seed);
     report.setting("load", format!("{CALLERS} callers over HTTP; one request in ten is sent twice at once"));
     report.setting("server", "daftari api and daftari anchor, which seals; PostgreSQL; all on this machine");
     report.figure("kills", ended.kills() as f64, "SIGKILLs");
@@ -107,6 +151,8 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.figure("kills_of_sessions", ended.of(What::Sessions), "");
     report.figure("connections_cut", ended.of(What::Connection), "");
     report.figure("drains", ended.of(What::Drain), "SIGTERMs");
+    report.figure("power_cuts", world.power_cuts as f64, "");
+    report.figure("sectors_lost", world.sectors_lost as f64, "written by PostgreSQL and not synced");
     report.figure("seconds", seconds, "s under load");
     report.figure("acknowledged", record.acknowledged() as f64, "postings");
     report.figure("refused", record.refused() as f64, "requests");
@@ -125,8 +171,8 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn shuffled(random: &mut Random) -> [(What, When); ROUND.len()] {
-    let mut round = ROUND;
+fn shuffled(round: &[(What, When)], random: &mut Random) -> Vec<(What, When)> {
+    let mut round = round.to_vec();
     for last in (1..round.len()).rev() {
         round.swap(last, (random.next() % (last as u64 + 1)) as usize);
     }

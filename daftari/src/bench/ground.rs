@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anchor_worker::LogKey;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use devstack::{Postgres, PostgresConfig};
-use proof::{Checkpoint, SignedNote};
+use proof::{Checkpoint, SignedNote, verify_consistency};
 use store::{BooksReport, Credential, CredentialKind, Keyring, LogIdentity, PgPool, Program, ProgramSpec};
+use tiles::TileStore;
 
 use super::role::Role;
 
@@ -111,6 +112,15 @@ impl Ground {
         };
         let published = tokio::time::timeout(PATIENCE, published).await;
         published.with_context(|| format!("{size} leaves are not sealed within {PATIENCE:?}"))?
+    }
+
+    /// Demands that what is published now extends what was published before.
+    pub(super) fn ensure_extends(&self, before: &Checkpoint, now: &Checkpoint) -> anyhow::Result<()> {
+        ensure!(before.size <= now.size, "{} leaves were published, and now {}", before.size, now.size);
+        let proof = TileStore::view(self.path("tiles")).consistency_proof(before.size, now.size)?;
+        let extends = verify_consistency(before.size, &before.root, now.size, &now.root, &proof);
+        ensure!(extends, "{} leaves were published that are not in the log now", before.size);
+        Ok(())
     }
 
     pub(super) fn path(&self, name: &str) -> String {

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use devstack::{Fate, Postgres, PostgresConfig, Scratch, Wire};
+use devstack::{Disk, Fate, Postgres, PostgresConfig, Scratch, Wire};
+use proof::Checkpoint;
 use rustix::process::{Pid, Signal};
 use tokio::sync::watch;
 
@@ -23,11 +25,23 @@ use crate::load::Random;
 const LIFE_MS_MAX: u64 = 250;
 /// Starting takes about as long, so a kill within this time hits any part of it.
 const START_MS_MAX: u64 = 60;
+/// Where the power is cut: so little memory that pages are written all the time, and so little WAL that its files come
+/// round again.
+const RESTLESS: [(&str, &str); 4] = [
+    ("shared_buffers", "4MB"),
+    ("min_wal_size", "32MB"),
+    ("max_wal_size", "32MB"),
+    ("checkpoint_timeout", "30s"),
+];
 
 pub(super) struct World {
     ground: Ground,
     settings: PostgresConfig,
     postgres: Postgres,
+    /// What PostgreSQL runs on, where its power is cut.
+    disk: Option<Arc<Disk>>,
+    /// What was published when the power was cut.
+    seen: Vec<Checkpoint>,
     /// The API's way to PostgreSQL, where blows fall; the sealer has another.
     wire: Wire,
     shots: Shots,
@@ -38,17 +52,28 @@ pub(super) struct World {
     drained: HashSet<u32>,
     pub(super) starts: Times,
     pub(super) outages: Times,
+    pub(super) power_cuts: u64,
+    pub(super) sectors_lost: u64,
     // Dropped last: everything above has its files in it.
     _folder: Scratch,
 }
 
 impl World {
-    pub(super) async fn start() -> anyhow::Result<Self> {
+    /// Starts it all, and where the power is to be cut with a disk of its own under PostgreSQL.
+    pub(super) async fn start(cuts_power: bool) -> anyhow::Result<Self> {
         let folder = Scratch::new()?;
-        let settings = mortal_postgres(folder.path().join("postgres"));
-        let postgres = start_postgres(&settings).await?;
+        let mut settings = mortal_postgres(folder.path().join("postgres"));
+        let mut postgres = start_postgres(&settings).await?;
         let ground = Ground::set(folder.path())?;
         ground.begin_books(&postgres.url(DATABASE)).await?;
+        let mut disk = None;
+        if cuts_power {
+            let under = tokio::task::spawn_blocking(move || Disk::under(postgres)).await??;
+            settings.environment = under.environment();
+            settings.settings.extend(RESTLESS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            postgres = start_postgres(&settings).await?;
+            disk = Some(Arc::new(under));
+        }
         let shots = Shots::default();
         let wire = Wire::start(postgres.port(), shots.watch())?;
         let sealers_wire = Wire::unwatched(postgres.port())?;
@@ -57,6 +82,8 @@ impl World {
             ground,
             settings,
             postgres,
+            disk,
+            seen: Vec::new(),
             wire,
             shots,
             sealers_wire,
@@ -66,6 +93,8 @@ impl World {
             drained: HashSet::new(),
             starts: Times::default(),
             outages: Times::default(),
+            power_cuts: 0,
+            sectors_lost: 0,
             _folder: folder,
         };
         world.start_api().await?;
@@ -80,6 +109,11 @@ impl World {
     /// The lives of the API that were ended by SIGTERM.
     pub(super) fn drained(&self) -> &HashSet<u32> {
         &self.drained
+    }
+
+    /// From now on what is synced is not on the disk, until its power is cut.
+    pub(super) fn have_disk_lie(&self) -> anyhow::Result<()> {
+        Ok(self.disk.as_ref().context("there is a disk")?.lie()?)
     }
 
     /// Ends something, and has it start again.
@@ -125,10 +159,7 @@ impl World {
                 let postmaster = Postmaster::of(&self.postgres);
                 self.strike(when, move || postmaster.kill(), callers, random).await?;
                 let shot = Instant::now();
-                self.postgres = start_postgres(&self.settings).await?;
-                for wire in [&self.wire, &self.sealers_wire] {
-                    wire.lead_to(self.postgres.port());
-                }
+                self.restart_postgres(random).await?;
                 callers.answers(1).await?;
                 self.outages.since(shot);
                 Ok(())
@@ -144,7 +175,39 @@ impl World {
                 self.strike(when, || {}, callers, random).await?;
                 callers.answers(1).await
             }
+            (What::Everything, _) => {
+                let api = self.api.take().context("the API runs")?;
+                let (postmaster, roles) = (Postmaster::of(&self.postgres), [api.pid(), self.sealer.pid()]);
+                let strike = move || {
+                    postmaster.kill();
+                    roles.into_iter().for_each(|it| kill(it, Signal::KILL));
+                };
+                self.strike(when, strike, callers, random).await?;
+                api.killed().await?;
+                self.restart_postgres(random).await?;
+                let url = self.postgres.url_through(&self.sealers_wire, DATABASE);
+                std::mem::replace(&mut self.sealer, self.ground.start_sealer(&url)?).killed().await?;
+                self.start_api().await?;
+                callers.answers(1).await
+            }
         }
+    }
+
+    /// Starts the PostgreSQL that was killed, after its power was cut where it has a disk of its own.
+    async fn restart_postgres(&mut self, random: &mut Random) -> anyhow::Result<()> {
+        if let Some(disk) = self.disk.clone() {
+            self.seen.extend(self.ground.published()?);
+            // Of what was not synced nothing survives, or half of the sectors.
+            let (odds, mut chance) = (random.next() % 2, Random(random.next()));
+            let cut = move || disk.cut(|| chance.next() % 2 < odds);
+            self.sectors_lost += tokio::task::spawn_blocking(cut).await??;
+            self.power_cuts += 1;
+        }
+        self.postgres = start_postgres(&self.settings).await?;
+        for wire in [&self.wire, &self.sealers_wire] {
+            wire.lead_to(self.postgres.port());
+        }
+        Ok(())
     }
 
     /// Strikes when it is time. What passes at a named point is cut, but for a commit that is on its way.
@@ -216,7 +279,7 @@ impl World {
 
     /// Has everything sealed and everybody drained, and recomputes the books; gives how many leaves they have.
     pub(super) async fn stop(self) -> anyhow::Result<u64> {
-        let Self { ground, postgres, api, sealer, _folder, .. } = self;
+        let Self { ground, postgres, seen, api, sealer, _folder, .. } = self;
         let url = postgres.url(DATABASE);
         let published = ground.published_with(ground::log_size(&url).await?).await?;
         for role in [api.context("the API runs")?, sealer] {
@@ -225,6 +288,9 @@ impl World {
         let books = ground::check_books(&url).await?;
         let (known, shown) = ((books.leaves, books.root), (published.size, published.root));
         ensure!(known == shown, "the books have {known:?}, and published is {shown:?}");
+        for seen in seen {
+            ground.ensure_extends(&seen, &published)?;
+        }
         tokio::task::spawn_blocking(move || postgres.stop()).await??;
         Ok(books.leaves)
     }
