@@ -38,7 +38,7 @@ pub async fn lost(
     seen: &[Seen],
 ) -> Result<Option<Lost>, AdoptError> {
     let refused = |problem: String| AdoptError::Refused(problem);
-    let published = read(tiles, TileStore::greatest_checkpoint).await?;
+    let published = in_store(tiles, TileStore::greatest_checkpoint).await?;
     let published = published.ok_or_else(|| refused("nothing was ever published there".to_owned()))?;
     let mut history = keys.history_in(conn).await?;
     let held = store::log_size(conn).await?;
@@ -55,22 +55,22 @@ pub async fn lost(
              and its log has to be succeeded"
         )));
     }
-    let path = read(tiles, move |it| it.consistency_proof(sealed, size)).await?;
+    let path = in_store(tiles, move |it| it.consistency_proof(sealed, size)).await?;
     if sealed != 0 && !verify_consistency(sealed, &sealed_root, size, &root, &path) {
         return Err(refused(format!("what is published does not extend the checkpoint of {sealed} leaves")));
     }
-    let leaves = read(tiles, move |it| published_leaves(it, sealed, size)).await?;
+    let leaves = in_store(tiles, move |it| published_leaves(it, sealed, size)).await?;
     // What was lost says, too, which keys signed what.
     for leaf in leaves.iter().filter(|it| held <= it.leaf_index && it.kind == LeafKind::Key) {
         let leaf_index = leaf.leaf_index;
-        let opened = read(tiles, move |it| it.read_beside(Beside::Declaration(leaf_index))).await?;
+        let opened = in_store(tiles, move |it| it.read_beside(Beside::Declaration(leaf_index))).await?;
         let opened = opened.and_then(|it| OpenedLeaf::decode(&it, leaf_index).ok());
         let opened = opened.filter(|it| it.leaf(leaf_index) == *leaf);
         let opened =
             opened.ok_or_else(|| refused(format!("the key of leaf {leaf_index} is not beside the tiles")))?;
         history.read(leaf_index, &opened);
     }
-    let edge = read(tiles, move |it| it.edge(sealed)).await?;
+    let edge = in_store(tiles, move |it| it.edge(sealed)).await?;
     let encoded: Vec<_> = leaves.iter().map(Leaf::encode).collect();
     if edge.extended(&encoded).0.root() != root {
         return Err(refused(format!(
@@ -89,7 +89,7 @@ pub async fn lost(
     let mut checkpoints = Vec::new();
     for it in seen.iter().filter(|it| sealed < it.size && it.size < size) {
         let (old, new) = (it.size, size);
-        let path = read(tiles, move |it| it.consistency_proof(old, new)).await?;
+        let path = in_store(tiles, move |it| it.consistency_proof(old, new)).await?;
         if !verify_consistency(old, &it.root, new, &root, &path) {
             return Err(refused(format!("{} has seen another history at {old} leaves", it.who)));
         }
@@ -161,7 +161,8 @@ fn published_leaves(tiles: &TileStore, begin: u64, end: u64) -> Result<Vec<Leaf>
     (begin..end).map(read).collect()
 }
 
-async fn read<T: Send + 'static>(
+/// Asks the object store, which blocks.
+pub(crate) async fn in_store<T: Send + 'static>(
     tiles: &Arc<TileStore>,
     question: impl FnOnce(&TileStore) -> Result<T, TileError> + Send + 'static,
 ) -> Result<T, TileError> {

@@ -7,6 +7,7 @@ mod fixture;
 mod key;
 mod keys;
 mod map;
+mod mend;
 mod schedule;
 mod seal;
 pub(crate) mod sim;

@@ -245,6 +245,27 @@ impl TileStore {
         leaf.map(|it| it.to_vec()).ok_or_else(|| TileError::Missing(bundle.path()))
     }
 
+    /// Puts a tile or a bundle right that is published, whatever stands under its name: for whoever has seen that the published root
+    /// vouches for these bytes.
+    pub fn put_right(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
+        self.put(&tile.path(), stored_form(tile, bytes), tile.level.is_none())?;
+        // Written again it must read back the same; and where it is full, partial ones give way.
+        self.write(tile, bytes)
+    }
+
+    /// The same for what is kept beside the tiles.
+    pub fn put_right_beside(&self, beside: Beside, bytes: &[u8]) -> Result<(), TileError> {
+        self.put(&beside.path(), bytes.to_vec(), false)?;
+        self.write_beside(beside, bytes)
+    }
+
+    fn put(&self, path: &str, bytes: Vec<u8>, is_gzip: bool) -> Result<(), TileError> {
+        match &self.place {
+            Place::Folder(folder) => folder.put(path, &bytes),
+            Place::Bucket(bucket) => bucket.put(path, bytes, is_gzip),
+        }
+    }
+
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, TileError> {
         match &self.place {
             Place::Folder(folder) => folder.get(path),
