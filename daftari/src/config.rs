@@ -38,7 +38,7 @@ pub(crate) use bridge::{Bridge, BridgeAt, BridgeRun};
 pub(crate) use door::Door;
 pub(crate) use export::Export;
 pub(crate) use keys_at::{ChainKeyAt, LogKeyAt};
-pub(crate) use log::{Adopt, LogAct, MakeMap, Rotate, Succeed, TheBooks};
+pub(crate) use log::{Adopt, LogAct, MakeMap, Mend, Rotate, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
 pub(crate) use members::{EraseMember, ExportMember, Members};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};

@@ -14,6 +14,7 @@ mod faults;
 mod guide;
 mod log;
 mod map;
+mod mend;
 mod newcomer;
 mod outsiders;
 mod receipt;

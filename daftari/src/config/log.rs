@@ -6,13 +6,15 @@ use clap::{Args, Subcommand};
 
 use super::{Archived, Database, Log, Outside, SecretUrl, Span, Tiles, Trust};
 
-/// What the log says of itself: account maps, and ways out when a database lost what was published.
+/// What the log says of itself: account maps, and ways out when a database lost what was published, or the store has.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum LogAct {
     /// Make the account map of the log as it is now: its parts beside the tiles, and the leaf that commits to them.
     Map(MakeMap),
     /// Take back what the database lost, byte for byte as it was published, without effect on the books.
     Adopt(Adopt),
+    /// Rebuild what has rotted in the object store, or is gone from it, as the published root says it was.
+    Mend(Mend),
     /// Change the log's signing key: introduce the next one or retire one, by a leaf that says so.
     Rotate(Rotate),
     /// Begin a new log, in an empty database, whose first leaf names the old one's last size and root.
@@ -50,6 +52,21 @@ pub(crate) struct Adopt {
     #[arg(long)]
     pub(crate) accept_withdrawals: bool,
     /// Only say what would come back.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Rebuild what has rotted in the object store.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Mend {
+    /// The PostgreSQL database of the books; it is only read.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: SecretUrl,
+    #[command(flatten)]
+    pub(crate) tiles: Tiles,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Only say what would be put right.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

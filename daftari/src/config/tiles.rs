@@ -30,6 +30,14 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
+    /// Opens it for reading alone: a folder is neither made nor touched.
+    pub(crate) fn view(&self) -> anyhow::Result<tiles::TileStore> {
+        match (&self.tile_store_url, &self.tile_dir) {
+            (None, Some(folder)) => Ok(tiles::TileStore::view(folder)),
+            _ => self.open(),
+        }
+    }
+
     /// Opens it.
     pub(crate) fn open(&self) -> anyhow::Result<tiles::TileStore> {
         let Some(url) = &self.tile_store_url else {

@@ -1,5 +1,6 @@
 //! `daftari log`: what the log says of itself.
 
+mod mend;
 mod rotate;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub(crate) async fn run(act: LogAct) -> anyhow::Result<()> {
     match act {
         LogAct::Map(config) => map(config).await,
         LogAct::Adopt(config) => adopt(config).await,
+        LogAct::Mend(config) => mend::mend(config).await,
         LogAct::Rotate(config) => rotate::rotate(config).await,
         LogAct::Succeed(config) => succeed(config).await,
     }

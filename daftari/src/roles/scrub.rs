@@ -37,7 +37,7 @@ pub(crate) async fn scrub(
             Ok(report) => {
                 findings.set(report.findings.len() as f64);
                 for finding in &report.findings {
-                    tracing::error!(%finding, "the object store is damaged");
+                    tracing::error!(%finding, "the object store is damaged: `daftari log mend` rebuilds it");
                 }
                 tracing::info!(leaves = report.leaves, tiles = report.tiles, "the log was read again");
             }
