@@ -357,6 +357,31 @@ fn what_is_published_is_what_its_publisher_wrote() {
     }
 }
 
+/// What has rotted is published, so that nobody writes over it but whoever has seen what it was.
+#[test]
+fn what_has_rotted_is_put_right() {
+    for place in places() {
+        let (store, all) = grown(&place);
+        let beside = crate::Beside::Declaration(9);
+        store.write_beside(beside, b"told").unwrap();
+        store.publish_checkpoint(&note(300), 0).unwrap();
+        let full = TileId { level: Some(0), index: 0, width: 256 };
+        for tile in [full, TileId { level: None, ..full }] {
+            let (path, plain) = (tile.path(), plain_tile(&all, tile));
+            let mut rotten = plain.clone();
+            rotten[9] ^= 1;
+            std::fs::write(place.file(&path), stored_form(tile, &rotten)).unwrap();
+            assert!(matches!(store.write(tile, &plain), Err(TileError::Otherwise { .. })), "{path}");
+            store.put_right(tile, &plain).unwrap();
+            assert_eq!(std::fs::read(place.file(&path)).unwrap(), stored_form(tile, &plain), "{path}");
+        }
+        std::fs::write(place.file(&beside.path()), b"rots").unwrap();
+        assert!(matches!(store.write_beside(beside, b"told"), Err(TileError::Otherwise { .. })));
+        store.put_right_beside(beside, b"told").unwrap();
+        assert_eq!(store.read_beside(beside).unwrap().unwrap(), b"told");
+    }
+}
+
 /// A bucket has no lock: whoever finds, once it has written over something, that this was published meanwhile, puts it back.
 #[test]
 fn what_was_published_while_it_was_written_over_is_put_back() {
