@@ -198,11 +198,11 @@ function takeKey(cursor: Cursor): Body {
   return { kind: "key", action: action === 1 ? "introduced" : "retired", signatureType, publicKey };
 }
 
-function takeBalances(cursor: Cursor): Balances {
+export function takeBalances(cursor: Cursor): Balances {
   return { available: takeI64(cursor), held: takeI64(cursor), pending: takeI64(cursor) };
 }
 
-function sameBalances(left: Balances, right: Balances): boolean {
+export function sameBalances(left: Balances, right: Balances): boolean {
   return left.available === right.available && left.held === right.held && left.pending === right.pending;
 }
 
@@ -216,7 +216,7 @@ function takeText(cursor: Cursor): string {
   return textOf(take(cursor, length));
 }
 
-function takeHash(cursor: Cursor): Hex {
+export function takeHash(cursor: Cursor): Hex {
   return hex(take(cursor, 32));
 }
 
@@ -225,7 +225,7 @@ function takeHashOrZeros(cursor: Cursor): Hex | null {
   return isZero(hash) ? null : hex(hash);
 }
 
-function takeUuid(cursor: Cursor): string {
+export function takeUuid(cursor: Cursor): string {
   return uuidOf(take(cursor, 16));
 }
 

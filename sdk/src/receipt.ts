@@ -10,22 +10,35 @@ export interface ReceiptLines {
   readonly note: string;
 }
 
-const MAGIC = "c2sp.org/tlog-proof@v1";
+/** The lines that every proof has: what is opened, its index, its path, and below the first empty line what it leads to. */
+export interface ProofLines {
+  readonly opened: string;
+  readonly index: bigint;
+  readonly path: readonly Bytes[];
+  readonly rest: string;
+}
+
 const PATH_MAX = 63;
 
 /** Splits a receipt at its first empty line and reads what stands above. */
 export function parseReceiptLines(receipt: Bytes): ReceiptLines {
-  const text = textOf(receipt);
+  const { opened, index, path, rest } = parseProofLines(receipt, "c2sp.org/tlog-proof@v1", "extra ");
+  return { extra: opened, index, path, note: rest };
+}
+
+/** Reads a proof whose first line is this magic, and whose second begins with this word. */
+export function parseProofLines(proof: Bytes, magic: string, word: string): ProofLines {
+  const text = textOf(proof);
   const split = text.indexOf("\n\n");
-  if (split < 0) throw new Malformed("there is no empty line before the checkpoint");
-  const [magic, extra, index, ...path] = text.slice(0, split).split("\n");
-  if (magic !== MAGIC) throw new Malformed(`the first line is not ${MAGIC}`);
+  if (split < 0) throw new Malformed("there is no empty line below the path");
+  const [first, opened, index, ...path] = text.slice(0, split).split("\n");
+  if (first !== magic) throw new Malformed(`the first line is not ${magic}`);
   if (path.length > PATH_MAX) throw new Malformed("the path has more than 63 hashes");
   return {
-    extra: afterWord("extra ", extra),
+    opened: afterWord(word, opened),
     index: u64OfDecimal(afterWord("index ", index)),
     path: path.map(parseHash),
-    note: text.slice(split + 2),
+    rest: text.slice(split + 2),
   };
 }
 

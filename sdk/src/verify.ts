@@ -61,7 +61,8 @@ class Refused extends Error {
   }
 }
 
-const RECEIPT_BYTES_MAX = 65_536;
+/** A receipt is never longer, and neither is a map proof. */
+export const RECEIPT_BYTES_MAX = 65_536;
 
 /**
  * Says what a receipt proves to whoever trusts this policy, or the first reason to refuse it.

@@ -164,6 +164,8 @@ export interface Recipe {
   readonly text?: string;
   readonly signatures?: (text: string) => string;
   readonly extra?: string;
+  /** The log's other leaves that are not fill. */
+  readonly beside?: readonly MadeLeaf[];
 }
 
 export const LOG = makeKey("daftari.example/test", 7);
@@ -185,19 +187,71 @@ export function redeemLeaf(changes: Partial<MadeLeaf> = {}): MadeLeaf {
   };
 }
 
-/** Leaves of a log in which this one stands at its index, and the others are fill. */
-export function logOf(leaf: MadeLeaf, size: number): Buffer[] {
-  return Array.from({ length: size }, (_, at) => (BigInt(at) === leaf.index ? leafBytes(leaf) : Buffer.alloc(74, at)));
+/** Leaves of a log in which these stand at their indexes, and the others are fill. */
+export function logOf(leaf: MadeLeaf, size: number, beside: readonly MadeLeaf[] = []): Buffer[] {
+  return Array.from({ length: size }, (_, at) => {
+    const found = [leaf, ...beside].find((it) => it.index === BigInt(at));
+    return found === undefined ? Buffer.alloc(74, at) : leafBytes(found);
+  });
 }
 
 export function makeReceipt(recipe: Partial<Recipe> = {}): string {
   const { key, leaf, size }: Recipe = { key: LOG, leaf: redeemLeaf(), size: 11, ...recipe };
-  const leaves = logOf(leaf, size);
+  const leaves = logOf(leaf, size, recipe.beside);
   const path = recipe.path ?? treePath(Number(leaf.index), leaves);
   const text = recipe.text ?? `${key.name}\n${size}\n${base64(treeRoot(leaves))}\n`;
   const signatures = recipe.signatures ?? ((signed: string) => signatureLine(key, signed));
   const lines = ["c2sp.org/tlog-proof@v1", `extra ${recipe.extra ?? base64(extraBytes(leaf))}`, `index ${leaf.index}`, ...path.map(base64)];
   return `${lines.join("\n")}\n\n${text}\n${signatures(text)}`;
+}
+
+/** An account's receipts, oldest first, and its proof of a map of all leaves before the map's own. */
+export interface MadeHistory {
+  readonly receipts: readonly string[];
+  readonly map: string;
+  readonly size: number;
+  readonly root: Buffer;
+}
+
+/**
+ * A log in which one account has these balances, one after the other; each change but the first takes 250. The map may tell
+ * another last balance than the entry does.
+ */
+export function makeHistory(balances: readonly bigint[] = [1_000n, 750n, 500n], mapBalance = balances.at(-1) ?? 0n): MadeHistory {
+  const account = id(0x51);
+  const leaves: MadeLeaf[] = [];
+  let previous = { previousIndex: -1n, previousCommitment: hash(0) };
+  for (const [at, balance] of balances.entries()) {
+    const change = [at === 0 ? balance : -250n, 0n, 0n];
+    const bytes = entryBytes({ account, sequence: BigInt(at + 1), change, after: [balance, 0n, 0n], ...previous });
+    const entry = { salt: hash(0xb1 + at), bytes };
+    const header = { salt: hash(0xa1), bytes: headerBytes({ postingId: id(0x40 + at), postingKind: at === 0 ? 1 : 2 }) };
+    const leaf = redeemLeaf({ index: BigInt(2 * at + 1), header, entries: [entry, { commitment: hash(0xb2) }] });
+    previous = { previousIndex: leaf.index, previousCommitment: partCommitment("entry", entry) };
+    leaves.push(leaf);
+  }
+  const logSize = u64(2 * balances.length);
+  const value = Buffer.concat([u64(balances.length), u64(mapBalance), u64(0), u64(0), u64(previous.previousIndex), previous.previousCommitment]);
+  const salt = hash(0xc1);
+  const row = Buffer.concat([sha256(tag("map-key"), logSize, account, u16(1)), sha256(tag("map-value"), salt, value)]);
+  const rows = [row, Buffer.alloc(64, 0x80)].sort(Buffer.compare);
+  const mapLeaf: MadeLeaf = {
+    version: 1, kind: 3, logId: logIdOf(LOG), index: BigInt(2 * balances.length + 1),
+    header: { salt: hash(0), bytes: headerBytes({ postingKind: 0, program: id(0) }) },
+    details: { salt: hash(0), bytes: detailsBytes([null, null, null, null, null]) },
+    body: { salt: hash(0), bytes: Buffer.concat([logSize, u64(rows.length), treeRoot(rows)]) },
+    entries: [], hints: [],
+  };
+  const size = 2 * balances.length + 3;
+  const receiptOf = (leaf: MadeLeaf) => makeReceipt({ leaf, size, beside: [...leaves, mapLeaf] });
+  const opened = Buffer.concat([account, u16(1), logSize, salt, value]);
+  const lines = ["daftari/map-proof@v1", `row ${base64(opened)}`, `index ${rows.indexOf(row)}`, ...treePath(rows.indexOf(row), rows).map(base64)];
+  return {
+    receipts: leaves.map(receiptOf),
+    map: `${lines.join("\n")}\n\n${receiptOf(mapLeaf)}`,
+    size,
+    root: treeRoot(logOf(mapLeaf, size, leaves)),
+  };
 }
 
 /** PROOF of RFC 6962, 2.1.2: that the log of these leaves extends the log of the first ones. */

@@ -48,7 +48,8 @@ export async function judge(question: Question, tell: (findings: Findings) => vo
   return { findings: { ...findings, local: isRefused ? alone : local, chain }, policyError: null };
 }
 
-async function readPolicy(text: string): Promise<Policy | string> {
+/** The policy, or why it cannot be used. */
+export async function readPolicy(text: string): Promise<Policy | string> {
   if (text.trim() === "") return "There is no policy yet: paste one under “What you trust”.";
   try {
     return await parsePolicy(text);

@@ -1,8 +1,12 @@
 import { contentsOf } from "./contents.js";
 import { byId, el } from "./dom.js";
+import { type FolderAnswer, isOfFolder, judgeFolder } from "./folder.js";
+import { historiesOf, toldOf } from "./histories.js";
 import { type Answer, answerOf, type Findings, judge, NOTHING, waitsForChain } from "./judge.js";
-import { fetchReceipt, keepTrust, keptTrust, linkOrigin, NoReceipt, serversTrust, type Trust } from "./sources.js";
+import { fetchReceipt, IS_ON_DISK, keepTrust, keptTrust, linkOrigin, NoReceipt, serversTrust, type Trust } from "./sources.js";
 import { sentence, type Step, stepsOf, type StepState } from "./steps.js";
+import { type GivenFile } from "./tar.js";
+import { count } from "./words.js";
 
 const receiptBox = byId("receipt", HTMLTextAreaElement);
 const fileName = byId("file-name", HTMLParagraphElement);
@@ -28,10 +32,10 @@ const SERVERS_POLICY =
   "This one came from the server that serves this page, so believing it is believing that server. To check independently, " +
   "paste the policy that the operator published elsewhere, printed, or gave to your auditor.";
 const OWN_POLICY = "This one is yours, and is kept in this browser.";
-const NO_POLICY = "This server proposes none: paste the one that the operator published, printed, or gave to your auditor.";
+const NO_POLICY = `This ${IS_ON_DISK ? "file" : "server"} proposes none: paste the one that the operator published, printed, or gave to your auditor.`;
 
-/** The bytes of a file or a link, as they came; null while the box is what is verified. */
-let loaded: Uint8Array | null = null;
+/** The bytes of a file or a link, as they came, or the files of a folder; null while the box is what is verified. */
+let loaded: Uint8Array | readonly GivenFile[] | null = null;
 let servers: Trust = { policy: "", rpcUrl: "" };
 /** Counts the checks, so that the answer of an older one is dropped. */
 let latestRun = 0;
@@ -39,6 +43,7 @@ let soon: number | undefined;
 
 async function start(): Promise<void> {
   show(NOTHING);
+  byId("own-copy", HTMLParagraphElement).hidden = IS_ON_DISK;
   showLinkOrigin();
   listen();
   servers = await serversTrust();
@@ -58,8 +63,7 @@ function listen(): void {
   });
   byId("verify", HTMLButtonElement).addEventListener("click", () => void verifyNow());
   fileInput.addEventListener("change", () => {
-    const file = fileInput.files?.[0];
-    if (file !== undefined) void verifyFile(file);
+    void verifyFiles([...(fileInput.files ?? [])]);
     fileInput.value = "";
   });
   byId("link-form", HTMLFormElement).addEventListener("submit", (event) => {
@@ -98,9 +102,9 @@ function listenForDrops(): void {
   document.addEventListener("drop", (event) => {
     event.preventDefault();
     drop.hidden = true;
-    const file = event.dataTransfer?.files[0];
+    const files = [...(event.dataTransfer?.files ?? [])];
     const text = event.dataTransfer?.getData("text/plain") ?? "";
-    if (file !== undefined) void verifyFile(file);
+    if (files.length > 0) void verifyFiles(files);
     else if (text !== "") {
       loaded = null;
       receiptBox.value = text;
@@ -130,8 +134,17 @@ function showLinkOrigin(): boolean {
   return stood;
 }
 
-async function verifyFile(file: File): Promise<void> {
-  await verifyLoaded(new Uint8Array(await file.arrayBuffer()), file.name);
+/** One receipt alone; or what several say together, or an archive. */
+async function verifyFiles(files: readonly File[]): Promise<void> {
+  const given = await Promise.all(files.map(async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })));
+  const [first, ...others] = given;
+  if (first === undefined) return;
+  if (others.length === 0 && !isOfFolder(first)) return verifyLoaded(first.bytes, first.name);
+  loaded = given;
+  receiptBox.value = "";
+  fileName.textContent = `From ${others.length === 0 ? first.name : count(given.length, "file", "files")}`;
+  fileName.hidden = false;
+  await verifyNow();
 }
 
 async function verifyLink(apiKey: string): Promise<void> {
@@ -167,6 +180,13 @@ async function verifyNow(): Promise<void> {
   if (!hasReceipt()) return show(NOTHING);
   const began = performance.now();
   const isLatest = () => run === latestRun;
+  if (loaded !== null && !(loaded instanceof Uint8Array)) {
+    show(NOTHING, { verdict: "checking" });
+    const { answer, policyError } = await judgeFolder(loaded, policyBox.value, rpcBox.value.trim());
+    if (!isLatest()) return;
+    showPolicyError(policyError);
+    return showFolder(answer, performance.now() - began);
+  }
   const question = { receipt: loaded ?? pasted(), policyText: policyBox.value, rpcUrl: rpcBox.value.trim() };
   const judged = await judge(question, (findings) => {
     if (isLatest()) show(findings);
@@ -196,7 +216,7 @@ function ownTrust(): Trust {
 
 function showWhoseTrust(): void {
   const own = policyBox.value !== servers.policy || rpcBox.value !== servers.rpcUrl;
-  policyReset.hidden = !own;
+  policyReset.hidden = !own || IS_ON_DISK;
   const whose = policyBox.value !== servers.policy ? OWN_POLICY : servers.policy === "" ? NO_POLICY : SERVERS_POLICY;
   policyNote.textContent = `The policy names the log's key and the contract. ${whose}`;
 }
@@ -208,7 +228,27 @@ function showPolicyError(reason: string | null): void {
 }
 
 function show(findings: Findings, answer: Answer = answerOf(findings), tookMs: number | null = null): void {
-  const [heading, says] = wordsOf(answer, findings);
+  showVerdict(answer, wordsOf(answer, findings), tookMs);
+  const { local, chain } = findings;
+  const refusedByChain = chain.verdict === "refused";
+  // Where one step fails, what the others would prove does not add up to anything.
+  const adds = local?.verdict === "valid" && !refusedByChain && !waitsForChain(findings);
+  stepList.replaceChildren(...stepsOf(findings).map((step) => stepElement(step, adds && step.state === "passed")));
+
+  const proof = chain.verdict === "anchored" ? chain.proof : null;
+  showContents("What the entry says", adds ? contentsOf(local.verified, proof) : []);
+  if (tookMs !== null) bringIntoView();
+}
+
+/** What several receipts say together: there are no steps, since each has passed all of them, or one file is named that has not. */
+function showFolder(answer: FolderAnswer, tookMs: number): void {
+  showVerdict(answer, folderWordsOf(answer), tookMs);
+  stepList.replaceChildren();
+  showContents("What the accounts went through", answer.verdict === "valid" ? historiesOf(answer.histories) : []);
+  bringIntoView();
+}
+
+function showVerdict(answer: Answer | FolderAnswer, [heading, says]: readonly [string, string], tookMs: number | null): void {
   verdictBox.dataset["verdict"] = answer.verdict;
   verdictBox.dataset["code"] = answer.verdict === "refused" ? answer.code : "";
   verdictBox.dataset["tookMs"] = tookMs === null ? "" : tookMs.toFixed(1);
@@ -217,17 +257,12 @@ function show(findings: Findings, answer: Answer = answerOf(findings), tookMs: n
   const timeBox = byId("verdict-time", HTMLParagraphElement);
   timeBox.hidden = tookMs === null;
   timeBox.textContent = tookMs === null ? "" : `Checked in this browser in ${Math.max(1, Math.round(tookMs))} ms.`;
-  const { local, chain } = findings;
-  const refusedByChain = chain.verdict === "refused";
-  // Where one step fails, what the others would prove does not add up to anything.
-  const adds = local?.verdict === "valid" && !refusedByChain && !waitsForChain(findings);
-  stepList.replaceChildren(...stepsOf(findings).map((step) => stepElement(step, adds && step.state === "passed")));
+}
 
-  contents.hidden = !adds;
-  byId("contents-body", HTMLDivElement).replaceChildren(
-    ...(adds ? contentsOf(local.verified, chain.verdict === "anchored" ? chain.proof : null) : []),
-  );
-  if (tookMs !== null) bringIntoView();
+function showContents(heading: string, parts: readonly HTMLElement[]): void {
+  contents.hidden = parts.length === 0;
+  byId("contents-heading", HTMLHeadingElement).textContent = heading;
+  byId("contents-body", HTMLDivElement).replaceChildren(...parts);
 }
 
 /** On a narrow screen the verdict stands below the boxes. */
@@ -255,6 +290,21 @@ function wordsOf(answer: Answer, { chain }: Findings): readonly [string, string]
       return ["Refused", `${sentence(answer.reason)} Do not rely on this receipt.`];
     case "could_not_check":
       return ["Could not check", `${sentence(answer.reason)} This says nothing about the receipt, good or bad.`];
+  }
+}
+
+function folderWordsOf(answer: FolderAnswer): readonly [string, string] {
+  switch (answer.verdict) {
+    case "valid": {
+      const chain = answer.isAnchored ? "The contract holds the same history." : "The chain was not asked.";
+      return ["Valid", `${count(answer.receipts, "receipt", "receipts")}. ${answer.histories.map(toldOf).join(" ")} ${chain}`];
+    }
+    case "not_anchored":
+      return ["Valid, not anchored yet", answer.reason];
+    case "refused":
+      return ["Refused", `${sentence(answer.reason)} Do not rely on these receipts.`];
+    case "could_not_check":
+      return ["Could not check", `${sentence(answer.reason)} This says nothing about the receipts, good or bad.`];
   }
 }
 

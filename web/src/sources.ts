@@ -13,8 +13,12 @@ export interface Trust {
   readonly rpcUrl: string;
 }
 
+/** Whether this page is a file of the reader's own: then there is no server that could propose anything. */
+export const IS_ON_DISK = location.protocol === "file:";
+
 /** What the server that serves this page proposes. Either may be missing. */
 export async function serversTrust(): Promise<Trust> {
+  if (IS_ON_DISK) return { policy: "", rpcUrl: "" };
   const [policy, rpcUrl] = await Promise.all([
     fetchDefault("policy.txt", (response) => response.text()),
     fetchDefault("chain.json", async (response) => rpcUrlOf(await response.json())),

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 rmSync(here("../build"), { recursive: true, force: true });
 await build({
-  entryPoints: ["page", "journey", "words"].map((name) => here(`${name}.test.ts`)),
+  entryPoints: ["page", "disk", "journey", "words"].map((name) => here(`${name}.test.ts`)),
   outdir: here("../build"),
   bundle: true,
   packages: "external",
