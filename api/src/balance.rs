@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use ledger::{MemberRef, Name, Status};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::{AsOf, MemberBalance, StoreError};
 use uuid::Uuid;
 
@@ -23,15 +23,36 @@ use crate::time::{http_date, last_second, micros, rfc3339};
 /// The unit of a program's points.
 pub(crate) const POINTS: u16 = 1;
 
-/// A member's tier. There is none for "none": members without one do not have the field, and so far nobody has one.
-#[derive(Clone, Copy, Serialize, JsonSchema)]
+/// A member's tier. There is none for "none": members without one do not have the field.
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
-#[expect(dead_code, reason = "the contracts name them; no program gives them yet")]
 pub(crate) enum Tier {
     Bronze,
     Silver,
     Gold,
     Platinum,
+}
+
+impl From<store::Tier> for Tier {
+    fn from(tier: store::Tier) -> Self {
+        match tier {
+            store::Tier::Bronze => Self::Bronze,
+            store::Tier::Silver => Self::Silver,
+            store::Tier::Gold => Self::Gold,
+            store::Tier::Platinum => Self::Platinum,
+        }
+    }
+}
+
+impl From<Tier> for store::Tier {
+    fn from(tier: Tier) -> Self {
+        match tier {
+            Tier::Bronze => Self::Bronze,
+            Tier::Silver => Self::Silver,
+            Tier::Gold => Self::Gold,
+            Tier::Platinum => Self::Platinum,
+        }
+    }
 }
 
 /// What a member has.
@@ -136,7 +157,7 @@ pub(crate) async fn app_balance(api: Arc<Api>, asked: Asked) -> Result<Response,
         debt_points: debt(balance.available),
         last_updated: rfc3339(balance.updated_at_us),
         expires_on: expires_on(&balance),
-        tier: None,
+        tier: balance.tier.map(Tier::from),
         next_change_at: balance.next_change_us.map(rfc3339),
         status: status(balance.status),
         version: balance.sequence as u64,
@@ -145,7 +166,7 @@ pub(crate) async fn app_balance(api: Arc<Api>, asked: Asked) -> Result<Response,
 }
 
 /// What stood in the books of the member at an instant, or when the log had so many leaves: what had fallen due and was not posted
-/// yet is as it was. It never changes any more, but for the status, which is of now.
+/// yet is as it was. It never changes any more, but for status and tier, which are of now.
 async fn then(api: &Api, member: &MemberRef, as_of: &str) -> Result<Response, Problem> {
     let size = as_of.parse::<u64>().ok().filter(|it| it.to_string() == as_of).map(AsOf::Size);
     let point = size.or_else(|| micros(as_of).map(AsOf::Instant)).ok_or_else(|| {
@@ -180,7 +201,7 @@ async fn then(api: &Api, member: &MemberRef, as_of: &str) -> Result<Response, Pr
         debt_points: debt(standing.balances.available),
         last_updated: rfc3339(changed.map_or(now.updated_at_us, |it| it.recorded_at_us)),
         expires_on: None,
-        tier: None,
+        tier: now.tier.map(Tier::from),
         next_change_at: None,
         status: status(now.status),
         version: standing.version,
@@ -207,7 +228,7 @@ pub(crate) async fn partner_balance(api: Arc<Api>, asked: Asked) -> Result<Respo
         pending_points: with_pending.then_some(balance.pending),
         last_updated: rfc3339(balance.updated_at_us),
         expires_on: expires_on(&balance),
-        tier: None,
+        tier: balance.tier.map(Tier::from),
     }))
 }
 
@@ -244,6 +265,12 @@ async fn read(api: &Api, member: &MemberRef) -> Result<MemberBalance, Problem> {
     api.reader.balance(api.program_id, POINTS, member).await?.ok_or_else(user_not_found)
 }
 
+/// What is another one after every change of the member.
+pub(crate) fn version_tag(balance: &MemberBalance) -> String {
+    let (status, tier) = (balance.status as u8, balance.tier.map_or(0, |it| it as u8));
+    format!("{}.{}.{status}.{tier}", balance.member_id.simple(), balance.sequence)
+}
+
 /// The answer, or 304 where the caller has it already. What changes with time alone has another tag then. A caller who
 /// goes by `If-Modified-Since` alone gets the whole answer: a second is too coarse for a balance.
 fn unless_known<T: Serialize>(
@@ -253,8 +280,7 @@ fn unless_known<T: Serialize>(
     body: impl FnOnce() -> T,
 ) -> Response {
     let next = balance.next_change_us.unwrap_or_default();
-    let (member, version, status) = (balance.member_id.simple(), balance.sequence, balance.status as u8);
-    let etag = format!("\"{member}.{version}.{status}.{next:x}.{view}\"");
+    let etag = format!("\"{}.{next:x}.{view}\"", version_tag(balance));
     let is_known = headers
         .get_all(IF_NONE_MATCH)
         .iter()

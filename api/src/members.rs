@@ -1,4 +1,4 @@
-//! What operators do with members: look at them, suspend them, make them active again, close them, merge two.
+//! What operators do with members: look at them, suspend them, make them active again, close them, merge two, settle their tiers.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use store::{MemberBalance, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
-use crate::balance::{POINTS, status, user_not_found};
+use crate::acts::deed;
+use crate::balance::{POINTS, Tier, status, user_not_found, version_tag};
 use crate::body::json;
 use crate::error::Problem;
 use crate::post::Holdings;
@@ -33,6 +34,9 @@ pub(crate) struct MemberTold {
     /// `active`; `suspended`, who spends nothing; `closed`.
     #[schemars(extend("enum" = ["active", "suspended", "closed"]))]
     status: &'static str,
+    /// The member's tier, where they have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<Tier>,
     /// What they have.
     balance: Holdings,
     /// When that last changed.
@@ -63,6 +67,23 @@ pub(crate) enum MemberStatus {
     Closed,
 }
 
+/// What a member has come to.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewTier {
+    /// The tier that they are to have; none where it is left out.
+    tier: Option<Tier>,
+    /// Why.
+    #[schemars(length(min = 1, max = 500))]
+    reason: String,
+}
+
+/// What an act says of a member's tier.
+#[derive(Serialize)]
+struct TierShown {
+    tier: Option<Tier>,
+}
+
 /// Into whom a member is merged.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -83,20 +104,25 @@ async fn find(api: &Api, asked: &Asked) -> Result<(MemberRef, MemberBalance), Pr
     Ok((member, found))
 }
 
-/// What a change of a member must match: it is another one after every change.
+/// What a change of a member must match.
 fn tag(member: &MemberBalance) -> String {
-    format!("\"{}.{}.{}\"", member.member_id.simple(), member.sequence, member.status as u8)
+    format!("\"{}\"", version_tag(member))
 }
 
 /// `GET /api/v1/members/{user_id}`
 pub(crate) async fn member(api: Arc<Api>, asked: Asked) -> Result<Response, Problem> {
     let (_, found) = find(&api, &asked).await?;
+    shown(&api, &found).await
+}
+
+async fn shown(api: &Api, found: &MemberBalance) -> Result<Response, Problem> {
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     let external_id = store::external_id(&mut conn, api.program_id, found.member_id).await?;
     let mut response = json(&MemberTold {
         user_id: found.member_id,
         external_id,
         status: status(found.status),
+        tier: found.tier.map(Tier::from),
         balance: Holdings {
             available: found.available,
             held: found.held,
@@ -105,7 +131,7 @@ pub(crate) async fn member(api: Arc<Api>, asked: Asked) -> Result<Response, Prob
         },
         last_updated: rfc3339(found.updated_at_us),
     });
-    let tag = HeaderValue::from_str(&tag(&found)).expect("ids and numbers are a header's value");
+    let tag = HeaderValue::from_str(&tag(found)).expect("ids and numbers are a header's value");
     response.headers_mut().insert(ETAG, tag);
     Ok(response)
 }
@@ -128,6 +154,24 @@ pub(crate) async fn set_status(api: Arc<Api>, mut asked: Asked) -> Result<Respon
     };
     let command = Command::SetStatus { member, status };
     answer(&api, &asked, PostingKind::ACT, command, reason(new.reason), Some(version)).await
+}
+
+/// `PUT /api/v1/members/{user_id}/tier`
+pub(crate) async fn set_tier(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let new: NewTier = asked.read().await?;
+    let (_, found) = find(&api, &asked).await?;
+    let mut acting = api.acting().await?;
+    let before = store::lock_tier(acting.conn(), api.program_id, found.member_id).await?;
+    let before = before.ok_or_else(user_not_found)?;
+    let seen = MemberBalance { tier: before.tier, ..found };
+    must_match(asked.headers(), &tag(&seen))?;
+    let after = MemberBalance { tier: new.tier.map(store::Tier::from), ..seen.clone() };
+    store::set_tier(acting.conn(), api.program_id, after.member_id, after.tier).await?;
+    let [was, is] = [&seen, &after].map(|it| TierShown { tier: it.tier.map(Tier::from) });
+    // The account, and not whose it is: an act is not erased with the member.
+    let deed = deed("member.tier", format!("account {}", before.account), Some(&was), Some(&is));
+    api.done(acting, &asked, Some(new.reason), deed).await?;
+    shown(&api, &after).await
 }
 
 /// `POST /api/v1/members/{user_id}/merge`

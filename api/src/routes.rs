@@ -22,7 +22,7 @@ use crate::gate::Scope;
 use crate::history::{self, TransactionPage};
 use crate::keys;
 use crate::lots::{self, LotPage};
-use crate::members::{self, MemberTold, NewMerge, NewStatus};
+use crate::members::{self, MemberTold, NewMerge, NewStatus, NewTier};
 use crate::parked::{self, ParkedPage};
 use crate::partners::{self, NewPartner, PartnerChange, PartnerPage, PartnerTold, ReadinessTold};
 use crate::policy::{self, NewPolicy, NewRate, PolicyTold, ProgramList, ProgramTold};
@@ -330,6 +330,18 @@ fn operators() -> Vec<Route<Api>> {
         )
         .body::<NewStatus>()
         .guarded(Scope::Admin, CHANGING, members::set_status),
+        Endpoint::new(
+            Method::PUT,
+            "/api/v1/members/{user_id}/tier",
+            "setMemberTier",
+            "Settles a member's tier, or that they have none",
+        )
+        .path::<String>("user_id", MEMBER)
+        .required_header::<String>("If-Match", MEMBER_SEEN)
+        .body::<NewTier>()
+        .answers_tagged::<MemberTold>(200, "The member as they are now.")
+        .refuses(&[Code::UserNotFound, Code::PreconditionFailed, Code::PreconditionRequired])
+        .guarded(Scope::Admin, CHANGING, members::set_tier),
         of_a_member("/api/v1/members/{user_id}/merge", "mergeMember", "Merges a member into another")
             .body::<NewMerge>()
             .refuses(&[Code::SameMember, Code::LimitExceeded])
@@ -338,6 +350,7 @@ fn operators() -> Vec<Route<Api>> {
 }
 
 const MEMBER: &str = "The member, by UUID or external id.";
+const MEMBER_SEEN: &str = "The ETag of the member that the operator has seen.";
 
 /// What operators settle. Each change is an act of its own in the log.
 fn administration() -> Vec<Route<Api>> {
@@ -435,7 +448,7 @@ fn administration() -> Vec<Route<Api>> {
 fn of_a_member(path: &'static str, name: &'static str, summary: &'static str) -> Endpoint {
     post(path, name, summary)
         .path::<String>("user_id", MEMBER)
-        .required_header::<String>("If-Match", "The ETag of the member that the operator has seen.")
+        .required_header::<String>("If-Match", MEMBER_SEEN)
         .required_header::<String>("Idempotency-Key", KEY)
         .header::<AnchorPriority>("Anchor-Priority", PRIORITY)
         .answers::<Transaction>(201, "It is posted.")

@@ -40,7 +40,7 @@ pub(crate) use export::Export;
 pub(crate) use keys_at::{ChainKeyAt, LogKeyAt};
 pub(crate) use log::{Adopt, LogAct, MakeMap, Mend, Rotate, Succeed, TheBooks};
 pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
-pub(crate) use members::{EraseMember, ExportMember, Members};
+pub(crate) use members::{EraseMember, ExportMember, Members, SettleTier};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use streams::Streams;
 pub(crate) use tiles::Tiles;
@@ -86,7 +86,7 @@ pub(crate) enum Role {
     Books(Books),
     /// Write what an account went through in a period, with the proofs, into one archive that `daftari verify` checks offline.
     Export(Export),
-    /// Erase a member, or give them everything that is held about them.
+    /// Erase a member, give them everything that is held about them, or settle their tier.
     #[command(subcommand)]
     Members(Members),
     /// Issue, list and withdraw API keys.

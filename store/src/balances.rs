@@ -11,6 +11,7 @@ use crate::accounts::{self, BalanceRow, is_members_account, member_called};
 use crate::directory::{Identity, MemberKey};
 use crate::error::StoreError;
 use crate::keyring::Secret;
+use crate::members::Tier;
 use crate::readers::Readers;
 use crate::remembered::Snapshot;
 use crate::{lots, programs};
@@ -22,6 +23,8 @@ pub struct MemberBalance {
     pub member_id: Uuid,
     /// Whether they take part.
     pub status: Status,
+    /// What they have come to, where an operator has settled it.
+    pub tier: Option<Tier>,
     /// What can be spent; below zero, what is owed.
     pub available: i64,
     /// What is reserved.
@@ -70,6 +73,7 @@ pub struct Reader {
 pub(crate) struct Row {
     pub(crate) ordinal: i64,
     member_id: Uuid,
+    tier: Option<String>,
     id: Uuid,
     unit: i16,
     /// When the member was enrolled.
@@ -104,12 +108,12 @@ pub(crate) const READ: &str = concat!(
 with ",
     clock!(),
     "
-select asked.ordinal, asked.unit, member.member_id, member.since_us, account.id, state.*, clock.*
+select asked.ordinal, asked.unit, member.member_id, member.tier, member.since_us, account.id, state.*, clock.*
 from unnest($1::smallint[], $2::smallint[], $3::uuid[], $4::text[])
     with ordinality as asked (program_id, unit, member_id, external_id, ordinal)
 cross join clock
 cross join lateral (
-    select member_id, (extract(epoch from created_at) * 1000000)::bigint as since_us
+    select member_id, tier, (extract(epoch from created_at) * 1000000)::bigint as since_us
     from member
     where member.program_id = asked.program_id
         and member.member_id = ",
@@ -179,12 +183,12 @@ impl Reader {
             && !row.may_be_due(terms, terms.moment(row.as_of.now_us))
         {
             let account = row.account()?;
-            return Ok(Some(row.show(&account, terms)));
+            return Ok(Some(row.show(&account, terms)?));
         }
         let mut conn = self.pool.acquire().await?;
         let terms = self.terms(&mut conn, program_id, row.as_of.epoch).await?;
         let settled = self.settled(&mut conn, program_id, unit, member).await?;
-        Ok(settled.map(|(row, account)| row.show_settled(&account, &terms)))
+        settled.map(|(row, account)| row.show_settled(&account, &terms)).transpose()
     }
 
     /// The member's account as a decision would find it now, with what it would be decided by; `None` where there is no
@@ -200,7 +204,7 @@ impl Reader {
             return Ok(None);
         };
         let terms = self.terms(&mut conn, program_id, row.as_of.epoch).await?;
-        Ok(Some(MemberStanding { balance: row.show_settled(&account, &terms), account, terms }))
+        Ok(Some(MemberStanding { balance: row.show_settled(&account, &terms)?, account, terms }))
     }
 
     /// The member's account as a decision would find it now, lots and reservations included.
@@ -297,7 +301,7 @@ impl Row {
     }
 
     /// What the row says, where nothing is due.
-    fn show(&self, account: &Account, terms: &Terms) -> MemberBalance {
+    fn show(&self, account: &Account, terms: &Terms) -> Result<MemberBalance, StoreError> {
         let first_day = self.first_day.and_then(Day::new).filter(|it| *it < Day::NEVER);
         let idle_day = Day::new(self.balance.active_day).map(|it| terms.last_idle_day(it));
         let first_day = first_day.into_iter().chain(idle_day.filter(|it| *it < Day::NEVER)).min();
@@ -306,7 +310,7 @@ impl Row {
     }
 
     /// What the account says once what is due is done.
-    fn show_settled(&self, account: &Account, terms: &Terms) -> MemberBalance {
+    fn show_settled(&self, account: &Account, terms: &Terms) -> Result<MemberBalance, StoreError> {
         let idle_day = terms.last_idle_day(account.active_day);
         let first_day = account.lots.keys().map(|it| it.last_day.min(idle_day)).min();
         let first_due = account.reservations.values().filter_map(|it| it.due_us).min();
@@ -319,19 +323,20 @@ impl Row {
         terms: &Terms,
         first_day: Option<Day>,
         first_due: Option<i64>,
-    ) -> MemberBalance {
+    ) -> Result<MemberBalance, StoreError> {
         let first_end_us = first_day.map(|it| terms.end_of(it));
-        MemberBalance {
+        Ok(MemberBalance {
             first_day,
             first_end_us,
             next_change_us: first_end_us.into_iter().chain(first_due).min(),
             member_id: self.member_id,
             status: account.status,
+            tier: Tier::of_row(self.tier.as_deref())?,
             available: account.balances.available,
             held: account.balances.held,
             pending: account.balances.pending,
             sequence: account.sequence as i64,
             updated_at_us: self.recorded_at.unwrap_or(self.since_us),
-        }
+        })
     }
 }

@@ -194,6 +194,9 @@ async fn tell_postings(
                  ),
                  'event', (
                      select encode(event.payload, 'escape') from event where event.leaf_index = posting.leaf_index
+                 ),
+                 'act', (
+                     select convert_from(act.document, 'UTF8')::jsonb from act where act.leaf_index = posting.leaf_index
                  )
              ))::text
              from posting

@@ -144,7 +144,10 @@ pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, clock_us, ensure_log, log_identity, log_size};
 pub use mapped::{MappedAccount, mapped_account, mapped_accounts};
-pub use members::{Enrolment, NameTaken, New, enrol_member, enrol_members, external_id, unknown_members};
+pub use members::{
+    Enrolment, NameTaken, New, Tier, Tiered, enrol_member, enrol_members, external_id, lock_tier, set_tier,
+    unknown_members,
+};
 pub use outcomes::{Accepted, EVENT_SOURCE, OPERATOR_SOURCE, remembered_outcome};
 pub use parked::{
     ParkedEvent, ToPark, events_parked_for, hold_parked, park, parked_event, parked_event_beyond,

@@ -1,4 +1,4 @@
-//! Members whom an operator enrols. Whom an event or an import enrols, the committer does.
+//! Members whom an operator enrols, and their tiers. Whom an event or an import enrols, the committer does.
 
 use std::collections::BTreeSet;
 
@@ -183,4 +183,88 @@ pub async fn external_id(
 ) -> Result<Option<String>, StoreError> {
     let name = sqlx::query_scalar("select external_id from member where program_id = $1 and member_id = $2");
     Ok(name.bind(program_id).bind(member_id).fetch_optional(conn).await?.flatten())
+}
+
+/// What a member has come to, where an operator has settled it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// The first.
+    Bronze = 1,
+    /// The second.
+    Silver,
+    /// The third.
+    Gold,
+    /// The last.
+    Platinum,
+}
+
+impl Tier {
+    /// As rows and answers have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bronze => "BRONZE",
+            Self::Silver => "SILVER",
+            Self::Gold => "GOLD",
+            Self::Platinum => "PLATINUM",
+        }
+    }
+
+    /// What a row says of it.
+    pub(crate) fn of_row(name: Option<&str>) -> Result<Option<Self>, StoreError> {
+        let Some(name) = name else { return Ok(None) };
+        let all = [Self::Bronze, Self::Silver, Self::Gold, Self::Platinum];
+        match all.into_iter().find(|it| it.name() == name) {
+            Some(tier) => Ok(Some(tier)),
+            None => Err(StoreError::Damaged(format!("{name} is no tier"))),
+        }
+    }
+}
+
+/// A member whose tier is to be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiered {
+    /// The account of their points, as leaves name it: what is said of that names nobody once the member is erased.
+    pub account: Uuid,
+    /// What they have come to so far.
+    pub tier: Option<Tier>,
+}
+
+/// What the member has come to, while nobody else settles it; `None` where there is no such member.
+pub async fn lock_tier(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member_id: Uuid,
+) -> Result<Option<Tiered>, StoreError> {
+    let found: Option<(Uuid, Option<String>)> = sqlx::query_as(
+        "select account.id, member.tier
+         from member
+         join account on account.program_id = member.program_id and account.member_id = member.member_id
+         where member.program_id = $1
+             and member.member_id = $2
+             and account.unit = $3
+         for no key update of member",
+    )
+    .bind(program_id)
+    .bind(member_id)
+    .bind(POINTS_UNIT)
+    .fetch_optional(conn)
+    .await?;
+    let Some((account, tier)) = found else { return Ok(None) };
+    Ok(Some(Tiered { account, tier: Tier::of_row(tier.as_deref())? }))
+}
+
+/// Settles what the member has come to. Whoever remembers their balance learns of it by the act's leaf.
+pub async fn set_tier(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member_id: Uuid,
+    tier: Option<Tier>,
+) -> Result<(), StoreError> {
+    sqlx::query("update member set tier = $3 where program_id = $1 and member_id = $2")
+        .bind(program_id)
+        .bind(member_id)
+        .bind(tier.map(Tier::name))
+        .execute(conn)
+        .await?;
+    Ok(())
 }

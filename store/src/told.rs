@@ -1,4 +1,4 @@
-//! The outcomes that tell of a member. No index leads to them: all are looked at, so many at a time.
+//! The outcomes and the acts that tell of a member. No index leads to them: all are looked at, so many at a time.
 
 use sqlx::PgConnection;
 
@@ -19,7 +19,7 @@ pub(crate) struct Told {
     pub(crate) leaves: Vec<i64>,
 }
 
-/// The leaves in which these accounts have an entry, in the order of the log.
+/// The leaves in which these accounts have an entry, and those of acts upon them, in the order of the log.
 pub(crate) async fn leaves_of(conn: &mut PgConnection, accounts: &[i64]) -> Result<Vec<i64>, StoreError> {
     let mut leaves = Vec::new();
     for account in accounts {
@@ -44,9 +44,41 @@ pub(crate) async fn leaves_of(conn: &mut PgConnection, accounts: &[i64]) -> Resu
             leaves.extend(page.into_iter().map(|it| it.1));
         }
     }
+    leaves.extend(acts_upon(conn, accounts).await?);
     leaves.sort_unstable();
     leaves.dedup();
     Ok(leaves)
+}
+
+/// The acts whose documents name these accounts, by the ids that leaves have.
+async fn acts_upon(conn: &mut PgConnection, accounts: &[i64]) -> Result<Vec<i64>, StoreError> {
+    let (mut leaves, mut after) = (Vec::new(), -1);
+    loop {
+        let page: Vec<(i64, bool)> = sqlx::query_as(
+            "select leaf_index,
+                 exists (
+                     select
+                     from account
+                     where account_id = any($1)
+                         and position(convert_to(account.id::text, 'UTF8') in document) > 0
+                 )
+             from act
+             where leaf_index > $2
+             order by leaf_index
+             limit $3",
+        )
+        .bind(accounts)
+        .bind(after)
+        .bind(PAGE)
+        .fetch_all(&mut *conn)
+        .await?;
+        let Some((last, _)) = page.last() else { return Ok(leaves) };
+        after = *last;
+        for (leaf_index, _) in page.into_iter().filter(|it| it.1) {
+            archived::demand_here(conn, leaf_index).await?;
+            leaves.push(leaf_index);
+        }
+    }
 }
 
 /// The outcomes that tell of these accounts, each with those of its leaves that do.

@@ -336,6 +336,8 @@ impl Office {
         self.books(&changed).await.expect(0);
         let hurry = ["hurry", "--kind", "redeem", "--amount-min", "100000"];
         self.books(&hurry).await.expect(0);
+        let tier = ["members", "tier", "asha", "gold", "--reason", "a good year"];
+        answer_of(self.any_command(&tier)).await.expect(0);
         let keys = async |words: &[&str]| {
             answer_of(self.any_command(&[&["keys"], words].concat())).await.expect(0).stdout
         };
@@ -346,9 +348,10 @@ impl Office {
         let (withdrawn, key) = (made("zahra").await, made("yusuf").await);
         keys(&["revoke", &withdrawn[..16], "--reason", "she left"]).await;
         keys(&["rotate-signing"]).await;
-        assert_eq!(self.leaves().await, before + 8);
+        assert_eq!(self.leaves().await, before + 9);
         // What changes nothing is no act.
         keys(&["revoke", &withdrawn[..16]]).await;
+        answer_of(self.any_command(&tier)).await.expect(0);
         for words in [
             &changed[..],
             &hurry,
@@ -358,7 +361,7 @@ impl Office {
         ] {
             self.books(words).await.expect(0);
         }
-        assert_eq!(self.leaves().await, before + 8);
+        assert_eq!(self.leaves().await, before + 9);
 
         let listen = format!("127.0.0.1:{}", lasting_port());
         let process = Process::start(self.any_command(&["api", "--listen", &listen]), &self.path("api.log"));
@@ -379,6 +382,10 @@ impl Office {
             .collect();
         let (withdrawn, key) = (&withdrawn[..16], &key[..16]);
         let token_key = acts[0]["subject"].as_str().expect("it has a name");
+        let tiered = acts.iter().find(|it| it["action"] == "member.tier").expect("it is an act");
+        let account = tiered["subject"].as_str().expect("it has a name");
+        assert!(account.starts_with("account "), "{account}");
+        assert_eq!((&tiered["before"]["tier"], &tiered["after"]["tier"]), (&Value::Null, &json!("GOLD")));
         assert_eq!(
             said,
             [
@@ -395,6 +402,7 @@ impl Office {
                 "rate.added default operator:baraka inflation".to_owned(),
                 "partner.changed duka operator:amina it asked for it".to_owned(),
                 "hurry.changed default operator:amina -".to_owned(),
+                format!("member.tier {account} operator:amina a good year"),
                 format!("key.created {withdrawn} operator:amina -"),
                 format!("key.created {key} operator:amina -"),
                 format!("key.revoked {withdrawn} operator:amina she left"),

@@ -137,7 +137,7 @@ fn what_a_change_must_match_is_described_where_it_is_read() {
         assert!(read["responses"]["200"]["headers"]["ETag"].is_object(), "{path}");
         walked += 1;
     }
-    assert_eq!(walked, 8);
+    assert_eq!(walked, 9);
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn reach(endpoint: &Endpoint, theirs: &Theirs) -> Option<Ask> {
         Some("reversals" | "approve" | "deny" | "release") => json!({"reason": "mine"}),
         Some("rates") => json!({"point_value": "1", "currency": "KES", "reason": "mine"}),
         Some("status") => json!({"status": "closed", "reason": "mine"}),
+        Some("tier") => json!({"tier": "GOLD", "reason": "mine"}),
         Some("merge") => json!({"into": MEMBER, "reason": "mine"}),
         _ => json!({}),
     };

@@ -90,6 +90,57 @@ async fn a_suspended_member_is_locked_here_and_not_found_by_the_contract() {
 }
 
 #[tokio::test]
+async fn a_tier_is_settled_by_whoever_has_seen_the_member_and_told_with_every_balance() {
+    let operator = Operator::new().await;
+    let world = &operator.world;
+    let settle = async |body: Value, tag: &str| {
+        let path = format!("/api/v1/members/{MEMBER}/tier");
+        let ask = Ask { method: Method::PUT, ..Ask::post(path, body.to_string()) };
+        world.send(ask.with("x-api-key", &operator.key).with("if-match", tag)).await
+    };
+    let own = Ask::get("/api/v1/loyalty/balance").with("authorization", "Bearer member-token");
+    let contract = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance"))
+        .with("x-partner-id", "duka")
+        .with("x-api-key", "duka-key");
+    let told = async || {
+        let (own, contract) =
+            (world.send(own.clone()).await.json(), world.send(contract.clone()).await.json());
+        [own["tier"].clone(), contract["tier"].clone()]
+    };
+    assert_eq!(told().await, [Value::Null, Value::Null]);
+    let known = world.send(contract.clone()).await.header("etag").to_owned();
+
+    let tag = operator.look(MEMBER).await.header("etag").to_owned();
+    let gold = json!({"tier": "GOLD", "reason": "a good year"});
+    settle(gold.clone(), "").await.check_problem(428, "PRECONDITION_REQUIRED");
+    let settled = settle(gold.clone(), &tag).await;
+    assert_eq!(
+        (settled.status.as_u16(), &settled.json()["tier"]),
+        (200, &json!("GOLD")),
+        "{}",
+        settled.text()
+    );
+    settle(gold, &tag).await.check_problem(412, "PRECONDITION_FAILED");
+    assert_eq!(told().await, [json!("GOLD"), json!("GOLD")]);
+    assert_eq!(world.send(contract.clone().with("if-none-match", &known)).await.status, 200);
+    let wrong = json!({"tier": "GOLDEN", "reason": "x"});
+    assert_eq!(settle(wrong, "*").await.invalid_fields(), ["tier"]);
+
+    let none = settle(json!({"reason": "it is over"}), settled.header("etag")).await;
+    assert_eq!((none.status.as_u16(), none.json().get("tier")), (200, None), "{}", none.text());
+    assert_eq!(told().await, [Value::Null, Value::Null]);
+
+    let auditor = world.key(Role::Auditor, "chuki", &["audit:read"]).await;
+    let acts = world.send(Ask::get("/api/v1/audit").with("x-api-key", &auditor)).await.json();
+    let changes: Vec<_> =
+        (0..2).map(|at| &acts["data"][at]).map(|it| (&it["before"], &it["after"])).collect();
+    let [gold, none] = [json!({"tier": "GOLD"}), json!({"tier": null})];
+    assert_eq!(changes, [(&gold, &none), (&none, &gold)]);
+    assert!(!acts.to_string().contains(MEMBER), "an act is not erased with the member: {acts}");
+    world.check_books().await;
+}
+
+#[tokio::test]
 async fn a_merged_member_goes_on_as_another() {
     let operator = Operator::new().await;
     let world = &operator.world;

@@ -1,4 +1,4 @@
-//! `daftari members`: what the law gives a member a right to.
+//! `daftari members`: what the law gives a member a right to, and their tiers.
 
 use std::io::{BufWriter, Write};
 use std::time::Duration;
@@ -6,14 +6,15 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use ledger::{Command, Item, MemberRef, Request, Status};
 use proof::{Details, Text};
-use store::{Accepted, MemberToErase};
+use serde_json::json;
+use store::{Accepted, MemberToErase, Tier};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::config::{EraseMember, ExportMember, Members};
+use crate::config::{EraseMember, ExportMember, Members, SettleTier};
 use crate::keys;
-use crate::roles::OpenBooks;
 use crate::roles::books::archive;
+use crate::roles::{OpenBooks, deed};
 
 /// How often it is looked whether the member's leaves are sealed.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
@@ -22,6 +23,7 @@ pub(crate) async fn run(act: Members) -> anyhow::Result<()> {
     match act {
         Members::Erase(config) => erase(config).await,
         Members::Export(config) => export(config).await,
+        Members::Tier(config) => settle_tier(config).await,
     }
 }
 
@@ -173,6 +175,33 @@ async fn export(config: ExportMember) -> anyhow::Result<()> {
         None => {
             store::everything_held(conn, program, &named, &mut std::io::stdout()).await?;
         }
+    }
+    Ok(())
+}
+
+async fn settle_tier(config: SettleTier) -> anyhow::Result<()> {
+    let books = OpenBooks::open(&config.database).await?;
+    let (program, named) = (books.program.program_id, MemberRef::parse(&config.member));
+    let mut acting = books.acting().await?;
+    let member_id = match &named {
+        MemberRef::Id(id) => Some(*id),
+        MemberRef::External(name) => store::member_id(acting.conn(), program, name).await?,
+    };
+    let member_id = member_id.context("there is no such member")?;
+    let before = store::lock_tier(acting.conn(), program, member_id).await?;
+    let before = before.context("there is no such member")?;
+    let after = config.tier.tier();
+    if before.tier != after {
+        store::set_tier(acting.conn(), program, member_id, after).await?;
+        let shown = |tier: Option<Tier>| Some(json!({ "tier": tier.map(Tier::name) }));
+        // The account, and not whose it is: an act is not erased with the member.
+        let deed =
+            deed("member.tier", format!("account {}", before.account), shown(before.tier), shown(after));
+        books.done(acting, &config.who, deed).await?;
+    }
+    match after {
+        Some(tier) => println!("From now on the member is {}.", tier.name()),
+        None => println!("From now on the member has no tier."),
     }
     Ok(())
 }

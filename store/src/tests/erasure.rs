@@ -385,3 +385,46 @@ async fn an_export_has_everything_that_a_dump_has_of_a_member() {
     let nobody = MemberRef::parse("nobody");
     assert!(!everything_held(conn, program, &nobody, &mut Vec::new()).await.unwrap());
 }
+
+/// An act upon a tier names the account alone, but its reason may name anybody.
+#[tokio::test]
+async fn a_tier_is_exported_and_goes_with_the_member() {
+    let it = Erasing::new().await;
+    let (books, program) = (&it.books, it.books.program.program_id);
+    let mut acting = Acting::begin(&books.pool, books.committer.guard()).await.unwrap();
+    let before = lock_tier(acting.conn(), program, it.member).await.unwrap().unwrap();
+    assert_eq!(before.tier, None);
+    set_tier(acting.conn(), program, it.member, Some(Tier::Gold)).await.unwrap();
+    let by = By { actor: "editor:badru".to_owned(), reason: Some(format!("{} asked", it.name)) };
+    let deed = Deed {
+        action: "member.tier".to_owned(),
+        subject: format!("account {}", before.account),
+        before: None,
+        after: Some(serde_json::json!({"tier": "GOLD"})),
+    };
+    let leaf = acting.done(&keyring(), program, &by, &deed).await.unwrap();
+
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    let mut text = Vec::new();
+    assert!(everything_held(conn, program, &MemberRef::Id(it.member), &mut text).await.unwrap());
+    let held: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(held["member"]["tier"], "GOLD");
+    let act = held["postings"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&act["leaf_index"], &act["act"]["after"]["tier"]),
+        (&serde_json::json!(leaf), &serde_json::json!("GOLD"))
+    );
+
+    let closed = it.close().await;
+    seal(books).await;
+    it.erase(closed).await.unwrap();
+    assert!(traces(&dump(conn).await, std::slice::from_ref(&it.name)).is_empty());
+    let (words, tiers): (Option<String>, i64) =
+        sqlx::query_as("select reason, (select count(tier) from member) from posting where leaf_index = $1")
+            .bind(leaf as i64)
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap();
+    assert_eq!((words, tiers), (None, 0));
+    books.check_books().await;
+}
