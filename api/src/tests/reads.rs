@@ -73,6 +73,45 @@ async fn a_balance_says_all_that_is_known_of_it() {
     world.check_books().await;
 }
 
+/// Two processes over one database, each with a committer and a memory of what it has read: whoever was told a version by the one
+/// is shown no older one by the other, whether or not they say which they know.
+#[tokio::test]
+async fn what_was_told_by_one_process_is_read_from_every_other() {
+    let first = World::new().await.with_points(500).await;
+    let log = store::log_identity(&mut first.pool.acquire().await.unwrap()).await.unwrap();
+    let (committer, _) = Committer::start(first.pool.clone(), &log, Keyring::new(&[7; 32])).await.unwrap();
+    let gate = Gate::new(first.pool.clone(), Arc::new(Keyring::new(&[7; 32])), first.program_id, PUBLIC_URL);
+    let second = World { committer, ..first.another_process() }.with_gate(gate);
+    let trip = async |writer: &World, reader: &World| {
+        let told = writer.send(post("redemptions", json!({"points": 1, "merchant_reference": "r"}))).await;
+        assert_eq!(told.status, 201, "{}", told.text());
+        let version = told.json()["balance"]["version"].as_i64().unwrap();
+        for path in [format!("loyalty/balance?min_version={version}"), "loyalty/balance".to_owned()] {
+            let read = json(reader, app(&path)).await;
+            let (is, points) = (read["version"].as_i64().unwrap(), read["current_balance"].as_i64().unwrap());
+            assert!(version <= is, "{path} is of version {is}, and {version} was told");
+            assert_eq!(points, 501 - is, "each version has one point less");
+        }
+    };
+    // Both remember the balance from here on.
+    for world in [&first, &second] {
+        assert_eq!(json(world, app("loyalty/balance")).await["version"], 1);
+    }
+    for _ in 0..20 {
+        tokio::join!(trip(&first, &second), trip(&second, &first), trip(&second, &second));
+    }
+
+    let key = first.key(Role::Editor, "amina", &["admin:*"]).await;
+    for status in ["suspended", "active"] {
+        let body = json!({"status": status, "reason": "asked"}).to_string();
+        let ask = Ask::post(format!("/api/v1/members/{MEMBER}/status"), body).with("x-api-key", &key);
+        let ask = ask.with("if-match", "*").with("idempotency-key", &Uuid::new_v4().to_string());
+        assert_eq!(first.send(ask).await.status, 201);
+        assert_eq!(json(&second, app("loyalty/balance")).await["status"], status);
+    }
+    first.check_books().await;
+}
+
 #[tokio::test]
 async fn a_tag_changes_when_time_alone_changes_the_balance() {
     let world = World::new().await.with_points(500).await;
