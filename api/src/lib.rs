@@ -45,6 +45,7 @@ mod refusal;
 mod reviews;
 mod route;
 mod routes;
+mod sandbox;
 mod screen;
 mod serve;
 mod shape;

@@ -31,6 +31,7 @@ use crate::priority::AnchorPriority;
 use crate::redeem::{self, RedemptionRequest, RedemptionResponse};
 use crate::reviews::{self, ReviewPage};
 use crate::route::Route;
+use crate::sandbox::{self, ClockTold, NewClock};
 use crate::spend::{self, NewCapture, NewEnd, NewHold, NewIncrease, NewRedemption, NewTransfer, NewVoid};
 use crate::story::{self, ToldTransaction};
 use crate::stream;
@@ -416,6 +417,15 @@ fn administration() -> Vec<Route<Api>> {
         .header::<String>("X-Partner-ID", PARTNER)
         .answers::<ReadinessTold>(200, "What is done, and what is not.")
         .guarded(Scope::Read, PARTNERS, partners::readiness),
+        get("/api/v1/sandbox/clock", "getSandboxClock", "What the sandbox's clock shows")
+            .answers::<ClockTold>(200, "The clock.")
+            .refuses(&[Code::Conflict])
+            .guarded(Scope::Read, EVERYBODY, sandbox::clock),
+        post("/api/v1/sandbox/clock", "moveSandboxClock", "Moves the sandbox's clock forward")
+            .body::<NewClock>()
+            .answers::<ClockTold>(200, "The clock as it is now.")
+            .refuses(&[Code::Conflict])
+            .guarded(Scope::Adjust, CORRECTING, sandbox::move_clock),
         of_a_partner(Method::GET, "/api/v1/partners/{partner_id}", "getPartner", "A partner").guarded(
             Scope::Admin,
             LOOKING,

@@ -191,6 +191,8 @@ pub struct Terms {
     pub gateways: HashMap<(u64, [u8; 20]), Gateway>,
     /// What a point is worth.
     pub rates: Rates,
+    /// How far the program's clock is ahead of the log's, in microseconds: a sandbox's may be.
+    pub ahead_us: i64,
     zone: Zone,
 }
 
@@ -297,6 +299,7 @@ impl Terms {
             merchants: HashMap::new(),
             gateways: HashMap::new(),
             rates: Rates::default(),
+            ahead_us: 0,
             zone,
         })
     }
@@ -306,9 +309,9 @@ impl Terms {
         self.merchants.get(&lot.fund).is_none_or(|merchant| Some(merchant.as_str()) == partner)
     }
 
-    /// The instant with its date in the program's zone.
+    /// What the program's clock shows at an instant of the log's, with the date in the program's zone.
     pub fn moment(&self, us: i64) -> Moment {
-        self.zone.moment(us)
+        self.zone.moment(us.saturating_add(self.ahead_us))
     }
 
     /// When the day is over in the program's zone.

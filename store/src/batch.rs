@@ -568,7 +568,7 @@ impl Batch<'_> {
         if settled.house(request.unit, &House::Issuance).is_none() {
             return Err(Refused { item: 0, refusal: Refusal::UnitUnknown });
         }
-        let now = settled.terms.moment(self.now_us);
+        let (recorded_us, now) = (self.now_us, settled.terms.moment(self.now_us));
         let decision = self.scene.books.decide(request, &settled.terms, now);
         let first = self.next_leaf;
         if !request.dry_run {
@@ -581,7 +581,9 @@ impl Batch<'_> {
             let entry =
                 posting.and_then(|it| it.entries().iter().find(|entry| entry.account == done.account));
             let item = posting.and_then(|it| it.item).map(|at| &request.items[at]);
-            let rate = posting.zip(item).and_then(|(it, item)| item.rate(&settled.terms, it.effective_at_us));
+            let rate = posting
+                .zip(item)
+                .and_then(|(it, item)| item.rate(&settled.terms, it.effective_at_us.min(recorded_us)));
             Accepted {
                 posting_id: posting.map(|it| it.id).unwrap_or_default(),
                 leaf_index: first + done.posting as u64,
@@ -601,6 +603,8 @@ impl Batch<'_> {
         let leaf_index = self.next_leaf;
         self.next_leaf += 1;
         let item = posting.item.map(|at| &request.items[at]);
+        // Where a sandbox's clock was moved, what is decided now has not come in the log's.
+        let effective_at_us = posting.effective_at_us.min(self.now_us);
         let secret = &settled.program.secret;
         let posting_id = posting.id.into_bytes();
         let salt_of = |part| salt(secret, &posting_id, part);
@@ -615,14 +619,13 @@ impl Batch<'_> {
             posting_kind: posting.kind(),
             program: settled.program.id.into_bytes(),
             recorded_at_us: self.now_us,
-            effective_at_us: posting.effective_at_us,
+            effective_at_us,
             rule_set_hash,
             event_hash,
             reverses: posting.reverses.unwrap_or_default().into_bytes(),
         };
-        let details = item
-            .map(|it| it.told(posting.kind(), &settled.terms, posting.effective_at_us))
-            .unwrap_or_default();
+        let details =
+            item.map(|it| it.told(posting.kind(), &settled.terms, effective_at_us)).unwrap_or_default();
         let body = posting.withdrawal.clone().map(Body::Withdrawal);
         let kind = if body.is_some() { LeafKind::Withdrawal } else { LeafKind::Posting };
         let mut commitments = Commitments {

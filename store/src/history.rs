@@ -37,6 +37,20 @@ impl History {
         for (program, first, document) in policies {
             terms.entry(program).or_default().push((first, Terms::parse(&document).map_err(damaged)?));
         }
+        let clocks: Vec<(i16, i64, i64)> = sqlx::query_as(
+            "select program_id, first_leaf_index, ahead_us from sandbox_clock order by program_id, ahead_us",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        for (program, first, ahead_us) in clocks {
+            let all = terms.entry(program).or_default();
+            let at = all.partition_point(|it| it.0 <= first);
+            if let Some((_, before)) = all[..at].last() {
+                let before = before.clone();
+                all.insert(at, (first, before));
+            }
+            all[at..].iter_mut().for_each(|(_, terms)| terms.ahead_us = ahead_us);
+        }
         let merchants: Vec<(i16, i32, String)> =
             sqlx::query_as("select program_id, fund_id, merchant from fund where merchant is not null")
                 .fetch_all(&mut *conn)

@@ -160,8 +160,8 @@ pub use postings::{Viewer, opened_posting};
 pub use prices::{PaidAnchor, SeenHeader, first_stored_since, headers_between, paid_anchors, record_header};
 pub use programs::{
     FundSpec, Program, ProgramSpec, add_policy, add_rule_set, close_period, ensure_fund, ensure_partner,
-    ensure_program, ensure_sandbox, ensure_unit, lock_program, name_sandbox, program_named, program_number,
-    rule_documents, rule_sets, sandbox_of, terms,
+    ensure_program, ensure_sandbox, ensure_unit, lock_program, move_clock, name_sandbox, program_named,
+    program_number, rule_documents, rule_sets, sandbox_of, terms,
 };
 pub use pulse::Commits;
 pub use quotas::{

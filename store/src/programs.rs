@@ -406,6 +406,11 @@ pub async fn terms(conn: &mut PgConnection, program_id: i16) -> Result<Terms, St
     let gateways = gateways::all_terms(conn).await?.into_iter().filter(|it| it.0 == program_id);
     terms.gateways = gateways.map(|(_, at, gateway)| ((at.chain_id, at.contract), gateway)).collect();
     terms.rates = Rates::new(&rates::rates(conn, program_id).await?);
+    terms.ahead_us =
+        sqlx::query_scalar("select coalesce(max(ahead_us), 0) from sandbox_clock where program_id = $1")
+            .bind(program_id)
+            .fetch_one(&mut *conn)
+            .await?;
     let closed: Option<i64> =
         sqlx::query_scalar("select max(closed_before) from period_close where program_id = $1")
             .bind(program_id)
@@ -431,6 +436,20 @@ pub async fn add_policy(conn: &mut PgConnection, program_id: i16, document: &[u8
     .bind(first_leaf_index)
     .execute(&mut *transaction)
     .await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Has a sandbox's clock be so far ahead of the log's, which is further than it was. The database refuses it of every other program.
+pub async fn move_clock(conn: &mut PgConnection, program_id: i16, ahead_us: i64) -> Result<(), StoreError> {
+    let mut transaction = conn.begin().await?;
+    let first_leaf_index = log_head::raise_epoch(&mut transaction).await?;
+    sqlx::query("insert into sandbox_clock (program_id, first_leaf_index, ahead_us) values ($1, $2, $3)")
+        .bind(program_id)
+        .bind(first_leaf_index)
+        .bind(ahead_us)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -62,7 +62,7 @@ pub async fn holds_because(
              and reservation.due_at > greatest(
                  (select recorded_at from log_head),
                  (extract(epoch from clock_timestamp()) * 1000000)::bigint
-             )
+             ) + coalesce((select max(ahead_us) from sandbox_clock where sandbox_clock.program_id = $1), 0)
              and posting.program_id = $1
              and posting.reason = $2
              and posting.leaf_index >= $3

@@ -274,7 +274,9 @@ impl Programs {
         let mut by_id = BTreeMap::new();
         for id in ids {
             let terms = programs::terms(conn, id).await?;
-            let now = terms.moment(now_us);
+            // By the log's clock: a sandbox's that was moved would have every other program's accounts looked at. What is due there is
+            // done at the next request, and shown before.
+            let now = terms.moment(now_us - terms.ahead_us);
             by_id.insert(id, (terms, now));
         }
         Ok(Self { now_us, epoch, by_id })

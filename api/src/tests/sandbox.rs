@@ -64,6 +64,55 @@ async fn a_test_key_opens_the_sandbox_alone_and_a_live_key_all_but_it() {
 }
 
 #[tokio::test]
+async fn a_sandboxs_clock_goes_forward_and_what_falls_due_with_it_and_nothing_of_live_books() {
+    let Both { live, sandbox } = Both::new().await;
+    let mut conn = live.pool.acquire().await.unwrap();
+    for world in [&live, &sandbox] {
+        let policy = br#"{"expiry":{"after":{"days":10}}}"#;
+        store::add_policy(&mut conn, world.program_id, policy).await.unwrap();
+    }
+    let (real, test) = (
+        live.key_of("duka-shop", Some("duka"), &ALL).await,
+        sandbox.key_of("duka-shop", Some("duka"), &ALL).await,
+    );
+    let give = async |key: &str| {
+        let told = live.send(earn(&json!({})).with("authorization", "").with("x-api-key", key)).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+    };
+    let points = async |key: &str| live.send(balance(key, MEMBER)).await.json()["balance"].clone();
+    give(&real).await;
+    give(&test).await;
+    let hold = json!({"user_id": MEMBER, "points": 40, "seconds": 600}).to_string();
+    let hold = Ask::post("/api/v1/loyalty/holds", hold).with("x-api-key", &test);
+    let held = live.send(hold.with("idempotency-key", "h")).await;
+    assert_eq!((held.status.as_u16(), points(&test).await), (201, json!(60)), "{}", held.text());
+
+    let start = store::clock_us(&mut conn).await.unwrap();
+    let show = async |key: &str, seconds: i64| {
+        let now = crate::time::rfc3339(start + seconds * 1_000_000);
+        let ask = Ask::post("/api/v1/sandbox/clock", json!({"now": now}).to_string());
+        live.send(ask.with("x-api-key", key)).await
+    };
+    show(&real, 601).await.check_problem(409, "CONFLICT");
+    assert!(store::move_clock(&mut conn, live.program_id, 1).await.is_err(), "the database refuses it, too");
+    let moved = show(&test, 601).await;
+    assert_eq!(moved.status, 200, "{}", moved.text());
+    assert_eq!((points(&real).await, points(&test).await), (json!(100), json!(100)), "the hold has lapsed");
+    show(&test, 600).await.check_problem(409, "CONFLICT");
+    assert_eq!(show(&test, 11 * 86_400).await.status, 200);
+    assert_eq!((points(&real).await, points(&test).await), (json!(100), json!(0)), "the points have ended");
+
+    // What is due is posted, as of the log's time, before what comes next.
+    give(&test).await;
+    give(&real).await;
+    assert_eq!((points(&real).await, points(&test).await), (json!(200), json!(100)));
+    let clock = Ask::get("/api/v1/sandbox/clock").with("x-api-key", &test);
+    let ahead = live.send(clock).await.json()["ahead_seconds"].as_i64().unwrap();
+    assert!((10 * 86_400..=11 * 86_400).contains(&ahead), "{ahead}");
+    live.check_books().await;
+}
+
+#[tokio::test]
 async fn tokens_lead_where_their_clients_key_does() {
     let Both { live, sandbox } = Both::new().await;
     let (real, test) = (

@@ -1,0 +1,88 @@
+//! A sandbox's clock, which is moved forward so that what falls due can be tried. No live program's is.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use store::StoreError;
+
+use crate::Api;
+use crate::acts::deed;
+use crate::body::json;
+use crate::code::Code;
+use crate::error::{Invalid, Problem};
+use crate::route::Asked;
+use crate::time::{micros, rfc3339};
+
+const SECOND_US: i64 = 1_000_000;
+/// How far a clock is ahead of the log's at most: some ten years.
+const AHEAD_US_MAX: i64 = 10 * 366 * 24 * 3600 * SECOND_US;
+
+/// Where a sandbox's clock is to be.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewClock {
+    /// The instant that it is to show. It goes on from there, and never back.
+    #[schemars(extend("format" = "date-time"))]
+    now: String,
+}
+
+/// A sandbox's clock.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ClockTold {
+    /// What it shows.
+    #[schemars(extend("format" = "date-time"))]
+    now: String,
+    /// How far it is ahead of the log's clock.
+    ahead_seconds: i64,
+}
+
+fn told(clock_us: i64, ahead_us: i64) -> ClockTold {
+    ClockTold { now: rfc3339(clock_us + ahead_us), ahead_seconds: ahead_us / SECOND_US }
+}
+
+fn demand_sandbox(api: &Api) -> Result<(), Problem> {
+    match api.program.is_sandbox {
+        true => Ok(()),
+        false => {
+            Err(Problem::new(Code::Conflict, "Only a sandbox has a clock of its own: ask with its key."))
+        }
+    }
+}
+
+/// `GET /api/v1/sandbox/clock`
+pub(crate) async fn clock(api: Arc<Api>, _asked: Asked) -> Result<Response, Problem> {
+    demand_sandbox(&api)?;
+    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
+    let terms = store::terms(&mut conn, api.program_id).await?;
+    Ok(json(&told(store::clock_us(&mut conn).await?, terms.ahead_us)))
+}
+
+/// `POST /api/v1/sandbox/clock`
+pub(crate) async fn move_clock(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let new: NewClock = asked.read().await?;
+    demand_sandbox(&api)?;
+    let invalid = |words: &str| Problem::invalid(vec![Invalid::in_body("now", "/now", "INVALID", words)]);
+    let to_us =
+        micros(&new.now).ok_or_else(|| invalid("it is not an instant, as in 2026-01-31T10:00:00Z"))?;
+    let mut acting = api.acting().await?;
+    store::lock_program(acting.conn(), api.program_id).await?;
+    let before_us = store::terms(acting.conn(), api.program_id).await?.ahead_us;
+    let clock_us = store::clock_us(acting.conn()).await?;
+    let ahead_us = to_us.saturating_sub(clock_us);
+    if ahead_us <= before_us {
+        return Err(Problem::new(
+            Code::Conflict,
+            "The clock shows that already, or more: it is moved forward.",
+        ));
+    }
+    if AHEAD_US_MAX < ahead_us {
+        return Err(invalid("it is more than ten years ahead"));
+    }
+    store::move_clock(acting.conn(), api.program_id, ahead_us).await?;
+    let [before, after] = [before_us, ahead_us].map(|it| told(clock_us, it));
+    let deed = deed("clock.moved", &api.program.name, Some(&before), Some(&after));
+    api.done(acting, &asked, None, deed).await?;
+    Ok(json(&after))
+}
