@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chain::AuditLog;
 use futures::stream::{self, StreamExt};
-use proof::{Checkpoint, KeyHistory, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId};
+use proof::{Checkpoint, KeyHistory, LEAF_BYTES, Leaf, SignedNote, TILE_WIDTH, TileId, tiles_between};
 use signing::SigningError;
 use store::{
     LogIdentity, PgConnection, PgPool, RecordedCheckpoint, Recording, StoreError, StoredLeaf, Warnings,
@@ -152,8 +152,14 @@ impl From<TileError> for SealError {
     }
 }
 
-/// What a seal writes.
 type Tiles = Arc<[(TileId, Vec<u8>)]>;
+
+/// What a seal writes, and where the log ends then.
+struct Grown {
+    edge: Edge,
+    tiles: Tiles,
+    declarations: Vec<(Beside, Vec<u8>)>,
+}
 
 /// What came of one attempt to seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +190,8 @@ pub struct Sealer {
     roomy: Option<u64>,
     // The greatest checkpoint that was found published and to be part of this history has this size.
     published_to: u64,
-    // The edge of the last checkpoint that we know; none until the tiles were checked against the database.
+    // The edge of the last checkpoint that we know: it is published, and its tiles are held. None until the tiles were checked
+    // against the database.
     pub(crate) edge: Option<Edge>,
     // Whether the database was asked if it holds this log.
     is_checked: bool,
@@ -294,12 +301,7 @@ impl Sealer {
             return Err(Doubt::Behind { published: last_size, known: size }.into());
         }
         self.make_room(conn, size).await;
-        let edge = self.edge_of(conn, last.as_ref()).await?;
-        if let Some(last) = &last
-            && standing.is_none_or(|it| it < last.size)
-        {
-            self.publish_recorded(conn, last).await?;
-        }
+        let edge = self.edge_of(conn, last.as_ref(), standing).await?;
         if size == last_size {
             if let Some(last) = &last
                 && self.shown.is_none_or(|it| self.freshness <= it.elapsed())
@@ -330,11 +332,10 @@ impl Sealer {
         let count = u64::from(self.batch_leaves).min(self.history_to - edge.size()) as u32;
         let stored = leaves(conn, edge.size(), count).await?;
         let leaves = stored.iter().map(|it| self.rehash(it)).collect::<Result<Vec<_>, _>>()?;
-        let (after, tiles) = edge.extended(&leaves);
-        let tiles: Tiles = tiles.into();
-        self.write(&tiles).await?;
-        self.write_declarations(conn, &stored).await?;
-        let (size, root) = (after.size(), after.root());
+        let grown = self.grown(conn, edge, &leaves, &stored).await?;
+        self.write(&grown.tiles).await?;
+        self.write_declarations(&grown.declarations).await?;
+        let (size, root) = (grown.edge.size(), grown.edge.root());
         let checkpoint = Checkpoint { origin: self.log.origin.clone(), size, root };
         let signed = self.keys.sign(&checkpoint, &self.history).await.map_err(Obstacle::Signing)?;
         let note = signed.ok_or(Obstacle::NoKey)?.encode();
@@ -345,13 +346,14 @@ impl Sealer {
         self.passes(Act::RecordCheckpoint, Moment::Before)?;
         let recording = record_checkpoint(conn, &mut self.warnings, &recorded).await?;
         self.passes(Act::RecordCheckpoint, Moment::After)?;
+        // Until it is published and held, the next seal makes up for that.
+        self.edge = None;
         if recording == Recording::AlreadySealed {
-            self.edge = None;
             return Ok(Sealed::LostRace);
         }
-        self.edge = Some(after);
         self.publish(conn, &recorded).await?;
-        self.each(&tiles, |folder, tile, bytes| folder.hold(tile, bytes).map_err(SealError::from)).await?;
+        self.hold(&grown).await?;
+        self.edge = Some(grown.edge);
         tracing::info!(first_leaf = edge.size(), last_leaf = size - 1, size, "sealed");
         Ok(Sealed::Checkpoint { size })
     }
@@ -369,28 +371,50 @@ impl Sealer {
         Ok(())
     }
 
-    // What the log says of itself is there for everybody to read before it is signed.
-    async fn write_declarations(
+    // What these leaves make after this edge.
+    async fn grown(
         &self,
         conn: &mut PgConnection,
+        before: &Edge,
+        leaves: &[[u8; LEAF_BYTES]],
         stored: &[StoredLeaf],
-    ) -> Result<(), SealError> {
-        for leaf in stored.iter().filter(|it| !it.kind.is_posting()) {
+    ) -> Result<Grown, SealError> {
+        let mut declarations = Vec::new();
+        // One that was lost and taken back stands opened as it was published, and nowhere else.
+        for leaf in stored.iter().filter(|it| !it.kind.is_posting() && it.parts.is_some()) {
             let leaf_index = leaf.leaf_index;
             let opened = declaration_at(conn, &self.log, leaf_index).await?;
             let opened = opened.filter(|it| it.leaf(leaf_index).commitment == leaf.commitment);
             let bytes = opened.ok_or(Doubt::LeafChanged { leaf_index })?.encode();
-            let folder = Arc::clone(&self.folder);
+            declarations.push((Beside::Declaration(leaf_index), bytes));
+        }
+        let (edge, tiles) = before.extended(leaves);
+        Ok(Grown { edge, tiles: tiles.into(), declarations })
+    }
+
+    // What the log says of itself is there for everybody to read before it is signed.
+    async fn write_declarations(&self, declarations: &[(Beside, Vec<u8>)]) -> Result<(), SealError> {
+        for (beside, bytes) in declarations {
+            let Beside::Declaration(leaf_index) = *beside else { continue };
+            let (folder, beside, written) = (Arc::clone(&self.folder), *beside, bytes.clone());
             self.passes(Act::WriteDeclaration(leaf_index), Moment::Before)?;
-            let (beside, written) = (Beside::Declaration(leaf_index), bytes.clone());
-            blocking(move || folder.write_beside(beside, &bytes)).await?;
+            blocking(move || folder.write_beside(beside, &written)).await?;
             self.passes(Act::WriteDeclaration(leaf_index), Moment::After)?;
             let folder = Arc::clone(&self.folder);
-            if blocking(move || folder.read_beside(beside)).await?.is_none_or(|it| it != written) {
+            if blocking(move || folder.read_beside(beside)).await?.is_none_or(|it| it != *bytes) {
                 return Err(other_than_written(beside.path()).into());
             }
         }
         Ok(())
+    }
+
+    // Before it was published, somebody of another history may have written over it.
+    async fn hold(&self, grown: &Grown) -> Result<(), SealError> {
+        for (beside, bytes) in grown.declarations.iter().cloned() {
+            let folder = Arc::clone(&self.folder);
+            blocking(move || folder.hold_beside(beside, &bytes)).await?;
+        }
+        self.each(&grown.tiles, |folder, tile, bytes| folder.hold(tile, bytes).map_err(SealError::from)).await
     }
 
     // A leaf is sealed only as what its stored parts hash to.
@@ -426,36 +450,102 @@ impl Sealer {
         Ok(checkpoint)
     }
 
-    // The edge of the last checkpoint. Where it comes from the tiles, as at every start, the newest sealed leaves are compared
-    // with what the database has now: a failover or a restored backup that rewrote them is found before anything more is signed.
+    // The edge of the last checkpoint, which is published and held from then on.
     async fn edge_of(
         &mut self,
         conn: &mut PgConnection,
         last: Option<&RecordedCheckpoint>,
+        standing: Option<u64>,
     ) -> Result<Edge, SealError> {
-        let size = last.map_or(0, |it| it.size);
-        let known = self.edge.take_if(|it| it.size() == size);
-        let is_known = known.is_some();
-        let edge = match known {
-            Some(edge) => edge,
-            None => {
-                let folder = Arc::clone(&self.folder);
-                blocking(move || folder.edge(size)).await?
+        let known = self.edge.take();
+        let edge = match last {
+            None => Edge::default(),
+            Some(last) => {
+                let is_published = standing.is_some_and(|it| last.size <= it);
+                match known.filter(|it| is_published && (it.size(), it.root()) == (last.size, last.root)) {
+                    Some(known) => known,
+                    None => self.taken_up(conn, last, is_published).await?,
+                }
             }
         };
-        if last.is_some_and(|it| it.root != edge.root()) {
-            return Err(Doubt::TilesDisagree { size }.into());
-        }
-        if !is_known {
-            self.check_sealed(conn, size).await?;
-        }
         self.edge = Some(edge.clone());
         Ok(edge)
     }
 
-    async fn check_sealed(&self, conn: &mut PgConnection, size: u64) -> Result<(), SealError> {
-        let Some(last_index) = size.checked_sub(1) else { return Ok(()) };
-        let bundle = TileId::bundle_holding(last_index, size);
+    // Takes up the last checkpoint, as at every start. Whoever recorded it may have ended before it was published, or before its
+    // tiles were held. It is the only one of which that is so: none is recorded before the one that it extends is held.
+    // The newest sealed leaves are compared with what the database has now: a failover or a restored backup that rewrote them is
+    // found before anything more is signed.
+    async fn taken_up(
+        &mut self,
+        conn: &mut PgConnection,
+        last: &RecordedCheckpoint,
+        is_published: bool,
+    ) -> Result<Edge, SealError> {
+        let (begin, size) = (last.previous_size, last.size);
+        let again = self.again(conn, last).await?;
+        let edge = match &again {
+            // Its own tiles may still be another's; before them nobody wrote over anything.
+            Some(again) => {
+                self.check_sealed(conn, begin - begin % TILE_WIDTH, begin).await?;
+                again.edge.clone()
+            }
+            None => {
+                let folder = Arc::clone(&self.folder);
+                let edge = blocking(move || folder.edge(size)).await?;
+                if edge.root() != last.root {
+                    return Err(Doubt::TilesDisagree { size }.into());
+                }
+                self.check_sealed(conn, begin, size).await?;
+                edge
+            }
+        };
+        if !is_published {
+            if let Some(again) = &again {
+                self.write(&again.tiles).await?;
+                self.write_declarations(&again.declarations).await?;
+            }
+            self.publish_recorded(conn, last).await?;
+        }
+        if let Some(again) = &again {
+            self.hold(again).await?;
+        }
+        Ok(edge)
+    }
+
+    // What the seal of this checkpoint wrote, made again; nothing where what is left does not give its root.
+    async fn again(
+        &self,
+        conn: &mut PgConnection,
+        last: &RecordedCheckpoint,
+    ) -> Result<Option<Grown>, SealError> {
+        let (begin, count) = (last.previous_size, last.size.saturating_sub(last.previous_size));
+        // No seal is larger: this one was lost, and taken back from the tiles.
+        if u64::from(BATCH_LEAVES_MAX) < count {
+            return Ok(None);
+        }
+        let folder = Arc::clone(&self.folder);
+        let before = match blocking(move || folder.edge(begin)).await {
+            // The newest tiles may stand all the same.
+            Err(SealError::Halt(_)) => return Ok(None),
+            before => before?,
+        };
+        let stored = leaves(conn, begin, count as u32).await?;
+        // As they were sealed: by now their postings may be archived.
+        let leaves: Vec<_> = stored.iter().map(|it| self.leaf_bytes(it)).collect();
+        let grown = self.grown(conn, &before, &leaves, &stored).await?;
+        Ok(Some(grown).filter(|it| it.edge.root() == last.root))
+    }
+
+    // Compares the bundles that these leaves are in with what the database has of them.
+    async fn check_sealed(&self, conn: &mut PgConnection, begin: u64, size: u64) -> Result<(), SealError> {
+        for bundle in tiles_between(begin, size).into_iter().filter(|it| it.level.is_none()) {
+            self.check_bundle(conn, bundle).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_bundle(&self, conn: &mut PgConnection, bundle: TileId) -> Result<(), SealError> {
         let folder = Arc::clone(&self.folder);
         let bytes = blocking(move || folder.read(bundle)).await?;
         let bytes = bytes.ok_or_else(|| TileError::Missing(bundle.path()))?;

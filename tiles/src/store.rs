@@ -147,22 +147,36 @@ impl TileStore {
         }
     }
 
-    /// Has a tile or a bundle stand as whoever has just published what covers it wrote it: before that, somebody of another
-    /// history may have written over it. From then on nobody does.
+    /// Has a tile or a bundle stand as whoever has published what covers it wrote it: before that, somebody of another history
+    /// may have written over it. From then on nobody does.
     pub fn hold(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
-        match self.read(tile) {
-            Ok(Some(standing)) if standing == bytes => return Ok(()),
+        let stands = match self.read(tile) {
             Err(error) if error.is_passing() => return Err(error),
-            _ => {}
+            // One that is damaged does not stand.
+            standing => standing.is_ok_and(|it| it.is_some_and(|it| it == bytes)),
+        };
+        if !stands {
+            self.put_right(&tile.path(), stored_form(tile, bytes), tile.level.is_none())?;
         }
-        let (path, stored) = (tile.path(), stored_form(tile, bytes));
-        tracing::warn!(path, "another history was written over what is published now: it is put right");
-        match &self.place {
-            Place::Folder(folder) => folder.put(&path, &stored)?,
-            Place::Bucket(bucket) => bucket.put(&path, stored, tile.level.is_none())?,
-        }
+        // What was another's for a while may have been read then.
         lock(&self.cache).forget(tile);
         Ok(())
+    }
+
+    /// The same of what is kept beside the tiles.
+    pub fn hold_beside(&self, beside: Beside, bytes: &[u8]) -> Result<(), TileError> {
+        match self.read_beside(beside)?.is_some_and(|it| it == bytes) {
+            true => Ok(()),
+            false => self.put_right(&beside.path(), bytes.to_vec(), false),
+        }
+    }
+
+    fn put_right(&self, path: &str, bytes: Vec<u8>, is_gzip: bool) -> Result<(), TileError> {
+        tracing::warn!(path, "what is published stood with other bytes: it is put right");
+        match &self.place {
+            Place::Folder(folder) => folder.put(path, &bytes),
+            Place::Bucket(bucket) => bucket.put(path, bytes, is_gzip),
+        }
     }
 
     /// Reads what is kept beside the tiles.

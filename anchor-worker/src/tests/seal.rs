@@ -392,6 +392,58 @@ async fn what_another_database_wrote_over_is_put_right() {
     assert_eq!(it.files(), it.expected(&[300]).await);
 }
 
+/// The same where whoever has sealed ends first: before it publishes, and again before it has held what it published. The next
+/// seal makes up for both, by the same sealer and by one that starts.
+#[tokio::test]
+async fn what_a_seal_that_ended_left_unheld_is_put_right_by_the_next() {
+    for restarts in [false, true] {
+        let it = Fixture::new().await;
+        let other = Fixture::of(it.log.clone()).await;
+        for (each, accounts) in [(&it, 1), (&other, 2)] {
+            each.post(299).await;
+            let body = Body::Map { log_size: 299, accounts, root: [3; 32] };
+            let conn = &mut *each.pool.acquire().await.unwrap();
+            store::append_declarations(conn, &each.log, vec![body]).await.unwrap();
+        }
+        let written: Failpoint =
+            Arc::new(|act, moment| (act, moment) == (Act::RecordCheckpoint, Moment::Before));
+        let late = Sealer::new(other.pool.clone(), Arc::clone(&other.folder), it.key());
+        let late = late.with_failpoint(written).seal().await;
+        assert!(matches!(late, Err(SealError::Retry(Obstacle::Failpoint(..)))), "{late:?}");
+        let (others, log, passed) = (other.files(), it.home.path().join("log"), AtomicUsize::new(0));
+        // Twice, before it publishes, the other writes over all that it has written. It ends there; then, as it publishes what it has
+        // recorded, after.
+        let ends: Failpoint = Arc::new(move |act, _| {
+            if act != Act::PublishCheckpoint {
+                return false;
+            }
+            let chance = passed.fetch_add(1, Ordering::Relaxed);
+            if chance < 2 {
+                others.iter().for_each(|(name, bytes)| std::fs::write(log.join(name), bytes).unwrap());
+            }
+            chance == 0 || chance == 2
+        });
+        let mut sealer = it.sealer().with_failpoint(ends);
+        for moment in [Moment::Before, Moment::After] {
+            let ended = sealer.seal().await;
+            let Err(SealError::Retry(Obstacle::Failpoint(_, at))) = &ended else { panic!("{ended:?}") };
+            assert_eq!(*at, moment);
+        }
+        let mut expected = it.expected(&[300]).await;
+        let conn = &mut *it.pool.acquire().await.unwrap();
+        let opened = store::declaration_at(conn, &it.log, 299).await.unwrap().unwrap();
+        expected.insert("declaration/299".into(), opened.encode());
+        assert_ne!(it.files(), expected, "the other's, under this one's checkpoint");
+        if restarts {
+            sealer = it.sealer();
+        }
+        assert_eq!(sealer.seal().await.unwrap(), Sealed::Nothing);
+        assert_eq!(it.files(), expected);
+        it.post(1).await;
+        assert_eq!(sealer.seal().await.unwrap(), Sealed::Checkpoint { size: 301 });
+    }
+}
+
 /// What sealing says of a database that was changed after ten leaves were sealed.
 async fn check_doubt(statements: &str) -> String {
     let it = Fixture::new().await;
@@ -456,17 +508,37 @@ async fn sealing_goes_on_where_the_newest_leaves_are_archived() {
     assert!(matches!(halted, SealError::Halt(Doubt::SealedLeafChanged { leaf_index: 4 })), "{halted}");
 }
 
+/// A leaf that the last checkpoint did not seal: that one's own are made again.
 #[tokio::test]
 async fn rewritten_tiles_halt_sealing() {
     let it = Fixture::new().await;
-    it.post(10).await;
-    it.seal_all().await;
+    for count in [300, 1] {
+        it.post(count).await;
+        it.seal_all().await;
+    }
     let published = it.published();
     it.rewrite_tiles(4).await;
     it.post(1).await;
     let error = it.sealer().seal().await.unwrap_err();
-    assert!(matches!(error, SealError::Halt(Doubt::TilesDisagree { size: 10 })), "{error}");
+    assert!(matches!(error, SealError::Halt(Doubt::TilesDisagree { size: 301 })), "{error}");
     assert_eq!(it.published(), published, "nothing is published in doubt");
+}
+
+#[tokio::test]
+async fn rewritten_tiles_of_the_last_checkpoint_are_put_right() {
+    let it = Fixture::new().await;
+    it.post(300).await;
+    it.seal_all().await;
+    it.rewrite_tiles(4).await;
+    assert_ne!(it.files(), it.expected(&[300]).await);
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Nothing);
+    let sound = it.files();
+    assert_eq!(sound, it.expected(&[300]).await);
+    // Not from rows that are others, whichever bundle they are in.
+    it.tamper("update leaf set commitment = sha256('x') where leaf_index = 4").await;
+    let halted = it.sealer().seal().await.unwrap_err();
+    assert!(matches!(halted, SealError::Halt(Doubt::SealedLeafChanged { leaf_index: 4 })), "{halted}");
+    assert_eq!(it.files(), sound);
 }
 
 /// What sealing says of a new leaf that was changed before it was sealed.
@@ -491,9 +563,11 @@ async fn a_corrupted_part_halts_sealing_and_names_the_leaf() {
 #[tokio::test]
 async fn a_lost_tile_halts_sealing() {
     let it = Fixture::new().await;
-    it.post(3).await;
-    it.seal_all().await;
-    std::fs::remove_file(it.home.path().join("log/tile/0/000.p/3")).unwrap();
+    for count in [300, 1] {
+        it.post(count).await;
+        it.seal_all().await;
+    }
+    std::fs::remove_file(it.home.path().join("log/tile/1/000.p/1")).unwrap();
     let error = it.sealer().seal().await.unwrap_err();
     assert!(matches!(error, SealError::Halt(Doubt::Tiles(_))), "{error}");
 }
