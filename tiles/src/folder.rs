@@ -122,7 +122,7 @@ impl Folder {
             let staged = self.stage(bytes)?;
             let placed = name(&staged.path, path).and_then(|()| File::open(folder)?.sync_all());
             match placed {
-                // Whoever writes a full tile takes its partial ones away, also from under a sealer that is behind and still
+                // Whoever holds a full tile takes its partial ones away, also from under a sealer that is behind and still
                 // writes one: that makes their folder anew. So it is where the staged file was swept before it was locked.
                 Err(error) if error.kind() == ErrorKind::NotFound && lock(&self.settled).remove(folder) => {}
                 placed => return placed.map_err(at(path)),

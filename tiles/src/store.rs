@@ -57,25 +57,13 @@ impl TileStore {
         Self { place, cache: Mutex::default() }
     }
 
-    /// Writes a tile or a bundle. When it returns, the tile survives a power cut, whole, under its name. Partial tiles
-    /// are taken away once the full one stands. One that the published checkpoint covers by then is not written
-    /// over.
+    /// Writes a tile or a bundle. When it returns, the tile survives a power cut, whole, under its name. One that the published
+    /// checkpoint covers by then is not written over.
     pub fn write(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
         let (stored, is_gzip) = (stored_form(tile, bytes), tile.level.is_none());
         let is_same = |it| plain_form(tile, it).is_ok_and(|it| it == bytes);
         self.keep(&tile.path(), &stored, is_gzip, leaves_to(tile), is_same)?;
         lock(&self.cache).forget(tile);
-        if tile.is_partial() {
-            return Ok(());
-        }
-        let removed = match &self.place {
-            Place::Folder(folder) => folder.remove_below(&format!("{}.p", tile.path())),
-            Place::Bucket(bucket) => bucket.remove_below(&format!("{}.p", tile.path())),
-        };
-        // What a crash or a refusal leaves of them here is in nobody's way, and keeps nothing from its seal.
-        if let Err(error) = removed {
-            tracing::debug!(%error, "partial tiles stay beside the full one");
-        }
         Ok(())
     }
 
@@ -148,7 +136,8 @@ impl TileStore {
     }
 
     /// Has a tile or a bundle stand as whoever has published what covers it wrote it: before that, somebody of another history
-    /// may have written over it. From then on nobody does.
+    /// may have written over it. From then on nobody does. Where it is full, its partial ones are taken away: before it was published,
+    /// it was not sure to be the one that takes their place.
     pub fn hold(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
         let stands = match self.read(tile) {
             Err(error) if error.is_passing() => return Err(error),
@@ -160,6 +149,17 @@ impl TileStore {
         }
         // What was another's for a while may have been read then.
         lock(&self.cache).forget(tile);
+        if tile.is_partial() {
+            return Ok(());
+        }
+        let removed = match &self.place {
+            Place::Folder(folder) => folder.remove_below(&format!("{}.p", tile.path())),
+            Place::Bucket(bucket) => bucket.remove_below(&format!("{}.p", tile.path())),
+        };
+        // What a crash or a refusal leaves of them here is in nobody's way, and keeps nothing from its seal.
+        if let Err(error) = removed {
+            tracing::debug!(%error, "partial tiles stay beside the full one");
+        }
         Ok(())
     }
 

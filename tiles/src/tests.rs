@@ -160,8 +160,9 @@ fn a_partial_tile_is_cut_from_the_full_one_where_it_is_gone() {
     }
 }
 
+/// A full tile that is only written may be another history's.
 #[test]
-fn partial_tiles_go_once_the_full_one_stands() {
+fn partial_tiles_go_once_the_full_one_is_held() {
     for place in places() {
         let store = place.open();
         let all = leaves(300);
@@ -170,6 +171,7 @@ fn partial_tiles_go_once_the_full_one_stands() {
             let (after, tiles) = edge.extended(&all[edge.size() as usize..to as usize]);
             tiles.iter().for_each(|(tile, bytes)| store.write(*tile, bytes).unwrap());
             edge = after;
+            tiles
         };
         let stands = |name: &str| place.file(name).is_file();
         grow(100);
@@ -177,12 +179,20 @@ fn partial_tiles_go_once_the_full_one_stands() {
         assert!(
             ["tile/0/000.p/100", "tile/0/000.p/255", "tile/entries/000.p/100"].iter().all(|it| stands(it))
         );
-        grow(300);
+        let tiles = grow(300);
         assert!(
             ["tile/0/000", "tile/entries/000", "tile/0/001.p/44", "tile/1/000.p/1"]
                 .iter()
                 .all(|it| stands(it))
         );
+        let part = TileId { level: None, index: 0, width: 100 };
+        let mut other = plain_tile(&all, part.full());
+        other[9] ^= 1;
+        place.open().write(part.full(), &other).unwrap();
+        assert!(stands("tile/0/000.p/100") && stands("tile/entries/000.p/100"));
+        assert_eq!(store.read(part).unwrap(), Some(plain_tile(&all, part)));
+        tiles.iter().for_each(|(tile, bytes)| store.hold(*tile, bytes).unwrap());
+        assert_eq!(store.read(part).unwrap(), Some(plain_tile(&all, part)));
         assert!(
             !["tile/0/000.p/100", "tile/0/000.p/255", "tile/entries/000.p/255"].iter().any(|it| stands(it))
         );
@@ -341,7 +351,6 @@ fn what_is_published_is_what_its_publisher_wrote() {
         let (store, all) = grown(&place);
         let full = |level| TileId { level, index: 0, width: 256 };
         let part = TileId { level: None, index: 0, width: 77 };
-        store.write(part, &plain_tile(&all, part)).unwrap();
         for tile in [full(None), full(Some(0))] {
             let mut other = plain_tile(&all, tile);
             other[9] ^= 1;
@@ -481,6 +490,7 @@ fn partial_tiles_are_written_while_the_full_one_takes_them_away() {
                 let store = place.open();
                 for _ in 0..200 {
                     store.write(bundle(256), &bytes(256)).unwrap();
+                    store.hold(bundle(256), &bytes(256)).unwrap();
                 }
             });
         });

@@ -444,6 +444,31 @@ async fn what_a_seal_that_ended_left_unheld_is_put_right_by_the_next() {
     }
 }
 
+/// The other has what is published, goes on from there, and ends before it publishes: no published tile is gone, nor cut from one
+/// of its own.
+#[tokio::test]
+async fn a_full_tile_of_another_database_takes_no_published_one_away() {
+    let mut it = Fixture::new().await;
+    it.post(100).await;
+    it.seal_all().await;
+    let (own, published) = (it.url.clone(), it.expected(&[100]).await);
+    let copy = it.backup().await;
+    it.reopen(copy).await;
+    it.post(200).await;
+    let written: Failpoint = Arc::new(|act, moment| (act, moment) == (Act::RecordCheckpoint, Moment::Before));
+    it.sealer().with_failpoint(written).seal().await.unwrap_err();
+    let files = it.files();
+    for (path, bytes) in &published {
+        assert_eq!(files.get(path), Some(bytes), "{}", path.display());
+    }
+    assert_eq!(files.len(), published.len() + 5, "a bundle and a tile, full and partial, and the tile above");
+
+    it.reopen(own).await;
+    it.post(200).await;
+    assert_eq!(it.sealer().seal().await.unwrap(), Sealed::Checkpoint { size: 300 });
+    assert_eq!(it.files(), it.expected(&[100, 300]).await);
+}
+
 /// What sealing says of a database that was changed after ten leaves were sealed.
 async fn check_doubt(statements: &str) -> String {
     let it = Fixture::new().await;

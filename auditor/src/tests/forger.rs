@@ -62,11 +62,14 @@ impl Forger {
     fn append(&mut self, leaves: Vec<[u8; LEAF_BYTES]>) {
         self.leaves.extend(&leaves);
         let (after, tiles) = self.edge.extended(&leaves);
-        for (tile, bytes) in tiles {
-            self.store.write(tile, &bytes).unwrap();
+        for (tile, bytes) in &tiles {
+            self.store.write(*tile, bytes).unwrap();
         }
         self.edge = after;
         self.store.publish_checkpoint(&self.note(), u64::MAX).unwrap();
+        for (tile, bytes) in &tiles {
+            self.store.hold(*tile, bytes).unwrap();
+        }
     }
 
     pub(super) fn checkpoint(&self) -> Checkpoint {
