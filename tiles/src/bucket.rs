@@ -114,7 +114,8 @@ impl Bucket {
     }
 
     /// The same under a name that something has, where it may be written over. Between the look whether it may and the writing the
-    /// answer may become another: then what stood there stands there again.
+    /// answer may become another: then what stood there stands there again. Whoever ends before that leaves its own there, until
+    /// what is published is held again: no store refuses a write because of another object, or of the same bytes put anew.
     pub(crate) fn replace(
         &self,
         path: &str,

@@ -412,6 +412,27 @@ fn what_was_published_while_it_was_written_over_is_put_back() {
     assert_eq!((looks.get(), bucket.get(path).unwrap()), (3, Some(b"published".to_vec())));
 }
 
+/// What a bucket leaves open: the late one ends before it has put it back, and what was published was held before that.
+#[test]
+fn what_a_late_one_that_ended_left_is_put_right_when_it_is_held_again() {
+    let [_, place] = places();
+    let (store, all) = grown(&place);
+    let tile = TileId { level: Some(0), index: 0, width: 256 };
+    let (sound, bucket, looks) = (plain_tile(&all, tile), place.bucket().unwrap(), Cell::new(0));
+    let replace = || {
+        bucket.replace(&tile.path(), &[7; 256 * 32], false, || {
+            looks.set(looks.get() + 1);
+            assert_eq!(looks.get(), 1, "it ends here");
+            store.publish_checkpoint(&note(300), 0)?;
+            store.hold(tile, &sound)
+        })
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(replace)).unwrap_err();
+    assert_eq!(store.read(tile).unwrap(), Some(vec![7; 256 * 32]));
+    store.hold(tile, &sound).unwrap();
+    assert_eq!(store.read(tile).unwrap(), Some(sound));
+}
+
 #[test]
 fn of_many_that_publish_at_once_the_greatest_stands() {
     for place in places() {
