@@ -168,7 +168,7 @@ impl Monitor {
         if !matches!(extension, Ok(Extension::Extends | Extension::Forks { .. })) {
             let shown = hex::encode(checkpoint.root);
             let name = format!("{UNPROVEN}{}-{}-{}", sizes.0, sizes.1, &shown[..16]);
-            if self.folder.join(&name).is_dir() || self.unproven()?.len() < UNPROVEN_MAX {
+            if self.folder.join(&name).is_dir() || self.has_room()? {
                 observed.evidence = Some(self.keep(&name, notes, None)?);
             }
         }
@@ -253,11 +253,24 @@ impl Monitor {
                 is_settled &= matches!(extension, Some(Extension::Extends));
             }
             if is_settled {
-                let gone = std::fs::remove_dir_all(&folder);
-                gone.map_err(|error| SourceError::Unreachable(format!("{}: {error}", folder.display())))?;
+                remove(&folder)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether another pair may be kept. One of the middle makes room: neither what was shown first nor what was shown last goes,
+    /// however long the tiles are withheld. What proves a fork already stays.
+    fn has_room(&self) -> Result<bool, SourceError> {
+        let mut kept = self.unproven()?;
+        if kept.len() < UNPROVEN_MAX {
+            return Ok(true);
+        }
+        kept.retain(|it| ![OLDER, NEWER].iter().any(|name| it.join(format!("{name}.fork")).exists()));
+        kept.sort_by_cached_key(|it| std::fs::metadata(it).and_then(|it| it.modified()).ok());
+        let Some(gone) = kept.get(kept.len() / 2) else { return Ok(false) };
+        remove(gone)?;
+        Ok(true)
     }
 
     /// The folders of checkpoints of which the tiles proved nothing.
@@ -322,6 +335,11 @@ const UNPROVEN: &str = "unproven-";
 const UNPROVEN_MAX: usize = 1024;
 const OLDER: &str = "older.checkpoint";
 const NEWER: &str = "newer.checkpoint";
+
+fn remove(folder: &Path) -> Result<(), SourceError> {
+    let gone = std::fs::remove_dir_all(folder);
+    gone.map_err(|error| SourceError::Unreachable(format!("{}: {error}", folder.display())))
+}
 
 // That the log does not answer is no finding; that it answers with something else is.
 fn found(error: SourceError) -> Result<Finding, SourceError> {

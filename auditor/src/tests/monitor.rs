@@ -1,3 +1,5 @@
+use std::time::{Duration, UNIX_EPOCH};
+
 use chain::Chain;
 use proof::AnchorPlace;
 
@@ -153,23 +155,41 @@ async fn checkpoints_whose_tiles_are_withheld_are_kept() {
     assert_eq!(read_fork(&folder, &log.policy()), None, "it proves nothing alone");
 }
 
-/// However long an outage lasts, it fills no disk.
+/// However long an outage lasts, it fills no disk; and what is shown at its end is kept as what was shown at its beginning.
 #[tokio::test]
 async fn what_is_kept_without_tiles_is_bounded() {
     let mut log = Forger::honest(600);
     let monitor = log.monitor();
     look(&log).await;
-    log.grow(1);
-    std::fs::rename(log.path("tile"), log.path("withheld")).unwrap();
     let kept: Vec<_> = (0..1024).map(|it| monitor.folder.join(format!("unproven-{it}"))).collect();
-    kept.iter().for_each(|it| std::fs::create_dir(it).unwrap());
-    let observed = look(&log).await;
-    assert!(matches!(observed.findings[..], [Finding::TileUnreadable { .. }]), "{:?}", observed.findings);
-    assert_eq!(observed.evidence, None);
-    std::fs::remove_dir(&kept[0]).unwrap();
-    let evidence = look(&log).await.evidence.unwrap();
-    assert!(evidence.is_dir());
-    assert_eq!(look(&log).await.evidence, Some(evidence), "the same again has its room");
+    for (folder, second) in kept.iter().zip(0..) {
+        std::fs::create_dir(folder).unwrap();
+        if second == 512 {
+            std::fs::create_dir(folder.join("older.checkpoint.fork")).unwrap();
+        }
+        let kept_at = UNIX_EPOCH + Duration::from_secs(second);
+        std::fs::File::open(folder).unwrap().set_modified(kept_at).unwrap();
+    }
+    let mut evidence = Vec::new();
+    for _ in 0..2 {
+        log.grow(1);
+        std::fs::rename(log.path("tile"), log.path("withheld")).unwrap();
+        // The same again has its room.
+        for _ in 0..2 {
+            let observed = look(&log).await;
+            assert!(
+                matches!(observed.findings[..], [Finding::TileUnreadable { .. }]),
+                "{:?}",
+                observed.findings
+            );
+            evidence.extend(observed.evidence);
+        }
+        std::fs::rename(log.path("withheld"), log.path("tile")).unwrap();
+    }
+    assert!(evidence.len() == 4 && evidence.iter().all(|it| it.join("newer.checkpoint").is_file()));
+    assert!(evidence[0] == evidence[1] && evidence[1] != evidence[2] && evidence[2] == evidence[3]);
+    let gone: Vec<_> = (0..1024).filter(|it| !kept[*it].exists()).collect();
+    assert_eq!(gone, [511, 513], "of the middle, where nothing is proven yet");
 }
 
 /// An outage is no evidence: what was kept in it goes once the log is seen to have grown from it, and nothing else does.
