@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use proof::{Body, Hash, KeyHistory, LeafKind, OpenedLeaf, VerifierKey};
-use sqlx::{Connection, FromRow, PgConnection};
+use sqlx::{Connection, FromRow, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::error::StoreError;
@@ -27,10 +27,14 @@ pub async fn append_declarations(
 ) -> Result<u64, StoreError> {
     let mut transaction = conn.begin().await?;
     let first = append(&mut transaction, log, bodies).await?;
+    commit(transaction).await?;
+    Ok(first)
+}
+
+async fn commit(mut transaction: Transaction<'_, Postgres>) -> Result<(), StoreError> {
     // A wait for a standby that a time limit ends would be answered as durable where it is not.
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(first)
+    Ok(transaction.commit().await?)
 }
 
 /// Begins the log with this body: it is its first leaf, or nothing.
@@ -39,7 +43,7 @@ pub async fn begin_log(conn: &mut PgConnection, log: &LogIdentity, body: Body) -
     if append(&mut transaction, log, vec![body]).await? != 0 {
         return Err(StoreError::Missing("the log has begun already".to_owned()));
     }
-    Ok(transaction.commit().await?)
+    commit(transaction).await
 }
 
 /// The same within the caller's transaction, which holds the log's head from here on.

@@ -38,6 +38,30 @@ async fn declarations_stand_between_postings_and_can_be_read_without_a_secret() 
     assert_eq!(maps.iter().map(|it| it.0).collect::<Vec<_>>(), [1]);
 }
 
+/// A time limit would end a commit's wait for its standby, and call it done.
+#[tokio::test]
+async fn no_declaration_is_committed_under_a_time_limit() {
+    let fixture = Fixture::new().await;
+    let conn = &mut *fixture.pool.acquire().await.unwrap();
+    sqlx::raw_sql(
+        "create function refuse_limit() returns trigger language plpgsql as $$
+         begin
+             if current_setting('statement_timeout') <> '0' then raise 'it has a time limit'; end if;
+             return null;
+         end
+         $$;
+         create constraint trigger declaration_has_no_limit after insert on declaration
+             deferrable initially deferred for each row execute function refuse_limit();
+         set statement_timeout = '1h'",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    let [first, second]: [Body; 2] = bodies().try_into().unwrap();
+    begin_log(conn, &fixture.log, first).await.unwrap();
+    assert_eq!(append_declarations(conn, &fixture.log, vec![second]).await.unwrap(), 1);
+}
+
 #[tokio::test]
 async fn a_declaration_that_was_changed_is_named() {
     let cases = [
