@@ -455,6 +455,7 @@ pub async fn vacuum_erased(conn: &mut PgConnection) -> Result<(), StoreError> {
         "parked_event",
         "member_session",
         "credit_reference",
+        "gateway_burn",
         "webhook_attempt",
     ] {
         let vacuum = format!("vacuum (index_cleanup on) {table}");
