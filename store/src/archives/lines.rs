@@ -151,33 +151,41 @@ pub async fn give_back(
     Ok(())
 }
 
-/// Puts what lines say into these tables, of postings, of entries and of events.
+/// Puts what lines say into these tables, of postings, of entries and of events. What they say nothing of, since its column was added
+/// later, has the column's default. Lines are of one file, so that the first row says of which columns all of them speak.
 pub(super) async fn put(
     conn: &mut PgConnection,
     [posting, entry, event]: [&str; 3],
     lines: &[&str],
 ) -> Result<(), StoreError> {
-    for insert in [
-        format!(
-            "insert into {posting}
-             select it.*
-             from unnest($1::text[]) as line
-             cross join lateral jsonb_populate_record(null::posting, line::jsonb -> 'posting') as it"
-        ),
-        format!(
-            "insert into {entry}
-             select it.*
-             from unnest($1::text[]) as line
-             cross join lateral jsonb_populate_recordset(null::entry, line::jsonb -> 'entries') as it"
-        ),
-        format!(
-            "insert into {event}
-             select it.*
-             from unnest($1::text[]) as line
-             cross join lateral jsonb_populate_record(null::event, line::jsonb -> 'event') as it
-             where jsonb_typeof(line::jsonb -> 'event') = 'object'"
-        ),
+    for (table, of, rows) in [
+        (posting, "posting", "line::jsonb -> 'posting'"),
+        (entry, "entry", "jsonb_array_elements(line::jsonb -> 'entries')"),
+        (event, "event", "line::jsonb -> 'event'"),
     ] {
+        let rows = format!(
+            "(select said from (select {rows} as said from unnest($1::text[]) as line) as every
+              where jsonb_typeof(said) = 'object')"
+        );
+        let columns = format!(
+            "select string_agg(quote_ident(attname), ', ')
+             from pg_attribute
+             where attrelid = '{of}'::regclass
+                 and attnum > 0
+                 and not attisdropped
+                 and attname in (
+                     select jsonb_object_keys(said) from (select said from {rows} as those limit 1) as first
+                 )"
+        );
+        let columns: Option<String> =
+            sqlx::query_scalar(AssertSqlSafe(columns)).bind(lines).fetch_one(&mut *conn).await?;
+        let Some(columns) = columns else { continue };
+        let insert = format!(
+            "insert into {table} ({columns})
+             select {columns}
+             from {rows} as those
+             cross join lateral jsonb_populate_record(null::{of}, said) as it"
+        );
         sqlx::query(AssertSqlSafe(insert)).bind(lines).execute(&mut *conn).await?;
     }
     Ok(())

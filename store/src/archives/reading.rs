@@ -12,9 +12,9 @@ use crate::error::StoreError;
 pub async fn begin_reading(conn: &mut PgConnection) -> Result<(), StoreError> {
     hold_still(conn).await?;
     sqlx::raw_sql(
-        "create temporary table read_posting (like posting including indexes);
-         create temporary table read_entry (like entry including indexes);
-         create temporary table read_event (like event including indexes)",
+        "create temporary table read_posting (like posting including defaults including indexes);
+         create temporary table read_entry (like entry including defaults including indexes);
+         create temporary table read_event (like event including defaults including indexes)",
     )
     .execute(conn)
     .await?;

@@ -2,7 +2,7 @@
 
 use ledger::{Command, MemberRef};
 use sha2::{Digest, Sha256};
-use sqlx::Connection;
+use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
 use super::erasure::{dump, seal};
@@ -149,6 +149,34 @@ async fn postings_go_and_come_back_as_they_were_wherever_it_stops() {
         assert_eq!(rows(&mut conn).await, was, "cut off after {step} steps");
     }
     assert_eq!(books.check_books().await, before);
+}
+
+/// A file that was written before a table had a column.
+#[tokio::test]
+async fn a_column_that_was_added_later_has_its_default_in_what_comes_back() {
+    let World { books, .. } = World::new().await;
+    seal(&books).await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let size = log_size(&mut conn).await.unwrap();
+    let filed = Filed::begin(&mut conn, size).await;
+    filed.gone(&mut conn).await;
+    for table in ["posting", "entry", "event"] {
+        let add = format!("alter table {table} add column later smallint not null default 7");
+        sqlx::query(AssertSqlSafe(add)).execute(&mut *conn).await.unwrap();
+    }
+    let with_file = reading(&books, &[&filed]).await.unwrap();
+    filed_with_default(with_file).await;
+    filed.back(&mut conn).await;
+    filed_with_default(conn.detach()).await;
+}
+
+async fn filed_with_default(mut conn: PgConnection) {
+    for table in ["posting", "entry", "event"] {
+        let told = format!("select count(*) > 5 and bool_and(later = 7) from {table}");
+        let told: bool = sqlx::query_scalar(AssertSqlSafe(told)).fetch_one(&mut conn).await.unwrap();
+        assert!(told, "{table}");
+    }
+    conn.close().await.unwrap();
 }
 
 #[tokio::test]
