@@ -13,10 +13,11 @@ use tower_http::cors::CorsLayer;
 /// For how long a browser may remember that it may ask.
 const AGE: Duration = Duration::from_secs(600);
 
-const KEYS: [HeaderName; 9] = [
+const KEYS: [HeaderName; 10] = [
     HeaderName::from_static("anchor-priority"),
     HeaderName::from_static("approver-authorization"),
     HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("loyalty-version"),
     HeaderName::from_static("x-idempotency-key"),
     HeaderName::from_static("x-api-key"),
     HeaderName::from_static("x-partner-id"),
@@ -34,9 +35,12 @@ pub fn for_origins(router: Router, origins: &[HeaderValue]) -> Router {
     let asked = [AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH].into_iter().chain(KEYS);
     let told = [ETAG, LINK, LOCATION, RETRY_AFTER, HeaderName::from_static("x-request-id")];
     let others = [
+        "deprecation",
         "idempotent-replayed",
+        "loyalty-version",
         "ratelimit",
         "ratelimit-policy",
+        "sunset",
         "x-ratelimit-limit",
         "x-ratelimit-remaining",
     ];

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::error::{self, Problem};
 use crate::gate::Peer;
-use crate::trace;
+use crate::{trace, version};
 
 /// How long an answer may take.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(30);
@@ -42,7 +42,11 @@ pub(crate) async fn dress(State(base_url): State<Arc<str>>, request: Request, ne
     let trace_id = trace::trace_id(request.headers());
     let span = tracing::info_span!("request", correlation_id = id, trace_id, from);
 
-    let mut response = within_limits(request, next).instrument(span.clone()).await;
+    let version = version::asked(request.uri().path(), request.headers());
+    let mut response = match &version {
+        Ok(_) => within_limits(request, next).instrument(span.clone()).await,
+        Err(problem) => problem.clone().into_response(),
+    };
     let _entered = span.enter();
     let problem = response.extensions_mut().remove::<Problem>();
     if let Some(problem) = &problem {
@@ -56,6 +60,9 @@ pub(crate) async fn dress(State(base_url): State<Arc<str>>, request: Request, ne
         response = rendered;
     }
     response.headers_mut().insert(REQUEST_ID, request_id);
+    if let Ok(Some(version)) = version {
+        version.tell(response.headers_mut(), &base_url);
+    }
     guard(response.headers_mut(), &base_url);
     let route = route.as_ref().map_or("unmatched", |it| it.as_str());
     observe(&method, route, started, &response, problem.as_ref());

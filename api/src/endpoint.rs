@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::access::Access;
 use crate::code::Code;
+use crate::version;
 
 /// An endpoint.
 #[derive(Clone, Debug)]
@@ -92,7 +93,8 @@ fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 impl Endpoint {
     /// An endpoint under a path. Its parameters in the path are texts until one of them is said to be something else.
     pub fn new(method: Method, path: &'static str, name: &'static str, summary: &'static str) -> Self {
-        let (parameters, answers, refusals) = Default::default();
+        let parameters = version::is_versioned(path).then(version::parameter).into_iter().collect();
+        let (answers, refusals) = Default::default();
         Self { method, path, name, summary, access: None, parameters, body: None, answers, refusals }
     }
 

@@ -58,6 +58,7 @@ mod time;
 mod tls;
 mod tokens;
 mod trace;
+mod version;
 mod webhooks;
 mod worth;
 

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::code::Code;
 use crate::endpoint::{Answer, Content, Endpoint, Parameter, Place};
 use crate::error::Document;
+use crate::version;
 
 pub use contract::contract;
 pub(crate) use webhooks::typed;
@@ -203,6 +204,7 @@ fn quota() -> Value {
 /// What the headers of an answer to a caller say.
 fn of_answer(endpoint: &Endpoint, answer: &Answer) -> Value {
     let takes = |names: &[&str]| endpoint.parameters.iter().any(|it| names.contains(&it.name));
+    let is_versioned = version::is_versioned(endpoint.path);
     let others = [
         (answer.status == 201, "Location", "Where what was made is."),
         (
@@ -213,6 +215,13 @@ fn of_answer(endpoint: &Endpoint, answer: &Answer) -> Value {
         (takes(&["limit"]), "Link", "The next page, with `rel=\"next\"`, where there is one."),
         (takes(&["If-None-Match"]), "ETag", "Another one once the answer is another."),
         (answer.is_tagged, "ETag", "What a change says in `If-Match`."),
+        (is_versioned, version::HEADER, "The version that it is answered in."),
+        (
+            is_versioned,
+            "Deprecation",
+            "Since when nobody should begin to use that version, where it is to end.",
+        ),
+        (is_versioned, "Sunset", "When that version ends, where that is settled."),
     ];
     let mut headers = quota();
     for (_, name, meaning) in others.into_iter().filter(|it| it.0) {

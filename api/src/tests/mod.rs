@@ -27,6 +27,7 @@ mod streams;
 mod tls;
 mod tokens;
 mod told;
+mod versions;
 mod webhooks;
 
 use std::sync::{Arc, OnceLock};
