@@ -90,6 +90,7 @@ pub(crate) async fn batch(api: Arc<Api>, mut asked: Asked) -> Result<Response, P
         return Err(Problem::wrong_role(asked.caller.role, crate::access::MEMBERS));
     }
     let key = idempotency::key(asked.headers())?;
+    asked.count_items(&api.gate, items.len()).await?;
     let mut wishes = Vec::with_capacity(items.len());
     for item in items {
         wishes.push(match item {

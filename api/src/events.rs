@@ -146,7 +146,10 @@ pub(crate) async fn post_events(api: Arc<Api>, mut asked: Asked) -> Result<Respo
             "TOO_MANY",
             format!("one request has at most {EVENTS_MAX} events"),
         )])),
-        Body::Many(events) => many(&api, partner, events).await,
+        Body::Many(events) => {
+            asked.count_items(&api.gate, events.len()).await?;
+            many(&api, partner, events).await
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use store::{
 
 pub(crate) use crate::caller::{Caller, member, partner};
 use crate::caller::{Identity, only};
-use crate::error::Problem;
-use crate::limits::{Kind, Limits, Quota};
+use crate::error::{Code, Problem};
+use crate::limits::{Kind, Limits, Quota, Standing};
 use crate::outside::Outside;
 use crate::standings::Standings;
 use crate::tokens::{Claims, Keys, Unread, header_of, is_signed};
@@ -198,6 +198,35 @@ impl Gate {
             }
         }
         Ok(standings)
+    }
+
+    /// Takes from each of the caller's quotas for the items of one request, of which one is counted already. Where a quota has too
+    /// little left, it says how it stands with it. More than half of a quota at once is refused for good: it could wait for ever
+    /// for an hour in which so much is left.
+    pub(crate) async fn count_items(
+        &self,
+        caller: &Identity,
+        items: usize,
+    ) -> Result<Result<Standings, Standing>, Problem> {
+        let mut quotas = caller.quotas.clone();
+        // The smaller one refuses before anything is taken from the larger one.
+        quotas.sort_by_key(|it| it.limit);
+        let at_once = quotas.first().map_or(u64::MAX, |it| (it.limit / 2).max(1));
+        if at_once < items as u64 {
+            let words = format!(
+                "Each item counts as a request, and half of an hour's requests is the most at once: send at most {at_once} items."
+            );
+            return Err(Problem::new(Code::ItemCount, words));
+        }
+        let more = u32::try_from(items.saturating_sub(1)).unwrap_or(u32::MAX);
+        let mut standings = Standings::default();
+        for quota in &quotas {
+            match self.inner.limits.take_whole(quota, more).await? {
+                Ok(standing) => standings.0.push(standing),
+                Err(standing) => return Ok(Err(standing)),
+            }
+        }
+        Ok(Ok(standings))
     }
 
     /// Counts one of something that has a quota of its own in each program.

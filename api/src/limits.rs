@@ -150,9 +150,13 @@ struct State {
     debt: u32,
     /// Used since the last booking: as much is wished for, twice.
     spent: u32,
+    /// The most that somebody waits for at once.
+    whole: u32,
     left: u64,
     frees: Instant,
     refused_until: Option<Instant>,
+    /// So much at once there is not before then, as far as is known.
+    whole_refused: Option<(u32, Instant)>,
     is_due: bool,
 }
 
@@ -209,11 +213,20 @@ impl Limits {
 
     /// Takes one from the quota: how it stands afterwards, or, where nothing is left, how it stands.
     pub(crate) async fn take(&self, quota: &Quota) -> Result<Result<Standing, Standing>, Unbooked> {
+        self.take_whole(quota, 1).await
+    }
+
+    /// Takes so many, or none where fewer are left: then it says when they may be there.
+    pub(crate) async fn take_whole(
+        &self,
+        quota: &Quota,
+        count: u32,
+    ) -> Result<Result<Standing, Standing>, Unbooked> {
         let bucket = self.bucket(quota);
         let mut booked = bucket.booked.subscribe();
         loop {
             booked.mark_unchanged();
-            let (said, is_due) = bucket.take(quota);
+            let (said, is_due) = bucket.take(quota, count);
             if is_due {
                 self.0.due.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&bucket));
                 self.0.wake.notify_one();
@@ -276,9 +289,11 @@ impl Bucket {
             ends: now,
             debt: 0,
             spent: 0,
+            whole: 0,
             left: quota.limit,
             frees: now,
             refused_until: None,
+            whole_refused: None,
             is_due: false,
         };
         let (booked, _) = watch::channel(Ok(0));
@@ -289,8 +304,8 @@ impl Bucket {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one if that can be said at once; and whether a booking is due now.
-    fn take(&self, quota: &Quota) -> (Said, bool) {
+    /// Takes so many if that can be said at once; and whether a booking is due now.
+    fn take(&self, quota: &Quota, count: u32) -> (Said, bool) {
         let (mut state, now) = (self.state(), Instant::now());
         state.limit = quota.limit;
         if let Some(until) = state.refused_until {
@@ -299,16 +314,25 @@ impl Bucket {
             }
             state.refused_until = None;
         }
-        let said = if now < state.ends && 0 < state.lease {
-            state.lease -= 1;
-            state.spent = state.spent.saturating_add(1);
+        let said = if now < state.ends && count <= state.lease {
+            state.lease -= count;
+            state.spent = state.spent.saturating_add(count);
             Said::Yes(state.standing(quota.kind, now))
-        } else if state.debt < quota.credit() {
-            state.debt += 1;
-            state.spent = state.spent.saturating_add(1);
-            state.left = state.left.saturating_sub(1);
+        } else if count <= quota.credit().saturating_sub(state.debt) {
+            state.debt += count;
+            state.spent = state.spent.saturating_add(count);
+            state.left = state.left.saturating_sub(count.into());
             Said::Yes(state.standing(quota.kind, now))
+        } else if let Some((refused, until)) = state.whole_refused
+            && refused <= count
+            && now < until
+        {
+            let frees_in_s = seconds_until(until, now);
+            return (Said::No(Standing { frees_in_s, ..state.standing(quota.kind, now) }), false);
         } else {
+            if 1 < count {
+                state.whole = state.whole.max(count);
+            }
             Said::Wait
         };
         let is_low = match now < state.ends && 0 < state.leased {
@@ -321,10 +345,13 @@ impl Bucket {
     }
 
     fn booking(&self) -> Booking {
-        let state = self.state();
+        let mut state = self.state();
         let is_over = state.ends <= Instant::now();
         let returned = if is_over { (state.slice, state.lease) } else { (0, 0) };
-        Booking { limit: state.limit, used: state.debt, returned, wish: (state.spent * 2).max(WISH_MIN) }
+        let kept = if is_over { 0 } else { state.lease };
+        let whole = std::mem::take(&mut state.whole).saturating_sub(kept);
+        let wish = state.spent.saturating_mul(2).max(WISH_MIN);
+        Booking { limit: state.limit, used: state.debt, returned, wish, whole }
     }
 
     fn apply(&self, booking: &Booking, booked: &Booked, slice: i64, ends: Instant) {
@@ -337,8 +364,12 @@ impl Bucket {
         state.debt -= booking.used;
         state.spent = 0;
         (state.left, state.is_due) = (booked.left, false);
-        state.frees =
-            ends + Duration::from_secs(u64::from(booked.frees_in.saturating_sub(1)) * SLICE_S as u64);
+        let after =
+            |slices: u32| ends + Duration::from_secs(u64::from(slices.saturating_sub(1)) * SLICE_S as u64);
+        state.frees = after(booked.frees_in);
+        // What is wanted whole is more than what is leased already by so much.
+        let kept = state.lease - booked.lease;
+        state.whole_refused = booked.fits_in.map(|it| (booking.whole.saturating_add(kept), after(it)));
         if booked.lease == 0 && state.lease == 0 {
             state.refused_until = Some(state.frees);
         }
@@ -362,7 +393,11 @@ impl Bucket {
 impl State {
     fn standing(&self, kind: Kind, now: Instant) -> Standing {
         let left = self.left + u64::from(self.lease);
-        let frees_in_s = self.frees.saturating_duration_since(now).as_secs_f64().ceil() as u64;
-        Standing { kind, limit: self.limit, left, frees_in_s: frees_in_s.max(1) }
+        Standing { kind, limit: self.limit, left, frees_in_s: seconds_until(self.frees, now) }
     }
+}
+
+/// Whole seconds until then, and at least one.
+fn seconds_until(then: Instant, now: Instant) -> u64 {
+    (then.saturating_duration_since(now).as_secs_f64().ceil() as u64).max(1)
 }

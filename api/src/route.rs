@@ -24,6 +24,7 @@ use crate::caller::{Caller, contradicted};
 use crate::endpoint::Endpoint;
 use crate::error::Problem;
 use crate::gate::{self, Gate, Peer, Scope};
+use crate::limits::Standing;
 use crate::shape;
 use crate::standings::Standings;
 
@@ -46,9 +47,40 @@ pub struct Asked {
     body: Mutex<Body>,
     parameters: Option<RawPathParams>,
     schema: Arc<Value>,
+    counted: Arc<Mutex<Counted>>,
+}
+
+/// How it stands with the caller's quotas after the request.
+struct Counted {
+    standings: Standings,
+    /// Whether one of them had not enough left for all that the request asks.
+    is_too_much: bool,
 }
 
 impl Asked {
+    /// Counts each of these items as a request of the caller's. Where that is too many, nothing of it is to be done.
+    pub(crate) async fn count_items(&self, gate: &Gate, items: usize) -> Result<(), Problem> {
+        if items < 2 {
+            return Ok(());
+        }
+        let counted = gate.count_items(&self.caller, items).await?;
+        let mut told = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        match counted {
+            Ok(standings) => {
+                told.standings = standings;
+                Ok(())
+            }
+            Err(standing) => {
+                *told = Counted { standings: Standings(vec![standing]), is_too_much: true };
+                let Standing { left, frees_in_s, .. } = standing;
+                let words = format!(
+                    "Each of the {items} items counts as a request, and {left} more may be made now: send fewer, or the same later."
+                );
+                Err(Problem::too_many(&words, frees_in_s))
+            }
+        }
+    }
+
     /// The headers.
     pub fn headers(&self) -> &HeaderMap {
         &self.parts.headers
@@ -192,11 +224,13 @@ where
     };
     let parameters = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
     let body = Mutex::new(body);
-    let answered = handler(state, Asked { caller, parts, body, parameters, schema }).await;
-    let mut response = answered.unwrap_or_else(IntoResponse::into_response);
+    let counted = Arc::new(Mutex::new(Counted { standings, is_too_much: false }));
+    let asked = Asked { caller, parts, body, parameters, schema, counted: Arc::clone(&counted) };
+    let mut response = handler(state, asked).await.unwrap_or_else(IntoResponse::into_response);
+    let counted = counted.lock().unwrap_or_else(PoisonError::into_inner);
     // One too many of something else: of that these quotas say nothing.
-    if response.status() != StatusCode::TOO_MANY_REQUESTS {
-        standings.tell(response.headers_mut());
+    if response.status() != StatusCode::TOO_MANY_REQUESTS || counted.is_too_much {
+        counted.standings.tell(response.headers_mut());
     }
     response
 }

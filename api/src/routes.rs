@@ -519,6 +519,7 @@ fn happenings() -> Vec<Route<Api>> {
         .answers::<EventsTold>(200, "A verdict for the event, or for each in their order.")
         .answers::<EventsTold>(202, "The event waits until its member is enrolled.")
         .refuses(&[
+            Code::ItemCount,
             Code::Event(RejectCode::TooLong),
             Code::Event(RejectCode::Unreadable),
             Code::Event(RejectCode::NoRate),

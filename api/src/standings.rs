@@ -10,7 +10,7 @@ use crate::error::Problem;
 use crate::limits::Standing;
 
 /// How it stands with each quota of a caller.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Standings(pub(crate) Vec<Standing>);
 
 impl Standings {

@@ -18,6 +18,8 @@ pub struct Booking {
     pub returned: (i64, u32),
     /// How many more are wished for.
     pub wish: u32,
+    /// How many more are wanted at once, or none of them.
+    pub whole: u32,
 }
 
 /// The bookings of one round, with when they were made.
@@ -85,7 +87,7 @@ pub async fn book_quotas(
         .iter()
         .map(|(subject, it)| {
             let window = windows.entry(subject.to_vec()).or_insert_with(|| Window::new(slice));
-            window.book(slice, it.limit, it.used, it.returned, it.wish)
+            window.book(slice, it.limit, it.used, it.returned, it.wish, it.whole)
         })
         .collect();
     let (slices, used): (Vec<i64>, Vec<Vec<u8>>) = windows.values().map(Window::write).unzip();

@@ -144,6 +144,77 @@ async fn whoever_asks_too_much_is_told_when_to_come_again() {
     assert_eq!(told.status, 200, "{}", told.text());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_whole_by_several_processes_is_no_more_than_the_limit() {
+    let processes = processes(3).await;
+    let quota = Quota::new(1, Kind::Partner, "duka", 1_000);
+    let callers = processes.iter().flat_map(|it| std::iter::repeat_n(it, 4));
+    let admitted = join_all(callers.map(async |process| {
+        let (mut admitted, mut refused) = (0_u64, 0);
+        while refused < 20 {
+            match process.take_whole(&quota, 50).await.unwrap() {
+                Ok(_) => admitted += 50,
+                Err(standing) => {
+                    assert!(0 < standing.frees_in_s && standing.frees_in_s <= 3660, "{standing:?}");
+                    refused += 1;
+                }
+            }
+        }
+        admitted
+    }))
+    .await;
+    let admitted: u64 = admitted.iter().sum();
+    assert!((500..=1_000).contains(&admitted), "{admitted}");
+}
+
+#[tokio::test]
+async fn what_has_many_items_counts_by_item() {
+    let world = World::on(&still_database().await, "0.10").await;
+    let key = world.key_of("duka", Some("duka"), &["loyalty:earn", "loyalty:redeem"]).await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 40).await.unwrap());
+    drop(conn);
+    let earning = |count: usize| {
+        let events: Vec<Value> = (0..count).map(|_| purchase(&json!({}))).collect();
+        Ask::post("/api/v1/events", json!(events).to_string()).with("x-api-key", &key)
+    };
+    let left = |told: &Told| told.header("x-ratelimit-remaining").to_owned();
+    let told = world.send(earning(20)).await;
+    assert_eq!((told.status.as_u16(), left(&told)), (200, "20".to_owned()), "{}", told.text());
+    assert!(told.header("ratelimit").starts_with("\"partner\";r=20;t="));
+
+    // For more than half an hour's requests it could wait for ever.
+    let told = world.send(earning(21)).await;
+    let problem = told.check_problem(422, "ITEM_COUNT");
+    assert!(problem["detail"].as_str().unwrap().contains("at most 20 items"), "{problem}");
+    assert_eq!(left(&told), "19", "it counts as one");
+    let items: Vec<Value> =
+        (0..21).map(|_| json!({"redemption": {"points": 1, "user_id": MEMBER}})).collect();
+    let batch =
+        Ask::post("/api/v1/loyalty/batches", json!({"mode": "independent", "items": items}).to_string());
+    let told = world.send(batch.with("x-api-key", &key).with("idempotency-key", "b")).await;
+    told.check_problem(422, "ITEM_COUNT");
+    assert_eq!(left(&told), "18");
+
+    // Nothing of it is done where there is not enough for all; what is left can be used.
+    let told = world.send(earning(20)).await;
+    let problem = told.check_problem(429, "RATE_LIMIT_EXCEEDED");
+    assert!(problem["detail"].as_str().unwrap().contains("17 more"), "{problem}");
+    assert_eq!(left(&told), "17");
+    let wait: u64 = told.header("retry-after").parse().unwrap();
+    assert!((3540..=3660).contains(&wait), "{wait}");
+    assert_eq!(world.check_books().await.leaves, 20);
+    let told = world.send(earning(17)).await;
+    assert_eq!((told.status.as_u16(), left(&told)), (200, "0".to_owned()), "{}", told.text());
+    world.send(earning(1)).await.check_problem(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(
+        world.send(earning(2).with("x-api-key", "kiosk-key")).await.status,
+        200,
+        "another has its own"
+    );
+    assert_eq!(world.check_books().await.leaves, 39);
+}
+
 #[tokio::test]
 async fn who_asks_for_what_they_may_not_uses_their_own_quota() {
     let world = World::on(&still_database().await, "0.10").await;
