@@ -8,7 +8,6 @@ use store::{Accepted, Answer, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
-use crate::balance::POINTS;
 use crate::code::Code;
 use crate::error::Problem;
 use crate::refusal;
@@ -118,14 +117,7 @@ impl Api {
         match outcome {
             Ok(items) => {
                 let accepted = items.into_iter().next();
-                let mut accepted = accepted.ok_or_else(|| Problem::internal("a posting came to nothing"))?;
-                // It has no entry that would say what the account holds.
-                if let (0, Command::SetStatus { member, .. }) = (accepted.version, &command)
-                    && let Some(it) = self.reader.balance(self.program_id, POINTS, member).await?
-                {
-                    accepted.after = Balances { available: it.available, held: it.held, pending: it.pending };
-                    accepted.version = it.sequence as u64;
-                }
+                let accepted = accepted.ok_or_else(|| Problem::internal("a posting came to nothing"))?;
                 Ok(Done { accepted, replayed })
             }
             Err(refused) => Err(self.refused(&command, &refused.refusal).await?.replayed(replayed)),
@@ -158,7 +150,17 @@ impl Api {
 
     /// What is told of a posting.
     pub(crate) async fn tell(&self, kind: PostingKind, done: &Done) -> Result<Transaction, Problem> {
-        let Accepted { posting_id, leaf_index, points, after, version, ref lots, .. } = done.accepted;
+        let Accepted { posting_id, leaf_index, points, account, after, version, ref lots, .. } =
+            done.accepted;
+        let balance = match version {
+            // It has no entry that would say what the account held. It is told the same whenever it is asked.
+            0 => {
+                let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+                let held = store::balance_when_recorded(&mut conn, account, leaf_index).await?;
+                Holdings::of(&held.balances, held.version)
+            }
+            _ => Holdings::of(&after, version),
+        };
         let is_pending = is_pending(kind, &done.accepted);
         let stands = kind == PostingKind::HOLD || is_pending;
         let spends = matches!(kind, PostingKind::REDEEM | PostingKind::CAPTURE);
@@ -175,7 +177,7 @@ impl Api {
             kind: kind.name().unwrap_or("unknown"),
             status: if is_pending { "PENDING" } else { "SUCCESS" },
             points,
-            balance: Holdings::of(&after, version),
+            balance,
             lots: lots.iter().map(LotMoved::of).collect(),
             value: rate.map(|it| it.money(points)),
             expires_at: due.map(crate::time::rfc3339),

@@ -185,7 +185,9 @@ pub use tokens::{
     MemberSession, TokenKey, begin_session, credential_of_token, end_session, refresh_proof, revoke_token,
     rotate_token_key, token_keys, turn_session,
 };
-pub use trail::{AsOf, Order, Standing, TrailEntry, account_number, balance_as_of, history, size_at};
+pub use trail::{
+    AsOf, Order, Standing, TrailEntry, account_number, balance_as_of, balance_when_recorded, history, size_at,
+};
 pub use warnings::Warnings;
 pub use webhooks::{
     Endpoint, EndpointChange, EndpointStatus, NewEndpoint, activate_endpoint, change_endpoint,

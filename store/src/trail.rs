@@ -199,6 +199,36 @@ pub async fn balance_as_of(
     Ok(standing)
 }
 
+/// What the account held once this posting was recorded, with all that was recorded together with it: a member who is closed loses
+/// what they had by what follows.
+pub async fn balance_when_recorded(
+    conn: &mut PgConnection,
+    account: Uuid,
+    leaf_index: u64,
+) -> Result<Standing, StoreError> {
+    let mut look = archived::look(conn).await?;
+    let found: Option<(i64, i64)> = sqlx::query_as(
+        "select account.account_id, posting.recorded_at
+         from account
+         cross join posting
+         where account.id = $1
+             and posting.leaf_index = $2",
+    )
+    .bind(account)
+    .bind(leaf_index as i64)
+    .fetch_optional(&mut *look)
+    .await?;
+    let standing = match found {
+        Some((account, recorded_at)) => standing(&mut look, account, AsOf::Instant(recorded_at)).await?,
+        None => {
+            archived::demand_here(&mut look, leaf_index as i64).await?;
+            Standing::default()
+        }
+    };
+    look.rollback().await?;
+    Ok(standing)
+}
+
 /// The same, within a look.
 pub(crate) async fn standing(
     conn: &mut PgConnection,

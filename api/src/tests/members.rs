@@ -63,6 +63,40 @@ async fn a_member_is_changed_by_whoever_has_seen_them_last() {
 }
 
 #[tokio::test]
+async fn what_a_status_change_told_is_told_again_whatever_came_after() {
+    let operator = Operator::new().await;
+    let world = &operator.world;
+    let change = async |status: &str| {
+        let body = json!({"status": status, "reason": "asked"}).to_string();
+        let ask =
+            Ask::post(format!("/api/v1/members/{MEMBER}/status"), body).with("x-api-key", &operator.key);
+        let told = world.send(ask.with("if-match", "*").with("idempotency-key", status)).await;
+        assert_eq!(told.status, 201, "{}", told.text());
+        told.json()
+    };
+    let reader = world.key(Role::Editor, "amina", &["loyalty:read"]).await;
+    let again = async |status: &str| {
+        let ask = Ask::get(format!("/api/v1/responses/{status}")).with("x-api-key", &reader);
+        world.send(ask).await.json()["transactions"][0].clone()
+    };
+    let suspended = change("suspended").await;
+    assert_eq!(
+        suspended["balance"],
+        json!({"available": 500, "held": 0, "pending": 0, "version": 1}),
+        "{suspended}"
+    );
+    assert_eq!(again("suspended").await, suspended);
+    assert_eq!(world.send(earn(&json!({"amount": 7}))).await.status, 200);
+    assert_eq!(again("suspended").await, suspended);
+    // What a closed member has ends with it.
+    let closed = change("closed").await;
+    assert_eq!(closed["balance"]["available"], 0, "{closed}");
+    assert_eq!(again("closed").await, closed);
+    assert_eq!(again("suspended").await, suspended);
+    world.check_books().await;
+}
+
+#[tokio::test]
 async fn a_suspended_member_is_locked_here_and_not_found_by_the_contract() {
     let operator = Operator::new().await;
     assert_eq!(operator.set("suspended").await.status, 201);
