@@ -34,6 +34,19 @@ impl Api {
         })
     }
 
+    /// Records one thing that was done, before the others.
+    pub(crate) async fn also(
+        &self,
+        acting: &mut Acting,
+        asked: &Asked,
+        reason: Option<String>,
+        deed: Deed,
+    ) -> Result<(), Problem> {
+        let by = By { actor: asked.actor(), reason };
+        acting.also(self.gate.keyring(), self.program_id, &by, &deed).await?;
+        Ok(())
+    }
+
     /// Records what was done, and keeps it.
     pub(crate) async fn done(
         &self,

@@ -8,7 +8,7 @@ use axum::response::Response;
 use ledger::MemberRef;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::{Enrolment, NameTaken, New, Role, StoreError};
+use store::{Acting, Deed, Enrolment, NameTaken, New, Role, StoreError};
 use uuid::Uuid;
 
 use crate::Api;
@@ -75,8 +75,7 @@ pub(crate) async fn enrol(api: Arc<Api>, mut asked: Asked) -> Result<Response, P
         }
         _ => {}
     }
-    let enrolled =
-        enrol_as(&api, &asked, user_id, external_id.as_deref(), None).await?.map_err(name_taken)?;
+    let enrolled = enrol_as(&api, &asked, user_id, external_id.as_deref()).await?.map_err(name_taken)?;
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     let member_id = enrolled.member_id;
     let known_as = store::external_id(&mut conn, api.program_id, member_id).await?;
@@ -102,35 +101,49 @@ pub(crate) async fn enrol(api: Arc<Api>, mut asked: Asked) -> Result<Response, P
     Ok(response)
 }
 
-/// Enrols a member under these names, as an act of whoever asks. Whom an operator names, they take in again, also where that
-/// name was erased; and only an operator gives a name to somebody who is a member already.
-pub(crate) async fn enrol_as(
+/// Enrols a member under these names, as an act of whoever asks.
+async fn enrol_as(
     api: &Api,
     asked: &Asked,
     member_id: Option<Uuid>,
     external_id: Option<&str>,
-    reason: Option<String>,
+) -> Result<Result<Enrolment, NameTaken>, Problem> {
+    let mut acting = api.acting().await?;
+    let enrolled = enrol_within(api, asked, &mut acting, member_id, external_id).await?;
+    if let Some(deed) = enrolled.as_ref().ok().and_then(deed_of) {
+        api.done(acting, asked, None, deed).await?;
+    }
+    Ok(enrolled)
+}
+
+/// Enrols a member within an act. Whom an operator names, they take in again, also where that name was erased; and only an
+/// operator gives a name to somebody who is a member already.
+pub(crate) async fn enrol_within(
+    api: &Api,
+    asked: &Asked,
+    acting: &mut Acting,
+    member_id: Option<Uuid>,
+    external_id: Option<&str>,
 ) -> Result<Result<Enrolment, NameTaken>, Problem> {
     let (program_id, keyring) = (api.program_id, api.gate.keyring());
-    let mut acting = api.acting().await?;
     let may_name = asked.caller.role != Role::Partner;
     if may_name {
         let by_name = external_id.map(|it| MemberRef::External(it.to_owned()));
         let names: Vec<MemberRef> = member_id.map(MemberRef::Id).into_iter().chain(by_name).collect();
         store::readmit_members(acting.conn(), keyring, program_id, &names).await?;
     }
-    let enrolled =
-        store::enrol_member(acting.conn(), keyring, program_id, member_id, external_id, may_name).await?;
-    if let Ok(Enrolment { account, new: Some(new), .. }) = &enrolled {
-        let enrols = Enrolled { status: "active" };
-        let (action, after) = match new {
-            New::Member | New::Account => ("member.enrolled", Some(&enrols)),
-            New::Name => ("member.named", None),
-        };
-        let deed = deed(action, account.to_string(), None::<&Enrolled>, after);
-        api.done(acting, asked, reason, deed).await?;
-    }
-    Ok(enrolled)
+    let enrolled = store::enrol_member(acting.conn(), keyring, program_id, member_id, external_id, may_name);
+    Ok(enrolled.await?)
+}
+
+/// What the log says of an enrolment, where anything is new.
+pub(crate) fn deed_of(enrolled: &Enrolment) -> Option<Deed> {
+    let enrols = Enrolled { status: "active" };
+    let (action, after) = match enrolled.new? {
+        New::Member | New::Account => ("member.enrolled", Some(&enrols)),
+        New::Name => ("member.named", None),
+    };
+    Some(deed(action, enrolled.account.to_string(), None::<&Enrolled>, after))
 }
 
 pub(crate) fn name_taken(taken: NameTaken) -> Problem {

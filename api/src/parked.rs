@@ -14,7 +14,7 @@ use crate::Api;
 use crate::acts::{Because, deed};
 use crate::body::json;
 use crate::code::Code;
-use crate::enrol::{enrol_as, name_taken};
+use crate::enrol::{deed_of, enrol_within, name_taken};
 use crate::error::Problem;
 use crate::events;
 use crate::page::paged;
@@ -101,13 +101,18 @@ pub(crate) async fn release(api: Arc<Api>, mut asked: Asked) -> Result<Response,
     // Nobody drops it before it is said that it is released.
     store::hold_parked(acting.conn(), api.program_id, number).await?;
     let event = store::parked_event(acting.conn(), api.program_id, number).await?.ok_or_else(not_found)?;
-    let deed = deed("parked_event.released", number.to_string(), None::<&()>, None::<&()>);
-    api.done(acting, &asked, Some(reason.clone()), deed).await?;
     let (member_id, external_id) = match event.member() {
         MemberRef::Id(id) => (Some(id), None),
         MemberRef::External(name) => (None, Some(name)),
     };
-    enrol_as(&api, &asked, member_id, external_id.as_deref(), Some(reason)).await?.map_err(name_taken)?;
+    // Both acts are kept together, in the order in which they can be done again: who earns is a member first. Once they are, a sweep
+    // may release the event, too, so no moment may lie between.
+    let enrolled = enrol_within(&api, &asked, &mut acting, member_id, external_id.as_deref()).await?;
+    if let Some(deed) = deed_of(&enrolled.map_err(name_taken)?) {
+        api.also(&mut acting, &asked, Some(reason.clone()), deed).await?;
+    }
+    let deed = deed("parked_event.released", number.to_string(), None::<&()>, None::<&()>);
+    api.done(acting, &asked, Some(reason), deed).await?;
     let verdict = api.intake.release(&event).await?.ok_or_else(not_found)?;
     Ok(json(&events::result(&api, &verdict)))
 }

@@ -79,6 +79,17 @@ impl Acting {
         &mut self.transaction
     }
 
+    /// Records one thing that was done, before the others: the log has them in the order in which they are said.
+    pub async fn also(
+        &mut self,
+        keyring: &Keyring,
+        program_id: i16,
+        by: &By,
+        deed: &Deed,
+    ) -> Result<u64, StoreError> {
+        record(&mut self.transaction, &self.guard, keyring, program_id, by, deed).await
+    }
+
     /// Records what was done, and keeps both. Answers the act's leaf.
     pub async fn done(
         self,

@@ -196,7 +196,8 @@ async fn an_operator_releases_an_event_with_its_member_or_drops_it() {
     let release = Ask::post(at(0, "/release"), json!({"reason": "known at the counter"}).to_string());
     let release = release.with("x-api-key", &desk.operator);
     let told = desk.world.send(release.clone()).await;
-    assert_eq!((told.status.as_u16(), &told.json()["balance"]), (200, &json!(50)), "{}", told.text());
+    let released = told.json();
+    assert_eq!((told.status.as_u16(), &released["balance"]), (200, &json!(50)), "{released}");
     desk.world.send(release).await.check_problem(404, "NOT_FOUND");
     let drop = Ask { method: Method::DELETE, ..Ask::get(at(1, "")) }.with("x-api-key", &desk.operator);
     assert_eq!(desk.world.send(drop.clone()).await.status, 204);
@@ -204,7 +205,12 @@ async fn an_operator_releases_an_event_with_its_member_or_drops_it() {
     desk.look("asha").await.check_problem(404, "USER_NOT_FOUND");
     assert_eq!(desk.waiting().await, Vec::<Value>::new());
     let told: Vec<String> = desk.deeds().await.into_iter().map(|it| it.action).collect();
-    assert_eq!(told, ["parked_event.dropped", "member.enrolled", "parked_event.released"]);
+    assert_eq!(told, ["parked_event.dropped", "parked_event.released", "member.enrolled"]);
+    // Whoever goes through the log finds the member, then why the event went on, then what it earned.
+    let mut conn = desk.world.pool.acquire().await.unwrap();
+    let acts = acts(&mut conn, desk.world.program_id, None, 100).await.unwrap();
+    let leaves: Vec<u64> = acts.iter().rev().map(|it| it.leaf_index).collect();
+    assert_eq!((&leaves[..2], released["leaf_index"].as_u64()), (&[0, 1][..], Some(2)));
     desk.world.check_books().await;
 }
 
