@@ -8,12 +8,15 @@ use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::feed::{Fed, feed};
-use crate::webhooks::{Endpoint, active_endpoints};
+use crate::log_head::log_size;
+use crate::webhooks::{Endpoint, active_endpoint, active_endpoints};
 
 /// So many postings are looked at in one transaction.
 const PAGE: u32 = 500;
 /// So many endpoints of one owner are delivered to at once, by all processes together.
 const OF_ONE_OWNER_MAX: i64 = 4;
+/// So many endpoints are tried before somebody else is at each of them.
+const CANDIDATES: i64 = 64;
 /// For so long, messages and what became of them are kept.
 const KEPT: &str = "30 days";
 
@@ -104,6 +107,9 @@ pub async fn queue_messages(
     .fetch_optional(&mut *transaction)
     .await?;
     let Some(cursor) = cursor else { return Ok(false) };
+    if log_size(&mut transaction).await? as i64 <= cursor {
+        return Ok(false);
+    }
     let endpoints = active_endpoints(&mut transaction, program_id).await?;
     let Some(first) = endpoints.iter().map(|it| it.first_leaf_index).min() else { return Ok(false) };
     // What was before the first of them concerns none.
@@ -208,38 +214,71 @@ pub async fn replay_messages(
 }
 
 /// Takes an endpoint that is due, if there is one that nobody else delivers to. It is ours for so long, and after each attempt
-/// again. Of one owner only a few are delivered to at once: whoever lets us wait at many of theirs holds up nobody else.
+/// again. Of one owner only a few are delivered to at once: whoever lets us wait at many of theirs holds up nobody else. Only those
+/// for which something waits are looked at, however many there are and however much waits for each.
 pub async fn lease_endpoint(
     conn: &mut PgConnection,
     program_id: i16,
     lease: Duration,
 ) -> Result<Option<Lease>, StoreError> {
     let lease = sqlx::query_as(
-        "with busy as materialized (
+        // From one endpoint's first message that waits to the next one's. The limits keep the planner from joining the other way
+        // round, all endpoints with these.
+        "with recursive waiting (endpoint_id) as (
+             (select endpoint_id from webhook_due order by endpoint_id limit 1)
+             union all
+             select (
+                 select due.endpoint_id
+                 from webhook_due as due
+                 where due.endpoint_id > waiting.endpoint_id
+                 order by due.endpoint_id
+                 limit 1
+             )
+             from waiting
+             where waiting.endpoint_id is not null
+         ), owned as materialized (
+             select course.*, endpoint.partner_id, endpoint.status
+             from waiting
+             cross join lateral (
+                 select endpoint_id, next_attempt_at, leased_until
+                 from webhook_course
+                 where webhook_course.endpoint_id = waiting.endpoint_id
+                 limit 1
+             ) as course
+             cross join lateral (
+                 select program_id, partner_id, status
+                 from webhook_endpoint
+                 where webhook_endpoint.endpoint_id = waiting.endpoint_id
+                 limit 1
+             ) as endpoint
+             where endpoint.program_id = $1
+         ), busy as materialized (
              select partner_id
-             from webhook_course
-             join webhook_endpoint using (endpoint_id)
-             where program_id = $1 and leased_until > now()
+             from owned
+             where leased_until > now()
              group by partner_id
              having count(*) >= $4
+         ), candidate as materialized (
+             select endpoint_id
+             from owned
+             where status = 2
+                 and next_attempt_at <= now()
+                 and (leased_until is null or leased_until <= now())
+                 and not exists (select from busy where busy.partner_id is not distinct from owned.partner_id)
+             order by next_attempt_at
+             limit $5
          )
          update webhook_course
          set lease = $2, leased_until = now() + make_interval(secs => $3)
          where endpoint_id = (
              select endpoint_id
              from webhook_course
-             join webhook_endpoint using (endpoint_id)
-             where program_id = $1
-                 and status = 2
+             where endpoint_id = any (array(select endpoint_id from candidate))
                  and next_attempt_at <= now()
                  and (leased_until is null or leased_until <= now())
-                 and exists (select from webhook_due where webhook_due.endpoint_id = webhook_course.endpoint_id)
-                 and not exists (
-                     select from busy where busy.partner_id is not distinct from webhook_endpoint.partner_id
-                 )
              order by next_attempt_at
              limit 1
-             for update of webhook_course skip locked
+             for update skip locked
          )
          returning endpoint_id, lease, $3 as lease_s, failed,
              coalesce(extract(epoch from now() - failing_since), 0)::float8 as failing_s",
@@ -248,6 +287,7 @@ pub async fn lease_endpoint(
     .bind(Uuid::new_v4())
     .bind(lease.as_secs_f64())
     .bind(OF_ONE_OWNER_MAX)
+    .bind(CANDIDATES)
     .fetch_optional(conn)
     .await?;
     Ok(lease)
@@ -272,8 +312,7 @@ pub async fn next_message(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(message) = message else { return Ok(None) };
-    let all = active_endpoints(conn, program_id).await?;
-    let endpoint = all.into_iter().find(|it| it.endpoint_id == lease.endpoint_id);
+    let endpoint = active_endpoint(conn, program_id, lease.endpoint_id).await?;
     Ok(endpoint.map(|it| (it, message)))
 }
 

@@ -3,6 +3,7 @@ mod archives;
 mod committer;
 mod corruption;
 mod declarations;
+mod deliveries;
 mod erasure;
 mod fixture;
 mod gateways;

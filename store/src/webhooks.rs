@@ -174,6 +174,17 @@ pub(crate) async fn active_endpoints(
     Ok(sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(program_id).fetch_all(conn).await?)
 }
 
+/// The endpoint, where it is told something.
+pub(crate) async fn active_endpoint(
+    conn: &mut PgConnection,
+    program_id: i16,
+    id: Uuid,
+) -> Result<Option<Endpoint>, StoreError> {
+    let statement = format!("{READ} where program_id = $1 and status = 2 and endpoint_id = $2");
+    let row = sqlx::query_as(sqlx::AssertSqlSafe(statement)).bind(program_id).bind(id);
+    Ok(row.fetch_optional(conn).await?)
+}
+
 /// Changes an endpoint, if it still has this version; answers whether it had. Enabled again it goes on with what is
 /// queued, and is told what happens from now on.
 pub async fn change_endpoint(
