@@ -84,6 +84,6 @@ pub(crate) struct Witness {
     #[arg(long, env = "WITNESS_DIR")]
     pub(crate) memory: PathBuf,
     /// Where to listen.
-    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8084")]
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8086")]
     pub(crate) listen: SocketAddr,
 }

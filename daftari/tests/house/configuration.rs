@@ -1,6 +1,9 @@
 //! The executable is configured by flags or by the environment, and a bad configuration is one sentence.
 
+use std::collections::BTreeSet;
 use std::process::Command;
+
+use crate::{files_under, read, root};
 
 /// Runs the executable with this environment and no other; gives its exit code and standard error.
 fn run(words: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -31,4 +34,22 @@ fn settings_come_from_the_environment_and_secrets_stay_out_of_errors() {
 
     let (_, help) = run(&["api", "--help"], &[url, key]);
     assert!(!help.contains("hunter2"), "{help}");
+}
+
+#[test]
+fn each_role_has_a_port_of_its_own() {
+    let listening = "env = \"LISTEN\", default_value = \"127.0.0.1:";
+    let sources: Vec<String> = files_under(&root().join("daftari/src")).iter().map(|it| read(it)).collect();
+    let defaults = sources.iter().flat_map(|it| it.split(listening).skip(1));
+    let ports: Vec<&str> = defaults.map(|it| it.split('"').next().unwrap_or_default()).collect();
+    let distinct: BTreeSet<&str> = ports.iter().copied().collect();
+    assert_eq!(
+        (ports.len(), distinct.len()),
+        (7, 7),
+        "two roles on one host would be at one place: {ports:?}"
+    );
+    let described = read(&root().join("docs/books.md"));
+    for port in distinct {
+        assert!(described.contains(port), "docs/books.md does not name {port}");
+    }
 }
