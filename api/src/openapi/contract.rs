@@ -6,8 +6,16 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{Schemas, operation};
+use crate::code::Code;
 use crate::endpoint::Endpoint;
 use crate::routes::CONTRACT;
+
+/// What the contract's own examples say.
+const EXAMPLES: [(Code, &str); 3] = [
+    (Code::Unauthorized, "Invalid or expired authentication credentials"),
+    (Code::UserNotFound, "The specified user could not be found"),
+    (Code::RateLimited, "API rate limit exceeded"),
+];
 
 /// The contract's part of these endpoints.
 pub fn contract(endpoints: &[Endpoint], public_url: &str) -> Value {
@@ -29,6 +37,13 @@ pub fn contract(endpoints: &[Endpoint], public_url: &str) -> Value {
         for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
             if parameter["schema"]["type"] == "boolean" {
                 parameter["schema"]["default"] = json!(false);
+            }
+        }
+        for (code, words) in EXAMPLES {
+            let status = code.status().as_u16().to_string();
+            let examples = &mut operation["responses"][status]["content"]["application/json"]["examples"];
+            if let Some(example) = examples.get_mut(code.as_str()) {
+                (example["value"]["detail"], example["value"]["message"]) = (words.into(), words.into());
             }
         }
         paths.entry(path).or_default().insert(endpoint.method.as_str().to_ascii_lowercase(), operation);

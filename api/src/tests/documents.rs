@@ -58,6 +58,19 @@ async fn the_contract_is_described_to_the_letter() {
         assert!(redeem["responses"][status]["content"]["application/json"].is_object(), "{status}");
     }
 
+    for operation in [balance, redeem] {
+        for (status, code, words) in [
+            ("401", "UNAUTHORIZED", "Invalid or expired authentication credentials"),
+            ("404", "USER_NOT_FOUND", "The specified user could not be found"),
+            ("429", "RATE_LIMIT_EXCEEDED", "API rate limit exceeded"),
+        ] {
+            let examples = &operation["responses"][status]["content"]["application/json"]["examples"];
+            let example = &examples[code]["value"];
+            assert_eq!((&example["error"], &example["message"]), (&json!(code), &json!(words)), "{example}");
+            assert_eq!(example["detail"], example["message"]);
+        }
+    }
+
     let schemas = &document["components"]["schemas"];
     assert_eq!(schemas["BalanceResponse"]["required"], json!(["user_id", "balance", "last_updated"]));
     let example = &schemas["BalanceResponse"]["example"];
