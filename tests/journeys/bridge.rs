@@ -102,6 +102,7 @@ impl Crossing {
     async fn is_sold_and_burned_through_a_crash(&mut self) {
         self.send(HOLDER, "points", "transfer(address,uint256)", &[BUYER, "50"]).await;
         let reference = self.bridge(&["reference", FRIEND]).await.expect(0).stdout.trim().to_owned();
+        assert_eq!(self.newest_act().await, ("reference.given".to_owned(), reference.clone()));
         self.burns_by_hand(30, &reference).await;
         self.send(BUYER, "points", "approve(address,uint256)", &[&self.gateway(), "20"]).await;
         self.kill_and_start_again().await;
@@ -149,13 +150,19 @@ impl Crossing {
         let number = burn["burn_id"].to_string();
         self.bridge(&["credit", &number, FRIEND]).await.expect(0);
         self.is_credited(FRIEND, 10 + 43).await;
+        assert_eq!(self.newest_act().await, ("burn.assigned".to_owned(), number.clone()));
+        self.shows("daftari_bridge_burns_in_trouble", 0.0).await;
+        self.bridge(&["credit", &number, MEMBER]).await.expect(1);
+    }
+
+    /// What an operator did last, and to what.
+    async fn newest_act(&self) -> (String, String) {
         let pool = store::connect(self.system.fact("database_url"), 1).await.expect("the database answers");
         let conn = &mut *pool.acquire().await.expect("a connection");
         let program = store::program_number(conn, "default").await.expect("it is read").expect("it is there");
         let acts = store::acts(conn, program, None, 1).await.expect("they are read");
-        assert_eq!((&*acts[0].deed.action, &acts[0].deed.subject), ("burn.assigned", &number));
-        self.shows("daftari_bridge_burns_in_trouble", 0.0).await;
-        self.bridge(&["credit", &number, MEMBER]).await.expect(1);
+        let deed = &acts.first().expect("there is an act").deed;
+        (deed.action.clone(), deed.subject.clone())
     }
 
     /// Points that nobody claims come back, once no block can claim them any more and that is final.

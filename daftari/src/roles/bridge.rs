@@ -29,11 +29,17 @@ pub(crate) async fn run(command: Bridge) -> anyhow::Result<ExitCode> {
         Bridge::List { at, json } => list(&at, json).await?,
         Bridge::Reference { at, member, actor } => {
             let books = OpenBooks::open(&at.database).await?;
-            let conn = &mut *books.pool.acquire().await?;
             let program_id = books.program.program_id;
+            let mut acting = books.acting().await?;
+            let conn = acting.conn();
             let member = member_id(conn, program_id, &member).await?;
             let reference = store::give_reference(conn, program_id, at.unit, member, &actor).await?;
-            println!("0x{}", hex::encode(reference));
+            let reference = format!("0x{}", hex::encode(reference));
+            // To whom, its row says, which goes with the member: an act names no member.
+            let after = json!({ "unit": at.unit });
+            let who = Who { actor, reason: None };
+            books.done(acting, &who, deed("reference.given", &reference, None, Some(after))).await?;
+            println!("{reference}");
         }
         Bridge::Credit { at, burn, member, actor } => {
             let books = OpenBooks::open(&at.database).await?;
