@@ -14,6 +14,7 @@ use store::{Answer, SubmitError};
 use crate::Api;
 use crate::ask::Reason;
 use crate::body::json;
+use crate::code::Code;
 use crate::error::Problem;
 use crate::idempotency;
 use crate::post::{Done, Transaction, Wish};
@@ -127,8 +128,17 @@ async fn each(
         .enumerate()
         .map(|(at, (kind, wish))| Ok((kind, api.request(asked, format!("{key}#{at}"), wish)?)))
         .collect::<Result<_, Problem>>()?;
-    let on_their_way =
-        requests.into_iter().map(async |(kind, request)| match api.committer.submit(request).await {
+    let on_their_way = requests.into_iter().map(async |(kind, request)| {
+        if let Err((_, problem)) = api.claim_references(asked, &request.key, &request.items).await {
+            let (error, message) = (problem.code().as_str(), problem.told().to_owned());
+            let (status, refusal) = match problem.code() {
+                Code::ReferenceReused => ("REFUSED", Some(Reason { error, message })),
+                Code::IdempotencyInProgress => ("UNKNOWN", None),
+                _ => return Err(problem),
+            };
+            return Ok((ItemTold { status, transaction: None, refusal }, false));
+        }
+        match api.committer.submit(request).await {
             Ok(Answer { outcome: Ok(items), replayed, .. }) => {
                 let accepted = items.into_iter().next();
                 let accepted = accepted.ok_or_else(|| Problem::internal("an item came to nothing"))?;
@@ -140,7 +150,8 @@ async fn each(
             }
             Err(error @ (SubmitError::Failed | SubmitError::Archived { .. })) => Err(error.into()),
             Err(_) => Ok((ItemTold { status: "UNKNOWN", transaction: None, refusal: None }, false)),
-        });
+        }
+    });
     let told: Vec<Result<(ItemTold, bool), Problem>> =
         stream::iter(on_their_way.collect::<Vec<_>>()).buffered(IN_FLIGHT_MAX).collect().await;
     let (told, replayed): (Vec<ItemTold>, Vec<bool>) = told.into_iter().collect::<Result<_, _>>()?;
@@ -165,6 +176,11 @@ async fn all(
         whole.get_or_insert(request);
     }
     let whole = whole.ok_or_else(|| Problem::internal("a batch has an item"))?;
+    let claimed = api.claim_references(asked, &whole.key, &items).await;
+    claimed.map_err(|(at, problem)| match problem.code() {
+        Code::ReferenceReused => problem.of_item(at),
+        _ => problem,
+    })?;
     let commands: Vec<_> = items.iter().map(|it| it.command.clone()).collect();
     let screening = screen(api.screen, &asked.caller, &commands);
     let whole = Request { items, screening, ..whole };

@@ -24,6 +24,8 @@ pub struct Identity {
     pub member: Option<MemberRef>,
     /// The credential that they showed, or for which their token was issued; none where another issuer vouches for them.
     pub credential_id: Option<i64>,
+    /// Whether each reference of the partner that they speak for names one transaction of a kind.
+    pub(crate) references_once: bool,
     /// How much they are allowed.
     pub(crate) quotas: Vec<Quota>,
 }

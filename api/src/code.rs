@@ -54,6 +54,8 @@ pub enum Code {
     PartnerNotReady,
     /// A request with this key is being worked on.
     IdempotencyInProgress,
+    /// The partner's reference names another transaction.
+    ReferenceReused,
     /// The account has changed, or is not yet as new as was asked.
     VersionConflict,
     /// The hold has lapsed.
@@ -131,6 +133,7 @@ impl Code {
         Self::InsufficientBalance,
         Self::LimitExceeded,
         Self::IdempotencyInProgress,
+        Self::ReferenceReused,
         Self::VersionConflict,
         Self::WebhookNotVerified,
         Self::PartnerNotReady,
@@ -213,6 +216,7 @@ impl Code {
             Self::IdempotencyInProgress => {
                 (409, "IDEMPOTENCY_IN_PROGRESS", "A request with this key is being worked on")
             }
+            Self::ReferenceReused => (409, "REFERENCE_REUSED", "The reference names another transaction"),
             Self::VersionConflict => (409, "VERSION_CONFLICT", "The account has another version"),
             Self::HoldExpired => (409, "HOLD_EXPIRED", "The hold has lapsed"),
             Self::HoldAlreadySettled => (409, "HOLD_ALREADY_SETTLED", "The hold was captured or voided"),

@@ -124,7 +124,11 @@ impl Problem {
 
     /// A twin of the request is being worked on.
     pub(crate) fn in_progress() -> Self {
-        let words = "A request with this key is being worked on: ask again with the same key.";
+        Self::in_doubt("A request with this key is being worked on: ask again with the same key.")
+    }
+
+    /// Another request must have its answer first.
+    pub(crate) fn in_doubt(words: &str) -> Self {
         let mut problem = Self::new(Code::IdempotencyInProgress, words);
         problem.0.retry_after_s = Some(1);
         problem

@@ -340,6 +340,7 @@ impl Gate {
             role: Role::Member,
             member: Some(MemberRef::parse(&vouched.subject)),
             credential_id: None,
+            references_once: false,
             quotas: vec![Quota::new(self.inner.program_id, Kind::Member, &vouched.subject, member_hourly)],
         };
         let (addresses, mode) = (Vec::new(), AuthMode::Either);
@@ -458,6 +459,7 @@ fn known_of(found: KnownCredential, asked: Instant) -> Result<Known, Problem> {
         role,
         addresses,
         auth_mode,
+        references_once,
         partner_hourly,
         own_hourly,
         member_hourly,
@@ -475,7 +477,8 @@ fn known_of(found: KnownCredential, asked: Instant) -> Result<Known, Problem> {
         is_member.then(|| quota(Kind::Member, &credential.owner, member_hourly)),
     ];
     let quotas = quotas.into_iter().flatten().collect();
-    let identity = Identity { credential, role, member, credential_id: Some(credential_id), quotas };
+    let credential_id = Some(credential_id);
+    let identity = Identity { credential, role, member, credential_id, references_once, quotas };
     Ok(Known::new(Arc::new(identity), addresses, auth_mode, asked, None))
 }
 

@@ -41,6 +41,7 @@ mod priority;
 mod proxies;
 mod query;
 mod redeem;
+mod references;
 mod refusal;
 mod reviews;
 mod route;

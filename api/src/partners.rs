@@ -50,6 +50,8 @@ pub(crate) struct PartnerTold {
     /// How many requests it has an hour; the program's usual number where it is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     requests_per_hour: Option<i64>,
+    /// Whether each of its references names one redemption, one hold, one capture and one reversal at most.
+    references_once: bool,
     /// When it was made.
     #[schemars(extend("format" = "date-time"))]
     created_at: String,
@@ -83,6 +85,8 @@ pub(crate) struct NewPartner {
     /// How many requests it has an hour.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     requests_per_hour: Option<i64>,
+    /// Whether each of its references names one redemption, one hold, one capture and one reversal at most; not where it is left out.
+    references_once: Option<bool>,
     /// Why.
     #[schemars(length(min = 1, max = 500))]
     reason: String,
@@ -97,6 +101,8 @@ pub(crate) struct PartnerChange {
     /// How many requests it has an hour.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     requests_per_hour: Option<i64>,
+    /// Whether each of its references names one redemption, one hold, one capture and one reversal at most, from now on.
+    references_once: Option<bool>,
     /// Why.
     #[schemars(length(min = 1, max = 500))]
     reason: String,
@@ -146,6 +152,7 @@ fn told(partner: &PartnerFacts) -> PartnerTold {
             _ => Showing::Either,
         },
         requests_per_hour: partner.requests_per_hour,
+        references_once: partner.references_once,
         created_at: rfc3339(partner.created_us),
     }
 }
@@ -206,6 +213,7 @@ pub(crate) async fn create(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     made.stage = PartnerStage::Onboarding as i16;
     made.auth_mode = new.auth_mode.map_or(made.auth_mode, mode);
     made.requests_per_hour = new.requests_per_hour;
+    made.references_once = new.references_once.unwrap_or_default();
     store::set_partner(acting.conn(), program_id, &made).await?;
     let after = told(&made);
     let deed = deed("partner.created", &id, None::<&PartnerTold>, Some(&after));
@@ -225,6 +233,7 @@ pub(crate) async fn change(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
     let after = PartnerFacts {
         auth_mode: new.auth_mode.map_or(before.auth_mode, mode),
         requests_per_hour: new.requests_per_hour.or(before.requests_per_hour),
+        references_once: new.references_once.unwrap_or(before.references_once),
         ..before.clone()
     };
     settle(&api, &asked, acting, "partner.changed", new.reason, [&before, &after]).await

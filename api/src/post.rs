@@ -112,6 +112,7 @@ impl Api {
     /// Posts one wish under a key.
     pub(crate) async fn post(&self, asked: &Asked, key: String, wish: Wish) -> Result<Done, Problem> {
         let request = self.request(asked, key, wish)?;
+        self.claim_references(asked, &request.key, &request.items).await.map_err(|it| it.1)?;
         let command = request.items[0].command.clone();
         let Answer { outcome, replayed, .. } = self.running.submit(&self.committer, request).await?;
         match outcome {

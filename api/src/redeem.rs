@@ -86,6 +86,7 @@ pub(crate) async fn redeem(api: Arc<Api>, mut asked: Asked) -> Result<Response, 
         key.to_string(),
         Item { posting_id: Uuid::now_v7(), command, details },
     );
+    api.claim_references(&asked, &request.key, &request.items).await.map_err(|it| it.1)?;
     let screening = screen(api.screen, &caller, [&request.items[0].command]);
     let request = ledger::Request { screening, ..request };
     let answer = api.running.submit(&api.committer, request).await?;

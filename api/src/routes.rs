@@ -97,6 +97,7 @@ fn contract() -> Vec<Route<Api>> {
                 Code::FraudDenied,
                 Code::IdempotencyInProgress,
                 Code::IdempotencyKeyReused,
+                Code::ReferenceReused,
                 Code::Archived,
             ])
             .guarded(Scope::Redeem, PARTNERS, redeem::redeem),
@@ -178,11 +179,12 @@ fn loyalty() -> Vec<Route<Api>> {
             .answers::<BatchTold>(200, "What came of each item.")
             .refuses(SPENDING)
             .refuses(KEYED)
-            .refuses(&[Code::SameMember, Code::ItemCount, Code::FraudReview])
+            .refuses(&[Code::SameMember, Code::ItemCount, Code::FraudReview, Code::ReferenceReused])
             .guarded(Scope::Redeem, TAKING_PART, batch::batch),
         posted("/api/v1/loyalty/redemptions", "redeem", "Spends points")
             .body::<NewRedemption>()
             .refuses(SPENDING)
+            .refuses(&[Code::ReferenceReused])
             .guarded(Scope::Redeem, TAKING_PART, spend::redeem),
         posted("/api/v1/loyalty/transfers", "transfer", "Gives points to another member")
             .body::<NewTransfer>()
@@ -192,7 +194,7 @@ fn loyalty() -> Vec<Route<Api>> {
         posted("/api/v1/loyalty/holds", "hold", "Sets points aside for a while")
             .body::<NewHold>()
             .refuses(SPENDING)
-            .refuses(&[Code::HoldTimeOutOfRange, Code::FraudReview])
+            .refuses(&[Code::HoldTimeOutOfRange, Code::FraudReview, Code::ReferenceReused])
             .guarded(Scope::Redeem, TAKING_PART, spend::hold),
         of_a_hold(
             "/api/v1/loyalty/holds/{hold_id}/capture",
@@ -200,7 +202,7 @@ fn loyalty() -> Vec<Route<Api>> {
             "Spends what a hold has set aside",
         )
         .body::<NewCapture>()
-        .refuses(&[Code::MoreThanLeft, Code::FraudReview])
+        .refuses(&[Code::MoreThanLeft, Code::FraudReview, Code::ReferenceReused])
         .guarded(Scope::Redeem, TAKING_PART, spend::capture),
         of_a_hold("/api/v1/loyalty/holds/{hold_id}/void", "voidHold", "Gives a hold up")
             .body::<NewVoid>()
@@ -240,6 +242,7 @@ fn loyalty() -> Vec<Route<Api>> {
             Code::AlreadyClaimed,
             Code::LimitExceeded,
             Code::MemberClosed,
+            Code::ReferenceReused,
         ])
         .guarded(Scope::Adjust, CORRECTING, correct::reverse),
         posted("/api/v1/loyalty/adjustments", "adjust", "Corrects what a member has")

@@ -110,6 +110,8 @@ pub struct KnownCredential {
     pub addresses: Vec<String>,
     /// How its partner shows who it is.
     pub auth_mode: AuthMode,
+    /// Whether its partner uses each reference once.
+    pub references_once: bool,
     /// How many requests an hour its partner has; none where it speaks for none.
     pub partner_hourly: Option<i64>,
     /// How many it has itself; none where it shares its partner's only.
@@ -134,6 +136,7 @@ impl FromRow<'_, sqlx::postgres::PgRow> for KnownCredential {
                 .into_iter()
                 .find(|it| *it as i16 == auth_mode)
                 .ok_or_else(|| unknown("mode"))?,
+            references_once: row.try_get("references_once")?,
             partner_hourly: row.try_get("partner_hourly")?,
             own_hourly: row.try_get("own_hourly")?,
             member_hourly: row.try_get("member_hourly")?,
@@ -179,7 +182,7 @@ pub async fn ensure_credential(
 /// The columns of a [`KnownCredential`], of those that are good now.
 pub(crate) const KNOWN: &str =
     "select credential_id, program_id, owner, scopes, partner_id, delegated, role, addresses,
-        coalesce(auth_mode, 1::smallint) as auth_mode,
+        coalesce(auth_mode, 1::smallint) as auth_mode, coalesce(references_once, false) as references_once,
         case when partner_id is not null then coalesce(partner.requests_per_hour, partner_requests_per_hour) end as partner_hourly,
         case when delegated and partner_id is null then coalesce(credential.requests_per_hour, partner_requests_per_hour)
             else credential.requests_per_hour end as own_hourly,

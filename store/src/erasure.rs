@@ -259,10 +259,31 @@ async fn forget_outcomes(
     .bind(told.iter().map(|it| kept("outcome-key", &it.key)).collect::<Vec<_>>())
     .execute(&mut *conn)
     .await?;
+    // A claim follows its request to its new name, and goes with one that is forgotten.
     sqlx::query(
-        "delete from outcome
+        "update claimed_reference
+         set source = told.kept_source, key = told.kept_key
+         from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as told (source, key, kept_source, kept_key)
+         where claimed_reference.program_id = $1
+             and claimed_reference.source = told.source
+             and claimed_reference.key = told.key",
+    )
+    .bind(program_id)
+    .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| kept("outcome-source", &it.source)).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| kept("outcome-key", &it.key)).collect::<Vec<_>>())
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "with outcomes as (
+             delete from outcome
+             where program_id = $1
+                 and refusal is not null
+                 and exists (select from unnest($2::text[]) as name where position(name in lower(source || ' ' || key)) > 0)
+         )
+         delete from claimed_reference
          where program_id = $1
-             and refusal is not null
              and exists (select from unnest($2::text[]) as name where position(name in lower(source || ' ' || key)) > 0)",
     )
     .bind(program_id)

@@ -55,6 +55,7 @@ mod pulse;
 mod quotas;
 mod rates;
 mod readers;
+mod references;
 mod rejects;
 mod remembered;
 mod replay;
@@ -168,6 +169,7 @@ pub use quotas::{
     Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,
 };
 pub use rates::{add_rate, rates};
+pub use references::{ReferenceUse, Taken, claim_references};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};
 pub use replay::{Replayed, replay};
 pub use roles::{APP_ROLE, READER_ROLE};

@@ -24,6 +24,8 @@ pub struct PartnerFacts {
     pub auth_mode: i16,
     /// How many requests it has an hour; the program's usual number where there is none.
     pub requests_per_hour: Option<i64>,
+    /// Whether each of its references names one transaction of a kind.
+    pub references_once: bool,
     /// When it was made, in microseconds since 1970.
     pub created_us: i64,
 }
@@ -42,7 +44,8 @@ pub struct Readiness {
 }
 
 const FACTS: &str = "
-select partner_id, stage, auth_mode, requests_per_hour, (extract(epoch from created_at) * 1000000)::bigint as created_us
+select partner_id, stage, auth_mode, requests_per_hour, references_once,
+    (extract(epoch from created_at) * 1000000)::bigint as created_us
 from partner
 ";
 
@@ -84,7 +87,7 @@ pub async fn set_partner(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "update partner
-         set stage = $3, auth_mode = $4, requests_per_hour = $5
+         set stage = $3, auth_mode = $4, requests_per_hour = $5, references_once = $6
          where program_id = $1
              and partner_id = $2",
     )
@@ -93,6 +96,7 @@ pub async fn set_partner(
     .bind(partner.stage)
     .bind(partner.auth_mode)
     .bind(partner.requests_per_hour)
+    .bind(partner.references_once)
     .execute(conn)
     .await?;
     Ok(())
