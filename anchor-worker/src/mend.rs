@@ -210,7 +210,7 @@ impl<F: FnMut(Mended)> Mending<'_, F> {
                 Ok(Some(opened)) if tells(&opened, leaf) => {
                     if !self.dry_run {
                         let bytes = opened.encode();
-                        in_store(self.tiles, move |it| it.put_right_beside(beside, &bytes)).await?;
+                        in_store(self.tiles, move |it| it.hold_beside(beside, &bytes)).await?;
                     }
                     (self.told)(Mended { path: beside.path(), problem: problem.to_owned(), left: None });
                     continue;
@@ -237,7 +237,7 @@ impl<F: FnMut(Mended)> Mending<'_, F> {
 
     async fn put_right(&mut self, tile: TileId, bytes: Vec<u8>, problem: String) -> Result<(), MendError> {
         if !self.dry_run {
-            in_store(self.tiles, move |it| it.put_right(tile, &bytes)).await?;
+            in_store(self.tiles, move |it| it.hold(tile, &bytes)).await?;
         }
         (self.told)(Mended { path: tile.path(), problem, left: None });
         Ok(())

@@ -136,7 +136,7 @@ impl TileStore {
     }
 
     /// Has a tile or a bundle stand as whoever has published what covers it wrote it: before that, somebody of another history
-    /// may have written over it. From then on nobody does. Where it is full, its partial ones are taken away: before it was published,
+    /// may have written over it. From then on nobody does, and the bytes differ only where they have rotted. Where it is full, its partial ones are taken away: before it was published,
     /// it was not sure to be the one that takes their place.
     pub fn hold(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
         let stands = match self.read(tile) {
@@ -257,27 +257,6 @@ impl TileStore {
             .map_err(|error| TileError::Damaged { path: bundle.path(), problem: error.to_string() })?;
         let leaf = leaves.get((leaf_index % TILE_WIDTH) as usize);
         leaf.map(|it| it.to_vec()).ok_or_else(|| TileError::Missing(bundle.path()))
-    }
-
-    /// Puts a tile or a bundle right that is published, whatever stands under its name: for whoever has seen that the published root
-    /// vouches for these bytes.
-    pub fn put_right(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
-        self.put(&tile.path(), stored_form(tile, bytes), tile.level.is_none())?;
-        // Written again it must read back the same; and where it is full, partial ones give way.
-        self.write(tile, bytes)
-    }
-
-    /// The same for what is kept beside the tiles.
-    pub fn put_right_beside(&self, beside: Beside, bytes: &[u8]) -> Result<(), TileError> {
-        self.put(&beside.path(), bytes.to_vec(), false)?;
-        self.write_beside(beside, bytes)
-    }
-
-    fn put(&self, path: &str, bytes: Vec<u8>, is_gzip: bool) -> Result<(), TileError> {
-        match &self.place {
-            Place::Folder(folder) => folder.put(path, &bytes),
-            Place::Bucket(bucket) => bucket.put(path, bytes, is_gzip),
-        }
     }
 
     fn get(&self, path: &str) -> Result<Option<Vec<u8>>, TileError> {

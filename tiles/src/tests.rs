@@ -381,12 +381,12 @@ fn what_has_rotted_is_put_right() {
             rotten[9] ^= 1;
             std::fs::write(place.file(&path), stored_form(tile, &rotten)).unwrap();
             assert!(matches!(store.write(tile, &plain), Err(TileError::Otherwise { .. })), "{path}");
-            store.put_right(tile, &plain).unwrap();
+            store.hold(tile, &plain).unwrap();
             assert_eq!(std::fs::read(place.file(&path)).unwrap(), stored_form(tile, &plain), "{path}");
         }
         std::fs::write(place.file(&beside.path()), b"rots").unwrap();
         assert!(matches!(store.write_beside(beside, b"told"), Err(TileError::Otherwise { .. })));
-        store.put_right_beside(beside, b"told").unwrap();
+        store.hold_beside(beside, b"told").unwrap();
         assert_eq!(store.read_beside(beside).unwrap().unwrap(), b"told");
     }
 }
