@@ -100,12 +100,17 @@ impl TileId {
         let height = node.level % TILE_HEIGHT;
         let first = ((node.index << height) % TILE_WIDTH) as usize;
         let (hashes, _) = bytes.as_chunks::<32>();
-        let mut row = hashes.get(first..first + (1 << height))?.to_vec();
-        while row.len() > 1 {
-            row = row.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
-        }
-        row.first().copied()
+        hashes.get(first..first + (1 << height)).map(root_over)
     }
+}
+
+/// The root over so many hashes as are a power of two.
+fn root_over(hashes: &[Hash]) -> Hash {
+    if let [hash] = hashes {
+        return *hash;
+    }
+    let (left, right) = hashes.split_at(hashes.len() / 2);
+    node_hash(&root_over(left), &root_over(right))
 }
 
 /// A tile with every hash between its own and the next level's: whoever asks for many nodes hashes it once.

@@ -9,7 +9,11 @@ pub fn leaf_hash(leaf: &[u8]) -> Hash {
 
 /// The hash of two subtrees.
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    hash(&[&[0x01], left, right])
+    // In one piece, which the hasher takes as it is: it would gather three first.
+    let mut bytes = [0x01; 65];
+    bytes[1..33].copy_from_slice(left);
+    bytes[33..].copy_from_slice(right);
+    hash(&[&bytes])
 }
 
 /// The root of the tree without leaves.
