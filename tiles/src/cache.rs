@@ -23,8 +23,9 @@ impl TileCache {
         self.0.get(&tile).cloned()
     }
 
-    pub(crate) fn put(&mut self, tile: TileId, rows: Arc<TileRows>) {
-        self.0.put(tile, rows);
+    /// Keeps a tile, and gives back what had to make room for it.
+    pub(crate) fn put(&mut self, tile: TileId, rows: Arc<TileRows>) -> Option<(TileId, Arc<TileRows>)> {
+        self.0.push(tile, rows)
     }
 
     /// Forgets a tile that is written anew: it may have been written before for a size that was never published.

@@ -8,6 +8,7 @@ mod edge;
 mod error;
 mod folder;
 mod gzip;
+mod nodes;
 mod published;
 mod store;
 

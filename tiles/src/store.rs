@@ -12,6 +12,7 @@ use crate::edge::Edge;
 use crate::error::TileError;
 use crate::folder::{Folder, lock};
 use crate::gzip;
+use crate::nodes::Nodes;
 use crate::published::{Published, supersedes};
 
 pub(crate) const CHECKPOINT: &str = "checkpoint";
@@ -217,36 +218,39 @@ impl TileStore {
         Ok(standing)
     }
 
-    /// The hash of a complete subtree of the tree of this size, which a checkpoint must have published: tiles are kept
-    /// once read.
-    pub fn node(&self, size: u64, node: Node) -> Result<Hash, TileError> {
-        let tile = TileId::holding(node, size);
+    /// Answers with the hash of any complete subtree of the tree of this size, which a checkpoint must have published: tiles
+    /// are kept once read.
+    pub fn nodes(&self, size: u64) -> impl FnMut(Node) -> Result<Hash, TileError> {
+        let mut nodes = Nodes::new(self, size);
+        move |node| nodes.node(node)
+    }
+
+    /// A tile that a checkpoint implies, kept once read.
+    pub(crate) fn rows(&self, tile: TileId) -> Result<Arc<TileRows>, TileError> {
         let cached = lock(&self.cache).get(tile);
-        let rows = match cached {
-            Some(rows) => rows,
-            None => {
-                let bytes = self.read(tile)?.ok_or_else(|| TileError::Missing(tile.path()))?;
-                let rows = Arc::new(TileRows::new(&bytes));
-                lock(&self.cache).put(tile, Arc::clone(&rows));
-                rows
-            }
-        };
-        rows.node(node).ok_or_else(|| TileError::Missing(tile.path()))
+        if let Some(rows) = cached {
+            return Ok(rows);
+        }
+        let bytes = self.read(tile)?.ok_or_else(|| TileError::Missing(tile.path()))?;
+        let rows = Arc::new(TileRows::new(&bytes));
+        // What makes room is given back once the others can go on.
+        let _evicted = lock(&self.cache).put(tile, Arc::clone(&rows));
+        Ok(rows)
     }
 
     /// The edge of the log of this size.
     pub fn edge(&self, size: u64) -> Result<Edge, TileError> {
-        Edge::load(size, |node| self.node(size, node), |tile| self.read(tile))
+        Edge::load(size, self.nodes(size), |tile| self.read(tile))
     }
 
     /// The inclusion proof of a leaf in the tree of this size.
     pub fn inclusion_proof(&self, leaf_index: u64, size: u64) -> Result<Vec<Hash>, TileError> {
-        proof::inclusion_proof(leaf_index, size, |node| self.node(size, node))
+        proof::inclusion_proof(leaf_index, size, self.nodes(size))
     }
 
     /// The consistency proof from the tree of `old` leaves to that of `new`.
     pub fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, TileError> {
-        proof::consistency_proof(old, new, |node| self.node(new, node))
+        proof::consistency_proof(old, new, self.nodes(new))
     }
 
     /// The bytes of a leaf of the tree of this size.

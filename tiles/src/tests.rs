@@ -231,11 +231,11 @@ fn a_missing_or_short_tile_is_named() {
     for place in places() {
         let store = place.open();
         let node = Node { level: 0, index: 5 };
-        assert_eq!(store.node(6, node).unwrap_err().to_string(), {
+        assert_eq!(store.nodes(6)(node).unwrap_err().to_string(), {
             "tile/0/000.p/6 is missing, although a checkpoint implies it"
         });
         store.write(TileId::holding(node, 6), &[0; 100]).unwrap();
-        assert!(matches!(store.node(6, node), Err(TileError::Damaged { .. })));
+        assert!(matches!(store.nodes(6)(node), Err(TileError::Damaged { .. })));
         // A bundle that unpacks to more than a bundle can hold, or not at all.
         let bundle = TileId { level: None, index: 0, width: 256 };
         store.write(bundle, &vec![0; 1 << 20]).unwrap();

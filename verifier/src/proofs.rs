@@ -53,9 +53,10 @@ pub(crate) async fn inclusion(
     }
     // A smaller tree's nodes are nodes of the newest, whose tiles are there for certain.
     let (leaf_hash, path, root) = read(&service.tiles, move |it| {
-        let path = proof::inclusion_proof(leaf_index, size, |node| it.node(newest_size, node))?;
-        let root = proof::subtree_root(0, size, &mut |node| it.node(newest_size, node))?;
-        Ok((it.node(newest_size, Node { level: 0, index: leaf_index })?, path, root))
+        let mut nodes = it.nodes(newest_size);
+        let root = proof::subtree_root(0, size, &mut nodes)?;
+        let path = proof::inclusion_proof(leaf_index, size, &mut nodes)?;
+        Ok((nodes(Node { level: 0, index: leaf_index })?, path, root))
     })
     .await?;
     let (origin, leaf_hash) = (service.log.origin.clone(), hex::encode(leaf_hash));
@@ -94,9 +95,9 @@ pub(crate) async fn consistency(
         return Err(Problem::invalid_parameter("from", message));
     }
     let (proof, from_root, to_root) = read(&service.tiles, move |it| {
-        let mut node = |node| it.node(newest_size, node);
-        let proof = proof::consistency_proof(from, to, &mut node)?;
-        Ok((proof, proof::subtree_root(0, from, &mut node)?, proof::subtree_root(0, to, &mut node)?))
+        let mut nodes = it.nodes(newest_size);
+        let proof = proof::consistency_proof(from, to, &mut nodes)?;
+        Ok((proof, proof::subtree_root(0, from, &mut nodes)?, proof::subtree_root(0, to, &mut nodes)?))
     })
     .await?;
     let (from_root, to_root) = (hex::encode(from_root), hex::encode(to_root));
