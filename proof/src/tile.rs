@@ -9,6 +9,9 @@ use crate::tree::{Node, node_hash};
 pub const TILE_WIDTH: u64 = 256;
 
 const TILE_HEIGHT: u8 = 8;
+const GROUP_HEIGHT: u8 = TILE_HEIGHT / 2;
+const GROUP_WIDTH: usize = 1 << GROUP_HEIGHT;
+const GROUP_BYTES: usize = 32 * GROUP_WIDTH;
 
 /// The name of a tile, or of a bundle of leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +80,12 @@ impl TileId {
         Self { width: TILE_WIDTH as u16, ..self }
     }
 
+    /// The subtree that a full tile is; `None` of a partial one, and of a bundle.
+    pub fn root(self) -> Option<Node> {
+        let level = self.level.filter(|_| !self.is_partial())?;
+        Some(Node { level: (level + 1) * TILE_HEIGHT, index: self.index })
+    }
+
     /// The tile of the tree of this size that holds the given complete subtree.
     pub fn holding(node: Node, size: u64) -> Self {
         let level = node.level / TILE_HEIGHT;
@@ -130,11 +139,57 @@ impl TileRows {
         Self { rows }
     }
 
+    /// The hash over all of it; `None` where the tile is not full.
+    pub fn root(&self) -> Option<Hash> {
+        self.rows.get(usize::from(TILE_HEIGHT))?.first().copied()
+    }
+
     /// The hash of a complete subtree that this tile holds; `None` where the tile is too short.
     pub fn node(&self, node: Node) -> Option<Hash> {
         let height = node.level % TILE_HEIGHT;
         let at = node.index % (TILE_WIDTH >> height);
         self.rows.get(usize::from(height))?.get(at as usize).copied()
+    }
+}
+
+/// Sixteen hashes side by side. A full tile is sixteen of these groups, and one over them: whoever keeps that one reads a
+/// sixteenth of the tile for a node further down, and can tell that it is the right one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TileGroup([Hash; GROUP_WIDTH]);
+
+impl TileGroup {
+    /// How many bytes of a tile a group is.
+    pub const BYTES: usize = GROUP_BYTES;
+
+    /// The group of these bytes.
+    pub fn new(bytes: &[u8; GROUP_BYTES]) -> Self {
+        let (hashes, _) = bytes.as_chunks::<32>();
+        Self(std::array::from_fn(|at| hashes[at]))
+    }
+
+    /// The group over the others of a tile of these bytes; `None` where it is not full.
+    pub fn over(bytes: &[u8]) -> Option<Self> {
+        let (groups, rest) = bytes.as_chunks::<GROUP_BYTES>();
+        let groups: &[[u8; GROUP_BYTES]; GROUP_WIDTH] = groups.try_into().ok()?;
+        rest.is_empty().then(|| Self(groups.each_ref().map(|it| Self::new(it).root())))
+    }
+
+    /// The hash over it.
+    pub fn root(&self) -> Hash {
+        root_over(&self.0)
+    }
+
+    /// The subtree of sixteen of a tile's hashes that a node stands in; `None` where it stands no lower than such a one.
+    pub fn holding(node: Node) -> Option<Node> {
+        let height = GROUP_HEIGHT.checked_sub(node.level % TILE_HEIGHT).filter(|it| *it != 0)?;
+        Some(Node { level: node.level + height, index: node.index >> height })
+    }
+
+    /// The hash of a complete subtree that stands in this group.
+    pub fn node(&self, node: Node) -> Hash {
+        let height = node.level % GROUP_HEIGHT;
+        let first = (node.index << height) as usize % GROUP_WIDTH;
+        root_over(&self.0[first..first + (1 << height)])
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -61,6 +62,15 @@ impl Folder {
 
     pub(crate) fn get(&self, path: &str) -> Result<Option<Vec<u8>>, TileError> {
         read(&self.root.join(path))
+    }
+
+    /// Reads a part of a file, if it is there and as long.
+    pub(crate) fn read_part(&self, path: &str, begin: u64, part: &mut [u8]) -> Result<bool, TileError> {
+        let path = self.root.join(path);
+        match File::open(&path).and_then(|file| file.read_exact_at(part, begin)) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(false),
+            read => read.map(|()| true).map_err(at(&path)),
+        }
     }
 
     // The bytes are durable before they have their name, and the name is durable before anyone is told: a reader sees

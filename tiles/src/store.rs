@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use proof::{Hash, Node, TILE_WIDTH, TileId, TileRows};
+use proof::{Hash, Node, TILE_WIDTH, TileGroup, TileId, TileRows};
 
 use crate::beside::Beside;
 use crate::bucket::{Bucket, BucketConfig};
-use crate::cache::TileCache;
+use crate::cache::{Kept, TileCache};
 use crate::edge::Edge;
 use crate::error::TileError;
 use crate::folder::{Folder, lock};
@@ -17,6 +17,7 @@ use crate::published::{Published, supersedes};
 
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 const BUNDLE_ROW_BYTES: usize = 2 + proof::LEAF_BYTES;
+const TILE_GROUPS: usize = 32 * TILE_WIDTH as usize / TileGroup::BYTES;
 
 enum Place {
     Folder(Folder),
@@ -225,17 +226,54 @@ impl TileStore {
         move |node| nodes.node(node)
     }
 
-    /// A tile that a checkpoint implies, kept once read.
-    pub(crate) fn rows(&self, tile: TileId) -> Result<Arc<TileRows>, TileError> {
+    /// What is kept of a tile of the tree of this size: the tile is read where nothing is yet. A full one is held against its
+    /// hash in the tile above, so that no proof is made of one that has rotted.
+    pub(crate) fn kept(&self, tile: TileId, size: u64) -> Result<Kept, TileError> {
         let cached = lock(&self.cache).get(tile);
-        if let Some(rows) = cached {
-            return Ok(rows);
+        if let Some(kept) = cached {
+            return Ok(kept);
         }
         let bytes = self.read(tile)?.ok_or_else(|| TileError::Missing(tile.path()))?;
-        let rows = Arc::new(TileRows::new(&bytes));
+        let over = match self.place {
+            // A bucket takes as long for a part of a tile as for all of it, and far longer than to hash it.
+            Place::Folder(_) if tile.level == Some(0) => TileGroup::over(&bytes),
+            _ => None,
+        };
+        let kept = match over {
+            Some(over) => Kept::Over(Arc::new(over)),
+            None => Kept::Rows(Arc::new(TileRows::new(&bytes))),
+        };
+        if let (Some(root), Some(at)) = (kept.root(), tile.root()) {
+            let above = TileId::holding(at, size);
+            let is_vouched_for = || Nodes::new(self, size).node(at).map(|it| it == root);
+            if !is_vouched_for()? {
+                // What is kept of the one above may be what has rotted, and be put right by now.
+                lock(&self.cache).forget(above);
+                if !is_vouched_for()? {
+                    let problem = format!("it does not lead to its hash in {}", above.path());
+                    return Err(TileError::Damaged { path: tile.path(), problem });
+                }
+            }
+        }
         // What makes room is given back once the others can go on.
-        let _evicted = lock(&self.cache).put(tile, Arc::clone(&rows));
-        Ok(rows)
+        let _evicted = lock(&self.cache).put(tile, kept.clone());
+        Ok(kept)
+    }
+
+    /// A group of a full tile, as it stands there now.
+    pub(crate) fn group(&self, tile: TileId, at: Node) -> Result<TileGroup, TileError> {
+        let begin = at.index as usize % TILE_GROUPS * TileGroup::BYTES;
+        let mut part = [0; TileGroup::BYTES];
+        let is_read = match &self.place {
+            Place::Folder(folder) => folder.read_part(&tile.path(), begin as u64, &mut part)?,
+            Place::Bucket(_) => false,
+        };
+        if !is_read {
+            // Read whole, it is known what is wrong with it.
+            let whole = self.read(tile)?.ok_or_else(|| TileError::Missing(tile.path()))?;
+            part.copy_from_slice(&whole[begin..begin + TileGroup::BYTES]);
+        }
+        Ok(TileGroup::new(&part))
     }
 
     /// The edge of the log of this size.

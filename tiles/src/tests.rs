@@ -113,6 +113,66 @@ proptest! {
         check_in(&folder, &steps);
     }
 
+    /// However it is kept, read once or again: a hash is the one of the definition, or its tile is named.
+    #[test]
+    fn every_hash_is_the_right_one_or_its_tile_is_named(
+        size in 257_u64..1500,
+        picks in prop::collection::vec((0_u8..11, any::<prop::sample::Index>()), 40),
+        rotten in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
+        let all = leaves(size);
+        let rotten = rotten.index((size / 256 * 256) as usize) as u64;
+        let picked = picks.into_iter().map(|(level, index)| {
+            let level = level.min(size.ilog2() as u8);
+            Node { level, index: index.index((size >> level) as usize) as u64 }
+        });
+        let nodes = (0..8).map(|level| Node { level, index: rotten >> level }).chain(picked);
+        let first = |node: Node| (node.index << node.level) as usize;
+        let plain = |node: Node| plain_root(&all[first(node)..first(node) + (1 << node.level)]);
+        let nodes: Vec<(Node, Hash)> = nodes.map(|it| (it, plain(it))).collect();
+        let below = TileId { level: Some(0), index: rotten / 256, width: 256 };
+        for place in places() {
+            let known = place.open();
+            for (tile, bytes) in Edge::default().extended(&all).1 {
+                known.write(tile, &bytes).unwrap();
+            }
+            let mut answers = known.nodes(size);
+            for (node, hash) in nodes.iter().rev().chain(&nodes) {
+                prop_assert_eq!(answers(*node).unwrap(), *hash);
+            }
+            // The leaf's own hash has rotted, or that of its tile in the tile above.
+            let above = TileId::holding(below.root().unwrap(), size);
+            for (tile, at) in [(below, rotten % 256), (above, rotten / 256)] {
+                let file = place.file(&tile.path());
+                let sound = std::fs::read(&file).unwrap();
+                let mut bytes = sound.clone();
+                bytes[at as usize * 32 + 7] ^= 1 << bit;
+                std::fs::write(&file, bytes).unwrap();
+                let new = place.open();
+                let is_named = |answer: &Result<Hash, TileError>| {
+                    matches!(answer, Err(TileError::Damaged { path, .. }) if *path == below.path())
+                };
+                for (node, hash) in &nodes {
+                    let is_below = node.level < 8 && node.index >> (8 - node.level) == below.index;
+                    let answer = new.nodes(size)(*node);
+                    prop_assert_eq!(is_named(&answer), is_below, "{:?}", node);
+                    // What is kept is right still, and what is read again is held against it.
+                    let answer = known.nodes(size)(*node);
+                    prop_assert!(is_named(&answer) || answer.unwrap() == *hash, "{:?}", node);
+                }
+                let leaf = Node { level: 0, index: rotten };
+                let is_read_again = tile == below && matches!(place, Place::Folder(_));
+                prop_assert_eq!(is_named(&known.nodes(size)(leaf)), is_read_again);
+                // Once it is put right, nobody has to start again.
+                std::fs::write(&file, sound).unwrap();
+                for (node, hash) in nodes.iter().filter(|(it, _)| it.level < 8) {
+                    prop_assert_eq!(new.nodes(size)(*node).unwrap(), *hash);
+                }
+            }
+        }
+    }
+
     #[test]
     fn one_batch_or_many_end_at_the_same_edge(steps in prop::collection::vec(1_u64..3000, 1..20)) {
         let all = leaves(steps.iter().sum());
