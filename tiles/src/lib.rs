@@ -1,5 +1,6 @@
 //! The only door to the object store: bundles, tiles and the checkpoint, as C2SP `tlog-tiles` lays them out, in a local
-//! folder or in an S3-compatible bucket. Everything here blocks; an asynchronous caller goes through `spawn_blocking`.
+//! folder or in an S3-compatible bucket. Everything here blocks; an asynchronous caller goes through `spawn_blocking`, but for a
+//! tile of a folder.
 
 mod beside;
 mod bucket;

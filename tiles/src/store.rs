@@ -59,6 +59,11 @@ impl TileStore {
         Self { place, cache: Mutex::default() }
     }
 
+    /// Whether it is a local folder: what is small is read at once there.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.place, Place::Folder(_))
+    }
+
     /// Writes a tile or a bundle. When it returns, the tile survives a power cut, whole, under its name. One that the published
     /// checkpoint covers by then is not written over.
     pub fn write(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {

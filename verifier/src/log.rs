@@ -23,7 +23,7 @@ pub(crate) async fn checkpoint(
     State(service): State<Arc<ProofService>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let note = read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?;
+    let note = read_tiles(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?;
     // Monitors ask again and again, mostly to learn that nothing is new.
     let tag = format!("\"{}\"", hex::encode(&proof::leaf_hash(note.as_bytes())[..16]));
     let is_known = request.headers().get(IF_NONE_MATCH).is_some_and(|it| it.as_bytes() == tag.as_bytes());
@@ -43,7 +43,7 @@ fn nothing_sealed() -> Problem {
 
 /// The published checkpoint.
 pub(crate) async fn published(service: &ProofService) -> Result<Checkpoint, Problem> {
-    parse(&read(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?)
+    parse(&read_tiles(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?)
 }
 
 /// How many leaves are published: as many as are asked for, if there are. The checkpoint is read again only for what lies
@@ -76,7 +76,7 @@ async fn published_tile(service: &ProofService, path: &str) -> Result<StoredTile
     if !is_published(service, |size| is_within(id, size)).await? {
         return Err(no_tile());
     }
-    read(&service.tiles, move |it| it.read_stored(id)).await?.ok_or_else(no_tile)
+    read_tiles(&service.tiles, move |it| it.read_stored(id)).await?.ok_or_else(no_tile)
 }
 
 /// Whether what is published is enough. It stays so: the checkpoint is read again only for what lies beyond.
@@ -84,7 +84,7 @@ async fn is_published(service: &ProofService, is_enough: impl Fn(u64) -> bool) -
     if is_enough(service.published_size.load(Ordering::Relaxed)) {
         return Ok(true);
     }
-    let Some(note) = read(&service.tiles, TileStore::checkpoint).await? else { return Ok(false) };
+    let Some(note) = read_tiles(&service.tiles, TileStore::checkpoint).await? else { return Ok(false) };
     let size = parse(&note)?.size;
     service.published_size.fetch_max(size, Ordering::Relaxed);
     Ok(is_enough(size))
@@ -147,16 +147,31 @@ pub(crate) fn public(content_type: &'static str, caching: &'static str, body: im
     (headers, body).into_response()
 }
 
-/// Reads the object store, which blocks.
+/// Reads a tile, a bundle or the checkpoint. Of a folder that is a few KiB, which the system mostly has in memory: they are there
+/// before another thread would have woken, and this one again.
+pub(crate) async fn read_tiles<T: Send + 'static>(
+    tiles: &Arc<TileStore>,
+    question: impl FnOnce(&TileStore) -> Result<T, TileError> + Send + 'static,
+) -> Result<T, Problem> {
+    match tiles.is_folder() {
+        true => question(tiles).map_err(unread),
+        false => read(tiles, question).await,
+    }
+}
+
+/// Reads what may be large, or takes long.
 pub(crate) async fn read<T: Send + 'static>(
     tiles: &Arc<TileStore>,
     question: impl FnOnce(&TileStore) -> Result<T, TileError> + Send + 'static,
 ) -> Result<T, Problem> {
     let tiles = Arc::clone(tiles);
-    match tokio::task::spawn_blocking(move || question(&tiles)).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if error.is_passing() => Err(Problem::unavailable("The object store did not answer.")),
-        Ok(Err(error)) => Err(Problem::internal(error)),
-        Err(error) => Err(Problem::internal(error)),
+    let answer = tokio::task::spawn_blocking(move || question(&tiles)).await;
+    answer.map_err(Problem::internal)?.map_err(unread)
+}
+
+fn unread(error: TileError) -> Problem {
+    match error.is_passing() {
+        true => Problem::unavailable("The object store did not answer."),
+        false => Problem::internal(error),
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::ProofService;
 use crate::check::{ChainFinding, Report, judge};
-use crate::log::{FOR_EVER, public, published_size, read};
+use crate::log::{FOR_EVER, public, published_size, read_tiles};
 
 /// What may be another answer in a second.
 const FOR_NOW: &str = "public, max-age=1";
@@ -52,7 +52,7 @@ pub(crate) async fn inclusion(
         return Err(Problem::invalid_parameter("index", message));
     }
     // A smaller tree's nodes are nodes of the newest, whose tiles are there for certain.
-    let (leaf_hash, path, root) = read(&service.tiles, move |it| {
+    let (leaf_hash, path, root) = read_tiles(&service.tiles, move |it| {
         let mut nodes = it.nodes(newest_size);
         let root = proof::subtree_root(0, size, &mut nodes)?;
         let path = proof::inclusion_proof(leaf_index, size, &mut nodes)?;
@@ -94,7 +94,7 @@ pub(crate) async fn consistency(
         let message = format!("a tree of {to} leaves extends none of {from}");
         return Err(Problem::invalid_parameter("from", message));
     }
-    let (proof, from_root, to_root) = read(&service.tiles, move |it| {
+    let (proof, from_root, to_root) = read_tiles(&service.tiles, move |it| {
         let mut nodes = it.nodes(newest_size);
         let proof = proof::consistency_proof(from, to, &mut nodes)?;
         Ok((proof, proof::subtree_root(0, from, &mut nodes)?, proof::subtree_root(0, to, &mut nodes)?))
@@ -133,7 +133,7 @@ pub(crate) async fn leaf(
     if size <= leaf_index {
         return Err(Problem::new(Code::NotFound, format!("The log has {size} leaves so far.")));
     }
-    let bytes = read(&service.tiles, move |it| it.leaf(leaf_index, size)).await?;
+    let bytes = read_tiles(&service.tiles, move |it| it.leaf(leaf_index, size)).await?;
     let Leaf { kind, log_id, commitment, .. } = Leaf::decode(&bytes).map_err(Problem::internal)?;
     let closed = ClosedLeaf {
         leaf_index,

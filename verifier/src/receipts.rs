@@ -20,7 +20,7 @@ use tiles::TileStore;
 use uuid::Uuid;
 
 use crate::ProofService;
-use crate::log::{published, read};
+use crate::log::{published, read_tiles};
 
 /// How far a receipt has come: `sealed`, `witnessed`, `anchored` or `final`. Asking again gives the better one.
 const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
@@ -202,7 +202,7 @@ pub(crate) async fn covering(
     if covering.is_some() {
         return Ok(covering);
     }
-    let Some(note) = read(tiles, |it| it.checkpoint()).await? else { return Ok(None) };
+    let Some(note) = read_tiles(tiles, TileStore::checkpoint).await? else { return Ok(None) };
     let is_covered = leaf_index < parse(&note)?.size;
     Ok(is_covered.then_some(Covering { note, anchors: Vec::new() }))
 }
@@ -235,7 +235,7 @@ pub(crate) async fn assemble(
     covering: Covering,
 ) -> Result<String, Problem> {
     let Checkpoint { size, root, .. } = parse(&covering.note)?;
-    let path = read(tiles, move |it| it.inclusion_proof(leaf_index, size)).await?;
+    let path = read_tiles(tiles, move |it| it.inclusion_proof(leaf_index, size)).await?;
     check_included(&leaf, leaf_index, size, &path, &root)?;
     leaf.hints = covering.anchors.iter().take(8).map(hint).collect();
     Ok(Receipt { leaf, leaf_index, path, checkpoint: covering.note }.encode())

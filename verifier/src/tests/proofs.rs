@@ -1,5 +1,7 @@
 //! Proofs for whoever asks, checked as a stranger checks them.
 
+use std::time::Duration;
+
 use proof::{Hash, verify_consistency, verify_inclusion};
 
 use super::*;
@@ -63,6 +65,31 @@ async fn proofs_come_from_tiles_with_the_database_gone() {
         assert_eq!(world.get(path).await.status, 200, "{path}");
     }
     assert_eq!(world.get("/v1/anchors").await.json(), json!({"is_current": false, "anchors": []}));
+}
+
+/// What lies in a folder is read where it is asked for: no other thread has to wake.
+#[test]
+fn proofs_and_tiles_of_a_folder_wait_for_no_other_thread() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let world = grown(&[3]).await;
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let holding = tokio::task::spawn_blocking(move || held.recv());
+        for path in [
+            "/checkpoint",
+            "/tile/0/000.p/3",
+            "/v1/proofs/inclusion?index=1",
+            "/v1/proofs/inclusion?index=1&size=2",
+            "/v1/proofs/consistency?from=1&to=3",
+            "/v1/leaves/2",
+        ] {
+            let told = tokio::time::timeout(Duration::from_secs(10), world.get(path)).await;
+            assert_eq!(told.expect("nothing waits").status, 200, "{path}");
+        }
+        release.send(()).unwrap();
+        holding.await.unwrap().unwrap();
+    });
 }
 
 #[tokio::test]
