@@ -17,7 +17,6 @@ mod statement;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use api::{AUDITING, Code, Endpoint, Gate, Guarded, Operations, Route, Routes, Scope, TAKING_PART};
@@ -45,8 +44,8 @@ pub struct ProofService {
     tiles: Arc<TileStore>,
     gate: Gate,
     page: Page,
-    /// How many leaves are known to be published: never more than are.
-    published_size: AtomicU64,
+    /// The greatest tree that is known to be published.
+    head: Mutex<log::Head>,
     /// What was last said of the anchors, for when our rows cannot be asked.
     told_anchors: Mutex<Option<anchors::Anchors>>,
     /// What the log has said of its keys so far.
@@ -79,21 +78,9 @@ impl ProofService {
         gate: Gate,
         page: Page,
     ) -> Self {
-        let (published_size, told_anchors) = (AtomicU64::new(0), Mutex::new(None));
+        let (head, told_anchors) = (Mutex::default(), Mutex::new(None));
         let (told_of_keys, sandbox) = (Mutex::new(None), None);
-        Self {
-            pool,
-            keyring,
-            log,
-            program_id,
-            tiles,
-            gate,
-            page,
-            published_size,
-            told_anchors,
-            told_of_keys,
-            sandbox,
-        }
+        Self { pool, keyring, log, program_id, tiles, gate, page, head, told_anchors, told_of_keys, sandbox }
     }
 
     /// The policy that holds now.

@@ -1,7 +1,6 @@
 //! The public log: checkpoint, tiles and bundles from the object store, and who signs it. No row is read for a proof.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use api::{Code, Problem};
 use axum::extract::{Request, State};
@@ -10,10 +9,11 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use proof::{Checkpoint, TILE_WIDTH, TileId};
+use proof::{Checkpoint, Hash, Node, TILE_WIDTH, TileId, subtree_root};
 use tiles::{Beside, StoredTile, TileError, TileStore};
 
 use crate::ProofService;
+use crate::anchors::lock;
 use crate::receipts::parse;
 
 pub(crate) const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -46,16 +46,48 @@ pub(crate) async fn published(service: &ProofService) -> Result<Checkpoint, Prob
     parse(&read_tiles(&service.tiles, TileStore::checkpoint).await?.ok_or_else(nothing_sealed)?)
 }
 
-/// How many leaves are published: as many as are asked for, if there are. The checkpoint is read again only for what lies
+/// A tree that is published.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Head {
+    /// How many leaves it has.
+    pub(crate) size: u64,
+    root: Hash,
+}
+
+impl Head {
+    /// The root of this tree or a smaller one, by tiles that lead to the root that was signed. Full ones are held against those
+    /// above them when they are read; with this no proof is made of a partial one that has rotted either.
+    pub(crate) fn root_of(
+        &self,
+        size: u64,
+        nodes: &mut impl FnMut(Node) -> Result<Hash, TileError>,
+    ) -> Result<Hash, TileError> {
+        if subtree_root(0, self.size, nodes)? != self.root {
+            let problem = format!("they do not lead to the root of {} leaves that was signed", self.size);
+            return Err(TileError::Damaged { path: "one of the partial tiles".to_owned(), problem });
+        }
+        if size == self.size { Ok(self.root) } else { subtree_root(0, size, nodes) }
+    }
+}
+
+/// A published tree of as many leaves as are asked for, if there is one. The checkpoint is read again only for what lies
 /// beyond what is known, and where the newest is asked for.
-pub(crate) async fn published_size(service: &ProofService, asked: Option<u64>) -> Result<u64, Problem> {
-    let known = service.published_size.load(Ordering::Relaxed);
-    if 0 < known && asked.is_some_and(|it| it <= known) {
+pub(crate) async fn published_head(service: &ProofService, asked: Option<u64>) -> Result<Head, Problem> {
+    let known = *lock(&service.head);
+    if 0 < known.size && asked.is_some_and(|it| it <= known.size) {
         return Ok(known);
     }
-    let size = published(service).await?.size;
-    service.published_size.fetch_max(size, Ordering::Relaxed);
-    Ok(size)
+    Ok(learnt(service, &published(service).await?))
+}
+
+/// The head that a published checkpoint tells of. The greatest is remembered.
+fn learnt(service: &ProofService, checkpoint: &Checkpoint) -> Head {
+    let head = Head { size: checkpoint.size, root: checkpoint.root };
+    let mut known = lock(&service.head);
+    if known.size < head.size {
+        *known = head;
+    }
+    head
 }
 
 /// The bytes behind a path that is served never change. A path that is not there yet may be soon, so that answer is
@@ -81,13 +113,11 @@ async fn published_tile(service: &ProofService, path: &str) -> Result<StoredTile
 
 /// Whether what is published is enough. It stays so: the checkpoint is read again only for what lies beyond.
 async fn is_published(service: &ProofService, is_enough: impl Fn(u64) -> bool) -> Result<bool, Problem> {
-    if is_enough(service.published_size.load(Ordering::Relaxed)) {
+    if is_enough(lock(&service.head).size) {
         return Ok(true);
     }
     let Some(note) = read_tiles(&service.tiles, TileStore::checkpoint).await? else { return Ok(false) };
-    let size = parse(&note)?.size;
-    service.published_size.fetch_max(size, Ordering::Relaxed);
-    Ok(is_enough(size))
+    Ok(is_enough(learnt(service, &parse(&note)?).size))
 }
 
 /// Declarations and maps. A declaration is kept before its leaf is published, as tiles are, and served after it; a map is

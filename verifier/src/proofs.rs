@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::ProofService;
 use crate::check::{ChainFinding, Report, judge};
-use crate::log::{FOR_EVER, public, published_size, read_tiles};
+use crate::log::{FOR_EVER, public, published_head, read_tiles};
 
 /// What may be another answer in a second.
 const FOR_NOW: &str = "public, max-age=1";
@@ -45,16 +45,16 @@ pub(crate) async fn inclusion(
 ) -> Result<Response, Problem> {
     let query = Numbers::read(&uri, ["index", "size"])?;
     let leaf_index = query.required(0)?;
-    let newest_size = published_size(&service, query.values[1]).await?;
-    let size = query.within(1, newest_size)?;
+    let head = published_head(&service, query.values[1]).await?;
+    let size = query.within(1, head.size)?;
     if size <= leaf_index {
         let message = format!("a tree of {size} leaves has no leaf {leaf_index}");
         return Err(Problem::invalid_parameter("index", message));
     }
     // A smaller tree's nodes are nodes of the newest, whose tiles are there for certain.
     let (leaf_hash, path, root) = read_tiles(&service.tiles, move |it| {
-        let mut nodes = it.nodes(newest_size);
-        let root = proof::subtree_root(0, size, &mut nodes)?;
+        let mut nodes = it.nodes(head.size);
+        let root = head.root_of(size, &mut nodes)?;
         let path = proof::inclusion_proof(leaf_index, size, &mut nodes)?;
         Ok((nodes(Node { level: 0, index: leaf_index })?, path, root))
     })
@@ -88,16 +88,17 @@ pub(crate) async fn consistency(
 ) -> Result<Response, Problem> {
     let query = Numbers::read(&uri, ["from", "to"])?;
     let from = query.required(0)?;
-    let newest_size = published_size(&service, query.values[1]).await?;
-    let to = query.within(1, newest_size)?;
+    let head = published_head(&service, query.values[1]).await?;
+    let to = query.within(1, head.size)?;
     if to < from {
         let message = format!("a tree of {to} leaves extends none of {from}");
         return Err(Problem::invalid_parameter("from", message));
     }
     let (proof, from_root, to_root) = read_tiles(&service.tiles, move |it| {
-        let mut nodes = it.nodes(newest_size);
-        let proof = proof::consistency_proof(from, to, &mut nodes)?;
-        Ok((proof, proof::subtree_root(0, from, &mut nodes)?, proof::subtree_root(0, to, &mut nodes)?))
+        let mut nodes = it.nodes(head.size);
+        let to_root = head.root_of(to, &mut nodes)?;
+        let from_root = proof::subtree_root(0, from, &mut nodes)?;
+        Ok((proof::consistency_proof(from, to, &mut nodes)?, from_root, to_root))
     })
     .await?;
     let (from_root, to_root) = (hex::encode(from_root), hex::encode(to_root));
@@ -129,7 +130,7 @@ pub(crate) async fn leaf(
     let index = index.map(|Path(it)| it).unwrap_or_default();
     let leaf_index =
         number(&index).ok_or_else(|| Problem::invalid_parameter("index", "it is not a number"))?;
-    let size = published_size(&service, leaf_index.checked_add(1)).await?;
+    let size = published_head(&service, leaf_index.checked_add(1)).await?.size;
     if size <= leaf_index {
         return Err(Problem::new(Code::NotFound, format!("The log has {size} leaves so far.")));
     }

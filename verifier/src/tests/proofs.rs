@@ -92,6 +92,24 @@ fn proofs_and_tiles_of_a_folder_wait_for_no_other_thread() {
     });
 }
 
+/// Also of a tile that nothing stands above but the checkpoint.
+#[tokio::test]
+async fn no_proof_is_told_of_a_tile_that_has_rotted() {
+    let world = grown(&[3]).await;
+    let file = world.home.path().join("tiles/tile/0/000.p/3");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    for question in [
+        "inclusion?index=0",
+        "inclusion?index=2&size=3",
+        "inclusion?index=0&size=2",
+        "consistency?from=2&to=3",
+    ] {
+        world.get(&format!("/v1/proofs/{question}")).await.check_problem(500, "INTERNAL_ERROR");
+    }
+}
+
 #[tokio::test]
 async fn a_question_that_has_no_proof_says_why() {
     let world = World::new().await;
