@@ -10,7 +10,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use proof::{Hash, Leaf, Node, RECEIPT_BYTES_MAX, leaf_hash};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::ProofService;
 use crate::check::{ChainFinding, Report, judge};
@@ -32,11 +32,14 @@ pub(crate) struct Inclusion {
     /// The tree's size.
     size: u64,
     /// The leaf's hash, in hexadecimal.
-    leaf_hash: String,
+    #[schemars(with = "String")]
+    leaf_hash: Hex,
     /// The root of that size, in hexadecimal.
-    root: String,
+    #[schemars(with = "String")]
+    root: Hex,
     /// The hashes on the way, from the leaf up.
-    path: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    path: Vec<Hex>,
 }
 
 pub(crate) async fn inclusion(
@@ -59,8 +62,8 @@ pub(crate) async fn inclusion(
         Ok((nodes(Node { level: 0, index: leaf_index })?, path, root))
     })
     .await?;
-    let (origin, leaf_hash) = (service.log.origin.clone(), hex::encode(leaf_hash));
-    let (root, path) = (hex::encode(root), encode(&path));
+    let (origin, leaf_hash) = (service.log.origin.clone(), Hex(leaf_hash));
+    let (root, path) = (Hex(root), path.into_iter().map(Hex).collect());
     Ok(query.answer(1, Inclusion { origin, leaf_index, size, leaf_hash, root, path }))
 }
 
@@ -75,11 +78,14 @@ pub(crate) struct Consistency {
     /// The greater size.
     to: u64,
     /// The root of the smaller size, in hexadecimal.
-    from_root: String,
+    #[schemars(with = "String")]
+    from_root: Hex,
     /// The root of the greater size, in hexadecimal.
-    to_root: String,
+    #[schemars(with = "String")]
+    to_root: Hex,
     /// The proof's hashes.
-    proof: Vec<String>,
+    #[schemars(with = "Vec<String>")]
+    proof: Vec<Hex>,
 }
 
 pub(crate) async fn consistency(
@@ -101,8 +107,8 @@ pub(crate) async fn consistency(
         Ok((proof::consistency_proof(from, to, &mut nodes)?, from_root, to_root))
     })
     .await?;
-    let (from_root, to_root) = (hex::encode(from_root), hex::encode(to_root));
-    let (origin, proof) = (service.log.origin.clone(), encode(&proof));
+    let (from_root, to_root) = (Hex(from_root), Hex(to_root));
+    let (origin, proof) = (service.log.origin.clone(), proof.into_iter().map(Hex).collect());
     Ok(query.answer(1, Consistency { origin, from, to, from_root, to_root, proof }))
 }
 
@@ -172,8 +178,15 @@ pub(crate) async fn verify(
     Ok(public("application/json", "no-store", axum::Json(OwnWord { trust: TRUST, report })))
 }
 
-fn encode(hashes: &[Hash]) -> Vec<String> {
-    hashes.iter().map(hex::encode).collect()
+/// A hash that is told in hexadecimal, without a string of its own.
+struct Hex(Hash);
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut digits = [0; 2 * size_of::<Hash>()];
+        hex::encode_to_slice(self.0, &mut digits).expect("a byte has two digits");
+        serializer.serialize_str(str::from_utf8(&digits).expect("digits are text"))
+    }
 }
 
 /// A decimal without leading zeros or signs.
