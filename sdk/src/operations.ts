@@ -224,6 +224,14 @@ export type Chapter = {
   transaction_id: string;
 };
 
+/** A sandbox's clock. */
+export type ClockTold = {
+  /** How far it is ahead of the log's clock. */
+  ahead_seconds: number;
+  /** What it shows. */
+  now: string;
+};
+
 /** A leaf as everybody may see it: closed. */
 export type ClosedLeaf = {
   /** What it commits to, in hexadecimal. */
@@ -627,6 +635,8 @@ export type MemberTold = {
   last_updated: string;
   /** `active`; `suspended`, who spends nothing; `closed`. */
   status: "active" | "suspended" | "closed";
+  /** The member's tier, where they have one. */
+  tier?: Tier | null;
   /** The member. */
   user_id: string;
 };
@@ -674,6 +684,12 @@ export type NewCapture = {
   merchant_reference?: string | null;
   /** How many points; what is left of it where it is left out. */
   points?: number | null;
+};
+
+/** Where a sandbox's clock is to be. */
+export type NewClock = {
+  /** The instant that it is to show. It goes on from there, and never back. */
+  now: string;
 };
 
 /** How long a hold is to stand. */
@@ -728,6 +744,8 @@ export type NewPartner = {
   partner_id: string;
   /** Why. */
   reason: string;
+  /** Whether each of its references names one redemption, one hold, one capture and one reversal at most; not where it is left out. */
+  references_once?: boolean | null;
   /** How many requests it has an hour. */
   requests_per_hour?: number | null;
 };
@@ -786,6 +804,14 @@ export type NewStatus = {
   reason: string;
   /** What they are to be. Of a closed member all points expire. */
   status: MemberStatus;
+};
+
+/** What a member has come to. */
+export type NewTier = {
+  /** Why. */
+  reason: string;
+  /** The tier that they are to have; none where it is left out. */
+  tier?: Tier | null;
 };
 
 /** What one member gives another. */
@@ -958,6 +984,8 @@ export type PartnerChange = {
   auth_mode?: Showing | null;
   /** Why. */
   reason: string;
+  /** Whether each of its references names one redemption, one hold, one capture and one reversal at most, from now on. */
+  references_once?: boolean | null;
   /** How many requests it has an hour. */
   requests_per_hour?: number | null;
 };
@@ -984,6 +1012,8 @@ export type PartnerTold = {
   created_at: string;
   /** Its name, which `X-Partner-ID` says. */
   partner_id: string;
+  /** Whether each of its references names one redemption, one hold, one capture and one reversal at most. */
+  references_once: boolean;
   /** How many requests it has an hour; the program's usual number where it is absent. */
   requests_per_hour?: number | null;
   /** `onboarding`, while a live program gives it no keys; `live`. */
@@ -1326,7 +1356,7 @@ export type Strangers = "enrol" | "refuse" | "park";
 /** A stretch of the calendar to whose end a period may run. */
 export type Stretch = "month" | "quarter" | "year";
 
-/** A member's tier. There is none for "none": members without one do not have the field, and so far nobody has one. */
+/** A member's tier. There is none for "none": members without one do not have the field. */
 export type Tier = "BRONZE" | "SILVER" | "GOLD" | "PLATINUM";
 
 /** What came of an event. */
@@ -1573,12 +1603,20 @@ export interface Operations {
         /** The `next_cursor` of the page before. */
         starting_after?: number;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: ActPage;
   };
   /** One event, an array, or an object of up to 1,000: a verdict for each */
   postEvents: {
     request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
       body: EventsBody;
     };
     answer: EventsTold;
@@ -1595,6 +1633,8 @@ export interface Operations {
         unit?: number;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
       };
@@ -1610,12 +1650,20 @@ export interface Operations {
         /** The `next_cursor` of the page before. */
         starting_after?: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: KeysShown;
   };
   /** Makes an API key */
   createKey: {
     request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
       body: KeyWish;
     };
     answer: KeyMade;
@@ -1628,6 +1676,8 @@ export interface Operations {
         key_id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of the key that the operator has seen. */
         "If-Match": string;
       };
@@ -1641,18 +1691,29 @@ export interface Operations {
         /** What the key is called: its first sixteen letters. */
         key_id: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: KeyShown;
   };
   /** What is settled for the program: limits, expiry, holds, debt */
   getLimits: {
-    request: Record<string, never>;
+    request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
+    };
     answer: PolicyTold;
   };
   /** Settles limits, expiry, holds, debt anew */
   setLimits: {
     request: {
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of what the operator has seen. */
         "If-Match": string;
       };
@@ -1664,6 +1725,8 @@ export interface Operations {
   adjust: {
     request: {
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1687,6 +1750,8 @@ export interface Operations {
         as_of?: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The ETag of an answer that the caller has already. */
@@ -1699,6 +1764,8 @@ export interface Operations {
   postBatch: {
     request: {
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1724,6 +1791,8 @@ export interface Operations {
         up_to?: boolean;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1738,6 +1807,8 @@ export interface Operations {
   hold: {
     request: {
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1757,6 +1828,8 @@ export interface Operations {
         hold_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1776,6 +1849,8 @@ export interface Operations {
         hold_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1795,6 +1870,8 @@ export interface Operations {
         hold_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1814,6 +1891,8 @@ export interface Operations {
         hold_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1835,6 +1914,8 @@ export interface Operations {
         starting_after?: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
       };
@@ -1845,6 +1926,8 @@ export interface Operations {
   redeem: {
     request: {
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1880,6 +1963,8 @@ export interface Operations {
         to_seq?: number;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
       };
@@ -1894,6 +1979,8 @@ export interface Operations {
         transaction_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
       };
@@ -1908,6 +1995,8 @@ export interface Operations {
         transaction_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1923,6 +2012,8 @@ export interface Operations {
   transfer: {
     request: {
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The member, whom the credential speaks for. */
         "X-User-ID"?: string;
         /** The credential's own partner. */
@@ -1938,6 +2029,8 @@ export interface Operations {
   enrolMember: {
     request: {
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
       };
@@ -1952,6 +2045,10 @@ export interface Operations {
         /** The member, by UUID or external id. */
         user_id: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: MemberTold;
   };
@@ -1963,6 +2060,8 @@ export interface Operations {
         user_id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of the member that the operator has seen. */
         "If-Match": string;
         /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
@@ -1980,6 +2079,8 @@ export interface Operations {
         user_id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of the member that the operator has seen. */
         "If-Match": string;
         /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
@@ -1989,6 +2090,23 @@ export interface Operations {
     };
     answer: Transaction;
   };
+  /** Settles a member's tier, or that they have none */
+  setMemberTier: {
+    request: {
+      path: {
+        /** The member, by UUID or external id. */
+        user_id: string;
+      };
+      header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+        /** The ETag of the member that the operator has seen. */
+        "If-Match": string;
+      };
+      body: NewTier;
+    };
+    answer: MemberTold;
+  };
   /** Events that wait until their member is enrolled */
   listParkedEvents: {
     request: {
@@ -1997,6 +2115,10 @@ export interface Operations {
         limit?: number;
         /** The `next_cursor` of the page before. */
         starting_after?: string;
+      };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
       };
     };
     answer: ParkedPage;
@@ -2008,6 +2130,10 @@ export interface Operations {
         /** The event's number. */
         parked_event_id: number;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: undefined;
   };
@@ -2017,6 +2143,10 @@ export interface Operations {
       path: {
         /** The event's number. */
         parked_event_id: number;
+      };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
       };
       body: Because;
     };
@@ -2031,12 +2161,20 @@ export interface Operations {
         /** The `next_cursor` of the page before. */
         starting_after?: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: PartnerPage;
   };
   /** Makes a partner, to be onboarded */
   createPartner: {
     request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
       body: NewPartner;
     };
     answer: PartnerTold;
@@ -2045,6 +2183,8 @@ export interface Operations {
   getReadiness: {
     request: {
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The credential's own partner. */
         "X-Partner-ID"?: string;
       };
@@ -2058,6 +2198,10 @@ export interface Operations {
         /** The partner's name. */
         partner_id: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: PartnerTold;
   };
@@ -2069,6 +2213,8 @@ export interface Operations {
         partner_id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of what the operator has seen. */
         "If-Match": string;
       };
@@ -2084,6 +2230,8 @@ export interface Operations {
         partner_id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of what the operator has seen. */
         "If-Match": string;
       };
@@ -2093,7 +2241,12 @@ export interface Operations {
   };
   /** The program of the credential */
   listPrograms: {
-    request: Record<string, never>;
+    request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
+    };
     answer: ProgramList;
   };
   /** A program, with what a point is worth from when on */
@@ -2102,6 +2255,10 @@ export interface Operations {
       path: {
         /** The program, by the id under which leaves name it. */
         program_id: string;
+      };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
       };
     };
     answer: ProgramTold;
@@ -2114,6 +2271,8 @@ export interface Operations {
         program_id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of what the operator has seen. */
         "If-Match": string;
       };
@@ -2130,6 +2289,10 @@ export interface Operations {
         /** The `next_cursor` of the page before. */
         starting_after?: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: RejectedPage;
   };
@@ -2139,6 +2302,10 @@ export interface Operations {
       path: {
         /** The key that it was sent with; of an item of an independent batch, the batch's key, `#` and the item's place from 0, as in `key#0`. */
         idempotency_key: string;
+      };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
       };
     };
     answer: Became;
@@ -2152,6 +2319,10 @@ export interface Operations {
         /** The `next_cursor` of the page before. */
         starting_after?: number;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: ReviewPage;
   };
@@ -2163,6 +2334,8 @@ export interface Operations {
         transaction_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
         "Anchor-Priority"?: AnchorPriority;
       };
@@ -2178,6 +2351,8 @@ export interface Operations {
         transaction_id: string;
       };
       header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** Whether what is posted is to be anchored soon: that needs the scope `anchor:soon` besides. */
         "Anchor-Priority"?: AnchorPriority;
       };
@@ -2185,14 +2360,44 @@ export interface Operations {
     };
     answer: Transaction;
   };
+  /** What the sandbox's clock shows */
+  getSandboxClock: {
+    request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
+    };
+    answer: ClockTold;
+  };
+  /** Moves the sandbox's clock forward */
+  moveSandboxClock: {
+    request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
+      body: NewClock;
+    };
+    answer: ClockTold;
+  };
   /** The caller's endpoints */
   listWebhooks: {
-    request: Record<string, never>;
+    request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
+    };
     answer: WebhookList;
   };
   /** Makes an endpoint; its secret is shown now and never again */
   createWebhook: {
     request: {
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
       body: WebhookRequest;
     };
     answer: WebhookEndpoint;
@@ -2205,6 +2410,8 @@ export interface Operations {
         id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of what is deleted. */
         "If-Match": string;
       };
@@ -2218,6 +2425,10 @@ export interface Operations {
         /** The endpoint. */
         id: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: WebhookEndpoint;
   };
@@ -2229,6 +2440,8 @@ export interface Operations {
         id: string;
       };
       header: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
         /** The ETag of what is changed. */
         "If-Match": string;
       };
@@ -2249,6 +2462,10 @@ export interface Operations {
         /** How many, from 1 to 100. */
         limit?: number;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: WebhookMessages;
   };
@@ -2261,6 +2478,10 @@ export interface Operations {
         /** Its `webhook-id`. */
         message_id: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: Queued;
   };
@@ -2270,6 +2491,10 @@ export interface Operations {
       path: {
         /** The endpoint. */
         id: string;
+      };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
       };
       body: ReplayRequest;
     };
@@ -2282,6 +2507,10 @@ export interface Operations {
         /** The endpoint. */
         id: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
       body: SecretChange;
     };
     answer: WebhookEndpoint;
@@ -2293,6 +2522,10 @@ export interface Operations {
         /** The endpoint. */
         id: string;
       };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
+      };
     };
     answer: Queued;
   };
@@ -2302,6 +2535,10 @@ export interface Operations {
       path: {
         /** The endpoint. */
         id: string;
+      };
+      header?: {
+        /** The version that it is answered in; the newest where it is left out. */
+        "Loyalty-Version"?: "2026-11-01";
       };
     };
     answer: WebhookEndpoint;
@@ -2467,6 +2704,7 @@ export const OPERATIONS: { readonly [Name in keyof Operations]: readonly [string
   getMember: ["GET", "/api/v1/members/{user_id}"],
   mergeMember: ["POST", "/api/v1/members/{user_id}/merge", "Idempotency-Key"],
   setMemberStatus: ["POST", "/api/v1/members/{user_id}/status", "Idempotency-Key"],
+  setMemberTier: ["PUT", "/api/v1/members/{user_id}/tier"],
   listParkedEvents: ["GET", "/api/v1/parked-events"],
   dropParkedEvent: ["DELETE", "/api/v1/parked-events/{parked_event_id}"],
   releaseParkedEvent: ["POST", "/api/v1/parked-events/{parked_event_id}/release"],
@@ -2484,6 +2722,8 @@ export const OPERATIONS: { readonly [Name in keyof Operations]: readonly [string
   listReviews: ["GET", "/api/v1/reviews"],
   approveReview: ["POST", "/api/v1/reviews/{transaction_id}/approve", "Idempotency-Key"],
   denyReview: ["POST", "/api/v1/reviews/{transaction_id}/deny", "Idempotency-Key"],
+  getSandboxClock: ["GET", "/api/v1/sandbox/clock"],
+  moveSandboxClock: ["POST", "/api/v1/sandbox/clock"],
   listWebhooks: ["GET", "/api/v1/webhooks"],
   createWebhook: ["POST", "/api/v1/webhooks"],
   deleteWebhook: ["DELETE", "/api/v1/webhooks/{id}"],
