@@ -98,7 +98,8 @@ impl TileId {
         Self::at(None, leaf_index / TILE_WIDTH, size)
     }
 
-    fn at(level: Option<u8>, index: u64, size: u64) -> Self {
+    /// The tile or bundle at this place, as wide as the tree of this size fills it.
+    pub fn at(level: Option<u8>, index: u64, size: u64) -> Self {
         let count = size.checked_shr(u32::from(level.unwrap_or(0)) * u32::from(TILE_HEIGHT)).unwrap_or(0);
         let width = (count.saturating_sub(index * TILE_WIDTH)).min(TILE_WIDTH);
         Self { level, index, width: width as u16 }

@@ -248,7 +248,7 @@ export type ClosedLeaf = {
   log_id: string;
 };
 
-/** A proof that the tree of one size extends that of another. A proof that a tree extends another. */
+/** A proof that the tree of one size extends that of another. */
 export type Consistency = {
   /** The smaller size. */
   from: number;

@@ -25,7 +25,6 @@ impl Edge {
     /// The edge of the log of this size, from the tiles that were written for it.
     pub fn load(
         size: u64,
-        node: impl FnMut(Node) -> Result<Hash, TileError>,
         mut read: impl FnMut(TileId) -> Result<Option<Vec<u8>>, TileError>,
     ) -> Result<Self, TileError> {
         let mut open = |level: Option<u8>| {
@@ -41,7 +40,12 @@ impl Edge {
         for (level, tile) in edge.tiles.iter_mut().enumerate() {
             *tile = open(Some(level as u8))?;
         }
-        edge.frontier = Frontier::load(size, node)?;
+        // Each complete subtree that it ends with stands in one of them: where its root is right, so are they.
+        let tiles = &edge.tiles;
+        edge.frontier = Frontier::load(size, |node: Node| {
+            let hash = TileId::node(&tiles[usize::from(node.level / 8)], node);
+            hash.ok_or_else(|| TileError::Missing(TileId::holding(node, size).path()))
+        })?;
         Ok(edge)
     }
 

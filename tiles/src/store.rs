@@ -74,10 +74,11 @@ impl TileStore {
         Ok(())
     }
 
-    /// Reads a tile or a bundle. Where a partial one is gone, the full one that replaced it serves, cut to width.
+    /// Reads a tile or a bundle. Where a partial one is gone, the full one that replaced it serves, cut to width, or the widest that
+    /// is published.
     pub fn read(&self, tile: TileId) -> Result<Option<Vec<u8>>, TileError> {
         let stored = match self.get(&tile.path())? {
-            None if tile.is_partial() => self.get(&tile.full().path())?,
+            None if tile.is_partial() => self.wider(tile)?,
             stored => stored,
         };
         let Some(stored) = stored else { return Ok(None) };
@@ -88,6 +89,16 @@ impl TileStore {
         }
         bytes.truncate(bytes_of(tile));
         Ok(Some(bytes))
+    }
+
+    /// What begins with the rows of a partial tile that is gone.
+    fn wider(&self, tile: TileId) -> Result<Option<Vec<u8>>, TileError> {
+        if let Some(full) = self.get(&tile.full().path())? {
+            return Ok(Some(full));
+        }
+        let Some(size) = self.published_size()? else { return Ok(None) };
+        let widest = TileId::at(tile.level, tile.index, size);
+        if tile.width < widest.width { self.get(&widest.path()) } else { Ok(None) }
     }
 
     /// Reads a tile or a bundle as it is kept, for whoever hands it on. One that has to be cut from the full one is not
@@ -129,12 +140,9 @@ impl TileStore {
         if standing.is_none_or(is_same) {
             return Ok(());
         }
-        let may = || {
-            let published = self.greatest_checkpoint()?.map(|it| Published::read(&it)).transpose()?;
-            match published.map(|it| it.size()).filter(|it| leaves_to <= u128::from(*it)) {
-                Some(size) => Err(TileError::Otherwise { path: path.to_owned(), size }),
-                None => Ok(()),
-            }
+        let may = || match self.published_size()?.filter(|it| leaves_to <= u128::from(*it)) {
+            Some(size) => Err(TileError::Otherwise { path: path.to_owned(), size }),
+            None => Ok(()),
         };
         match &self.place {
             Place::Folder(folder) => folder.replace(path, bytes, may),
@@ -224,6 +232,19 @@ impl TileStore {
         Ok(standing)
     }
 
+    fn published_size(&self) -> Result<Option<u64>, TileError> {
+        let published = self.greatest_checkpoint()?.map(|it| Published::read(&it)).transpose()?;
+        Ok(published.map(|it| it.size()))
+    }
+
+    /// Forgets the tiles over a leaf of the tree of this size: they may have been read before they were put right.
+    pub fn forget(&self, leaf_index: u64, size: u64) {
+        let mut cache = lock(&self.cache);
+        for level in (0..u64::BITS as u8).step_by(8) {
+            cache.forget(TileId::holding(Node { level, index: leaf_index >> level }, size));
+        }
+    }
+
     /// Answers with the hash of any complete subtree of the tree of this size, which a checkpoint must have published: tiles
     /// are kept once read.
     pub fn nodes(&self, size: u64) -> impl FnMut(Node) -> Result<Hash, TileError> {
@@ -283,7 +304,7 @@ impl TileStore {
 
     /// The edge of the log of this size.
     pub fn edge(&self, size: u64) -> Result<Edge, TileError> {
-        Edge::load(size, self.nodes(size), |tile| self.read(tile))
+        Edge::load(size, |tile| self.read(tile))
     }
 
     /// The inclusion proof of a leaf in the tree of this size.

@@ -217,6 +217,12 @@ fn a_partial_tile_is_cut_from_the_full_one_where_it_is_gone() {
             assert_eq!(stored.is_gzip, level.is_none());
             assert_eq!(stored.bytes, stored_form(full, &plain_tile(&all, full)));
         }
+        store.publish_checkpoint(&note(300), 0).unwrap();
+        for level in [None, Some(0)] {
+            let tile = TileId { level, index: 1, width: 7 };
+            assert_eq!(store.read(tile).unwrap(), Some(plain_tile(&all, tile)), "the widest has it");
+            assert_eq!(store.read(TileId { width: 45, ..tile }).unwrap(), None);
+        }
     }
 }
 

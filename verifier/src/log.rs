@@ -189,6 +189,30 @@ pub(crate) async fn read_tiles<T: Send + 'static>(
     }
 }
 
+/// Reads what must lead to a signed root. What was kept of the tiles over these leaves of the tree of this size may be from before
+/// another process put them right: where it leads elsewhere, they are read anew.
+pub(crate) async fn read_proof<T: Send + 'static, const N: usize>(
+    tiles: &Arc<TileStore>,
+    size: u64,
+    leaves: [u64; N],
+    question: impl Fn(&TileStore) -> Result<T, TileError> + Send + 'static,
+) -> Result<T, Problem> {
+    read_tiles(tiles, move |it| match question(it) {
+        Err(TileError::Damaged { .. }) => {
+            leaves.iter().for_each(|leaf_index| it.forget(*leaf_index, size));
+            question(it)
+        }
+        answer => answer,
+    })
+    .await
+}
+
+/// What is not told: it would be refused by whoever checks it.
+pub(crate) fn misleading(leaf_index: u64, size: u64) -> TileError {
+    let problem = format!("they do not lead to the root of size {size}");
+    TileError::Damaged { path: format!("the tiles over leaf {leaf_index}"), problem }
+}
+
 /// Reads what may be large, or takes long.
 pub(crate) async fn read<T: Send + 'static>(
     tiles: &Arc<TileStore>,

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 
 use crate::ProofService;
 use crate::check::{ChainFinding, Report, judge};
-use crate::log::{FOR_EVER, public, published_head, read_tiles};
+use crate::log::{FOR_EVER, misleading, public, published_head, read_proof, read_tiles};
 
 /// What may be another answer in a second.
 const FOR_NOW: &str = "public, max-age=1";
@@ -55,11 +55,16 @@ pub(crate) async fn inclusion(
         return Err(Problem::invalid_parameter("index", message));
     }
     // A smaller tree's nodes are nodes of the newest, whose tiles are there for certain.
-    let (leaf_hash, path, root) = read_tiles(&service.tiles, move |it| {
+    let over = [leaf_index, size - 1, head.size - 1];
+    let (leaf_hash, path, root) = read_proof(&service.tiles, head.size, over, move |it| {
         let mut nodes = it.nodes(head.size);
         let root = head.root_of(size, &mut nodes)?;
         let path = proof::inclusion_proof(leaf_index, size, &mut nodes)?;
-        Ok((nodes(Node { level: 0, index: leaf_index })?, path, root))
+        let leaf_hash = nodes(Node { level: 0, index: leaf_index })?;
+        match proof::verify_inclusion(leaf_index, size, &leaf_hash, &path, &root) {
+            true => Ok((leaf_hash, path, root)),
+            false => Err(misleading(leaf_index, size)),
+        }
     })
     .await?;
     let (origin, leaf_hash) = (service.log.origin.clone(), Hex(leaf_hash));
@@ -68,7 +73,6 @@ pub(crate) async fn inclusion(
 }
 
 /// A proof that the tree of one size extends that of another.
-/// A proof that a tree extends another.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct Consistency {
     /// The log's name.
@@ -100,11 +104,16 @@ pub(crate) async fn consistency(
         let message = format!("a tree of {to} leaves extends none of {from}");
         return Err(Problem::invalid_parameter("from", message));
     }
-    let (proof, from_root, to_root) = read_tiles(&service.tiles, move |it| {
+    let over = [from, to, head.size].map(|it| it.saturating_sub(1));
+    let (proof, from_root, to_root) = read_proof(&service.tiles, head.size, over, move |it| {
         let mut nodes = it.nodes(head.size);
         let to_root = head.root_of(to, &mut nodes)?;
         let from_root = proof::subtree_root(0, from, &mut nodes)?;
-        Ok((proof::consistency_proof(from, to, &mut nodes)?, from_root, to_root))
+        let proof = proof::consistency_proof(from, to, &mut nodes)?;
+        match proof::verify_consistency(from, &from_root, to, &to_root, &proof) {
+            true => Ok((proof, from_root, to_root)),
+            false => Err(misleading(from, to)),
+        }
     })
     .await?;
     let (from_root, to_root) = (Hex(from_root), Hex(to_root));

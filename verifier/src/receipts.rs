@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::options;
 use ledger::MemberRef;
-use proof::{AnchorHint, Checkpoint, Hash, OpenedLeaf, Policy, Receipt, Refusal, SignedNote};
+use proof::{AnchorHint, Checkpoint, OpenedLeaf, Policy, Receipt, Refusal, SignedNote};
 use schemars::JsonSchema;
 use serde::Serialize;
 use store::{Anchor, PgConnection, StoreError, Viewer};
@@ -20,7 +20,7 @@ use tiles::TileStore;
 use uuid::Uuid;
 
 use crate::ProofService;
-use crate::log::{published, read_tiles};
+use crate::log::{misleading, published, read_proof, read_tiles};
 
 /// How far a receipt has come: `sealed`, `witnessed`, `anchored` or `final`. Asking again gives the better one.
 const RECEIPT_STATE: HeaderName = HeaderName::from_static("receipt-state");
@@ -235,25 +235,18 @@ pub(crate) async fn assemble(
     covering: Covering,
 ) -> Result<String, Problem> {
     let Checkpoint { size, root, .. } = parse(&covering.note)?;
-    let path = read_tiles(tiles, move |it| it.inclusion_proof(leaf_index, size)).await?;
-    check_included(&leaf, leaf_index, size, &path, &root)?;
+    let hash = proof::leaf_hash(&leaf.leaf(leaf_index).encode());
+    // A receipt that would be refused is ours to find, not its holder's.
+    let path = read_proof(tiles, size, [leaf_index, size.saturating_sub(1)], move |it| {
+        let path = it.inclusion_proof(leaf_index, size)?;
+        match proof::verify_inclusion(leaf_index, size, &hash, &path, &root) {
+            true => Ok(path),
+            false => Err(misleading(leaf_index, size)),
+        }
+    })
+    .await?;
     leaf.hints = covering.anchors.iter().take(8).map(hint).collect();
     Ok(Receipt { leaf, leaf_index, path, checkpoint: covering.note }.encode())
-}
-
-/// A receipt that would be refused is ours to find, not its holder's.
-fn check_included(
-    leaf: &OpenedLeaf,
-    index: u64,
-    size: u64,
-    path: &[Hash],
-    root: &Hash,
-) -> Result<(), Problem> {
-    let hash = proof::leaf_hash(&leaf.leaf(index).encode());
-    match proof::verify_inclusion(index, size, &hash, path, root) {
-        true => Ok(()),
-        false => Err(Problem::internal(format!("leaf {index} does not lead to the root of size {size}"))),
-    }
 }
 
 fn hint(anchor: &Anchor) -> AnchorHint {
