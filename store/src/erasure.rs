@@ -284,7 +284,14 @@ async fn forget_outcomes(
          )
          delete from claimed_reference
          where program_id = $1
-             and exists (select from unnest($2::text[]) as name where position(name in lower(source || ' ' || key)) > 0)",
+             and exists (select from unnest($2::text[]) as name where position(name in lower(source || ' ' || key)) > 0)
+             and not exists (
+                 select from outcome
+                 where outcome.program_id = claimed_reference.program_id
+                     and outcome.source = claimed_reference.source
+                     and outcome.key = claimed_reference.key
+                     and outcome.refusal is null
+             )",
     )
     .bind(program_id)
     .bind(names)
@@ -472,6 +479,7 @@ pub async fn vacuum_erased(conn: &mut PgConnection) -> Result<(), StoreError> {
         "posting",
         "event",
         "outcome",
+        "claimed_reference",
         "rejected_event",
         "parked_event",
         "member_session",

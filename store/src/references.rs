@@ -7,7 +7,8 @@ use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::outcomes::remembered_outcome;
 
-/// A request of which nothing is known after this time will come to nothing by itself: no answer takes so long.
+/// A request of which nothing is known after this time comes to nothing by itself, once no transaction goes on that began within it: one
+/// that waits for a standby may be the request's.
 const ABANDONED: &str = "5 minutes";
 
 /// The use of a reference by an item of a request.
@@ -64,7 +65,9 @@ pub async fn claim_references(
     for (hash, used) in hashed {
         if let Some(taken) = claim(&mut transaction, &hash, used).await? {
             transaction.rollback().await?;
-            return Ok(Err((used.item, taken)));
+            // What was answered before is answered the same, also where it was before the partner chose this, or was refused.
+            let answered = remembered_outcome(conn, used.program_id, used.source, used.key).await?;
+            return Ok(if answered.is_some() { Ok(()) } else { Err((used.item, taken)) });
         }
     }
     transaction.commit().await?;
@@ -86,7 +89,17 @@ async fn claim(
              when (claimed_reference.source, claimed_reference.key) = (excluded.source, excluded.key) then clock_timestamp()
              else claimed_reference.claimed_at
          end
-         returning source, key, item, claimed_at < clock_timestamp() - $8::interval as is_abandoned",
+         returning
+             source,
+             key,
+             item,
+             claimed_at < clock_timestamp() - $8::interval
+                 and not exists (
+                     select from pg_stat_activity
+                     where datname = current_database()
+                         and backend_xid is not null
+                         and xact_start < claimed_reference.claimed_at + $8::interval
+                 ) as is_abandoned",
     )
     .bind(program_id)
     .bind(partner_id)

@@ -17,6 +17,7 @@ mod programs;
 mod pulse;
 mod reads;
 mod receipts;
+mod references;
 mod roles;
 mod serial;
 mod simulated;

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use super::fixture::{Fixture, keyring};
+use super::references::claim;
 use super::world::points;
 use crate::*;
 
@@ -176,6 +177,21 @@ impl Erasing {
     }
 }
 
+/// What another member's request has claimed stays claimed, whatever its key has in it.
+#[tokio::test]
+async fn anothers_claims_outlive_an_erasure() {
+    let it = Erasing::new().await;
+    let another = it.books.balance("baraka").await.unwrap().member_id;
+    let key = format!("beside {}", it.name);
+    let answer = it.books.committer.submit(it.books.redeem(&key, another, 10)).await.unwrap();
+    assert!(answer.outcome.is_ok());
+    claim(&it.books, &key).await.unwrap();
+    let act = it.close().await;
+    seal(&it.books).await;
+    it.erase(act).await.unwrap();
+    assert!(matches!(claim(&it.books, "another").await, Err((0, Taken::By(_)))));
+}
+
 #[tokio::test]
 async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
     let it = Erasing::new().await;
@@ -205,6 +221,7 @@ async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
     .execute(&mut *conn)
     .await
     .unwrap();
+    claim(books, &format!("order of {}", it.name)).await.unwrap();
     let before = dump(conn).await;
     let tables = [
         "member",
@@ -212,6 +229,7 @@ async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
         "posting",
         "event",
         "outcome",
+        "claimed_reference",
         "rejected_event",
         "parked_event",
         "gateway_burn",

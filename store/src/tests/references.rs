@@ -1,0 +1,52 @@
+use super::fixture::{Fixture, PARTNER, keyring};
+use crate::{ReferenceUse, Taken, claim_references};
+
+/// Claims one reference for a redemption under this key.
+pub(super) async fn claim(books: &Fixture, key: &str) -> Result<(), (i16, Taken)> {
+    let used = ReferenceUse {
+        program_id: books.program.program_id,
+        partner_id: PARTNER,
+        kind: "redeem",
+        reference: "ORDER-1",
+        source: "credential:test",
+        key,
+        item: 0,
+    };
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    claim_references(conn, &keyring(), &[used]).await.unwrap()
+}
+
+/// A transaction that waits for a standby ends when the standby is back, however long nobody has heard of it.
+#[tokio::test]
+async fn a_claim_is_in_doubt_while_a_transaction_of_its_time_goes_on() {
+    let books = Fixture::new().await;
+    let mut waiting = books.pool.begin().await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *waiting).await.unwrap();
+    assert_eq!(claim(&books, "one").await, Ok(()));
+    assert_eq!(claim(&books, "one").await, Ok(()), "it is its own");
+    assert_eq!(claim(&books, "two").await, Err((0, Taken::InDoubt)));
+    sqlx::query("update claimed_reference set claimed_at = clock_timestamp() - interval '5 minutes'")
+        .execute(&books.pool)
+        .await
+        .unwrap();
+    assert_eq!(claim(&books, "two").await, Err((0, Taken::InDoubt)));
+    waiting.rollback().await.unwrap();
+    assert_eq!(claim(&books, "two").await, Ok(()));
+    assert_eq!(claim(&books, "one").await, Err((0, Taken::InDoubt)));
+}
+
+/// Whoever was answered is answered the same, whoever has claimed the reference since.
+#[tokio::test]
+async fn a_request_that_was_answered_needs_no_claim() {
+    let books = Fixture::new().await;
+    let member = books.member_with("amina", 100).await;
+    for (key, points, is_done) in [("posted", 10, true), ("refused", 1000, false)] {
+        let answer = books.committer.submit(books.redeem(key, member, points)).await.unwrap();
+        assert_eq!(answer.outcome.is_ok(), is_done);
+    }
+    assert_eq!(claim(&books, "since").await, Ok(()));
+    for key in ["posted", "refused"] {
+        assert_eq!(claim(&books, key).await, Ok(()));
+    }
+    assert_eq!(claim(&books, "new").await, Err((0, Taken::InDoubt)), "they have not taken it");
+}
