@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Keys,
     /// Challenges to the endpoints of one partner, or of one operator.
     Challenges,
+    /// Moves of a sandbox's clock: each has every process look again at what is settled, of every program.
+    Clocks,
     /// An address from which nobody good has come: failures are counted, and nothing else.
     Failures,
 }
@@ -60,6 +62,7 @@ impl Kind {
             Self::Tokens => "tokens",
             Self::Keys => "keys",
             Self::Challenges => "challenges",
+            Self::Clocks => "clocks",
             Self::Failures => "failures",
         }
     }
@@ -72,6 +75,7 @@ impl Kind {
             Self::Keys => 100,
             // Each is a request of ours to somebody who has not said yet that they want any.
             Self::Challenges => 100,
+            Self::Clocks => 60,
             // A guesser of keys has 2^-190 at each; this is for the log's and the database's sake.
             Self::Failures => 1000,
             Self::Member | Self::Partner | Self::Key => unreachable!("theirs are settled by an operator"),

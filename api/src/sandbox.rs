@@ -12,12 +12,15 @@ use crate::acts::deed;
 use crate::body::json;
 use crate::code::Code;
 use crate::error::{Invalid, Problem};
+use crate::limits::Kind;
 use crate::route::Asked;
 use crate::time::{micros, rfc3339};
 
 const SECOND_US: i64 = 1_000_000;
 /// How far a clock is ahead of the log's at most: some ten years.
 const AHEAD_US_MAX: i64 = 10 * 366 * 24 * 3600 * SECOND_US;
+/// How much further one request moves it: it is everybody's, and does not go back.
+const STEP_US_MAX: i64 = 366 * 24 * 3600 * SECOND_US;
 
 /// Where a sandbox's clock is to be.
 #[derive(Deserialize, JsonSchema)]
@@ -66,6 +69,8 @@ pub(crate) async fn move_clock(api: Arc<Api>, mut asked: Asked) -> Result<Respon
     let invalid = |words: &str| Problem::invalid(vec![Invalid::in_body("now", "/now", "INVALID", words)]);
     let to_us =
         micros(&new.now).ok_or_else(|| invalid("it is not an instant, as in 2026-01-31T10:00:00Z"))?;
+    // All who share the clock share the quota, or ten partners had ten.
+    api.gate.count_one(api.program_id, Kind::Clocks, "").await?;
     let mut acting = api.acting().await?;
     store::lock_program(acting.conn(), api.program_id).await?;
     let before_us = store::terms(acting.conn(), api.program_id).await?.ahead_us;
@@ -75,6 +80,11 @@ pub(crate) async fn move_clock(api: Arc<Api>, mut asked: Asked) -> Result<Respon
         return Err(Problem::new(
             Code::Conflict,
             "The clock shows that already, or more: it is moved forward.",
+        ));
+    }
+    if STEP_US_MAX < ahead_us - before_us {
+        return Err(invalid(
+            "it is more than 366 days further: move it in steps, and leave others some of the ten years",
         ));
     }
     if AHEAD_US_MAX < ahead_us {

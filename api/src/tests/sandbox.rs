@@ -99,6 +99,7 @@ async fn a_sandboxs_clock_goes_forward_and_what_falls_due_with_it_and_nothing_of
     assert_eq!(moved.status, 200, "{}", moved.text());
     assert_eq!((points(&real).await, points(&test).await), (json!(100), json!(100)), "the hold has lapsed");
     show(&test, 600).await.check_problem(409, "CONFLICT");
+    show(&test, 370 * 86_400).await.check_problem(400, "INVALID_REQUEST");
     assert_eq!(show(&test, 11 * 86_400).await.status, 200);
     assert_eq!((points(&real).await, points(&test).await), (json!(100), json!(0)), "the points have ended");
 
