@@ -8,7 +8,7 @@ const ARCHIVE = ".tar";
 
 /** What an account's receipts say together, as `daftari verify FOLDER` says it. */
 export type FolderAnswer =
-  | { readonly verdict: "valid"; readonly histories: readonly History[]; readonly receipts: number; readonly isAnchored: boolean }
+  | { readonly verdict: "valid"; readonly histories: readonly History[]; readonly receipts: number; readonly isAnchored: boolean; readonly unread: readonly string[] }
   | { readonly verdict: "refused"; readonly code: RefusalCode; readonly reason: string }
   | { readonly verdict: "not_anchored" | "could_not_check"; readonly reason: string };
 
@@ -37,6 +37,7 @@ export async function judgeFolder(given: readonly GivenFile[], policyText: strin
   }
   const receipts: Verified[] = [];
   const maps: MapRow[] = [];
+  const unread: string[] = [];
   let isAnchored = true;
   for (const { name, bytes } of files) {
     let receipt: Uint8Array | string = bytes;
@@ -46,7 +47,10 @@ export async function judgeFolder(given: readonly GivenFile[], policyText: strin
       if (map.verdict !== "valid") return told({ ...map, reason: `${name}: ${map.reason}` });
       maps.push(map.row);
       receipt = map.receipt;
-    } else if (!name.endsWith(RECEIPT)) continue;
+    } else if (!name.endsWith(RECEIPT)) {
+      unread.push(name);
+      continue;
+    }
     // A log could show one holder a map of a history that nobody else sees, so its receipt is held against the chain, too.
     const { findings } = await judged(receipt);
     const answer = answerOf(findings);
@@ -55,7 +59,7 @@ export async function judgeFolder(given: readonly GivenFile[], policyText: strin
     if (name.endsWith(RECEIPT)) receipts.push(answer.verified);
   }
   const history = verifyHistory(receipts, maps);
-  return told(history.verdict === "valid" ? { ...history, receipts: receipts.length, isAnchored } : history);
+  return told(history.verdict === "valid" ? { ...history, receipts: receipts.length, isAnchored, unread } : history);
 }
 
 /** One file's answer is that of all, by its name. */

@@ -297,7 +297,8 @@ function folderWordsOf(answer: FolderAnswer): readonly [string, string] {
   switch (answer.verdict) {
     case "valid": {
       const chain = answer.isAnchored ? "The contract holds the same history." : "The chain was not asked.";
-      return ["Valid", `${count(answer.receipts, "receipt", "receipts")}. ${answer.histories.map(toldOf).join(" ")} ${chain}`];
+      const unread = answer.unread.length === 0 ? "" : ` Not looked at: ${answer.unread.join(", ")}.`;
+      return ["Valid", `${count(answer.receipts, "receipt", "receipts")}. ${answer.histories.map(toldOf).join(" ")} ${chain}${unread}`];
     }
     case "not_anchored":
       return ["Valid, not anchored yet", answer.reason];
