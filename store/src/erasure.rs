@@ -244,29 +244,25 @@ async fn forget_outcomes(
             false => text.to_owned(),
         }
     };
+    // A claim follows its request to its new name, and goes with one that is forgotten.
     let changed = sqlx::query(
-        "update outcome
+        "with told as (
+             select *
+             from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as told (source, key, kept_source, kept_key)
+         ), claims as (
+             update claimed_reference
+             set source = told.kept_source, key = told.kept_key
+             from told
+             where claimed_reference.program_id = $1
+                 and claimed_reference.source = told.source
+                 and claimed_reference.key = told.key
+         )
+         update outcome
          set fingerprint = decode(repeat('00', 32), 'hex'), source = told.kept_source, key = told.kept_key
-         from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as told (source, key, kept_source, kept_key)
+         from told
          where outcome.program_id = $1
              and outcome.source = told.source
              and outcome.key = told.key",
-    )
-    .bind(program_id)
-    .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
-    .bind(told.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
-    .bind(told.iter().map(|it| kept("outcome-source", &it.source)).collect::<Vec<_>>())
-    .bind(told.iter().map(|it| kept("outcome-key", &it.key)).collect::<Vec<_>>())
-    .execute(&mut *conn)
-    .await?;
-    // A claim follows its request to its new name, and goes with one that is forgotten.
-    sqlx::query(
-        "update claimed_reference
-         set source = told.kept_source, key = told.kept_key
-         from unnest($2::text[], $3::text[], $4::text[], $5::text[]) as told (source, key, kept_source, kept_key)
-         where claimed_reference.program_id = $1
-             and claimed_reference.source = told.source
-             and claimed_reference.key = told.key",
     )
     .bind(program_id)
     .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
