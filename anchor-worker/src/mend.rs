@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use proof::{
-    Checkpoint, Frontier, Hash, Leaf, Node, OpenedLeaf, TILE_WIDTH, TileId, bundle, bundle_leaves, leaf_hash,
-    subtree_root,
+    Checkpoint, Hash, Leaf, Node, OpenedLeaf, TILE_WIDTH, TileId, bundle, bundle_leaves, leaf_hash,
+    root_over, subtree_root,
 };
 use store::{LogIdentity, PgConnection, StoreError};
 use tiles::{Beside, TileError, TileStore};
@@ -87,12 +87,7 @@ impl<F: FnMut(Mended)> Mending<'_, F> {
     // are taken as they stand, or made of what is ever deeper below.
     async fn open_tiles(&mut self, checkpoint: &Checkpoint) -> Result<Vec<(TileId, Vec<Hash>)>, MendError> {
         let Checkpoint { size, root, .. } = *checkpoint;
-        let open = |level: u8| {
-            let count = size >> (8 * u32::from(level));
-            let width = (count % TILE_WIDTH) as u16;
-            (width != 0).then_some(TileId { level: Some(level), index: count / TILE_WIDTH, width })
-        };
-        let open: Vec<TileId> = (0..LEVELS).filter_map(open).collect();
+        let open: Vec<TileId> = (0..LEVELS).filter_map(|it| TileId::open(Some(it), size)).collect();
         let mut problem = None;
         for depth in 0..=open.last().map_or(0, |it| deepest(*it)) {
             problem = None;
@@ -103,7 +98,7 @@ impl<F: FnMut(Mended)> Mending<'_, F> {
                     Err(it) => problem = Some(it),
                 }
             }
-            if problem.is_none() && root_over(size, &tiles) == Some(root) {
+            if problem.is_none() && tree_root(size, &tiles) == Some(root) {
                 return Ok(tiles);
             }
         }
@@ -130,7 +125,7 @@ impl<F: FnMut(Mended)> Mending<'_, F> {
         let (mut problem, mut left) = (None, UNLED.to_owned());
         for depth in 0..=deepest(tile) {
             let why = match self.hashes(tile, depth).await? {
-                Ok(hashes) if folded(&hashes) == *hash => {
+                Ok(hashes) if root_over(&hashes) == *hash => {
                     if let Some(problem) = problem {
                         self.put_right(tile, hashes.as_flattened().to_vec(), problem).await?;
                     }
@@ -163,7 +158,7 @@ impl<F: FnMut(Mended)> Mending<'_, F> {
                 for index in first..first + u64::from(tile.width) {
                     let below = TileId { level: Some(level - 1), index, width: TILE_WIDTH as u16 };
                     match Box::pin(self.hashes(below, depth - 1)).await? {
-                        Ok(below) => hashes.push(folded(&below)),
+                        Ok(below) => hashes.push(root_over(&below)),
                         Err(problem) => return Ok(Err(problem)),
                     }
                 }
@@ -289,15 +284,8 @@ fn deepest(tile: TileId) -> u8 {
     tile.level.unwrap_or(0) + 2
 }
 
-/// The root of a full tile's hashes.
-fn folded(hashes: &[Hash]) -> Hash {
-    let mut frontier = Frontier::default();
-    hashes.iter().for_each(|it| frontier.push(*it, |_, _| {}));
-    frontier.root()
-}
-
 /// The root of the tree of this size, from those of its tiles that are not full.
-fn root_over(size: u64, open: &[(TileId, Vec<Hash>)]) -> Option<Hash> {
+fn tree_root(size: u64, open: &[(TileId, Vec<Hash>)]) -> Option<Hash> {
     let mut node = |node: Node| {
         let held = open.iter().find(|(tile, _)| tile.level == Some(node.level / 8));
         held.and_then(|(_, hashes)| TileId::node(hashes.as_flattened(), node)).ok_or(())

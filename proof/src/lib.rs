@@ -43,7 +43,7 @@ pub use map_parts::{MAP_PART_ROWS, MapIndex};
 pub use note::{Cosigner, NoteError, Signature, SignedNote, Signer, VerifierKey, cosigned_message};
 pub use policy::{AnchorPlace, Policy, PolicyError, RetiredKey};
 pub use receipt::{AnchorHint, OpenedLeaf, Part, PartValue, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
-pub use tile::{TILE_WIDTH, TileGroup, TileId, TileRows, bundle, bundle_leaves, tiles_between};
+pub use tile::{TILE_WIDTH, TileGroup, TileId, TileRows, bundle, bundle_leaves, root_over, tiles_between};
 pub use tree::{
     Frontier, Node, consistency_proof, empty_root, inclusion_proof, leaf_hash, node_hash, subtree_root,
     verify_consistency, verify_inclusion,

@@ -100,9 +100,14 @@ impl TileId {
 
     /// The tile or bundle at this place, as wide as the tree of this size fills it.
     pub fn at(level: Option<u8>, index: u64, size: u64) -> Self {
-        let count = size.checked_shr(u32::from(level.unwrap_or(0)) * u32::from(TILE_HEIGHT)).unwrap_or(0);
-        let width = (count.saturating_sub(index * TILE_WIDTH)).min(TILE_WIDTH);
+        let width = (rows_of(level, size).saturating_sub(index * TILE_WIDTH)).min(TILE_WIDTH);
         Self { level, index, width: width as u16 }
+    }
+
+    /// The tile or bundle of this level that the tree of this size has begun and not filled.
+    pub fn open(level: Option<u8>, size: u64) -> Option<Self> {
+        let tile = Self::at(level, rows_of(level, size) / TILE_WIDTH, size);
+        (tile.width != 0).then_some(tile)
     }
 
     /// The hash of a complete subtree, from the bytes of the tile that holds it; `None` where they are too short.
@@ -114,8 +119,13 @@ impl TileId {
     }
 }
 
+/// How many rows the tiles or bundles of a level have in the tree of this size, all together.
+fn rows_of(level: Option<u8>, size: u64) -> u64 {
+    size.checked_shr(u32::from(level.unwrap_or(0)) * u32::from(TILE_HEIGHT)).unwrap_or(0)
+}
+
 /// The root over so many hashes as are a power of two.
-fn root_over(hashes: &[Hash]) -> Hash {
+pub fn root_over(hashes: &[Hash]) -> Hash {
     if let [hash] = hashes {
         return *hash;
     }
@@ -198,8 +208,7 @@ impl TileGroup {
 pub fn tiles_between(old: u64, new: u64) -> Vec<TileId> {
     let mut tiles = Vec::new();
     for level in std::iter::once(None).chain((0..8).map(Some)) {
-        let shift = u32::from(level.unwrap_or(0)) * u32::from(TILE_HEIGHT);
-        let (old_count, new_count) = (old >> shift, new >> shift);
+        let (old_count, new_count) = (rows_of(level, old), rows_of(level, new));
         if old_count == new_count {
             // Bundles and level 0 grow together; above, a level that stands still stops all above it.
             break;

@@ -1,4 +1,5 @@
-//! What is kept of the tiles read last. A tile's bytes never change once a checkpoint implies it, so nothing here goes stale, but what another process puts right.
+//! What is kept of the tiles read last. A tile's bytes never change once a checkpoint implies it, so nothing here goes stale, but
+//! what another process puts right.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -28,12 +28,7 @@ impl Edge {
         mut read: impl FnMut(TileId) -> Result<Option<Vec<u8>>, TileError>,
     ) -> Result<Self, TileError> {
         let mut open = |level: Option<u8>| {
-            let count = size >> (u32::from(level.unwrap_or(0)) * 8);
-            let width = count % TILE_WIDTH;
-            if width == 0 {
-                return Ok(Vec::new());
-            }
-            let tile = TileId { level, index: count / TILE_WIDTH, width: width as u16 };
+            let Some(tile) = TileId::open(level, size) else { return Ok(Vec::new()) };
             read(tile)?.ok_or_else(|| TileError::Missing(tile.path()))
         };
         let mut edge = Self { bundle: open(None)?, ..Self::default() };

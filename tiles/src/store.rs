@@ -151,8 +151,8 @@ impl TileStore {
     }
 
     /// Has a tile or a bundle stand as whoever has published what covers it wrote it: before that, somebody of another history
-    /// may have written over it. From then on nobody does, and the bytes differ only where they have rotted. Where it is full, its partial ones are taken away: before it was published,
-    /// it was not sure to be the one that takes their place.
+    /// may have written over it. From then on nobody does, and the bytes differ only where they have rotted. Where it is full, its
+    /// partial ones are taken away: before it was published, it was not sure to be the one that takes their place.
     pub fn hold(&self, tile: TileId, bytes: &[u8]) -> Result<(), TileError> {
         let stands = match self.read(tile) {
             Err(error) if error.is_passing() => return Err(error),
