@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use journeys::{Answered, System, eventually, sql};
+use proof::Cosigner;
 
 use crate::purchase;
 use crate::roles::{DRAIN_TIME_MAX, Role, World, text};
@@ -36,8 +37,14 @@ async fn what_has_rotted_is_named_and_mended() {
         (note.lines().nth(1) == Some(&SIZE.to_string())).then_some(())
     })
     .await;
+    // What its log has signed is enough to mend it by, also where those are away who are asked for besides.
+    let asking = text(&world.path("asking.txt")).to_owned();
+    let trusted = std::fs::read_to_string(&policy).expect("the policy is there");
+    let witness = Cosigner::new("witness.example/away", &[6; 32]).expect("it is a name").verifier_key();
+    let asked = format!("witness away {} http://127.0.0.1:9\nquorum away", witness.encode());
+    std::fs::write(&asking, trusted.replace("quorum none", &asked)).expect("a policy can be written");
     let mend = async |more: &[&str]| {
-        let words = ["log", "mend", "--tile-dir", &tiles, "--policy", &policy];
+        let words = ["log", "mend", "--tile-dir", &tiles, "--policy", &asking];
         System::run(&[&words[..], &database, more].concat()).await
     };
     let audit = async || System::run(&["audit", &tiles, "--policy", &policy]).await;

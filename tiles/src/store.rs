@@ -77,14 +77,14 @@ impl TileStore {
     /// Reads a tile or a bundle. Where a partial one is gone, the full one that replaced it serves, cut to width, or the widest that
     /// is published.
     pub fn read(&self, tile: TileId) -> Result<Option<Vec<u8>>, TileError> {
-        let stored = match self.get(&tile.path())? {
-            None if tile.is_partial() => self.wider(tile)?,
-            stored => stored,
+        let (stored, is_cut) = match self.get(&tile.path())? {
+            None if tile.is_partial() => (self.wider(tile)?, true),
+            stored => (stored, false),
         };
         let Some(stored) = stored else { return Ok(None) };
         let damaged = |problem: String| TileError::Damaged { path: tile.path(), problem };
         let mut bytes = plain_form(tile, stored).map_err(|error| damaged(error.to_string()))?;
-        if bytes.len() < bytes_of(tile) {
+        if bytes.len() < bytes_of(tile) || (!is_cut && bytes.len() != bytes_of(tile)) {
             return Err(damaged(format!("it has {} bytes, not {}", bytes.len(), bytes_of(tile))));
         }
         bytes.truncate(bytes_of(tile));
@@ -307,14 +307,21 @@ impl TileStore {
         Edge::load(size, |tile| self.read(tile))
     }
 
+    /// The size of the newest tree that is published, or this one where it is not smaller. A smaller tree's nodes are nodes of the
+    /// newest, whose partial tiles are those that are read again and again, and mended.
+    pub fn newest(&self, size: u64) -> u64 {
+        let published = self.checkpoint().ok().flatten().and_then(|it| Published::read(&it).ok());
+        published.map_or(size, |it| it.size().max(size))
+    }
+
     /// The inclusion proof of a leaf in the tree of this size.
     pub fn inclusion_proof(&self, leaf_index: u64, size: u64) -> Result<Vec<Hash>, TileError> {
-        proof::inclusion_proof(leaf_index, size, self.nodes(size))
+        proof::inclusion_proof(leaf_index, size, self.nodes(self.newest(size)))
     }
 
     /// The consistency proof from the tree of `old` leaves to that of `new`.
     pub fn consistency_proof(&self, old: u64, new: u64) -> Result<Vec<Hash>, TileError> {
-        proof::consistency_proof(old, new, self.nodes(new))
+        proof::consistency_proof(old, new, self.nodes(self.newest(new)))
     }
 
     /// The bytes of a leaf of the tree of this size.

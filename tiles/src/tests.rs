@@ -292,6 +292,32 @@ fn hashes_that_begin_as_a_gzip_file_does_are_hashes() {
     }
 }
 
+/// A smaller tree's proofs are made of the newest one's tiles: those of its own size may have rotted since, or be gone.
+#[test]
+fn proofs_of_an_old_size_come_from_the_newest_tiles() {
+    for place in places() {
+        let store = place.open();
+        let all = leaves(200);
+        let mut edge = Edge::default();
+        let mut roots = Vec::new();
+        for size in [100, 150, 200] {
+            let (after, tiles) = edge.extended(&all[edge.size() as usize..size]);
+            tiles.iter().for_each(|(tile, bytes)| store.write(*tile, bytes).unwrap());
+            edge = after;
+            roots.push(edge.root());
+            store.publish_checkpoint(&note(size as u64), u64::MAX).unwrap();
+        }
+        for width in [100, 150] {
+            std::fs::write(place.file(&format!("tile/0/000.p/{width}")), vec![7; 32 * width]).unwrap();
+        }
+        let path = store.inclusion_proof(17, 100).unwrap();
+        assert!(verify_inclusion(17, 100, &leaf_hash(&all[17]), &path, &roots[0]));
+        let path = store.consistency_proof(100, 150).unwrap();
+        assert!(verify_consistency(100, &roots[0], 150, &roots[1], &path));
+        assert_eq!((store.newest(150), store.newest(201)), (200, 201));
+    }
+}
+
 #[test]
 fn a_missing_or_short_tile_is_named() {
     for place in places() {
@@ -302,6 +328,8 @@ fn a_missing_or_short_tile_is_named() {
         });
         store.write(TileId::holding(node, 6), &[0; 100]).unwrap();
         assert!(matches!(store.nodes(6)(node), Err(TileError::Damaged { .. })));
+        store.write(TileId::holding(node, 6), &[0; 7 * 32]).unwrap();
+        assert!(matches!(store.nodes(6)(node), Err(TileError::Damaged { .. })), "what is too long is, too");
         // A bundle that unpacks to more than a bundle can hold, or not at all.
         let bundle = TileId { level: None, index: 0, width: 256 };
         store.write(bundle, &vec![0; 1 << 20]).unwrap();

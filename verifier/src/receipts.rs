@@ -236,9 +236,11 @@ pub(crate) async fn assemble(
 ) -> Result<String, Problem> {
     let Checkpoint { size, root, .. } = parse(&covering.note)?;
     let hash = proof::leaf_hash(&leaf.leaf(leaf_index).encode());
+    let newest = read_tiles(tiles, move |it| Ok(it.newest(size))).await?;
     // A receipt that would be refused is ours to find, not its holder's.
-    let path = read_proof(tiles, size, [leaf_index, size.saturating_sub(1)], move |it| {
-        let path = it.inclusion_proof(leaf_index, size)?;
+    let over = [leaf_index, size.saturating_sub(1), newest.saturating_sub(1)];
+    let path = read_proof(tiles, newest, over, move |it| {
+        let path = proof::inclusion_proof(leaf_index, size, it.nodes(newest))?;
         match proof::verify_inclusion(leaf_index, size, &hash, &path, &root) {
             true => Ok(path),
             false => Err(misleading(leaf_index, size)),

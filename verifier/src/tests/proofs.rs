@@ -114,6 +114,36 @@ async fn no_proof_is_told_of_a_tile_that_has_rotted() {
     assert_eq!(world.get("/v1/proofs/inclusion?index=0").await.status, 200);
 }
 
+/// What was kept of a tile is read anew once it is put right, wherever it stands over a leaf.
+#[tokio::test]
+async fn each_tile_that_is_put_right_is_read_anew() {
+    let mut world = World::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..300 {
+        ids.push(world.earn(MEMBER, 1).await);
+    }
+    world.seal().await;
+    let flip = |path: &str| {
+        let file = world.home.path().join("tiles").join(path);
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[9] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    };
+    let statuses = async || {
+        let inclusion = world.get("/v1/proofs/inclusion?index=0").await.status.as_u16();
+        let consistency = world.get("/v1/proofs/consistency?from=255").await.status.as_u16();
+        [inclusion, consistency, world.receipt(ids[0], "member-key", "").await.status.as_u16()]
+    };
+    // Each is found, and kept, once those above it are whole.
+    let rotted = ["tile/1/000.p/1", "tile/0/001.p/44", "tile/0/000"];
+    rotted.iter().for_each(|it| flip(it));
+    for path in rotted {
+        assert_eq!(statuses().await, [500; 3], "{path}");
+        flip(path);
+    }
+    assert_eq!(statuses().await, [200; 3]);
+}
+
 #[tokio::test]
 async fn a_question_that_has_no_proof_says_why() {
     let world = World::new().await;
