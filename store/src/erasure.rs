@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::accounts;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Pepper};
+use crate::references::is_abandoned;
 use crate::told::{Told, leaves_of, outcomes_of};
 use crate::{archives, log_head};
 
@@ -102,6 +103,67 @@ pub async fn demand_unarchived(conn: &mut PgConnection, member: &MemberToErase) 
     leaves_of(conn, &member.numbers()).await.map(drop)
 }
 
+/// Whether an outcome's or a claim's source or key names whom `$2` lists.
+macro_rules! key_names {
+    () => {
+        "exists (
+             select from unnest($2::text[]) as name where position(lower(name) in lower(source || ' ' || key)) > 0
+         )"
+    };
+}
+
+/// The claims of requests that name the member and were not accepted.
+macro_rules! unaccepted_claims {
+    () => {
+        concat!(
+            "from claimed_reference
+             where program_id = $1
+                 and ",
+            key_names!(),
+            "
+                 and not exists (
+                     select from outcome
+                     where outcome.program_id = claimed_reference.program_id
+                         and outcome.source = claimed_reference.source
+                         and outcome.key = claimed_reference.key
+                         and outcome.refusal is null
+                 )"
+        )
+    };
+}
+
+/// Demands that nothing comes any more of the requests that have claimed a reference, name the member and were not accepted. Were such
+/// a claim taken away before, another request could use the reference, too; were it kept, nothing would take the name out of it. One
+/// that was refused may be asked anew just now, and its refusal is forgotten with the member.
+pub async fn demand_undoubted(
+    conn: &mut PgConnection,
+    program_id: i16,
+    member: &MemberToErase,
+) -> Result<(), StoreError> {
+    // All claims are looked at.
+    let mut transaction = conn.begin().await?;
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    let is_in_doubt: bool = sqlx::query_scalar(concat!(
+        "select exists (select ",
+        unaccepted_claims!(),
+        " and not (",
+        is_abandoned!(),
+        "))"
+    ))
+    .bind(program_id)
+    .bind(member.names())
+    .fetch_one(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    match is_in_doubt {
+        false => Ok(()),
+        true => Err(StoreError::Missing(
+            "a request that names the member may yet be posted: nothing was erased, ask again in five minutes"
+                .to_owned(),
+        )),
+    }
+}
+
 /// Erases the member, whose accounts are closed. `acts` are the leaves that say so, one for each account; a checkpoint covers
 /// them and all of the member's.
 ///
@@ -127,6 +189,7 @@ pub async fn erase_member(
     .await?;
     archives::demand_settled(&mut transaction).await?;
     demand_quiet(&mut transaction, &numbers, &acts).await?;
+    demand_undoubted(&mut transaction, program_id, member).await?;
     let mut leaves: BTreeSet<i64> = leaves_of(&mut transaction, &numbers).await?.into_iter().collect();
     leaves.extend(told.iter().flat_map(|it| &it.leaves));
     leaves.retain(|it| !acts.contains(it));
@@ -244,7 +307,7 @@ async fn forget_outcomes(
             false => text.to_owned(),
         }
     };
-    // A claim follows its request to its new name, and goes with one that is forgotten.
+    // A claim follows its request to its new name.
     let changed = sqlx::query(
         "with told as (
              select *
@@ -271,26 +334,21 @@ async fn forget_outcomes(
     .bind(told.iter().map(|it| kept("outcome-key", &it.key)).collect::<Vec<_>>())
     .execute(&mut *conn)
     .await?;
-    sqlx::query(
-        "with outcomes as (
-             delete from outcome
-             where program_id = $1
-                 and refusal is not null
-                 and exists (select from unnest($2::text[]) as name where position(name in lower(source || ' ' || key)) > 0)
-         )
-         delete from claimed_reference
+    // Nothing is in doubt but what was claimed just now, which stays, as what names the member after the erasure does.
+    sqlx::query(concat!("delete ", unaccepted_claims!(), " and ", is_abandoned!()))
+        .bind(program_id)
+        .bind(member.names())
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query(concat!(
+        "delete from outcome
          where program_id = $1
-             and exists (select from unnest($2::text[]) as name where position(name in lower(source || ' ' || key)) > 0)
-             and not exists (
-                 select from outcome
-                 where outcome.program_id = claimed_reference.program_id
-                     and outcome.source = claimed_reference.source
-                     and outcome.key = claimed_reference.key
-                     and outcome.refusal is null
-             )",
-    )
+             and refusal is not null
+             and ",
+        key_names!()
+    ))
     .bind(program_id)
-    .bind(names)
+    .bind(member.names())
     .execute(conn)
     .await?;
     Ok(changed.rows_affected())

@@ -124,8 +124,8 @@ pub use deliveries::{
     queue_messages, queue_test, record_attempt, release_endpoint, replay_messages,
 };
 pub use erasure::{
-    AccountToErase, Erased, MemberToErase, demand_unarchived, erase_member, member_to_erase, readmit_members,
-    sealed_of, vacuum_erased,
+    AccountToErase, Erased, MemberToErase, demand_unarchived, demand_undoubted, erase_member,
+    member_to_erase, readmit_members, sealed_of, vacuum_erased,
 };
 pub use error::StoreError;
 pub use feed::{Fed, FedEntry, FeedPage, feed, feed_of};

@@ -7,9 +7,22 @@ use crate::error::StoreError;
 use crate::keyring::Keyring;
 use crate::outcomes::remembered_outcome;
 
-/// A request of which nothing is known after this time comes to nothing by itself, once no transaction goes on that began within it: one
-/// that waits for a standby may be the request's.
-const ABANDONED: &str = "5 minutes";
+/// Whether a claim's request, of which nothing is known, comes to nothing by itself: five minutes are over, and no transaction goes on that
+/// began before. One that waits for a standby may be the request's.
+macro_rules! is_abandoned {
+    () => {
+        "claimed_reference.claimed_at + interval '5 minutes' < least(
+             clock_timestamp(),
+             (
+                 select min(xact_start)
+                 from pg_stat_activity
+                 where datname = current_database()
+                     and backend_xid is not null
+             )
+         )"
+    };
+}
+pub(crate) use is_abandoned;
 
 /// The use of a reference by an item of a request.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +94,7 @@ async fn claim(
 ) -> Result<Option<Taken>, StoreError> {
     let ReferenceUse { program_id, partner_id, kind, source, key, item, .. } = *used;
     // The claim that is there is kept from others until we are done with it; our own is as good as new.
-    let claim: Claim = sqlx::query_as(
+    let claim: Claim = sqlx::query_as(concat!(
         "insert into claimed_reference (program_id, partner_id, kind, reference, source, key, item)
          values ($1, $2, $3, $4, $5, $6, $7)
          on conflict on constraint claimed_reference_pk do update
@@ -93,14 +106,10 @@ async fn claim(
              source,
              key,
              item,
-             claimed_at < clock_timestamp() - $8::interval
-                 and not exists (
-                     select from pg_stat_activity
-                     where datname = current_database()
-                         and backend_xid is not null
-                         and xact_start < claimed_reference.claimed_at + $8::interval
-                 ) as is_abandoned",
-    )
+             ",
+        is_abandoned!(),
+        " as is_abandoned"
+    ))
     .bind(program_id)
     .bind(partner_id)
     .bind(kind)
@@ -108,7 +117,6 @@ async fn claim(
     .bind(source)
     .bind(key)
     .bind(item)
-    .bind(ABANDONED)
     .fetch_one(&mut *conn)
     .await?;
     if (claim.source.as_str(), claim.key.as_str()) == (source, key) {

@@ -37,6 +37,7 @@ async fn erase(config: EraseMember) -> anyhow::Result<()> {
     store::demand_unarchived(conn, &member)
         .await
         .context("the member has postings in files: nothing was erased")?;
+    store::demand_undoubted(conn, program, &member).await?;
     if config.dry_run {
         return foretell(&books, conn, &member, &config.actor).await;
     }

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
 
 use super::fixture::{Fixture, keyring};
-use super::references::claim;
+use super::references::{age_claims, claim};
 use super::world::points;
 use crate::*;
 
@@ -192,6 +192,31 @@ async fn anothers_claims_outlive_an_erasure() {
     assert!(matches!(claim(&it.books, "another").await, Err((0, Taken::By(_)))));
 }
 
+/// What names the member may yet be posted, whoever asked: it is waited for, and then no name is left.
+#[tokio::test]
+async fn an_erasure_takes_no_claim_that_is_in_doubt() {
+    let it = Erasing::new().await;
+    let act = it.close().await;
+    seal(&it.books).await;
+    let mut waiting = it.books.pool.begin().await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *waiting).await.unwrap();
+    claim(&it.books, &format!("beside {}", it.name)).await.unwrap();
+    let refuses = async || {
+        let refused = it.erase(act).await.unwrap_err().to_string();
+        assert!(refused.contains("may yet be posted: nothing was erased"), "{refused}");
+        assert_eq!(claim(&it.books, "another").await, Err((0, Taken::InDoubt)));
+    };
+    refuses().await;
+    age_claims(&it.books).await;
+    // Its transaction may wait for a standby.
+    refuses().await;
+    waiting.rollback().await.unwrap();
+    it.erase(act).await.unwrap();
+    let conn = &mut *it.books.pool.acquire().await.unwrap();
+    assert_eq!(traces(&dump(conn).await, std::slice::from_ref(&it.name)), Vec::<&String>::new());
+    assert_eq!(claim(&it.books, "another").await, Ok(()));
+}
+
 #[tokio::test]
 async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
     let it = Erasing::new().await;
@@ -222,6 +247,7 @@ async fn nothing_of_an_erased_member_is_found_in_a_dump_or_the_wal() {
     .await
     .unwrap();
     claim(books, &format!("order of {}", it.name)).await.unwrap();
+    age_claims(books).await;
     let before = dump(conn).await;
     let tables = [
         "member",

@@ -16,6 +16,14 @@ pub(super) async fn claim(books: &Fixture, key: &str) -> Result<(), (i16, Taken)
     claim_references(conn, &keyring(), &[used]).await.unwrap()
 }
 
+/// Makes all claims five minutes older.
+pub(super) async fn age_claims(books: &Fixture) {
+    sqlx::query("update claimed_reference set claimed_at = claimed_at - interval '5 minutes'")
+        .execute(&books.pool)
+        .await
+        .unwrap();
+}
+
 /// A transaction that waits for a standby ends when the standby is back, however long nobody has heard of it.
 #[tokio::test]
 async fn a_claim_is_in_doubt_while_a_transaction_of_its_time_goes_on() {
@@ -25,10 +33,7 @@ async fn a_claim_is_in_doubt_while_a_transaction_of_its_time_goes_on() {
     assert_eq!(claim(&books, "one").await, Ok(()));
     assert_eq!(claim(&books, "one").await, Ok(()), "it is its own");
     assert_eq!(claim(&books, "two").await, Err((0, Taken::InDoubt)));
-    sqlx::query("update claimed_reference set claimed_at = clock_timestamp() - interval '5 minutes'")
-        .execute(&books.pool)
-        .await
-        .unwrap();
+    age_claims(&books).await;
     assert_eq!(claim(&books, "two").await, Err((0, Taken::InDoubt)));
     waiting.rollback().await.unwrap();
     assert_eq!(claim(&books, "two").await, Ok(()));
