@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use store::StoreError;
+use store::{PgConnection, StoreError};
 
 use crate::Api;
 use crate::acts::deed;
@@ -62,19 +62,21 @@ pub(crate) async fn clock(api: Arc<Api>, _asked: Asked) -> Result<Response, Prob
     Ok(json(&told(store::clock_us(&mut conn).await?, terms.ahead_us)))
 }
 
-/// `POST /api/v1/sandbox/clock`
-pub(crate) async fn move_clock(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
-    let new: NewClock = asked.read().await?;
-    demand_sandbox(&api)?;
-    let invalid = |words: &str| Problem::invalid(vec![Invalid::in_body("now", "/now", "INVALID", words)]);
-    let to_us =
-        micros(&new.now).ok_or_else(|| invalid("it is not an instant, as in 2026-01-31T10:00:00Z"))?;
-    // All who share the clock share the quota, or ten partners had ten.
-    api.gate.count_one(api.program_id, Kind::Clocks, "").await?;
-    let mut acting = api.acting().await?;
-    store::lock_program(acting.conn(), api.program_id).await?;
-    let before_us = store::terms(acting.conn(), api.program_id).await?.ahead_us;
-    let clock_us = store::clock_us(acting.conn()).await?;
+/// A move of the clock.
+struct Move {
+    clock_us: i64,
+    before_us: i64,
+    ahead_us: i64,
+}
+
+fn invalid(words: &str) -> Problem {
+    Problem::invalid(vec![Invalid::in_body("now", "/now", "INVALID", words)])
+}
+
+/// The move after which it shows this instant, where that is further on and not too far.
+async fn move_to(conn: &mut PgConnection, program_id: i16, to_us: i64) -> Result<Move, Problem> {
+    let before_us = store::terms(conn, program_id).await?.ahead_us;
+    let clock_us = store::clock_us(conn).await?;
     let ahead_us = to_us.saturating_sub(clock_us);
     if ahead_us <= before_us {
         return Err(Problem::new(
@@ -90,6 +92,24 @@ pub(crate) async fn move_clock(api: Arc<Api>, mut asked: Asked) -> Result<Respon
     if AHEAD_US_MAX < ahead_us {
         return Err(invalid("it is more than ten years ahead"));
     }
+    Ok(Move { clock_us, before_us, ahead_us })
+}
+
+/// `POST /api/v1/sandbox/clock`
+pub(crate) async fn move_clock(api: Arc<Api>, mut asked: Asked) -> Result<Response, Problem> {
+    let new: NewClock = asked.read().await?;
+    demand_sandbox(&api)?;
+    let to_us =
+        micros(&new.now).ok_or_else(|| invalid("it is not an instant, as in 2026-01-31T10:00:00Z"))?;
+    // What would not move it is not counted. While it is counted nothing of the database is held: counting may ask it, too.
+    let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
+    move_to(&mut conn, api.program_id, to_us).await?;
+    drop(conn);
+    // All who share the clock share the quota, or ten partners had ten.
+    api.gate.count_one(api.program_id, Kind::Clocks, "").await?;
+    let mut acting = api.acting().await?;
+    store::lock_program(acting.conn(), api.program_id).await?;
+    let Move { clock_us, before_us, ahead_us } = move_to(acting.conn(), api.program_id, to_us).await?;
     store::move_clock(acting.conn(), api.program_id, ahead_us).await?;
     let [before, after] = [before_us, ahead_us].map(|it| told(clock_us, it));
     let deed = deed("clock.moved", &api.program.name, Some(&before), Some(&after));

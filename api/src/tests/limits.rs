@@ -9,7 +9,7 @@ use crate::limits::{Kind, Limits, Quota};
 
 /// A database whose clock stands still, in the middle of a slice: none ends meanwhile, for what is leased goes back then. Its
 /// name comes first where functions are looked for, as of the next connection.
-async fn still_database() -> String {
+pub(super) async fn still_database() -> String {
     let url = test_database().await;
     let pool = store::connect(&url, 1).await.unwrap();
     let stop = "

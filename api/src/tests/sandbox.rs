@@ -1,6 +1,7 @@
 //! A sandbox beside the live program, behind one address: two books, and nothing of the one by a credential of the other.
 
 use super::foreign::{ALL, FOREIGN};
+use super::limits::still_database;
 use super::*;
 
 struct Both {
@@ -10,7 +11,10 @@ struct Both {
 
 impl Both {
     async fn new() -> Self {
-        let live = World::new().await;
+        Self::of(World::new().await).await
+    }
+
+    async fn of(live: World) -> Self {
         let sandbox = live.sandbox().await;
         let (pool, committer, hush) = (live.pool.clone(), live.committer.clone(), live.hush.clone());
         let keyring = Keyring::new(&[7; 32]);
@@ -111,6 +115,47 @@ async fn a_sandboxs_clock_goes_forward_and_what_falls_due_with_it_and_nothing_of
     let ahead = live.send(clock).await.json()["ahead_seconds"].as_i64().unwrap();
     assert!((10 * 86_400..=11 * 86_400).contains(&ahead), "{ahead}");
     live.check_books().await;
+}
+
+#[tokio::test]
+async fn a_sandboxs_clock_is_moved_sixty_times_an_hour_and_nothing_else_counts() {
+    let Both { live, sandbox } = Both::of(World::on(&still_database().await, "0.10").await).await;
+    let duka = sandbox.key_of("duka-shop", Some("duka"), &ALL).await;
+    let kiosk = sandbox.key_of("kiosk-shop", Some("kiosk"), &ALL).await;
+    let reader = sandbox.key_of("duka-reader", Some("duka"), &["loyalty:read"]).await;
+    let real = live.key_of("duka-shop", Some("duka"), &ALL).await;
+    let start = store::clock_us(&mut live.pool.acquire().await.unwrap()).await.unwrap();
+    let at = |seconds: i64| json!({"now": crate::time::rfc3339(start + seconds * 1_000_000)}).to_string();
+    let ask = async |key: &str, body: String| {
+        live.send(Ask::post("/api/v1/sandbox/clock", body).with("x-api-key", key)).await
+    };
+    assert_eq!(ask(&duka, at(1)).await.status, 200);
+    let soon = json!({"now": "soon"}).to_string();
+    for (key, body, status) in [
+        (&duka, "{".to_owned(), 400),
+        (&duka, soon, 400),
+        (&duka, at(1), 409),
+        (&duka, at(370 * 86_400), 400),
+        (&reader, at(2), 403),
+        (&real, at(2), 409),
+    ] {
+        let told = ask(key, body).await;
+        assert_eq!(told.status, status, "{}", told.text());
+    }
+    for seconds in 2..=60 {
+        let told = ask(if seconds % 2 == 0 { &kiosk } else { &duka }, at(seconds)).await;
+        assert_eq!(told.status, 200, "{seconds}: {}", told.text());
+    }
+    // The clock is everybody's, and so is its quota.
+    for key in [&duka, &kiosk] {
+        let told = ask(key, at(61)).await;
+        told.check_problem(429, "RATE_LIMIT_EXCEEDED");
+        let wait: u64 = told.header("retry-after").parse().unwrap();
+        assert!((3540..=3660).contains(&wait), "{wait}");
+        // Of requests there are some left: that would be no reason to wait.
+        assert_eq!((told.header("x-ratelimit-remaining"), told.header("ratelimit")), ("", ""));
+    }
+    ask(&duka, at(60)).await.check_problem(409, "CONFLICT");
 }
 
 #[tokio::test]
