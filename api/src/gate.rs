@@ -201,8 +201,8 @@ impl Gate {
     }
 
     /// Takes from each of the caller's quotas for the items of one request, of which one is counted already. Where a quota has too
-    /// little left, it says how it stands with it. More than half of a quota at once is refused for good: it could wait for ever
-    /// for an hour in which so much is left.
+    /// little left, nothing is taken from any, and it says how it stands with that one. More than half of a quota at once is refused
+    /// for good: it could wait for ever for an hour in which so much is left.
     pub(crate) async fn count_items(
         &self,
         caller: &Identity,
@@ -219,14 +219,7 @@ impl Gate {
             return Err(Problem::new(Code::ItemCount, words));
         }
         let more = u32::try_from(items.saturating_sub(1)).unwrap_or(u32::MAX);
-        let mut standings = Standings::default();
-        for quota in &quotas {
-            match self.inner.limits.take_whole(quota, more).await? {
-                Ok(standing) => standings.0.push(standing),
-                Err(standing) => return Ok(Err(standing)),
-            }
-        }
-        Ok(Ok(standings))
+        Ok(self.inner.limits.take_whole(&quotas, more).await?.map(Standings))
     }
 
     /// Counts one of something that has a quota of its own in each program.

@@ -164,9 +164,19 @@ struct State {
     is_due: bool,
 }
 
+/// What was taken from a bucket, and how it stood afterwards.
+struct Taken {
+    bucket: Arc<Bucket>,
+    count: u32,
+    /// The slice that it was leased for; none where it is not booked yet.
+    slice: Option<i64>,
+    standing: Standing,
+}
+
 /// What a bucket says at once.
 enum Said {
-    Yes(Standing),
+    /// With the slice that it was leased for; without one where it is not booked yet.
+    Yes(Standing, Option<i64>),
     No(Standing),
     /// After the next booking.
     Wait,
@@ -217,15 +227,32 @@ impl Limits {
 
     /// Takes one from the quota: how it stands afterwards, or, where nothing is left, how it stands.
     pub(crate) async fn take(&self, quota: &Quota) -> Result<Result<Standing, Standing>, Unbooked> {
-        self.take_whole(quota, 1).await
+        Ok(self.taken(quota, 1).await?.map(|it| it.standing))
     }
 
-    /// Takes so many, or none where fewer are left: then it says when they may be there.
+    /// Takes so many from each of these quotas, or none from any where one has fewer left: then it says when they may be there.
     pub(crate) async fn take_whole(
         &self,
-        quota: &Quota,
+        quotas: &[Quota],
         count: u32,
-    ) -> Result<Result<Standing, Standing>, Unbooked> {
+    ) -> Result<Result<Vec<Standing>, Standing>, Unbooked> {
+        let mut all = Vec::with_capacity(quotas.len());
+        for quota in quotas {
+            let refused = match self.taken(quota, count).await {
+                Ok(Ok(taken)) => {
+                    all.push(taken);
+                    continue;
+                }
+                Ok(Err(standing)) => Ok(Err(standing)),
+                Err(unbooked) => Err(unbooked),
+            };
+            all.iter().for_each(Taken::give_back);
+            return refused;
+        }
+        Ok(Ok(all.into_iter().map(|it| it.standing).collect()))
+    }
+
+    async fn taken(&self, quota: &Quota, count: u32) -> Result<Result<Taken, Standing>, Unbooked> {
         let bucket = self.bucket(quota);
         let mut booked = bucket.booked.subscribe();
         loop {
@@ -236,7 +263,7 @@ impl Limits {
                 self.0.wake.notify_one();
             }
             match said {
-                Said::Yes(standing) => return Ok(Ok(standing)),
+                Said::Yes(standing, slice) => return Ok(Ok(Taken { bucket, count, slice, standing })),
                 Said::No(standing) => return Ok(Err(standing)),
                 Said::Wait => {
                     let told = booked.changed().await;
@@ -321,12 +348,12 @@ impl Bucket {
         let said = if now < state.ends && count <= state.lease {
             state.lease -= count;
             state.spent = state.spent.saturating_add(count);
-            Said::Yes(state.standing(quota.kind, now))
+            Said::Yes(state.standing(quota.kind, now), Some(state.slice))
         } else if count <= quota.credit().saturating_sub(state.debt) {
             state.debt += count;
             state.spent = state.spent.saturating_add(count);
             state.left = state.left.saturating_sub(count.into());
-            Said::Yes(state.standing(quota.kind, now))
+            Said::Yes(state.standing(quota.kind, now), None)
         } else if let Some((refused, until)) = state.whole_refused
             && refused <= count
             && now < until
@@ -391,6 +418,25 @@ impl Bucket {
         let state = self.state();
         let is_idle = state.ends + Duration::from_secs(SLICES as u64 * SLICE_S as u64) < Instant::now();
         is_idle && !state.is_due
+    }
+}
+
+impl Taken {
+    /// Gives it back, since it is not used. Of a slice that is over, or while a booking counts it, it stays taken.
+    fn give_back(&self) {
+        let mut state = self.bucket.state();
+        match self.slice {
+            Some(slice) if slice == state.slice => {
+                state.lease += self.count;
+                state.refused_until = None;
+            }
+            None if !state.is_due => {
+                let back = self.count.min(state.debt);
+                state.debt -= back;
+                state.left += u64::from(back);
+            }
+            _ => {}
+        }
     }
 }
 

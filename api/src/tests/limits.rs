@@ -152,7 +152,7 @@ async fn what_is_taken_whole_by_several_processes_is_no_more_than_the_limit() {
     let admitted = join_all(callers.map(async |process| {
         let (mut admitted, mut refused) = (0_u64, 0);
         while refused < 20 {
-            match process.take_whole(&quota, 50).await.unwrap() {
+            match process.take_whole(&[quota], 50).await.unwrap() {
                 Ok(_) => admitted += 50,
                 Err(standing) => {
                     assert!(0 < standing.frees_in_s && standing.frees_in_s <= 3660, "{standing:?}");
@@ -165,6 +165,45 @@ async fn what_is_taken_whole_by_several_processes_is_no_more_than_the_limit() {
     .await;
     let admitted: u64 = admitted.iter().sum();
     assert!((500..=1_000).contains(&admitted), "{admitted}");
+}
+
+#[tokio::test]
+async fn what_one_of_several_quotas_refuses_is_taken_from_none() {
+    let processes = processes(1).await;
+    // Of the one it is taken from what is leased, of the other before it is booked.
+    for limit in [40, 4_000] {
+        let till = Quota::new(1, Kind::Key, &format!("till {limit}"), limit);
+        let duka = Quota::new(1, Kind::Partner, &format!("duka {limit}"), limit);
+        while processes[0].take(&duka).await.unwrap().is_ok() {}
+        let refused = processes[0].take_whole(&[till, duka], 5).await.unwrap().unwrap_err();
+        assert_eq!(refused.kind, Kind::Partner);
+        assert_eq!(processes[0].take(&till).await.unwrap().unwrap().left, limit as u64 - 1);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_one_quota_refuses_uses_nothing_of_another() {
+    let world = World::on(&still_database().await, "0.10").await;
+    let till = world.key_of("till", Some("duka"), &["loyalty:earn"]).await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 60).await.unwrap());
+    let own = "update credential set requests_per_hour = 40 where owner = 'till'";
+    store::tamper(&mut conn, own).await.unwrap();
+    drop(conn);
+    let earning = async |key: &str, count: usize| {
+        let events: Vec<Value> = (0..count).map(|_| purchase(&json!({}))).collect();
+        world.send(Ask::post("/api/v1/events", json!(events).to_string()).with("x-api-key", key)).await
+    };
+    for count in [30, 20] {
+        let told = earning("duka-key", count).await;
+        assert_eq!(told.status, 200, "{}", told.text());
+    }
+    let told = earning(&till, 20).await;
+    told.check_problem(429, "RATE_LIMIT_EXCEEDED");
+    assert!(told.header("ratelimit").starts_with("\"partner\";r=9;"), "{}", told.header("ratelimit"));
+    let told = earning(&till, 1).await;
+    assert_eq!(told.status, 200, "{}", told.text());
+    assert!(told.header("ratelimit").contains("\"key\";r=38;"), "{}", told.header("ratelimit"));
 }
 
 #[tokio::test]
