@@ -215,19 +215,3 @@ pub async fn revoke_key(conn: &mut PgConnection, program_id: i16, key_id: &str) 
     .await?;
     Ok(done.rows_affected() == 1)
 }
-
-/// Settles how a partner shows who it is; answers whether there is such a partner.
-pub async fn set_auth_mode(
-    conn: &mut PgConnection,
-    program_id: i16,
-    partner_id: &str,
-    mode: crate::credentials::AuthMode,
-) -> Result<bool, StoreError> {
-    let done = sqlx::query("update partner set auth_mode = $3 where program_id = $1 and partner_id = $2")
-        .bind(program_id)
-        .bind(partner_id)
-        .bind(mode as i16)
-        .execute(conn)
-        .await?;
-    Ok(done.rows_affected() == 1)
-}

@@ -140,7 +140,7 @@ pub use guard::{Ask, Guard, Outside, Seen};
 pub use held::{HeldError, everything_held};
 pub use hurry::{Hurried, hurried_by_mark, hurried_by_rule, hurry_posting, is_hurried, set_hurry_rule};
 pub use keyring::{Keyring, Pepper, Secret};
-pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, key_facts, keys, revoke_key, set_auth_mode};
+pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, key_facts, keys, revoke_key};
 pub use leaves::{StoredLeaf, leaves};
 pub use liability::{Liability, Outstanding, liability};
 pub use log_head::{LogIdentity, bytes_on_disk, clock_us, ensure_log, log_identity, log_size};
@@ -165,9 +165,7 @@ pub use programs::{
     program_number, rule_documents, rule_sets, sandbox_of, terms,
 };
 pub use pulse::Commits;
-pub use quotas::{
-    Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly, set_partner_hourly,
-};
+pub use quotas::{Booking, QuotaSubject, Round, book_quotas, forget_quotas, member_hourly};
 pub use rates::{add_rate, rates};
 pub use references::{ReferenceUse, Taken, claim_references};
 pub use rejects::{RejectedEvent, keep_rejected, rejected_events, rejected_page};

@@ -124,20 +124,3 @@ pub async fn member_hourly(conn: &mut PgConnection, program_id: i16) -> Result<i
     let hourly = sqlx::query_scalar("select member_requests_per_hour from program where program_id = $1");
     Ok(hourly.bind(program_id).fetch_one(conn).await?)
 }
-
-/// Settles how many requests an hour a partner has; answers whether there is such a partner.
-pub async fn set_partner_hourly(
-    conn: &mut PgConnection,
-    program_id: i16,
-    partner_id: &str,
-    hourly: i64,
-) -> Result<bool, StoreError> {
-    let done =
-        sqlx::query("update partner set requests_per_hour = $3 where program_id = $1 and partner_id = $2")
-            .bind(program_id)
-            .bind(partner_id)
-            .bind(hourly)
-            .execute(conn)
-            .await?;
-    Ok(done.rows_affected() == 1)
-}

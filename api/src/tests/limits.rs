@@ -110,9 +110,7 @@ async fn whoever_asks_too_much_is_told_when_to_come_again() {
     let world = World::on(&still_database().await, "0.10").await.with_points(10).await;
     let key = world.key_of("duka", Some("duka"), &["loyalty:read"]).await;
     let other = world.key_of("kiosk", Some("kiosk"), &["loyalty:read"]).await;
-    let mut conn = world.pool.acquire().await.unwrap();
-    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 3).await.unwrap());
-    drop(conn);
+    world.settle_partner(|it| it.requests_per_hour = Some(3)).await;
     let ask = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance"));
     let mine = ask.clone().with("x-partner-id", "duka").with("x-api-key", &key);
     for left in [2, 1, 0] {
@@ -185,11 +183,9 @@ async fn what_one_of_several_quotas_refuses_is_taken_from_none() {
 async fn a_batch_that_one_quota_refuses_uses_nothing_of_another() {
     let world = World::on(&still_database().await, "0.10").await;
     let till = world.key_of("till", Some("duka"), &["loyalty:earn"]).await;
-    let mut conn = world.pool.acquire().await.unwrap();
-    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 60).await.unwrap());
+    world.settle_partner(|it| it.requests_per_hour = Some(60)).await;
     let own = "update credential set requests_per_hour = 40 where owner = 'till'";
-    store::tamper(&mut conn, own).await.unwrap();
-    drop(conn);
+    store::tamper(&mut world.pool.acquire().await.unwrap(), own).await.unwrap();
     let earning = async |key: &str, count: usize| {
         let events: Vec<Value> = (0..count).map(|_| purchase(&json!({}))).collect();
         world.send(Ask::post("/api/v1/events", json!(events).to_string()).with("x-api-key", key)).await
@@ -210,9 +206,7 @@ async fn a_batch_that_one_quota_refuses_uses_nothing_of_another() {
 async fn what_has_many_items_counts_by_item() {
     let world = World::on(&still_database().await, "0.10").await;
     let key = world.key_of("duka", Some("duka"), &["loyalty:earn", "loyalty:redeem"]).await;
-    let mut conn = world.pool.acquire().await.unwrap();
-    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 40).await.unwrap());
-    drop(conn);
+    world.settle_partner(|it| it.requests_per_hour = Some(40)).await;
     let earning = |count: usize| {
         let events: Vec<Value> = (0..count).map(|_| purchase(&json!({}))).collect();
         Ask::post("/api/v1/events", json!(events).to_string()).with("x-api-key", &key)
@@ -258,9 +252,7 @@ async fn what_has_many_items_counts_by_item() {
 async fn who_asks_for_what_they_may_not_uses_their_own_quota() {
     let world = World::on(&still_database().await, "0.10").await;
     let key = world.key_of("duka", Some("duka"), &["loyalty:redeem"]).await;
-    let mut conn = world.pool.acquire().await.unwrap();
-    assert!(store::set_partner_hourly(&mut conn, world.program_id, "duka", 2).await.unwrap());
-    drop(conn);
+    world.settle_partner(|it| it.requests_per_hour = Some(2)).await;
     let ask = Ask::get(format!("/loyalty/v1/partner/users/{MEMBER}/balance")).with("x-api-key", &key);
     for left in ["1", "0"] {
         let told = world.send(ask.clone()).await;

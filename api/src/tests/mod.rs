@@ -40,7 +40,9 @@ use http_body_util::BodyExt;
 use ingest::Intake;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
-use store::{Committer, Credential, CredentialKind, Keyring, LogIdentity, PgPool, Program, ProgramSpec};
+use store::{
+    Committer, Credential, CredentialKind, Keyring, LogIdentity, PartnerFacts, PgPool, Program, ProgramSpec,
+};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -238,6 +240,14 @@ impl World {
         let told = self.send(earn(&json!({"user_id": MEMBER, "amount": points}))).await;
         assert_eq!(told.status, 200, "{}", told.text());
         self
+    }
+
+    /// Settles something else for the partner.
+    async fn settle_partner(&self, change: impl FnOnce(&mut PartnerFacts)) {
+        let mut conn = self.pool.acquire().await.unwrap();
+        let mut partner = store::partner(&mut conn, self.program_id, "duka").await.unwrap().unwrap();
+        change(&mut partner);
+        store::set_partner(&mut conn, self.program_id, &partner).await.unwrap();
     }
 
     /// The key of a new caller of this role.

@@ -274,9 +274,7 @@ async fn a_partner_shows_what_was_settled_for_it() {
         (AuthMode::Both, [401, 401, 200]),
     ];
     for (mode, wanted) in modes {
-        let mut conn = world.pool.acquire().await.unwrap();
-        assert!(store::set_auth_mode(&mut conn, world.program_id, "duka", mode).await.unwrap());
-        drop(conn);
+        world.settle_partner(|it| it.auth_mode = mode as i16).await;
         // Another gate has not yet seen either.
         let world = world.another_process();
         let mut told = Vec::new();

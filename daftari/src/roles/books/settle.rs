@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use ledger::MemberRef;
 use serde_json::json;
-use store::{AuthMode, FundSpec, ProgramSpec};
+use store::{AuthMode, FundSpec, PartnerFacts, ProgramSpec};
 
 use super::post::contents;
 use crate::config::{
@@ -75,14 +75,14 @@ pub(crate) async fn partner(Settle { database, who, what }: Settle<MakePartner>)
         PartnerAuth::Key => AuthMode::Key,
         PartnerAuth::Both => AuthMode::Both,
     });
-    if let Some(mode) = mode {
-        store::set_auth_mode(conn, program_id, &what.partner, mode).await?;
-    }
-    if let Some(hourly) = what.requests_per_hour {
-        store::set_partner_hourly(conn, program_id, &what.partner, hourly).await?;
-    }
-    let after = store::partner(conn, program_id, &what.partner).await?.context("the partner has vanished")?;
+    let made = store::partner(conn, program_id, &what.partner).await?.context("the partner has vanished")?;
+    let after = PartnerFacts {
+        auth_mode: mode.map_or(made.auth_mode, |it| it as i16),
+        requests_per_hour: what.requests_per_hour.or(made.requests_per_hour),
+        ..made
+    };
     if before.as_ref() != Some(&after) {
+        store::set_partner(conn, program_id, &after).await?;
         let action = if before.is_some() { "partner.changed" } else { "partner.created" };
         let before = before.as_ref().map(api::partner_as_shown);
         let deed = deed(action, &what.partner, before, Some(api::partner_as_shown(&after)));
