@@ -332,7 +332,8 @@ impl Office {
         );
         let rate = ["rate", "set", "--point-value", "0.12", "--currency", "KES"];
         self.books(&[&rate[..], &["--actor", "baraka", "--reason", "inflation"]].concat()).await.expect(0);
-        let changed = ["partner", "duka", "--auth-mode", "key", "--reason", "it asked for it"];
+        let changed = ["partner", "duka", "--auth-mode", "key", "--references-once", "true"];
+        let changed = [&changed[..], &["--reason", "it asked for it"]].concat();
         self.books(&changed).await.expect(0);
         let hurry = ["hurry", "--kind", "redeem", "--amount-min", "100000"];
         self.books(&hurry).await.expect(0);
@@ -416,9 +417,10 @@ impl Office {
             act.unwrap_or_else(|| panic!("{action}: {}", told.text))
         };
         let [partner, policy, key] = ["partner.changed", "policy.changed", "key.revoked"].map(act);
+        let settled = |it: &Value| (it["auth_mode"].clone(), it["references_once"].clone());
         assert_eq!(
-            (&partner["before"]["auth_mode"], &partner["after"]["auth_mode"]),
-            (&json!("either"), &json!("key"))
+            (settled(&partner["before"]), settled(&partner["after"])),
+            ((json!("either"), json!(false)), (json!("key"), json!(true)))
         );
         assert_eq!(
             (&policy["before"]["policy"]["debt_max"], &policy["after"]["policy"]["debt_max"]),

@@ -219,6 +219,9 @@ pub(crate) struct MakePartner {
     /// How many requests an hour it has.
     #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
     pub(crate) requests_per_hour: Option<i64>,
+    /// Whether each of its references names one redemption, one hold, one capture and one reversal at most.
+    #[arg(long)]
+    pub(crate) references_once: Option<bool>,
 }
 
 /// How a partner shows who it is.

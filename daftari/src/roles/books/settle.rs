@@ -79,6 +79,7 @@ pub(crate) async fn partner(Settle { database, who, what }: Settle<MakePartner>)
     let after = PartnerFacts {
         auth_mode: mode.map_or(made.auth_mode, |it| it as i16),
         requests_per_hour: what.requests_per_hour.or(made.requests_per_hour),
+        references_once: what.references_once.unwrap_or(made.references_once),
         ..made
     };
     if before.as_ref() != Some(&after) {
@@ -94,6 +95,11 @@ pub(crate) async fn partner(Settle { database, who, what }: Settle<MakePartner>)
     }
     if let Some(hourly) = what.requests_per_hour {
         println!("It has {hourly} requests an hour.");
+    }
+    match what.references_once {
+        Some(true) => println!("Each of its references names one transaction of a kind."),
+        Some(false) => println!("Its references may repeat."),
+        None => {}
     }
     Ok(())
 }
