@@ -8,16 +8,17 @@ use crate::keyring::Keyring;
 use crate::outcomes::remembered_outcome;
 
 /// Whether a claim's request, of which nothing is known, comes to nothing by itself: five minutes are over, and no transaction goes on that
-/// began before. One that waits for a standby may be the request's.
+/// began before. One that waits for a standby may be the request's, and so may one of which we may not see when it began.
 macro_rules! is_abandoned {
     () => {
         "claimed_reference.claimed_at + interval '5 minutes' < least(
              clock_timestamp(),
              (
-                 select min(xact_start)
+                 select min(coalesce(xact_start, '-infinity'))
                  from pg_stat_activity
                  where datname = current_database()
                      and backend_xid is not null
+                     and pid <> pg_backend_pid()
              )
          )"
     };

@@ -1,8 +1,14 @@
+use sqlx::{AssertSqlSafe, PgConnection};
+
 use super::fixture::{Fixture, PARTNER, keyring};
-use crate::{ReferenceUse, Taken, claim_references};
+use crate::{APP_ROLE, ReferenceUse, Taken, claim_references};
 
 /// Claims one reference for a redemption under this key.
 pub(super) async fn claim(books: &Fixture, key: &str) -> Result<(), (i16, Taken)> {
+    claim_by(books, &mut books.pool.acquire().await.unwrap(), key).await
+}
+
+async fn claim_by(books: &Fixture, conn: &mut PgConnection, key: &str) -> Result<(), (i16, Taken)> {
     let used = ReferenceUse {
         program_id: books.program.program_id,
         partner_id: PARTNER,
@@ -12,7 +18,6 @@ pub(super) async fn claim(books: &Fixture, key: &str) -> Result<(), (i16, Taken)
         key,
         item: 0,
     };
-    let conn = &mut *books.pool.acquire().await.unwrap();
     claim_references(conn, &keyring(), &[used]).await.unwrap()
 }
 
@@ -38,6 +43,20 @@ async fn a_claim_is_in_doubt_while_a_transaction_of_its_time_goes_on() {
     waiting.rollback().await.unwrap();
     assert_eq!(claim(&books, "two").await, Ok(()));
     assert_eq!(claim(&books, "one").await, Err((0, Taken::InDoubt)));
+}
+
+/// Who may not see others' transactions sees at least that there are some.
+#[tokio::test]
+async fn a_claim_is_in_doubt_while_it_is_not_told_since_when_a_transaction_goes_on() {
+    let books = Fixture::new().await;
+    assert_eq!(claim(&books, "one").await, Ok(()));
+    age_claims(&books).await;
+    let mut unseen = books.pool.begin().await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *unseen).await.unwrap();
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("set role {APP_ROLE}"))).execute(&mut *conn).await.unwrap();
+    assert_eq!(claim_by(&books, conn, "two").await, Err((0, Taken::InDoubt)));
+    assert_eq!(claim(&books, "two").await, Ok(()), "who sees it sees that it began later");
 }
 
 /// Whoever was answered is answered the same, whoever has claimed the reference since.
