@@ -50,12 +50,11 @@ impl Desk<'_> {
     pub(crate) fn extend(&mut self, item: &Item, member: &MemberRef, through: Day, last_day: Day) -> Decided {
         let member = self.member(member)?;
         // What is on hold keeps its day, and is captured whatever the day is. What is pending keeps the end that it was earned with.
-        let soon = member
-            .lots
-            .iter()
-            .filter(|(lot, it)| 0 < it.available && lot.last_day <= through && lot.last_day < last_day);
-        let parts: Parts = soon.map(|(lot, it)| (*lot, it.available)).collect();
-        if parts.is_empty() || last_day < self.now.day {
+        // What has ended, as what an earlier item of the same request freed, expires.
+        let today = self.now.day;
+        let soon = |lot: &Lot| today <= lot.last_day && lot.last_day <= through && lot.last_day < last_day;
+        let parts = member.choose(i64::MAX, soon);
+        if parts.is_empty() {
             return Err(Refusal::NothingToExtend);
         }
         let points = parts.iter().map(|it| it.1).sum();

@@ -129,7 +129,7 @@ pub enum Refusal {
         /// The Unix second until which they must.
         until: i64,
     },
-    /// No points end so soon, or they end later already.
+    /// No points end so soon, or they end later already; what has ended is not there any more.
     #[error("there are no points whose end this would put off")]
     NothingToExtend,
     /// A withdrawal is of points that end on too many days for one leaf.

@@ -536,8 +536,9 @@ impl Attempt<'_> {
     fn extend(&mut self, id: Uuid, member: &MemberRef, through: Day, last_day: Day) -> Decided {
         let member = self.taking_part(member)?;
         let mut soon = self.state.members[&member].parts(Place::Free);
-        soon.retain(|(lot, _)| lot.last_day <= through && lot.last_day < last_day);
-        if soon.is_empty() || last_day < self.today() {
+        // Of what is over no end is put off.
+        soon.retain(|(lot, _)| (self.today()..=through).contains(&lot.last_day) && lot.last_day < last_day);
+        if soon.is_empty() {
             return Err(Refusal::NothingToExtend);
         }
         let later: Vec<_> = soon.iter().map(|(lot, points)| (Lot { last_day, ..*lot }, *points)).collect();

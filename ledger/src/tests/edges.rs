@@ -108,6 +108,10 @@ fn what_ended_within_a_request_is_neither_spent_nor_overlooked() {
     check_linked("{}", |held, _| vec![void(held), adjust("asha", -51)], Err(lacks(50, 51)));
     check_linked("{}", |held, _| vec![void(held), status("asha", Status::Closed)], Ok("asha 0"));
     check_linked("{}", |held, _| vec![void(held), merge("asha", "juma")], Ok("asha 0"));
+    let later = extend("asha", "2026-02-28", "2026-03-01");
+    check_linked("{}", |held, _| vec![void(held), later.clone()], Err(Refusal::NothingToExtend));
+    let live = import("asha", &[("2026-02-10", 5)]);
+    check_linked("{}", |held, _| vec![void(held), live, later.clone()], Ok("asha 5"));
 }
 
 #[test]
