@@ -72,23 +72,26 @@ impl Desk<'_> {
         Side::of(self.books.account(original.member)).give(&parts)
     }
 
-    /// What was earned is taken from its own lot first, then from others in the order of spending; what is lacking then
-    /// is owed, as far as the program lets a member owe.
+    /// What was earned is taken from its own lot first; then, since it may have been made to end later or been given days of
+    /// grace, from lots of the same day and fund; then from others in the order of spending; what is lacking then is owed, as far
+    /// as the program lets a member owe.
     fn take_back(&self, original: &Original, points: i64) -> Result<Side, Refusal> {
         let member = self.books.account(original.member);
         let own: Vec<Lot> = original.parts().into_iter().map(|(lot, _)| lot).collect();
         let is_own = |lot: &Lot| own.contains(lot);
-        let first = member.choose(points, is_own);
-        let so_far: i64 = first.iter().map(|it| it.1).sum();
-        let others = member.choose(points - so_far, |lot| !is_own(lot));
-        let taken: i64 = so_far + others.iter().map(|it| it.1).sum::<i64>();
-        let owed = points - taken;
+        let is_akin = |lot: &Lot| own.iter().any(|it| (it.earned_day, it.fund) == (lot.earned_day, lot.fund));
+        let (mut side, mut owed) = (Side::of(member), points);
+        for (own, akin) in [(true, true), (false, true), (false, false)] {
+            let parts = member.choose(owed, |lot| is_own(lot) == own && is_akin(lot) == akin);
+            owed -= parts.iter().map(|it| it.1).sum::<i64>();
+            side = side.take(&parts);
+        }
         let owed_before = (-member.balances.available).max(0);
         if 0 < owed && self.terms.policy.debt_max < owed_before + owed {
-            let left = taken + (self.terms.policy.debt_max - owed_before).max(0);
+            let left = points - owed + (self.terms.policy.debt_max - owed_before).max(0);
             return Err(Refusal::LimitExceeded { limit: Limit::Debt, left, required: points });
         }
-        Ok(Side::of(member).take(&first).take(&others).owe(owed))
+        Ok(side.owe(owed))
     }
 }
 

@@ -477,13 +477,21 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// From the lots that it went to, then from the others, then on credit.
+    /// From the lots that it went to, then from those that may have been these and end on another day now, then from the others,
+    /// then on credit.
     fn take_back(&mut self, id: Uuid, points: i64, past: &Past, house: Uuid) -> Result<(), Refusal> {
         let member = &self.state.members[&past.member];
-        let is_own = |lot: &Lot| past.parts.iter().any(|it| it.0 == *lot);
-        let (own, others): (Vec<_>, Vec<_>) =
-            member.parts(Place::Free).into_iter().partition(|(lot, _)| is_own(lot));
-        let taken = first([own, others].concat(), points);
+        let distance = |lot: &Lot| {
+            let from = |it: &Lot| match (it == lot, Lot { last_day: lot.last_day, ..*it } == *lot) {
+                (true, _) => 0,
+                (_, true) => 1,
+                _ => 2,
+            };
+            past.parts.iter().map(|(it, _)| from(it)).min()
+        };
+        let mut parts = member.parts(Place::Free);
+        parts.sort_by_key(|(lot, _)| distance(lot));
+        let taken = first(parts, points);
         let owed = points - points_of(&taken);
         let debt_max = self.terms.policy.debt_max;
         if 0 < owed && debt_max < member.debt + owed {

@@ -45,6 +45,35 @@ fn what_was_earned_is_taken_from_its_own_lot_first_then_from_others_then_owed() 
 }
 
 #[test]
+fn what_was_earned_is_taken_from_its_own_lot_also_where_that_ends_on_another_day_now() {
+    let after_30_days = r#"{"expiry": {"after": {"days": 30}}, "grace_days": 60}"#;
+    let mut shop = Shop::under(after_30_days);
+    let of_spring = shop.does(earn_as("asha", 30, Maturity::Now, Some("spring")));
+    shop.does(earn("asha", 30));
+    shop.does(extend("asha", "2026-02-14", "2026-03-01"));
+    check(&mut shop, reverse(of_spring, 0), "asha 30, spring 0");
+    assert_eq!(shop.lots("asha"), "2026-03-01 30/0/0");
+    // What is still where it was earned goes before what was put off, and both before what is another earning's.
+    let mut shop = Shop::under(after_30_days);
+    let earned = shop.does(earn("asha", 30));
+    shop.does(extend("asha", "2026-02-14", "2026-03-01"));
+    shop.does(earn("asha", 10));
+    shop.does(import("asha", &[("2026-01-20", 10)]));
+    shop.does(reverse(earned, 15));
+    assert_eq!(shop.lots("asha"), "2026-01-20 10/0/0, 2026-03-01 25/0/0");
+    // And where it was spent, came back when it was over and has its grace.
+    let mut shop = Shop::under(after_30_days);
+    let earned = shop.does(earn("asha", 30));
+    let spent = shop.does(redeem("asha", 30, "duka"));
+    shop.at("2026-02-20T10:00:00Z");
+    shop.does(reverse(spent, 0));
+    shop.does(earn("asha", 10));
+    assert_eq!(shop.lots("asha"), "2026-03-22 10/0/0, 2026-04-21 30/0/0");
+    shop.does(reverse(earned, 25));
+    assert_eq!(shop.lots("asha"), "2026-03-22 10/0/0, 2026-04-21 5/0/0");
+}
+
+#[test]
 fn a_captures_points_go_back_to_the_lots_that_it_took() {
     let mut shop = Shop::under(r#"{"debt_max": 1000}"#);
     shop.does(import("asha", &[("2026-02-28", 20), ("2026-03-31", 30)]));
