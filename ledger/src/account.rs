@@ -219,6 +219,18 @@ impl Used {
         self
     }
 
+    /// What both have used, as of this day or a later one that either is of: of a member whom another joins.
+    #[must_use]
+    pub fn with(self, other: Self, day: Day) -> Self {
+        let day = day.max(self.day).max(other.day);
+        let mut both = self.on(day);
+        for (tally, more) in both.tallies.iter_mut().zip(other.on(day).tallies) {
+            tally.day = tally.day.saturating_add(more.day);
+            tally.month = tally.month.saturating_add(more.month);
+        }
+        both
+    }
+
     /// Counts so much more of a flow.
     pub fn add(&mut self, flow: Flow, points: i64) {
         let tally = &mut self.tallies[flow as usize];
@@ -247,9 +259,9 @@ pub struct Account {
     /// What it holds.
     pub balances: Balances,
     /// The local date of the last earning, redemption, capture, withdrawal or transfer out, or of being given points after which
-    /// the member began anew.
+    /// the member began anew; also of a member's who joined them with points.
     pub active_day: Day,
-    /// What it has used of its limits.
+    /// What it has used of its limits; also what a member had who joined with points.
     pub used: Used,
     /// Of a member, the open lots. Available, held and pending of each; they sum to the account's, but that debt is in no
     /// lot.

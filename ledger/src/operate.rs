@@ -71,6 +71,7 @@ impl Desk<'_> {
         }
         self.check_nothing_open(from)?;
         let (leaves, joins, points) = (from.id, to.id, from.balances.available);
+        let (active_day, used) = (from.active_day.max(to.active_day), to.used.with(from.used, self.now.day));
         let parts: Parts = from.lots.iter().map(|(lot, it)| (*lot, it.available)).collect();
         let sides = if points < 0 {
             // A debt goes over too: it is paid from what the other has, and what is lacking stays owed.
@@ -82,6 +83,12 @@ impl Desk<'_> {
         };
         self.post(PostingKind::MERGE, item.posting_id, sides)?;
         self.books.change(leaves).status = Status::Closed;
+        // With points that can be spent comes what they go by: they expire no earlier than before, and are within the same limits.
+        let joined = self.books.change(joins);
+        if 0 < points && 0 < joined.balances.available {
+            joined.active_day = active_day;
+            joined.used = used;
+        }
         Ok(self.done(points, joins))
     }
 

@@ -568,6 +568,8 @@ impl Attempt<'_> {
             return Err(Refusal::MemberReserved);
         }
         let (parts, debt) = (leaving.parts(Place::Free), leaving.debt);
+        let (flows, active_day) = (leaving.flows.clone(), leaving.active_day);
+        let active_day = active_day.max(self.state.members[&to].active_day);
         let paid = first(self.state.members[&to].parts(Place::Free), debt);
         self.post(PostingKind::MERGE, Some(id), &[from, to], |state| {
             let leaving = member_of(state, from);
@@ -579,6 +581,14 @@ impl Attempt<'_> {
             staying.debt += debt - points_of(&paid);
         })?;
         member_of(&mut self.state, from).status = Status::Closed;
+        // Where points were brought and some are free now, so is what was done with them.
+        let staying = member_of(&mut self.state, to);
+        if !parts.is_empty() && !staying.parts(Place::Free).is_empty() {
+            staying.active_day = active_day;
+            for (at, points) in flows {
+                *staying.flows.entry(at).or_default() += points;
+            }
+        }
         self.done(points_of(&parts) - debt, to)
     }
 

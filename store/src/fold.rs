@@ -4,7 +4,7 @@
 //! Postings do not tell everything. When a hold is due, the house that an untouched hold is for, and whether a member is
 //! suspended or closed, stand in no entry: the last follows from outcomes (`check/outcomes.rs`), the others from nothing.
 
-use ledger::{Account, AccountKind, Day, Flow, Lot, Reservation, ReservationKind, Used};
+use ledger::{Account, AccountKind, Day, Flow, Lot, Reservation, ReservationKind, Tally, Used};
 use proof::{Balances, Body, Hash, LeafKind, LotMovement, PostingKind, Withdrawal};
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -37,6 +37,9 @@ pub(crate) struct EntryRow {
     house: Option<Uuid>,
     /// Of a house's capture, what the hold has set aside since the capture before: leaf index, recorded time and points of each.
     set_aside: Option<Vec<u8>>,
+    /// Where points come by a merge, of the other side: the day on which it was last active, the day that its tallies are of, and
+    /// these. Its balance still says so where it is who joined, since nothing was posted there after it.
+    joined: Option<Vec<i64>>,
 }
 
 /// An account, folded up to its last entry.
@@ -225,8 +228,16 @@ impl Folded {
             }
             self.is_emptied |= step.expires_early(account);
         }
+        let active_day = account.active_day;
         if is_member && 0 < total && account.begins_anew(terms, day) {
             account.active_day = day;
+        }
+        // A debtor who joins another gets what is owed, and has nothing after it: only who is joined has.
+        let has_points = 0 < account.balances.available;
+        if let Some(joined) = entry.joined.as_deref().filter(|_| is_member && has_points) {
+            let (theirs, used) = activity(joined).ok_or("who joined was active on no day")?;
+            account.active_day = active_day.max(theirs);
+            account.used = account.used.with(used, day);
         }
         let counted = match kind {
             PostingKind::EARN if is_member => Some((Flow::Earn, total)),
@@ -269,6 +280,15 @@ impl Folded {
         }
         Ok(())
     }
+}
+
+/// On which day a member was last active, and what they have used of their limits, as an entry's row has it.
+fn activity(row: &[i64]) -> Option<(Day, Used)> {
+    let [active_day, used_day, tallies @ ..] = row else { return None };
+    let date = |number: &i64| Day::new(i32::try_from(*number).ok()?);
+    let tally = |at: usize| Some(Tally { day: *tallies.get(at)?, month: *tallies.get(at + 1)? });
+    let used = Used { day: date(used_day)?, tallies: [tally(0)?, tally(2)?, tally(4)?] };
+    Some((date(active_day)?, used))
 }
 
 /// Counts what was set aside on a day that may be over by now: then it is of its month at most. A later day is known by what is

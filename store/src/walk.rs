@@ -236,7 +236,16 @@ async fn entries_after(
                              and before.kind = 8
                              and before.leaf_index < entry.leaf_index
                      ), -1)
-             ) end as set_aside
+             ) end as set_aside,
+             case when posting.kind = 17 and entry.available_change > 0 then (
+                 select array[
+                     active_day, used_day, earned_day, earned_month, redeemed_day, redeemed_month, transferred_day, transferred_month
+                 ]::bigint[]
+                 from entry as other
+                 join balance using (account_id)
+                 where other.leaf_index = entry.leaf_index and other.ordinal <> entry.ordinal
+                 limit 1
+             ) end as joined
          from entry
          join posting using (leaf_index)
          where (entry.account_id, entry.sequence) > ($1, $2)

@@ -127,6 +127,39 @@ fn a_member_joins_another_with_points_or_with_debt() {
     assert_eq!(shop.lots("juma"), "");
 }
 
+#[test]
+fn who_joins_another_with_points_brings_their_activity_and_what_they_used() {
+    let mut shop = Shop::under(r#"{"expiry": {"inactivity": {"days": 10}}}"#);
+    shop.does(earn("juma", 1));
+    shop.at("2026-01-25T10:00:00Z");
+    shop.does(earn("asha", 100));
+    shop.does(merge("asha", "juma"));
+    shop.at("2026-02-04T23:59:59Z");
+    check(&mut shop, Command::Settle { account: id("juma") }, "juma 101");
+    // Who had nothing begins where the other was, and not anew.
+    shop.does(merge("juma", "neema"));
+    shop.at("2026-02-05T00:00:00Z");
+    check(&mut shop, Command::Settle { account: id("neema") }, "neema 0, breakage 101");
+
+    let mut shop = Shop::under(r#"{"redeem": {"per_day": 60, "per_month": 100}}"#);
+    shop.does(earn("asha", 100));
+    shop.does(earn("juma", 100));
+    shop.does(redeem("asha", 60, "duka"));
+    shop.does(redeem("juma", 10, "duka"));
+    check(&mut shop, merge("asha", "juma"), "asha 0, juma 130");
+    refuse(&mut shop, redeem("juma", 1, "duka"), beyond(Limit::PerDay, 0, 1));
+    shop.at("2026-01-16T10:00:00Z");
+    refuse(&mut shop, redeem("juma", 31, "duka"), beyond(Limit::PerMonth, 30, 31));
+    check(&mut shop, redeem("juma", 30, "duka"), "juma 100");
+    // Without points nothing comes with them.
+    let mut shop = Shop::under(r#"{"redeem": {"per_day": 60}}"#);
+    shop.does(earn("asha", 60));
+    shop.does(earn("juma", 60));
+    shop.does(redeem("asha", 60, "duka"));
+    shop.does(merge("asha", "juma"));
+    check(&mut shop, redeem("juma", 60, "duka"), "juma 0");
+}
+
 /// It would come back to an account that is nobody's any more.
 #[test]
 fn nobody_leaves_while_what_they_withdrew_may_come_back() {

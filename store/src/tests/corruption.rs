@@ -460,6 +460,11 @@ const ROWS: &[(&str, &str, &str)] = &[
         "used of its limits",
     ),
     (
+        "what a member used who joined another is forgotten",
+        "update balance set earned_day = earned_day - 33, earned_month = earned_month - 33 where account_id = pg_temp.member('dalila')",
+        "used of its limits",
+    ),
+    (
         "a merchant's redemptions are fewer",
         "update balance set redeemed_day = 1 where account_id = (select account_id from account where kind = 5 and unit = 1)",
         "less than its entries",
