@@ -241,6 +241,7 @@ fn loyalty() -> Vec<Route<Api>> {
             Code::StillClaimable,
             Code::AlreadyClaimed,
             Code::LimitExceeded,
+            Code::ApprovalRequired,
             Code::MemberClosed,
             Code::ReferenceReused,
         ])

@@ -150,8 +150,10 @@ pub enum Refusal {
     /// A correction names who makes it and why.
     #[error("an adjustment needs an actor and a reason")]
     ReasonRequired,
-    /// A correction this large needs a second person.
-    #[error("an adjustment above {above} needs an approver other than the actor")]
+    /// A correction this large needs a second person; so would the reversal of as much of one, which can name none.
+    #[error(
+        "to adjust by more than {above}, or to reverse more of an adjustment, needs an approver other than the actor"
+    )]
     ApprovalRequired {
         /// What needs none.
         above: i64,
@@ -276,7 +278,7 @@ impl Refusal {
             Self::InFuture => "name an instant that has passed, and check the clock",
             Self::ReasonRequired => "say who makes it and why",
             Self::ApprovalRequired { .. } => {
-                "name somebody else in `--approver`, or over HTTP show their token in `Approver-Authorization`"
+                "name somebody else in `--approver`, or over HTTP show their token in `Approver-Authorization`; what cannot be reversed so is adjusted back so"
             }
             Self::AmountOutOfRange => "name an amount from 1 to 9007199254740991",
             Self::ItemCount => "split the request",

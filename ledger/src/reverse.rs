@@ -32,6 +32,11 @@ impl Desk<'_> {
         if left < points || left == 0 {
             return Err(Refusal::MoreThanLeft { left, required: points });
         }
+        // Else one person alone would move what takes two, and a reversal names no second one.
+        let is_adjusted = original.kind == PostingKind::ADJUST;
+        if let Some(above) = self.terms.policy.approval_above.filter(|it| is_adjusted && *it < points) {
+            return Err(Refusal::ApprovalRequired { above });
+        }
         let (side, house) = if original.points() < 0 {
             (self.give_back(&original, points), Side::house(house, -points))
         } else {

@@ -428,6 +428,10 @@ impl Attempt<'_> {
         if left == 0 || left < points {
             return Err(Refusal::MoreThanLeft { left, required: points });
         }
+        let alone = self.terms.policy.approval_above.unwrap_or(i64::MAX);
+        if past.kind == PostingKind::ADJUST && alone < points {
+            return Err(Refusal::ApprovalRequired { above: alone });
+        }
         if past.points < 0 {
             self.give_back(id, posting, points, &past, house)?;
         } else {

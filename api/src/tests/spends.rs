@@ -239,6 +239,10 @@ async fn who_approves_an_adjustment_shows_a_token_of_their_own() {
     let asked = adjust().with("approver-authorization", &badru);
     let told = world.send(asked.clone()).await;
     assert_eq!(told.json()["balance"]["available"], 399, "{}", told.text());
+    // Nor does one person undo it.
+    let undo = partner(&format!("transactions/{}/reversals", id(&told)), json!({"reason": "after all"}));
+    let refused = check(&world, undo.with("x-api-key", &editor), 403, "APPROVAL_REQUIRED").await;
+    assert!(refused["detail"].as_str().unwrap().contains("adjusted back"), "{refused}");
     let viewer = world.key(Role::Viewer, "esi", &["loyalty:read"]).await;
     let story = Ask::get(format!("/api/v1/loyalty/transactions/{}", id(&told)));
     let story = world.send(story.with("x-api-key", &viewer)).await.json();

@@ -38,6 +38,29 @@ fn an_adjustment_needs_a_reason_and_above_a_limit_a_second_person() {
 }
 
 #[test]
+fn what_takes_two_to_adjust_is_not_reversed_by_one() {
+    let mut shop = Shop::under(r#"{"approval_above": 100}"#);
+    let approved = |change| Command::Adjust {
+        member: who("asha"),
+        change,
+        approver: Some("juma".to_owned()),
+        effective_at_us: None,
+    };
+    let given = shop.does(approved(1000));
+    for points in [0, 101] {
+        refuse(&mut shop, reverse(given, points), Refusal::ApprovalRequired { above: 100 });
+    }
+    check(&mut shop, reverse(given, 100), "asha 900");
+    refuse(&mut shop, reverse(given, 901), Refusal::MoreThanLeft { left: 900, required: 901 });
+    let taken = check(&mut shop, approved(-900), "asha 0");
+    refuse(&mut shop, reverse(taken, 0), Refusal::ApprovalRequired { above: 100 });
+    let earned = shop.does(earn("asha", 500));
+    check(&mut shop, reverse(earned, 0), "asha 0");
+    shop.terms.policy.approval_above = None;
+    check(&mut shop, reverse(taken, 0), "asha 900");
+}
+
+#[test]
 fn a_correction_says_who_approved_it() {
     let mut shop = Shop::under("{}");
     let told = |shop: &mut Shop, approver: Option<&str>, description: Option<String>| {
