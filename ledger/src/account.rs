@@ -25,7 +25,8 @@ pub enum AccountKind {
     Breakage = 4,
     /// Points redeemed with one partner.
     Settlement = 5,
-    /// Points that are on a chain.
+    /// Points that are on a chain. Below zero where more came back, or expired there, than went: nothing holds these against it
+    /// when they are posted.
     Bridge = 6,
     /// A fund: what a campaign or a sponsor gives.
     Fund = 7,
@@ -58,7 +59,8 @@ pub enum Status {
     /// In everything.
     #[default]
     Active = 1,
-    /// Earns, and what was begun is ended; spends nothing.
+    /// Earns and is given points, and what was begun is ended, prolonged or reversed; spends nothing. An operator may adjust them,
+    /// and merge them into another, with whom their points can be spent.
     Suspended = 2,
     /// In nothing any more.
     Closed = 3,
@@ -254,7 +256,7 @@ pub struct Account {
     pub fund: Option<Fund>,
     /// Of a member: whether they take part.
     pub status: Status,
-    /// How many entries it has had: its version.
+    /// How many entries it has had: its version. A change of status has none, and leaves the version as it is.
     pub sequence: u64,
     /// What it holds.
     pub balances: Balances,
@@ -362,7 +364,8 @@ impl Account {
         self.active_day == Day::default() || terms.last_idle_day(self.active_day) < day
     }
 
-    /// When the next thing falls due, if nothing is done before: what a sweep goes by.
+    /// When the next thing falls due, if nothing is done before: what a sweep goes by. As all instants in an account, and in what is
+    /// decided about it, it is of the program's clock, which may be ahead of the log's ([`Terms::ahead_us`]).
     pub fn next_due_us(&self, terms: &Terms) -> i64 {
         let reservations = self.reservations.values().filter_map(|it| it.due_us);
         let idle_day = terms.last_idle_day(self.active_day);

@@ -85,7 +85,8 @@ impl Original {
 pub struct Done {
     /// Its posting's place in the decision.
     pub posting: usize,
-    /// How much moved.
+    /// How much moved; below zero where a debt was merged, and 0 of a change of status or a merge of nothing. Of what is prolonged, how
+    /// much is on hold.
     pub points: i64,
     /// The account whose balance the caller wants to know: the member's, or the fund's.
     pub account: Uuid,

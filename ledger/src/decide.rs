@@ -227,7 +227,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Counts an amount against the limits of its flow.
+    /// Counts an amount against the limits of its flow. They count what was begun: a void, a lapse, a cancellation or a reversal
+    /// gives nothing back, and a capture counts nothing.
     pub(crate) fn count(&mut self, flow: Flow, points: i64, accounts: &[Uuid]) {
         let day = self.now.day;
         for id in accounts {

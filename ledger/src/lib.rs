@@ -22,8 +22,10 @@
 //! Three things hold for every one of them, in one place each:
 //!
 //! - *What is due is done first* ([`Books::decide`]): earnings mature, holds lapse and points expire before a request on
-//!   their account is decided, and [`Account::when_due`] shows a reader the same. So no balance and no other answer depends on a
-//!   sweep; versions may, since what ends on several days is one entry where nothing was posted between.
+//!   their account is decided, and [`Account::when_due`] shows a reader the same. So under the same terms no balance of now, and
+//!   no decision by it, depends on a sweep. Versions may, since what ends on several days is one entry where nothing was posted
+//!   between; so may what balances were at an instant, since what was due takes effect when it is posted; and what is posted before
+//!   the terms change goes by those of before.
 //! - *A posting balances* ([`Posting::new`]), and an account's open lots make up what it holds (`Account::apply`).
 //! - *A refusal changes nothing* but what had fallen due (`Books::undo`): a request's items are posted all, or none.
 

@@ -304,7 +304,8 @@ impl Terms {
         })
     }
 
-    /// Whether points of this lot can be spent with this partner; with none, points for one merchant cannot.
+    /// Whether points of this lot can be spent with this partner; with none, points for one merchant cannot. Debts, reversals and
+    /// corrections take them all the same, wherever those come from.
     pub fn may_be_spent(&self, lot: &Lot, partner: Option<&str>) -> bool {
         self.merchants.get(&lot.fund).is_none_or(|merchant| Some(merchant.as_str()) == partner)
     }
@@ -330,7 +331,8 @@ impl Terms {
         }
     }
 
-    /// The last day on which a member who was last active on this one can spend, where idle members lose their points.
+    /// The last day on which a member who was last active on this one can spend, where idle members lose their points. That an
+    /// earning matures or is confirmed, or a hold is voided or lapses, is no activity: what comes free after this day expires at once.
     pub fn last_idle_day(&self, active: Day) -> Day {
         match self.policy.expiry {
             Expiry::Inactivity { days, months } => active.plus(i64::from(months).months().days(days)),

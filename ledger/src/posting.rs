@@ -29,7 +29,7 @@ pub struct Posting {
     entries: Vec<Entry>,
     /// Its id, which the API calls `transaction_id`.
     pub id: Uuid,
-    /// From when it counts, in microseconds since 1970; never after it is recorded.
+    /// From when it counts, in microseconds since 1970, by the program's clock; never after it is recorded, by that clock.
     pub effective_at_us: i64,
     /// The posting that it reverses.
     pub reverses: Option<Uuid>,

@@ -71,8 +71,8 @@ pub enum Refusal {
     /// The hold was captured, voided or has lapsed.
     #[error("the hold is over: it was captured, voided or has lapsed")]
     HoldOver,
-    /// The pending earning was confirmed, cancelled or has matured.
-    #[error("the earning is not pending any more")]
+    /// The earning is not pending: it never was, or it was confirmed, cancelled or has matured.
+    #[error("the earning is not pending")]
     PendingOver,
     /// The posting is of another kind than the one this is done to.
     #[error("this cannot be done to a posting of this kind")]
@@ -98,10 +98,10 @@ pub enum Refusal {
     StillPending,
     /// A withdrawal can be claimed on the chain until then, or it is not final yet that it was not.
     #[error(
-        "the withdrawal can be claimed until second {until} after 1970, and no final block is known that is later"
+        "the withdrawal can be claimed until second {until} after 1970, and no final block of then or later is known"
     )]
     StillClaimable {
-        /// The Unix second.
+        /// The Unix second; from it on it is refused there.
         until: i64,
     },
     /// A withdrawal was paid on the chain: it comes back by being burned there.
@@ -158,7 +158,7 @@ pub enum Refusal {
         /// What needs none.
         above: i64,
     },
-    /// An amount is zero or more than there may be.
+    /// An amount is zero or more than there may be, or its points are of more lots than one posting can move.
     #[error("the amount is zero, or more than one posting can carry")]
     AmountOutOfRange,
     /// A request has one item at least, and a hundred at most.
@@ -254,7 +254,7 @@ impl Refusal {
             Self::HoldTime { .. } => "name a time within these, with a new key",
             Self::StillPending => "cancel it instead, with a new key",
             Self::StillClaimable { .. } => {
-                "wait until then, and until `daftari bridge run` has read a final block after it; then ask with a new key"
+                "wait until then, and until `daftari bridge run` has read a final block of then or later; then ask with a new key"
             }
             Self::AlreadyClaimed => "nothing: its holder burns the points to bring them back",
             Self::GatewayUnknown => {
@@ -280,7 +280,9 @@ impl Refusal {
             Self::ApprovalRequired { .. } => {
                 "name somebody else in `--approver`, or over HTTP show their token in `Approver-Authorization`; what cannot be reversed so is adjusted back so"
             }
-            Self::AmountOutOfRange => "name an amount from 1 to 9007199254740991",
+            Self::AmountOutOfRange => {
+                "name an amount from 1 to 9007199254740991, or do it in parts where points of more than 65535 lots would move"
+            }
             Self::ItemCount => "split the request",
             Self::UnitUnknown => "check the unit, or make it first",
             Self::KeyReused { .. } => "ask with a new key, or with what was asked first",

@@ -79,7 +79,8 @@ pub enum Name {
     House(House),
 }
 
-/// When an earning can be spent.
+/// When an earning can be spent. Whenever that is, its lot's end counts from the day on which it is recorded: what matures or is
+/// confirmed after it expires in the same decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Maturity {
     /// At once.
@@ -131,7 +132,8 @@ pub enum Command {
         points: Points,
         /// With whom.
         partner: Option<String>,
-        /// Whether less is taken where there is less, as long as it is something. Limits refuse it all the same.
+        /// Whether less is taken where there is less, as long as it is something: less than is asked, and down to the floor. Other
+        /// limits refuse it all the same.
         up_to: bool,
     },
     /// A member's points to another member. They keep the day on which they end.
@@ -248,7 +250,8 @@ pub enum Command {
     Import {
         /// Whose.
         member: MemberRef,
-        /// How much, by the day on which it ends and the day on which it was earned.
+        /// How much, by the day on which it ends, which comes first, and the day on which it was earned. Neither is checked: what has
+        /// ended expires in the same decision.
         lots: Vec<(Day, Day, Points)>,
         /// From when it counts.
         effective_at_us: Option<i64>,
@@ -278,7 +281,7 @@ pub struct Destination {
     pub holder: [u8; 20],
     /// Random; what the gateway knows it by.
     pub withdrawal_id: Hash,
-    /// After this Unix second it can be claimed no more, and be reversed.
+    /// From this Unix second on it is refused there; it may be reversed once a final block of then or later is known.
     pub claim_before: u64,
 }
 
@@ -311,7 +314,7 @@ impl Item {
     }
 
     /// What a point is worth to what takes effect then: of what is spent, the rate of that instant, where none is said. Of what
-    /// was under review it is the rate by which it was asked for.
+    /// was under review it is the rate by which it was asked for: who approves it reads that off the hold into the details.
     pub fn rate(&self, terms: &Terms, effective_at_us: i64) -> Option<Text> {
         let spends = matches!(self.command, Command::Redeem { .. } | Command::Capture { .. });
         let of_then = || terms.rates.at(effective_at_us).filter(|_| spends).cloned();

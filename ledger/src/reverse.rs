@@ -53,8 +53,9 @@ impl Desk<'_> {
     }
 
     /// What was spent returns to the lots it came from, the last one spent first; where such a lot has ended, to one
-    /// that can be spent for the program's days of grace. What was withdrawn has none: a way to the chain and back would make
-    /// points last for ever.
+    /// that can be spent for the program's days of grace; one that ends today or later keeps its day. What was withdrawn has no
+    /// grace: a way to the chain and back would make points last for ever. Where idle members lose their points it begins the idle
+    /// time of one anew, as whatever they are given does (`Account::begins_anew`).
     fn give_back(&self, original: &Original, points: i64) -> Side {
         let today = self.now.day;
         let grace = today.plus(jiff::Span::new().days(self.terms.policy.grace_days));
