@@ -346,7 +346,7 @@ impl Account {
             Some((ReservationKind::Hold, _, id)) => return Some(Due::Lapse(id)),
             None => {}
         }
-        let all = self.status == Status::Closed || self.is_idle(terms, now);
+        let all = self.status == Status::Closed || self.is_idle(terms, now.day);
         let expired =
             self.lots.iter().filter(|(lot, it)| 0 < it.available && (all || lot.last_day < now.day));
         let parts: Parts = expired.take(LOTS_MAX).map(|(lot, it)| (*lot, it.available)).collect();
@@ -354,14 +354,14 @@ impl Account {
     }
 
     /// Whether the member has been idle for longer than the program lets them keep their points.
-    pub(crate) fn is_idle(&self, terms: &Terms, now: Moment) -> bool {
-        terms.last_idle_day(self.active_day) < now.day
+    pub(crate) fn is_idle(&self, terms: &Terms, day: Day) -> bool {
+        terms.last_idle_day(self.active_day) < day
     }
 
     /// Whether points that are given now are the member's first activity, or the first after their idle time was over. A member
     /// who was never active would else lose all at once when the program begins to look at activity.
     pub fn begins_anew(&self, terms: &Terms, day: Day) -> bool {
-        self.active_day == Day::default() || terms.last_idle_day(self.active_day) < day
+        self.active_day == Day::default() || self.is_idle(terms, day)
     }
 
     /// When the next thing falls due, if nothing is done before: what a sweep goes by. As all instants in an account, and in what is

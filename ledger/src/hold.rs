@@ -25,15 +25,19 @@ impl Desk<'_> {
         let points = points.get();
         let member = self.spender(member)?;
         let house = self.house(House::of_partner(partner))?;
-        let due_us_max = self.now.us + i64::from(self.terms.policy.holds.seconds_max) * SECOND_US;
         let seconds = seconds.unwrap_or(self.terms.policy.holds.seconds);
         if seconds == 0 || self.terms.policy.holds.seconds_max < seconds {
-            return Err(Refusal::HoldTime { latest: due_us_max / SECOND_US });
+            return Err(Refusal::HoldTime { latest: self.due_us_max() / SECOND_US });
         }
         let parts = self.choose(member, points, |lot| self.terms.may_be_spent(lot, partner))?;
         self.check_limits(Flow::Redeem, points, member, Some(house))?;
         let (account, house) = (member.id, house.id);
         self.hold_parts(item, account, house, parts, seconds)
+    }
+
+    /// The latest end of a hold that is placed now.
+    fn due_us_max(&self) -> i64 {
+        self.now.us + i64::from(self.terms.policy.holds.seconds_max) * SECOND_US
     }
 
     /// Sets these parts aside for a house, for so long.
@@ -47,7 +51,7 @@ impl Desk<'_> {
     ) -> Decided {
         let points: i64 = parts.iter().map(|(_, points)| points).sum();
         let due_us = self.now.us + i64::from(seconds) * SECOND_US;
-        let due_us_max = self.now.us + i64::from(self.terms.policy.holds.seconds_max) * SECOND_US;
+        let due_us_max = self.due_us_max();
         let member = self.books.account(account);
         let side = Side::of(member).take(&parts).set_aside(ReservationKind::Hold, &parts);
         self.post(PostingKind::HOLD, item.posting_id, vec![side])?;

@@ -607,7 +607,7 @@ impl Command {
 
     fn canonical(&self) -> Canonical<'_> {
         let points = |it: &Points| it.get().to_be_bytes().to_vec();
-        let whole = |it: &Option<Points>| it.map_or(vec![], |it| it.get().to_be_bytes().to_vec());
+        let whole = |it: &Option<Points>| it.as_ref().map_or(vec![], points);
         let text = |it: &Option<String>| it.as_ref().map_or(vec![], |it| it.as_bytes().to_vec());
         let time = |it: &Option<i64>| it.map_or(vec![], |it| it.to_be_bytes().to_vec());
         let day = |it: &Day| it.number().to_be_bytes();

@@ -81,6 +81,7 @@ impl Desk<'_> {
         let (member, house) = (self.spender(member)?, self.house(House::Bridge)?);
         // On the chain nothing would keep them with their merchant.
         let may = |lot: &Lot| self.terms.may_be_spent(lot, None);
+        // Who has too few at all is told that, and not that too few last.
         self.choose(member, points, may)?;
         // What ends sooner could not be minted any more when it is claimed: it would be gone there, and had been good here.
         let lasts = |lot: &Lot| may(lot) && gateway.lasts(lot.last_day, destination.claim_before);
@@ -148,7 +149,7 @@ impl Desk<'_> {
     /// How much the member can spend of the lots that `may` be. An earlier item of the same request may have given back
     /// what expires at its end: that cannot be spent.
     fn spendable(&self, member: &Account, may: impl Fn(&Lot) -> bool) -> i64 {
-        if member.is_idle(self.terms, self.now) { 0 } else { member.spendable(self.now, may) }
+        if member.is_idle(self.terms, self.now.day) { 0 } else { member.spendable(self.now, may) }
     }
 
     fn above_floor(&self, member: &Account) -> i64 {
