@@ -1,6 +1,7 @@
 //! The account map: every account at one size of the log, in one sorted tree that a leaf commits to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proof::{Body, Hash, LeafKind, MAP_PART_ROWS, MapIndex, MapRow, MapTree};
 use store::{Keyring, LogIdentity, MappedAccount, PgConnection, StoreError};
@@ -66,6 +67,19 @@ pub async fn make_map(
     let body = Body::Map { log_size, accounts, root };
     let leaf_index = store::append_declarations(conn, log, vec![body]).await?;
     Ok(Some(MadeMap { leaf_index, log_size, accounts, root }))
+}
+
+/// How long it is until a map is due that is made so long after the last one: no time where there is none.
+pub async fn map_due_in(
+    conn: &mut PgConnection,
+    log: &LogIdentity,
+    every: Duration,
+) -> Result<Duration, StoreError> {
+    let maps = store::declarations_of(conn, log, LeafKind::Map).await?;
+    let last_us = maps.last().and_then(|(_, it)| it.header.opened()).map(|it| it.recorded_at_us);
+    let Some(last_us) = last_us else { return Ok(Duration::ZERO) };
+    let age_us = store::clock_us(conn).await? - last_us;
+    Ok(every.saturating_sub(Duration::from_micros(age_us.max(0) as u64)))
 }
 
 /// An account's row. What an erased account had is committed to under a salt that nobody keeps: it can be opened no more.

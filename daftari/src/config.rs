@@ -776,7 +776,7 @@ mod tests {
     fn the_commands_of_the_operators_documents_are_well_formed() {
         let (guide, runbook) = (include_str!("../../docs/books.md"), include_str!("../../docs/runbook.md"));
         for (guide, heading, count) in [
-            (guide, "The first start", 13),
+            (guide, "The first start", 14),
             (guide, "Posting", 6),
             (guide, "What a member is given", 5),
             (runbook, "Anchoring", 3),

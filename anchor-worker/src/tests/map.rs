@@ -1,12 +1,14 @@
 //! The account map, made from real books and read by somebody who does not trust them.
 
+use std::time::Duration;
+
 use auditor::{Audit, AuditReport, Finding, Source};
 use proof::Policy;
 use store::Keyring;
 use tiles::Beside;
 
 use super::fixture::Fixture;
-use crate::{MadeMap, make_map};
+use crate::{MadeMap, make_map, map_due_in};
 
 async fn mapped() -> (Fixture, MadeMap) {
     let it = Fixture::new().await;
@@ -56,4 +58,18 @@ async fn an_audit_reads_maps_to_their_last_row() {
         it.folder.write_beside(beside, &sound).unwrap();
     }
     assert_eq!(audit(&it).await.findings, []);
+}
+
+#[tokio::test]
+async fn a_map_is_due_a_span_after_the_last_one() {
+    let it = Fixture::new().await;
+    it.post(3).await;
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert_eq!(map_due_in(conn, &it.log, day).await.unwrap(), Duration::ZERO, "there is none");
+    make_map(conn, &Keyring::new(&[9; 32]), &it.log, &it.folder).await.unwrap().unwrap();
+    let left = map_due_in(conn, &it.log, day).await.unwrap();
+    assert!(day / 2 < left && left < day, "{left:?}");
+    let passed = Duration::from_micros(1);
+    assert_eq!(map_due_in(conn, &it.log, passed).await.unwrap(), Duration::ZERO, "its time has passed");
 }

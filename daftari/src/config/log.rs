@@ -28,7 +28,8 @@ pub(crate) struct MakeMap {
     pub(crate) database: Database,
     #[command(flatten)]
     pub(crate) tiles: Tiles,
-    /// Go on, and make another after so long, as in 24h, where something was posted since.
+    /// Go on, and make another so long after the last, as in 24h, where something was posted since. Where none is so young,
+    /// the first is made at once.
     #[arg(long, env = "MAP_EVERY")]
     pub(crate) every: Option<Span>,
 }

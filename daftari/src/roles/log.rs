@@ -38,7 +38,8 @@ async fn map(config: MakeMap) -> anyhow::Result<()> {
         None => println!("{}", told(mapping.make().await?)),
         Some(every) => {
             guard::warn_unguarded(&config.database.outside);
-            mapping.keep_making(every.0, signals::stop_on_signal()?).await;
+            let first = mapping.due_in(every.0).await?;
+            mapping.keep_making(first, every.0, signals::stop_on_signal()?).await;
         }
     }
     Ok(())
@@ -73,11 +74,18 @@ impl Mapping {
         Ok(anchor_worker::make_map(conn, &self.keyring, &self.log, &self.tiles).await?)
     }
 
-    /// Makes one after each span of this length. One that fails is told, and the next one covers its time.
-    pub(crate) async fn keep_making(&self, every: Duration, stop: CancellationToken) {
+    /// How long it is until the next one is due, whichever process has made the last.
+    async fn due_in(&self, every: Duration) -> anyhow::Result<Duration> {
+        let conn = &mut *self.pool.acquire().await?;
+        Ok(anchor_worker::map_due_in(conn, &self.log, every).await?)
+    }
+
+    /// Makes one after the first span, and after each of the others. One that fails is told, and the next one covers its time.
+    pub(crate) async fn keep_making(&self, first: Duration, every: Duration, stop: CancellationToken) {
+        let mut pause = first;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(every) => {}
+                () = tokio::time::sleep(pause) => pause = every,
                 () = stop.cancelled() => return,
             }
             match self.make().await {

@@ -142,7 +142,7 @@ async fn serve(
     };
     let stopping = stop.clone();
     roles.spawn(async move {
-        mapping.keep_making(MAP_EVERY, stopping).await;
+        mapping.keep_making(MAP_EVERY, MAP_EVERY, stopping).await;
         Ok(())
     });
     let worker = anchor::worker(books.pool.clone(), TileStore::open(&tiles)?, key, vec![place]);
