@@ -15,6 +15,12 @@ use crate::keyring::{Keyring, Secret};
 use crate::log_head;
 use crate::programs::{self, Program};
 
+/// The house's accounts, of all programs.
+pub(crate) const HOUSES: &str = "select account.*, fund.name as fund, fund.budgeted
+     from account
+     left join fund using (program_id, fund_id)
+     where account.kind <> 1";
+
 /// How many members' accounts are kept: about 300 bytes each.
 const MEMBERS_MAX: usize = 250_000;
 
@@ -156,14 +162,7 @@ impl Programs {
             let program_id = program.program_id;
             read.programs.insert(program_id, Settled { program, terms, houses: HashMap::new() });
         }
-        let rows: Vec<HouseRow> = sqlx::query_as(
-            "select account.*, fund.name as fund, fund.budgeted
-             from account
-             left join fund using (program_id, fund_id)
-             where account.kind <> 1",
-        )
-        .fetch_all(conn)
-        .await?;
+        let rows: Vec<HouseRow> = sqlx::query_as(HOUSES).fetch_all(conn).await?;
         for row in rows {
             read.take_house(row, keyring)?;
         }

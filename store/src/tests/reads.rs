@@ -81,6 +81,32 @@ async fn a_balance_is_found_by_the_keys_of_its_account() {
     }
 }
 
+/// Each start waits for the house's accounts, and so do all batches after a settlement.
+#[tokio::test]
+async fn the_houses_accounts_are_found_without_a_look_at_the_members() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    // Accounts of members who need not be there.
+    sqlx::query("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
+    sqlx::query(
+        "insert into account (id, program_id, kind, member_id, unit, secret)
+         select gen_random_uuid(), $1, 1, gen_random_uuid(), 1, ''
+         from generate_series(1, 20000)",
+    )
+    .bind(books.program.program_id)
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    for prepare in ["select 1", "analyze account"] {
+        sqlx::query(prepare).execute(&mut *conn).await.unwrap();
+        let explain = format!("explain {}", directory::HOUSES);
+        let plan: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("account_of_house") && !plan.contains("Seq Scan on account"), "{plan}");
+    }
+}
+
 /// What is remembered is not read again until an entry names its account, a leaf has none, the head's epoch is another, or it is
 /// too much to look through.
 #[tokio::test]
