@@ -15,7 +15,7 @@ mod accounts;
 pub(crate) mod erasures;
 mod leaves;
 mod lots;
-mod outcomes;
+pub(crate) mod outcomes;
 mod reversals;
 mod shape;
 

@@ -204,41 +204,43 @@ async fn check_page(
     earned::check(conn, &earned).await
 }
 
+/// The postings of items, each a leaf and the account that its outcome names.
+pub(crate) const POSTED: &str =
+    "select item.ordinal, posting.posting_id, posting.program_id, posting.kind, posting.recorded_at, posting.follows,
+         posting.merchant_reference, posting.actor, posting.reason, posting.description,
+         account.program_id as account_program, account.member_id, member.external_id, account.unit,
+         entry.leaf_index is not null as entry,
+         coalesce(entry.available_change, 0) as available_change,
+         coalesce(entry.held_change, 0) as held_change,
+         coalesce(entry.pending_change, 0) as pending_change,
+         coalesce(entry.available_after, 0) as available_after,
+         entry.lots,
+         exists (
+             select from erased_leaf where erased_leaf.leaf_index = item.leaf_index
+             union all
+             select from erasure where erasure.leaf_index = item.leaf_index
+         ) as is_erased,
+         case when posting.kind = 17 then (
+             select other.account_id
+             from entry as other
+             where other.leaf_index = item.leaf_index and other.account_id <> item.account_id
+             limit 1
+         ) end as other
+     from unnest($1::bigint[], $2::bigint[]) with ordinality as item (leaf_index, account_id, ordinal)
+     join posting using (leaf_index)
+     join account using (account_id)
+     left join member on member.program_id = account.program_id and member.member_id = account.member_id
+     left join entry on entry.leaf_index = item.leaf_index and entry.account_id = item.account_id";
+
 async fn posted(
     conn: &mut PgConnection,
     items: &[(ItemRow, &Row, usize)],
 ) -> Result<HashMap<i64, Posted>, StoreError> {
-    let rows: Vec<Posted> = sqlx::query_as(
-        "select item.ordinal, posting.posting_id, posting.program_id, posting.kind, posting.recorded_at, posting.follows,
-             posting.merchant_reference, posting.actor, posting.reason, posting.description,
-             account.program_id as account_program, account.member_id, member.external_id, account.unit,
-             entry.leaf_index is not null as entry,
-             coalesce(entry.available_change, 0) as available_change,
-             coalesce(entry.held_change, 0) as held_change,
-             coalesce(entry.pending_change, 0) as pending_change,
-             coalesce(entry.available_after, 0) as available_after,
-             entry.lots,
-             exists (
-                 select from erased_leaf where erased_leaf.leaf_index = item.leaf_index
-                 union all
-                 select from erasure where erasure.leaf_index = item.leaf_index
-             ) as is_erased,
-             case when posting.kind = 17 then (
-                 select other.account_id
-                 from entry as other
-                 where other.leaf_index = item.leaf_index and other.account_id <> item.account_id
-                 limit 1
-             ) end as other
-         from unnest($1::bigint[], $2::bigint[]) with ordinality as item (leaf_index, account_id, ordinal)
-         join posting using (leaf_index)
-         join account using (account_id)
-         left join member on member.program_id = account.program_id and member.member_id = account.member_id
-         left join entry on entry.leaf_index = item.leaf_index and entry.account_id = item.account_id",
-    )
-    .bind(items.iter().map(|it| it.0[0]).collect::<Vec<_>>())
-    .bind(items.iter().map(|it| it.0[1]).collect::<Vec<_>>())
-    .fetch_all(conn)
-    .await?;
+    let rows: Vec<Posted> = sqlx::query_as(POSTED)
+        .bind(items.iter().map(|it| it.0[0]).collect::<Vec<_>>())
+        .bind(items.iter().map(|it| it.0[1]).collect::<Vec<_>>())
+        .fetch_all(conn)
+        .await?;
     Ok(rows.into_iter().map(|it| (it.ordinal, it)).collect())
 }
 

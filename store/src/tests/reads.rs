@@ -105,6 +105,31 @@ async fn the_houses_accounts_are_found_without_a_look_at_the_members() {
     assert!(plan.contains("account_of_house") && !plan.contains("Seq Scan on account"), "{plan}");
 }
 
+/// A check of the books asks it of every item of every outcome.
+#[tokio::test]
+async fn whether_an_act_erased_somebody_is_found_without_a_look_at_all_erasures() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::query("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
+    sqlx::query(
+        "insert into erasure (account_id, leaf_index)
+         select number, number from generate_series(1000001, 1020000) as number",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query("analyze erasure").execute(&mut *conn).await.unwrap();
+    let explain = format!("explain {}", check::outcomes::POSTED);
+    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .bind([0_i64])
+        .bind([1_i64])
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("erasure_by_leaf") && !plan.contains("Seq Scan on erasure"), "{plan}");
+}
+
 /// What is remembered is not read again until an entry names its account, a leaf has none, the head's epoch is another, or it is
 /// too much to look through.
 #[tokio::test]
