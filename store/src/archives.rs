@@ -8,7 +8,7 @@ mod lines;
 mod reading;
 
 use proof::Hash;
-use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 
 pub use self::lines::{ArchiveLine, archive_lines, give_back, take_away, vacuum_archived};
 pub use self::reading::{begin_reading, end_reading, read_lines};
@@ -202,15 +202,18 @@ pub async fn begin_archive(conn: &mut PgConnection, archive: &NewArchive<'_>) ->
     Ok(())
 }
 
+/// How many of an archive's postings are away. They are found by their leaves: no index leads from an archive to them.
+pub(crate) const AWAY: &str = "(
+     select count(*)
+     from archived_posting as it
+     where it.archive_id = archive.archive_id
+         and it.leaf_index >= archive.first_leaf_index
+         and it.leaf_index < archive.end_leaf_index
+ )";
+
 /// Writes down that all of it has gone, where it has.
 pub async fn end_archive(conn: &mut PgConnection, archive: &Archive) -> Result<(), StoreError> {
-    step(
-        conn,
-        archive,
-        "moved_at",
-        "(select count(*) from archived_posting as it where it.archive_id = archive.archive_id) = postings",
-    )
-    .await
+    step(conn, archive, "moved_at", &format!("{AWAY} = postings")).await
 }
 
 /// Writes down that the newest archive is going to come back.
@@ -226,13 +229,7 @@ pub async fn begin_return(conn: &mut PgConnection, archive: &Archive) -> Result<
 
 /// Writes down that all of it is back, where it is.
 pub async fn end_return(conn: &mut PgConnection, archive: &Archive) -> Result<(), StoreError> {
-    step(
-        conn,
-        archive,
-        "restored_at",
-        "not exists (select from archived_posting as it where it.archive_id = archive.archive_id)",
-    )
-    .await
+    step(conn, archive, "restored_at", &format!("{AWAY} = 0")).await
 }
 
 async fn step(
@@ -244,7 +241,11 @@ async fn step(
     let update = format!(
         "update archive set {column} = coalesce({column}, clock_timestamp()) where archive_id = $1 and {condition}"
     );
-    let done = sqlx::query(AssertSqlSafe(update)).bind(archive.archive_id).execute(conn).await?;
+    let mut transaction = conn.begin().await?;
+    // All of an archive's postings are counted.
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    let done = sqlx::query(AssertSqlSafe(update)).bind(archive.archive_id).execute(&mut *transaction).await?;
+    transaction.commit().await?;
     match done.rows_affected() {
         1 => Ok(()),
         _ => Err(StoreError::Missing(format!(

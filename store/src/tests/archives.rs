@@ -521,3 +521,29 @@ async fn nothing_is_archived_before_its_anchor_is_final() {
     assert_eq!(archivable(conn).await.unwrap(), 2);
     begin_archive(conn, &early).await.unwrap();
 }
+
+/// However many are archived, those of one archive are counted by its range.
+#[tokio::test]
+async fn what_is_away_is_counted_without_a_look_at_other_archives() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::query("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
+    sqlx::query(
+        "insert into archived_posting (leaf_index, posting_id, program_id, recorded_at, archive_id)
+         select number, gen_random_uuid(), $1, 0, number / 100
+         from generate_series(1, 20000) as number",
+    )
+    .bind(books.program.program_id)
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query("analyze archived_posting").execute(&mut *conn).await.unwrap();
+    let explain = format!(
+        "explain update archive set moved_at = moved_at where archive_id = $1 and {} = postings",
+        archives::AWAY
+    );
+    let plan: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(explain)).bind(1_i64).fetch_all(&mut *conn).await.unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("archived_posting_pk") && !plan.contains("Seq Scan on archived_posting"), "{plan}");
+}
