@@ -1,7 +1,7 @@
 //! Files that are read with the books for as long as a connection lives: their rows go into tables of the session, under views
 //! that have the books' names, so that every question is answered from both.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::lines::put;
 use super::{Archive, ArchiveLine, hold_still};
@@ -41,6 +41,10 @@ pub async fn read_lines(
 
 /// From here on every question on this connection is answered from the tables and the files together.
 pub async fn end_reading(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("analyze read_posting, read_entry, read_event").execute(&mut *conn).await?;
+    // All that is archived is looked at.
+    let mut transaction = conn.begin().await?;
+    sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
     let missing: Option<i64> = sqlx::query_scalar(
         "select leaf_index
          from archived_posting
@@ -48,8 +52,9 @@ pub async fn end_reading(conn: &mut PgConnection) -> Result<(), StoreError> {
          order by leaf_index
          limit 1",
     )
-    .fetch_optional(&mut *conn)
+    .fetch_optional(&mut *transaction)
     .await?;
+    transaction.commit().await?;
     if let Some(leaf_index) = missing {
         archived::demand_here(conn, leaf_index).await?;
     }
@@ -59,8 +64,7 @@ pub async fn end_reading(conn: &mut PgConnection) -> Result<(), StoreError> {
             "create temporary view read_{table}_and_rest as
              select * from {table}
              union all
-             select * from read_{table};
-             analyze read_{table}"
+             select * from read_{table}"
         );
         sqlx::raw_sql(AssertSqlSafe(view)).execute(&mut *conn).await?;
     }
