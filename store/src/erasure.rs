@@ -354,21 +354,18 @@ async fn forget_outcomes(
     Ok(changed.rows_affected())
 }
 
+pub(crate) const FORGET_ATTEMPTS: &str = "update webhook_attempt
+     set problem = null
+     from webhook_message as message
+     where message.endpoint_id = webhook_attempt.endpoint_id
+         and message.number = webhook_attempt.number
+         and message.leaf_index = any($1)
+         and problem is not null";
+
 /// What webhooks' receivers answered when they were told of these leaves: in words that are theirs, and may name the member.
 /// That they were told, when and with which status stays.
 async fn forget_attempts(conn: &mut PgConnection, leaves: &[i64]) -> Result<(), StoreError> {
-    sqlx::query(
-        "update webhook_attempt
-         set problem = null
-         from webhook_message as message
-         where message.endpoint_id = webhook_attempt.endpoint_id
-             and message.number = webhook_attempt.number
-             and message.leaf_index = any($1)
-             and problem is not null",
-    )
-    .bind(leaves)
-    .execute(conn)
-    .await?;
+    sqlx::query(FORGET_ATTEMPTS).bind(leaves).execute(conn).await?;
     Ok(())
 }
 
@@ -430,6 +427,12 @@ async fn forget_elsewhere(
     Ok(rejected.rows_affected() + parked.rows_affected())
 }
 
+pub(crate) const FORGET_BURNS: &str = "update gateway_burn
+     set member_id = null, actor = null
+     from gateway
+     where gateway.chain_id = gateway_burn.chain_id and gateway.contract = gateway_burn.contract
+         and gateway.program_id = $1 and gateway_burn.member_id = $2";
+
 /// Gives the accounts to somebody who is nobody, and remembers that these names were erased.
 async fn bury(
     conn: &mut PgConnection,
@@ -461,17 +464,7 @@ async fn bury(
         .bind(member.member_id)
         .execute(&mut *conn)
         .await?;
-    sqlx::query(
-        "update gateway_burn
-         set member_id = null, actor = null
-         from gateway
-         where gateway.chain_id = gateway_burn.chain_id and gateway.contract = gateway_burn.contract
-             and gateway.program_id = $1 and gateway_burn.member_id = $2",
-    )
-    .bind(program_id)
-    .bind(member.member_id)
-    .execute(&mut *conn)
-    .await?;
+    sqlx::query(FORGET_BURNS).bind(program_id).bind(member.member_id).execute(&mut *conn).await?;
     sqlx::query(
         "insert into tombstone (program_id, name) select $1, * from unnest($2::bytea[]) on conflict do nothing",
     )

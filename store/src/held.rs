@@ -100,6 +100,19 @@ impl<'a, W: Write> Section<'a, W> {
     }
 }
 
+pub(crate) const SESSIONS: &str =
+    "select jsonb_build_object('began_at', began_at, 'expires_at', expires_at, 'scopes', scopes)::text
+     from member_session
+     where program_id = $1
+         and member = any($2)
+     order by began_at, expires_at";
+
+pub(crate) const REFERENCES: &str = "select (to_jsonb(credit_reference) - 'program_id')::text
+     from credit_reference
+     where program_id = $1
+         and member_id = $2
+     order by credit_reference";
+
 /// What a member has few of.
 async fn tell_small(
     conn: &mut PgConnection,
@@ -136,22 +149,10 @@ async fn tell_small(
     for (name, question) in by_account {
         tell_one(conn, name, sqlx::query_scalar(question).bind(member.numbers()), out).await?;
     }
-    let sessions = sqlx::query_scalar(
-        "select jsonb_build_object('began_at', began_at, 'expires_at', expires_at, 'scopes', scopes)::text
-         from member_session
-         where program_id = $1
-             and member = any($2)
-         order by began_at, expires_at",
-    );
-    tell_one(conn, "sessions", sessions.bind(program_id).bind(member.names()), out).await?;
-    let references = sqlx::query_scalar(
-        "select (to_jsonb(credit_reference) - 'program_id')::text
-         from credit_reference
-         where program_id = $1
-             and member_id = $2
-         order by credit_reference",
-    );
-    tell_one(conn, "chain_references", references.bind(program_id).bind(member.member_id), out).await?;
+    let sessions = sqlx::query_scalar(SESSIONS).bind(program_id).bind(member.names());
+    tell_one(conn, "sessions", sessions, out).await?;
+    let references = sqlx::query_scalar(REFERENCES).bind(program_id).bind(member.member_id);
+    tell_one(conn, "chain_references", references, out).await?;
     let parked = sqlx::query_scalar(
         "select jsonb_build_object(
              'origin', origin, 'payload', encode(payload, 'escape'), 'parked_at', parked_at

@@ -130,6 +130,46 @@ async fn whether_an_act_erased_somebody_is_found_without_a_look_at_all_erasures(
     assert!(plan.contains("erasure_by_leaf") && !plan.contains("Seq Scan on erasure"), "{plan}");
 }
 
+/// An export has the time of an answer, and an erasure keeps the member's accounts locked.
+#[tokio::test]
+async fn what_is_held_about_a_member_is_found_without_a_look_at_others() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::raw_sql(
+        "set session_replication_role = replica;
+         insert into member_session (session_id, program_id, credential_id, member, scopes, expires_at)
+         select gen_random_uuid(), 1, 1, number::text, '{}', now() from generate_series(1, 20000) as number;
+         insert into credit_reference (reference, program_id, unit, member_id, actor)
+         select sha256(number::text::bytea), 1, 1, gen_random_uuid(), '' from generate_series(1, 20000) as number;
+         insert into gateway_burn
+             (chain_id, contract, burn_id, holder, credit_to, amounts, block, transaction_hash, member_id)
+         select 1, '', number, '', '', decode(repeat('00', 20), 'hex'), 1, '', gen_random_uuid()
+         from generate_series(1, 20000) as number;
+         insert into webhook_message (endpoint_id, message_id, type, leaf_index)
+         select '00000000-0000-0000-0000-000000000001', gen_random_uuid(), '', number
+         from generate_series(1, 20000) as number;
+         insert into webhook_attempt (endpoint_id, number, problem, duration_ms)
+         select endpoint_id, number, '', 0 from webhook_message;
+         analyze member_session, credit_reference, gateway_burn, webhook_message, webhook_attempt",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    let explain = |statement: &str| {
+        sqlx::query_scalar::<sqlx::Postgres, String>(sqlx::AssertSqlSafe(format!("explain {statement}")))
+    };
+    let nobody = Uuid::new_v4();
+    for (question, index) in [
+        (explain(held::SESSIONS).bind(1_i16).bind([nobody.to_string()]), "member_session_by_member"),
+        (explain(held::REFERENCES).bind(1_i16).bind(nobody), "credit_reference_by_member"),
+        (explain(erasure::FORGET_BURNS).bind(1_i16).bind(nobody), "gateway_burn_by_member"),
+        (explain(erasure::FORGET_ATTEMPTS).bind([7_i64]), "webhook_message_by_leaf"),
+    ] {
+        let plan = question.fetch_all(&mut *conn).await.unwrap().join("\n");
+        assert!(plan.contains(index), "{plan}");
+    }
+}
+
 /// What is remembered is not read again until an entry names its account, a leaf has none, the head's epoch is another, or it is
 /// too much to look through.
 #[tokio::test]
