@@ -8,7 +8,7 @@ use crate::archived;
 use crate::error::StoreError;
 use crate::trail::{AsOf, POSTING, Row, TrailEntry, size_at, standing};
 
-/// How many entries are summed up at a time: no statement takes longer because there are more of them.
+/// How many entries are looked at at a time: no statement takes longer because there are more of them.
 const ENTRIES: i64 = 10_000;
 
 /// An account's statement of a period.
@@ -46,7 +46,7 @@ pub async fn statement(
     let late = since.sum(conn, (i64::MIN, from_us), ENTRIES).await?;
     let within = since.sum(conn, (from_us, to_us), ENTRIES).await?;
     let opening = add(before.balances, late);
-    let mut lines = since.lines(conn, (from_us, to_us), after, i64::from(limit) + 1).await?;
+    let mut lines = since.lines(conn, (from_us, to_us), after, limit as usize + 1, ENTRIES).await?;
     look.rollback().await?;
     let more = lines.len() > limit as usize;
     lines.truncate(limit as usize);
@@ -69,11 +69,7 @@ impl Since {
         (from_us, to_us): (i64, i64),
         entries: i64,
     ) -> Result<Balances, StoreError> {
-        let last: i64 =
-            sqlx::query_scalar("select coalesce(max(sequence), 0) from entry where account_id = $1")
-                .bind(self.account)
-                .fetch_one(&mut *conn)
-                .await?;
+        let last = self.last(conn).await?;
         let mut sum = Balances::default();
         let mut done = self.version;
         while done < last {
@@ -104,13 +100,17 @@ impl Since {
         Ok(sum)
     }
 
-    async fn lines(
+    /// The first of them that count from one instant to before another, and after a line, by when they do; looked for among so many
+    /// entries at a time.
+    pub(crate) async fn lines(
         &self,
         conn: &mut PgConnection,
         (from_us, to_us): (i64, i64),
         after: Option<(i64, u64)>,
-        limit: i64,
+        limit: usize,
+        entries: i64,
     ) -> Result<Vec<TrailEntry>, StoreError> {
+        let last = self.last(conn).await?;
         let after = after.unwrap_or((i64::MIN, 0));
         let statement = format!(
             "select entry.*, {POSTING}
@@ -118,25 +118,46 @@ impl Since {
              join posting using (leaf_index)
              where account_id = $1
                  and sequence > $2
-                 and leaf_index < $3
-                 and effective_at >= $4
-                 and effective_at < $5
-                 and (effective_at, sequence) > ($6, $7)
+                 and sequence <= $3
+                 and leaf_index < $4
+                 and effective_at >= $5
+                 and effective_at < $6
+                 and (effective_at, sequence) > ($7, $8)
              order by effective_at, sequence
-             limit $8"
+             limit $9"
         );
-        let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
+        let mut lines: Vec<TrailEntry> = Vec::new();
+        let mut done = self.version;
+        while done < last {
+            let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(statement.as_str()))
+                .bind(self.account)
+                .bind(done)
+                .bind(done + entries)
+                .bind(self.log_size)
+                .bind(from_us)
+                .bind(to_us)
+                .bind(after.0)
+                .bind(after.1 as i64)
+                .bind(limit as i64)
+                .fetch_all(&mut *conn)
+                .await?;
+            for row in rows {
+                lines.push(row.read()?);
+            }
+            lines.sort_unstable_by_key(|it| (it.effective_at_us, it.version));
+            lines.truncate(limit);
+            done += entries;
+        }
+        Ok(lines)
+    }
+
+    /// The account's last version.
+    async fn last(&self, conn: &mut PgConnection) -> Result<i64, StoreError> {
+        let last = sqlx::query_scalar("select coalesce(max(sequence), 0) from entry where account_id = $1")
             .bind(self.account)
-            .bind(self.version)
-            .bind(self.log_size)
-            .bind(from_us)
-            .bind(to_us)
-            .bind(after.0)
-            .bind(after.1 as i64)
-            .bind(limit)
-            .fetch_all(conn)
+            .fetch_one(conn)
             .await?;
-        rows.into_iter().map(Row::read).collect()
+        Ok(last)
     }
 }
 

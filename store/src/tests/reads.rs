@@ -367,9 +367,15 @@ async fn what_is_summed_up_in_pages_comes_to_the_same() {
     let account = account_number(&mut conn, program, 1, &name).await.unwrap().unwrap();
     let now = balance_as_of(&mut conn, account, AsOf::Size(u64::MAX)).await.unwrap();
     let since = statements::Since { account, version: 0, log_size: i64::MAX };
+    let mut first = history(&mut conn, account, None, Order::Forward, 1000).await.unwrap();
+    assert!(first.len() > 5);
+    first.sort_by_key(|it| (it.effective_at_us, it.version));
+    first.truncate(5);
     for entries in [1, 2, 1_000_000] {
         let sum = since.sum(&mut conn, (i64::MIN, i64::MAX), entries).await.unwrap();
         assert_eq!(sum, now.balances, "{entries} at a time");
+        let lines = since.lines(&mut conn, (i64::MIN, i64::MAX), None, 5, entries).await.unwrap();
+        assert_eq!(lines, first, "{entries} at a time");
     }
 }
 
