@@ -421,6 +421,8 @@ async fn an_erasure_without_an_act_is_named() {
         ("insert into erased_leaf select leaf_index, account_id from erasure", "it was erased"),
         ("update member set external_id = 'amina' where external_id is null", "still names somebody"),
         ("insert into event select min(leaf_index), 'x' from erased_leaf", "its event are there"),
+        // However many are looked at before it.
+        ("insert into event select max(leaf_index), 'x' from erased_leaf", "its event are there"),
     ] {
         conn.execute("begin").await.unwrap();
         conn.execute(statement).await.unwrap();
