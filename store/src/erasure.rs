@@ -112,25 +112,54 @@ macro_rules! key_names {
     };
 }
 
-/// The claims of requests that name the member and were not accepted.
+/// The claims of requests that name the member and were not accepted. Those that name them are found first, and each is then looked
+/// up by itself (`offset 0`): the planner takes them to be half of all, and would hold all outcomes against them.
 macro_rules! unaccepted_claims {
     () => {
         concat!(
-            "from claimed_reference
-             where program_id = $1
-                 and ",
+            "with named as materialized (
+                 select *
+                 from claimed_reference
+                 where program_id = $1
+                     and ",
             key_names!(),
             "
-                 and not exists (
+             ), unaccepted as (
+                 select *
+                 from named
+                 where not exists (
                      select from outcome
-                     where outcome.program_id = claimed_reference.program_id
-                         and outcome.source = claimed_reference.source
-                         and outcome.key = claimed_reference.key
+                     where outcome.program_id = named.program_id
+                         and outcome.source = named.source
+                         and outcome.key = named.key
                          and outcome.refusal is null
-                 )"
+                     offset 0
+                 )
+             ) "
         )
     };
 }
+
+pub(crate) const IS_IN_DOUBT: &str = concat!(
+    unaccepted_claims!(),
+    "select exists (select from unaccepted as claimed_reference where not (",
+    is_abandoned!(),
+    "))"
+);
+
+pub(crate) const FORGET_CLAIMS: &str = concat!(
+    unaccepted_claims!(),
+    "delete from claimed_reference
+     using unaccepted
+     where claimed_reference.program_id = unaccepted.program_id
+         and claimed_reference.partner_id = unaccepted.partner_id
+         and claimed_reference.kind = unaccepted.kind
+         and claimed_reference.reference = unaccepted.reference
+         and claimed_reference.source = unaccepted.source
+         and claimed_reference.key = unaccepted.key
+         and ",
+    is_abandoned!()
+);
 
 /// Demands that nothing comes any more of the requests that have claimed a reference, name the member and were not accepted. Were such
 /// a claim taken away before, another request could use the reference, too; were it kept, nothing would take the name out of it. One
@@ -143,17 +172,11 @@ pub async fn demand_undoubted(
     // All claims are looked at.
     let mut transaction = conn.begin().await?;
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
-    let is_in_doubt: bool = sqlx::query_scalar(concat!(
-        "select exists (select ",
-        unaccepted_claims!(),
-        " and not (",
-        is_abandoned!(),
-        "))"
-    ))
-    .bind(program_id)
-    .bind(member.names())
-    .fetch_one(&mut *transaction)
-    .await?;
+    let is_in_doubt: bool = sqlx::query_scalar(IS_IN_DOUBT)
+        .bind(program_id)
+        .bind(member.names())
+        .fetch_one(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     match is_in_doubt {
         false => Ok(()),
@@ -335,11 +358,7 @@ async fn forget_outcomes(
     .execute(&mut *conn)
     .await?;
     // Nothing is in doubt but what was claimed just now, which stays, as what names the member after the erasure does.
-    sqlx::query(concat!("delete ", unaccepted_claims!(), " and ", is_abandoned!()))
-        .bind(program_id)
-        .bind(member.names())
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(FORGET_CLAIMS).bind(program_id).bind(member.names()).execute(&mut *conn).await?;
     sqlx::query(concat!(
         "delete from outcome
          where program_id = $1

@@ -170,6 +170,36 @@ async fn what_is_held_about_a_member_is_found_without_a_look_at_others() {
     }
 }
 
+/// An erasure asks it three times, and the last time while the member's accounts are locked.
+#[tokio::test]
+async fn claims_that_name_a_member_are_looked_up_without_a_look_at_all_outcomes() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::raw_sql(
+        "set session_replication_role = replica;
+         insert into claimed_reference (program_id, partner_id, kind, reference, source, key, item)
+         select 1, '', '', sha256(number::text::bytea), '', number::text, 0 from generate_series(1, 20000) as number;
+         insert into outcome
+             (program_id, source, key, fingerprint, posting_id, leaf_index, account_id, points, available, recorded_at)
+         select 1, '', number::text, '', gen_random_uuid(), number, 1, 0, 0, 0
+         from generate_series(1, 20000) as number;
+         analyze claimed_reference, outcome",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    for statement in [erasure::IS_IN_DOUBT, erasure::FORGET_CLAIMS] {
+        let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {statement}")))
+            .bind(1_i16)
+            .bind(["nobody"])
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains("outcome_pk") && !plan.contains("Seq Scan on outcome"), "{plan}");
+    }
+}
+
 /// What is remembered is not read again until an entry names its account, a leaf has none, the head's epoch is another, or it is
 /// too much to look through.
 #[tokio::test]
