@@ -81,6 +81,55 @@ pub async fn mapped_account(
     Ok(between(conn, keyring, log_size, number - 1, number).await?.pop())
 }
 
+/// How accounts stood at a log size. How many of an account's entries are below it is found by halving: a house account
+/// may have had any number since. One that is archived counts as below it.
+pub(crate) const STOOD: &str =
+    "select account.account_id, account.program_id, account.kind, account.id, account.unit, account.secret, stood.*
+     from account
+     join balance using (account_id)
+     cross join lateral (
+         select balance.sequence, balance.available as available_after, balance.held as held_after,
+             balance.pending as pending_after, balance.last_leaf_index as leaf_index,
+             balance.last_commitment as commitment
+         where balance.last_leaf_index < $3
+         union all
+         (select before.*
+          from (
+              select next.sequence - 1 as sequence, next.available_after - next.available_change as available_after,
+                  next.held_after - next.held_change as held_after,
+                  next.pending_after - next.pending_change as pending_after,
+                  next.previous_leaf_index, next.previous_commitment
+              from entry as next
+              where balance.last_leaf_index >= $3
+                  and next.account_id = account.account_id
+                  and next.sequence > (
+                      with recursive narrow (low, high) as (
+                          select 0::bigint, balance.sequence
+                          union all
+                          select case when leaf_index < $3 then middle else low end,
+                              case when leaf_index < $3 then high else middle - 1 end
+                          from narrow
+                          cross join lateral (select (low + high + 1) / 2 as middle) as guess
+                          cross join lateral (
+                              select coalesce((
+                                  select entry.leaf_index
+                                  from entry
+                                  where entry.account_id = account.account_id and entry.sequence = middle
+                              ), -1) as leaf_index
+                          ) as probe
+                          where low < high
+                      )
+                      select low from narrow where low = high
+                  )
+              order by next.sequence
+              limit 1
+          ) as before
+          where before.sequence > 0)
+     ) as stood
+     where account.account_id > $1
+         and account.account_id <= $2
+     order by account.account_id";
+
 async fn between(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -90,47 +139,8 @@ async fn between(
 ) -> Result<Vec<MappedAccount>, StoreError> {
     let mut look = archived::look(conn).await?;
     archived::demand_since(&mut look, log_size as i64).await?;
-    let rows: Vec<Row> = sqlx::query_as(
-        "select account.account_id, account.program_id, account.kind, account.id, account.unit, account.secret, stood.*
-         from account
-         join balance using (account_id)
-         cross join lateral (
-             select balance.sequence, balance.available as available_after, balance.held as held_after,
-                 balance.pending as pending_after, balance.last_leaf_index as leaf_index,
-                 balance.last_commitment as commitment
-             where balance.last_leaf_index < $3
-             union all
-             (select before.*
-              from (
-                  select next.sequence - 1 as sequence, next.available_after - next.available_change as available_after,
-                      next.held_after - next.held_change as held_after,
-                      next.pending_after - next.pending_change as pending_after,
-                      next.previous_leaf_index, next.previous_commitment
-                  from entry as next
-                  where balance.last_leaf_index >= $3
-                      and next.account_id = account.account_id
-                      and next.sequence > coalesce((
-                          select entry.sequence
-                          from entry
-                          where entry.account_id = account.account_id
-                              and entry.leaf_index < $3
-                          order by entry.sequence desc
-                          limit 1
-                      ), 0)
-                  order by next.sequence
-                  limit 1
-              ) as before
-              where before.sequence > 0)
-         ) as stood
-         where account.account_id > $1
-             and account.account_id <= $2
-         order by account.account_id",
-    )
-    .bind(after)
-    .bind(last)
-    .bind(log_size as i64)
-    .fetch_all(&mut *look)
-    .await?;
+    let rows: Vec<Row> =
+        sqlx::query_as(STOOD).bind(after).bind(last).bind(log_size as i64).fetch_all(&mut *look).await?;
     look.rollback().await?;
     rows.into_iter().map(|it| it.read(keyring, log_size)).collect()
 }

@@ -5,7 +5,7 @@ use ledger::{AccountKind, Command, House, MemberRef, Name, Status};
 use proof::Balances;
 use uuid::Uuid;
 
-use super::fixture::{Fixture, PARTNER};
+use super::fixture::{Fixture, PARTNER, keyring};
 use super::world::{World, named, points};
 use crate::log_head;
 use crate::remembered::{self, Remembered};
@@ -48,6 +48,33 @@ async fn a_balance_as_of_any_point_is_what_a_replay_up_to_it_gives() {
         }
     }
     assert_eq!(size_at(&mut conn, i64::MAX).await.unwrap(), times.len() as u64);
+}
+
+/// A map of any size, also of one that is long past.
+#[tokio::test]
+async fn a_map_says_of_each_account_how_it_stood() {
+    let World { books, .. } = World::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    let accounts: Vec<(i64, Uuid)> =
+        sqlx::query_as("select account_id, id from account").fetch_all(&mut *conn).await.unwrap();
+    for size in 0..=log_size(&mut conn).await.unwrap() {
+        for (number, id) in &accounts {
+            let standing = balance_as_of(&mut conn, *number, AsOf::Size(size)).await.unwrap();
+            let mapped = mapped_account(&mut conn, &keyring(), size, *id).await.unwrap();
+            let mapped = mapped.map(|it| (it.value.sequence, it.value.balances));
+            let stood = (standing.version > 0).then_some((standing.version, standing.balances));
+            assert_eq!(mapped, stood, "account {number} at {size}");
+        }
+    }
+    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {}", mapped::STOOD)))
+        .bind(0_i64)
+        .bind(1_i64)
+        .bind(1_i64)
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("Recursive Union"), "its place is found by halving: {plan}");
 }
 
 /// However many holds there are on other accounts, and whether or not the planner knows of them.
