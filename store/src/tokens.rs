@@ -142,15 +142,17 @@ pub async fn credential_of_token(
     Ok(known)
 }
 
+/// Forgets what was withdrawn and is over. By `now()`: no index serves what is compared with `clock_timestamp()`.
+pub(crate) const FORGET_REVOKED: &str =
+    "delete from revoked_token where expires_at < now() - interval '1 hour'";
+
 /// Withdraws an access token that would end by itself at this time.
 pub async fn revoke_token(
     conn: &mut PgConnection,
     token_id: Uuid,
     expires_us: i64,
 ) -> Result<(), StoreError> {
-    sqlx::query("delete from revoked_token where expires_at < clock_timestamp() - interval '1 hour'")
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(FORGET_REVOKED).execute(&mut *conn).await?;
     sqlx::query(
         "insert into revoked_token (token_id, expires_at)
          values ($1, to_timestamp($2 / 1000000.0))
@@ -178,6 +180,18 @@ pub struct MemberSession {
     pub turn: i64,
 }
 
+/// Forgets some sessions that are over, so that whoever begins one does not wait for all of them, nor for anyone who forgets them too.
+/// By `now()`: no index serves what is compared with `clock_timestamp()`.
+pub(crate) const FORGET_SESSIONS: &str = "delete from member_session
+     where ctid = any(array(
+         select ctid
+         from member_session
+         where expires_at < now() - interval '1 day'
+         order by expires_at
+         limit 100
+         for update skip locked
+     ))";
+
 /// Begins a session of a member for whom this credential vouches.
 pub async fn begin_session(
     conn: &mut PgConnection,
@@ -187,9 +201,7 @@ pub async fn begin_session(
     scopes: &[String],
     lifetime_s: u32,
 ) -> Result<MemberSession, StoreError> {
-    sqlx::query("delete from member_session where expires_at < clock_timestamp() - interval '1 day'")
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(FORGET_SESSIONS).execute(&mut *conn).await?;
     let session = sqlx::query_as(
         "insert into member_session (session_id, program_id, credential_id, member, scopes, expires_at)
          values ($1, $2, $3, $4, $5, clock_timestamp() + $6 * interval '1 second')

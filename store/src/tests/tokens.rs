@@ -100,3 +100,56 @@ async fn a_withdrawn_token_or_its_credential_lets_nobody_in() {
     revoke_key(&mut conn, books.program.program_id, &name).await.unwrap();
     assert!(credential_of_token(&mut conn, app, other, None).await.unwrap().is_none());
 }
+
+/// However many there are who are not to be forgotten yet; and nobody waits for who forgets the same ones.
+#[tokio::test]
+async fn what_is_over_is_forgotten_without_a_look_at_the_rest_and_some_at_a_time() {
+    let books = Fixture::new().await;
+    let (program_id, app) = (books.program.program_id, app(&books).await);
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::query(
+        "insert into member_session (session_id, program_id, credential_id, member, scopes, expires_at)
+         select gen_random_uuid(), $1, $2, 'amina', '{}',
+             now() - case when number <= 150 then interval '2 days' else interval '1 hour' end
+         from generate_series(1, 20000) as number",
+    )
+    .bind(program_id)
+    .bind(app)
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into revoked_token (token_id, expires_at)
+         select gen_random_uuid(), now() from generate_series(1, 20000)",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query("analyze member_session, revoked_token").execute(&mut *conn).await.unwrap();
+    for (forget, index) in [
+        (tokens::FORGET_SESSIONS, "member_session_to_forget"),
+        (tokens::FORGET_REVOKED, "revoked_token_to_forget"),
+    ] {
+        let explain = format!("explain {forget}");
+        let plan: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
+        let plan = plan.join("\n");
+        assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{plan}");
+    }
+
+    let mut begin = async || {
+        begin_session(&mut conn, program_id, app, "amina", &[], 60).await.unwrap();
+        let kept = sqlx::query_scalar::<_, i64>("select count(*) from member_session");
+        kept.fetch_one(&books.pool).await.unwrap()
+    };
+    let mut other = books.pool.begin().await.unwrap();
+    sqlx::query("select from member_session where expires_at < now() - interval '1 day' for update")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    assert_eq!(begin().await, 20_001);
+    other.rollback().await.unwrap();
+    assert_eq!(begin().await, 19_902);
+    assert_eq!(begin().await, 19_853);
+    assert_eq!(begin().await, 19_854, "a day has not passed");
+}
