@@ -119,26 +119,25 @@ pub async fn remembered_outcome(
 /// How long a refusal that depended on state is remembered, in microseconds: 30 days.
 const REFUSAL_LIFE_US: i64 = 30 * 24 * 3600 * 1_000_000;
 
-/// Forgets at most so many refusals whose time is over, and says how many. What was accepted is never forgotten.
-pub(crate) async fn forget_refusals(conn: &mut PgConnection, limit: i64) -> Result<u64, StoreError> {
-    let forgotten = sqlx::query(
-        "delete from outcome
-         where ctid = any(array(
-             select outcome.ctid
-             from outcome, log_head
-             where refusal is not null
-                 and outcome.recorded_at < greatest(
-                     log_head.recorded_at,
-                     (extract(epoch from clock_timestamp()) * 1000000)::bigint
-                 ) - $1
-             order by outcome.recorded_at
-             limit $2
-         ))",
-    )
-    .bind(REFUSAL_LIFE_US)
-    .bind(limit)
-    .execute(conn)
-    .await?;
+/// The refusals that are forgotten. The instant is given, since no index serves what is compared with `clock_timestamp()`.
+pub(crate) const FORGET_REFUSALS: &str = "delete from outcome
+     where ctid = any(array(
+         select ctid
+         from outcome
+         where refusal is not null and recorded_at < $1
+         order by recorded_at
+         limit $2
+     ))";
+
+/// Forgets at most so many refusals whose time is over at this microsecond, and says how many. What was accepted is never
+/// forgotten.
+pub(crate) async fn forget_refusals(
+    conn: &mut PgConnection,
+    now_us: i64,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    let forgotten =
+        sqlx::query(FORGET_REFUSALS).bind(now_us - REFUSAL_LIFE_US).bind(limit).execute(conn).await?;
     Ok(forgotten.rows_affected())
 }
 

@@ -143,15 +143,15 @@ impl Sweep {
             self.settle_all(kind, &programs, &mut swept).await?;
         }
         self.settle_idle(&programs, &mut swept).await?;
-        self.forget_refusals().await?;
+        self.forget_refusals(programs.now_us).await?;
         Ok(swept)
     }
 
     /// Forgets the refusals whose time is over: asked again under the same key, the request is decided anew.
-    async fn forget_refusals(&self) -> Result<(), SweepError> {
+    async fn forget_refusals(&self, now_us: i64) -> Result<(), SweepError> {
         loop {
             let begun = Instant::now();
-            let forgotten = outcomes::forget_refusals(&mut *self.connection().await?, PAGE).await?;
+            let forgotten = outcomes::forget_refusals(&mut *self.connection().await?, now_us, PAGE).await?;
             if forgotten < PAGE as u64 {
                 return Ok(());
             }

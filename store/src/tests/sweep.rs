@@ -242,6 +242,33 @@ async fn a_refusal_is_remembered_for_thirty_days_and_what_was_accepted_for_ever(
     books.check_books().await;
 }
 
+/// However many there are whose time is not over.
+#[tokio::test]
+async fn refusals_to_be_forgotten_are_found_without_a_look_at_the_others() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::query(
+        "insert into outcome (program_id, source, key, fingerprint, refusal, points, available, recorded_at)
+         select $1, 'test', number::text, decode(repeat('00', 32), 'hex'), 1, 0, 0, $2 + number
+         from generate_series(1, 20000) as number",
+    )
+    .bind(books.program.program_id)
+    .bind(clock_us(&mut conn).await.unwrap())
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query("analyze outcome").execute(&mut *conn).await.unwrap();
+    let explain = format!("explain {}", outcomes::FORGET_REFUSALS);
+    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .bind(clock_us(&mut conn).await.unwrap() - 30 * DAY_US)
+        .bind(500_i64)
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("outcome_refused") && plan.contains("Index Cond: (recorded_at <"), "{plan}");
+}
+
 #[tokio::test]
 async fn idle_members_are_swept_when_their_time_is_over() {
     let books = Fixture::new().await;
