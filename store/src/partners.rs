@@ -102,6 +102,36 @@ pub async fn set_partner(
     Ok(())
 }
 
+/// What a partner has done. Its account belongs to no member, and is found by its keys where that is said; else all members'
+/// accounts are gone through.
+pub(crate) const READINESS: &str = "select
+         exists (
+             select from credential
+             where program_id = $1 and partner_id = $2 and key_id is not null and revoked_at is null
+                 and (expires_at is null or clock_timestamp() < expires_at)
+         ) as has_key,
+         exists (
+             select from webhook_endpoint where program_id = $1 and partner_id = $2 and status = 2
+         ) as has_webhook,
+         exists (
+             select from account
+             join entry using (account_id)
+             where program_id = $1 and member_id is null and partner_id = $2 and available_change > 0
+         ) or exists (
+             select from account
+             join archived_partner using (account_id)
+             where program_id = $1 and member_id is null and partner_id = $2 and has_redeemed
+         ) as has_redeemed,
+         exists (
+             select from account
+             join entry using (account_id)
+             where program_id = $1 and member_id is null and partner_id = $2 and available_change < 0
+         ) or exists (
+             select from account
+             join archived_partner using (account_id)
+             where program_id = $1 and member_id is null and partner_id = $2 and has_undone
+         ) as has_undone";
+
 /// What a partner has done so far: in the program's sandbox where it has one, else in the program itself.
 pub async fn readiness(
     conn: &mut PgConnection,
@@ -112,38 +142,10 @@ pub async fn readiness(
         .bind(program_id)
         .fetch_optional(&mut *conn)
         .await?;
-    let done = sqlx::query_as(
-        "select
-             exists (
-                 select from credential
-                 where program_id = $1 and partner_id = $2 and key_id is not null and revoked_at is null
-                     and (expires_at is null or clock_timestamp() < expires_at)
-             ) as has_key,
-             exists (
-                 select from webhook_endpoint where program_id = $1 and partner_id = $2 and status = 2
-             ) as has_webhook,
-             exists (
-                 select from account
-                 join entry using (account_id)
-                 where program_id = $1 and partner_id = $2 and available_change > 0
-             ) or exists (
-                 select from account
-                 join archived_partner using (account_id)
-                 where program_id = $1 and partner_id = $2 and has_redeemed
-             ) as has_redeemed,
-             exists (
-                 select from account
-                 join entry using (account_id)
-                 where program_id = $1 and partner_id = $2 and available_change < 0
-             ) or exists (
-                 select from account
-                 join archived_partner using (account_id)
-                 where program_id = $1 and partner_id = $2 and has_undone
-             ) as has_undone",
-    )
-    .bind(sandbox.unwrap_or(program_id))
-    .bind(partner_id)
-    .fetch_one(conn)
-    .await?;
+    let done = sqlx::query_as(READINESS)
+        .bind(sandbox.unwrap_or(program_id))
+        .bind(partner_id)
+        .fetch_one(conn)
+        .await?;
     Ok(done)
 }

@@ -113,23 +113,45 @@ async fn a_balance_is_found_by_the_keys_of_its_account() {
 async fn the_houses_accounts_are_found_without_a_look_at_the_members() {
     let books = Fixture::new().await;
     let mut conn = books.pool.acquire().await.unwrap();
-    // Accounts of members who need not be there.
+    accounts_of_nobody(&mut conn, books.program.program_id).await;
+    let explain = format!("explain {}", directory::HOUSES);
+    let plan: Vec<String> =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("account_of_house") && !plan.contains("Seq Scan on account"), "{plan}");
+}
+
+/// Where there is no sandbox, members have accounts beside the partner's.
+#[tokio::test]
+async fn a_partners_readiness_is_found_without_a_look_at_the_members() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    accounts_of_nobody(&mut conn, books.program.program_id).await;
+    let explain = format!("explain {}", partners::READINESS);
+    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .bind(books.program.program_id)
+        .bind(PARTNER)
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("(member_id IS NULL) AND (partner_id"), "{plan}");
+    assert!(!plan.contains("Seq Scan on account"), "{plan}");
+}
+
+/// Accounts of members who need not be there.
+async fn accounts_of_nobody(conn: &mut PgConnection, program_id: i16) {
     sqlx::query("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
     sqlx::query(
         "insert into account (id, program_id, kind, member_id, unit, secret)
          select gen_random_uuid(), $1, 1, gen_random_uuid(), 1, ''
          from generate_series(1, 20000)",
     )
-    .bind(books.program.program_id)
+    .bind(program_id)
     .execute(&mut *conn)
     .await
     .unwrap();
     sqlx::query("analyze account").execute(&mut *conn).await.unwrap();
-    let explain = format!("explain {}", directory::HOUSES);
-    let plan: Vec<String> =
-        sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
-    let plan = plan.join("\n");
-    assert!(plan.contains("account_of_house") && !plan.contains("Seq Scan on account"), "{plan}");
 }
 
 /// A check of the books asks it of every item of every outcome.
