@@ -108,15 +108,34 @@ pub async fn book_quotas(
     Ok(Round { slice, left_ms, booked })
 }
 
-/// Forgets who has not asked for more than an hour.
+/// So many are forgotten in one statement.
+const FORGET_MAX: u64 = 10_000;
+
+/// Forgets who has not asked for two hours. A page at a time, so that nobody's booking waits for all of them; and what is
+/// being booked or forgotten by somebody is left to them: it is not waited for out of the order in which bookings lock.
 pub async fn forget_quotas(conn: &mut PgConnection) -> Result<u64, StoreError> {
-    let done = sqlx::query(
-        "delete from quota where slice < extract(epoch from clock_timestamp())::bigint / $1 - 120",
-    )
-    .bind(SLICE_S)
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected())
+    let mut forgotten = 0;
+    loop {
+        let page = sqlx::query(
+            "delete from quota
+             where ctid = any(array(
+                 select ctid
+                 from quota
+                 where slice < extract(epoch from now())::bigint / $1 - 120
+                 limit $2
+                 for update skip locked
+             ))",
+        )
+        .bind(SLICE_S)
+        .bind(FORGET_MAX as i64)
+        .execute(&mut *conn)
+        .await?
+        .rows_affected();
+        forgotten += page;
+        if page < FORGET_MAX {
+            return Ok(forgotten);
+        }
+    }
 }
 
 /// How many requests an hour each member of a program has.

@@ -15,6 +15,7 @@ mod moving;
 mod parked;
 mod programs;
 mod pulse;
+mod quotas;
 mod reads;
 mod receipts;
 mod references;
