@@ -180,6 +180,16 @@ pub async fn queue_test(
     Ok(id)
 }
 
+/// Messages that are queued once more. Their time stands alone in the comparison, so that its index serves.
+pub(crate) const REPLAY: &str = "insert into webhook_due (endpoint_id, number)
+     select endpoint_id, number
+     from webhook_message
+     where endpoint_id = $1
+         and ($2::uuid is null or message_id = $2)
+         and created_at >= to_timestamp($3 / 1000000.0)
+         and created_at < to_timestamp($4 / 1000000.0)
+     on conflict do nothing";
+
 /// Queues messages once more, under their own ids and in their order: this one, or all that were made between two instants in
 /// microseconds since 1970, the second left out. The endpoint is tried at once. Gives how many.
 pub async fn replay_messages(
@@ -189,22 +199,13 @@ pub async fn replay_messages(
     made: (i64, i64),
 ) -> Result<u64, StoreError> {
     let mut transaction = conn.begin().await?;
-    let queued = sqlx::query(
-        "insert into webhook_due (endpoint_id, number)
-         select endpoint_id, number
-         from webhook_message
-         where endpoint_id = $1
-             and ($2::uuid is null or message_id = $2)
-             and extract(epoch from created_at) * 1000000 >= $3
-             and extract(epoch from created_at) * 1000000 < $4
-         on conflict do nothing",
-    )
-    .bind(endpoint_id)
-    .bind(message_id)
-    .bind(made.0)
-    .bind(made.1)
-    .execute(&mut *transaction)
-    .await?;
+    let queued = sqlx::query(REPLAY)
+        .bind(endpoint_id)
+        .bind(message_id)
+        .bind(made.0)
+        .bind(made.1)
+        .execute(&mut *transaction)
+        .await?;
     sqlx::query("update webhook_course set failed = 0, next_attempt_at = now() where endpoint_id = $1")
         .bind(endpoint_id)
         .execute(&mut *transaction)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sqlx::Connection;
+use uuid::Uuid;
 
 use super::fixture::{Fixture, PARTNER, keyring};
 use crate::*;
@@ -69,4 +70,38 @@ async fn the_next_message_costs_the_same_among_ten_thousand_endpoints() {
         !queue_messages(&mut transaction, program_id, |_, _| unreachable!("nothing is told")).await.unwrap()
     );
     assert_eq!(rows_read(&mut transaction).await, before);
+}
+
+/// However many messages the endpoint has, and however many others were made then.
+#[tokio::test]
+async fn messages_are_sent_again_by_when_they_were_made() {
+    let fixture = Fixture::new().await;
+    let conn = &mut *fixture.pool.acquire().await.unwrap();
+    // Of endpoints that need not be there: each has one of every second.
+    sqlx::query("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
+    sqlx::query(
+        "insert into webhook_message (endpoint_id, message_id, type, created_at)
+         select lpad((number / 200)::text, 32, '0')::uuid, gen_random_uuid(), 'webhook.test',
+             to_timestamp(number % 200)
+         from generate_series(0, 19999) as number",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query("analyze webhook_message").execute(&mut *conn).await.unwrap();
+    let (endpoint, made) = (Uuid::from_u128(7), (50_000_000_i64, 60_000_000_i64));
+    let explain = format!("explain {}", deliveries::REPLAY);
+    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .bind(endpoint)
+        .bind(None::<Uuid>)
+        .bind(made.0)
+        .bind(made.1)
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("webhook_message_of"), "{plan}");
+    assert_eq!(replay_messages(conn, endpoint, None, made).await.unwrap(), 10);
+    assert_eq!(replay_messages(conn, endpoint, None, (59_000_001, 61_000_001)).await.unwrap(), 2);
+    assert_eq!(replay_messages(conn, endpoint, None, (0, i64::MAX)).await.unwrap(), 188);
 }
