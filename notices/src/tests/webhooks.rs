@@ -263,6 +263,28 @@ async fn a_message_is_tried_again_under_its_id_and_keeps_its_place_and_holds_up_
     courier.abort();
 }
 
+/// Also more than are forgotten at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn old_messages_are_forgotten_until_none_is_left() {
+    let world = World::new().await;
+    let (endpoint, _) = world.endpoint(Some("duka"), "https://duka.example/told", &[]).await;
+    let mut conn = world.pool.acquire().await.unwrap();
+    let made = format!(
+        "insert into webhook_message (endpoint_id, message_id, type, created_at)
+         select '{}', gen_random_uuid(), 'webhook.test',
+             now() - case when number <= 3 then interval '29 days' else interval '31 days' end
+         from generate_series(1, 2503) as number",
+        endpoint.endpoint_id
+    );
+    store::tamper(&mut conn, &made).await.unwrap();
+    let courier = world.courier();
+    let forgotten = async {
+        while store::deliveries(&mut conn, endpoint.endpoint_id, None, 100).await.unwrap().len() != 3 {}
+    };
+    tokio::time::timeout(PATIENCE, forgotten).await.unwrap();
+    courier.abort();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_is_gone_is_disabled_and_a_redirect_is_a_failure() {
     let world = World::new().await;

@@ -21,7 +21,7 @@ const TURN: usize = 50;
 const TURN_TIME: Duration = Duration::from_secs(10);
 /// How long to wait where nothing is to be done, or the database does not answer.
 const GAP: Duration = Duration::from_millis(250);
-/// How often old messages are forgotten, and how many at once.
+/// How long to wait once all old messages are forgotten, and how many are at once.
 const FORGET_GAP: Duration = Duration::from_secs(60);
 const FORGET_MAX: i64 = 1000;
 
@@ -79,22 +79,27 @@ impl Courier {
         let _ = queueing.await;
     }
 
-    /// Looks through the log for what is to be told.
+    /// Looks through the log for what is to be told, and forgets what is old: by turns, so that neither waits until the other is
+    /// done, however much there is.
     async fn keep_queueing(self: Arc<Self>, stop: CancellationToken) {
-        let mut forgot = Instant::now();
+        let mut forget_at = Instant::now();
         while !stop.is_cancelled() {
-            match self.queue().await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "webhook messages could not be queued"),
-            }
-            if FORGET_GAP <= forgot.elapsed() {
-                forgot = Instant::now();
-                if let Err(error) = self.forget().await {
+            let more_to_queue = self.queue().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "webhook messages could not be queued");
+                false
+            });
+            let forgets = forget_at <= Instant::now();
+            let more_to_forget = forgets
+                && self.forget().await.unwrap_or_else(|error| {
                     tracing::warn!(%error, "old webhook messages could not be forgotten");
-                }
+                    false
+                });
+            if forgets && !more_to_forget {
+                forget_at = Instant::now() + FORGET_GAP;
             }
-            stop.run_until_cancelled(tokio::time::sleep(GAP)).await;
+            if !more_to_queue && !more_to_forget {
+                stop.run_until_cancelled(tokio::time::sleep(GAP)).await;
+            }
         }
     }
 
@@ -107,8 +112,10 @@ impl Courier {
         .await
     }
 
-    async fn forget(&self) -> Result<(), StoreError> {
-        store::forget_messages(&mut *self.pool.acquire().await?, FORGET_MAX).await.map(|_| ())
+    /// Says whether there may be more.
+    async fn forget(&self) -> Result<bool, StoreError> {
+        let forgotten = store::forget_messages(&mut *self.pool.acquire().await?, FORGET_MAX).await?;
+        Ok(forgotten == FORGET_MAX as u64)
     }
 
     async fn lease(&self) -> Result<Option<Lease>, StoreError> {
