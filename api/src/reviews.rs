@@ -84,7 +84,7 @@ pub(crate) async fn list(api: Arc<Api>, asked: Asked) -> Result<Response, Proble
     let after = query.number::<u64>("starting_after")?;
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     let first = after.map_or(0, |it| it.saturating_add(1));
-    let mut held = store::holds_because(&mut conn, api.program_id, HELD_FOR_REVIEW, first, limit + 1).await?;
+    let mut held = store::holds_for_review(&mut conn, api.program_id, first, limit + 1).await?;
     let has_more = held.len() > limit as usize;
     held.truncate(limit as usize);
     let next_cursor = held.last().filter(|_| has_more).map(|it| it.0.leaf_index.to_string());

@@ -176,7 +176,7 @@ pub use sqlx::{PgConnection, PgPool};
 /// A connection of a pool.
 pub type Pooled = sqlx::pool::PoolConnection<sqlx::Postgres>;
 pub use statements::{Statement, statement};
-pub use story::{Story, due_at, holds_because, story};
+pub use story::{Story, due_at, holds_for_review, story};
 pub use strange::{claim_problem, open_withdrawals_of, strange_settlements};
 pub use sweep::{IdleLoss, Pace, Sweep, SweepError, Swept, idle_loss};
 #[doc(hidden)]

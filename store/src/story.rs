@@ -46,35 +46,36 @@ pub async fn story(
     Ok(Some(Story { posting, later: all }))
 }
 
-/// The program's holds that stand and were placed for this reason, from this leaf on, with the microsecond at which each lapses.
-pub async fn holds_because(
+/// Holds that stand and were placed for a review. Kind and reason as `posting_for_review` has them: it serves where they are known
+/// beforehand.
+pub(crate) const FOR_REVIEW: &str = "select posting.leaf_index, reservation.due_at
+     from reservation
+     join posting using (posting_id)
+     where reservation.kind = 1
+         and reservation.due_at > greatest(
+             (select recorded_at from log_head),
+             (extract(epoch from clock_timestamp()) * 1000000)::bigint
+         ) + coalesce((select max(ahead_us) from sandbox_clock where sandbox_clock.program_id = $1), 0)
+         and posting.program_id = $1
+         and posting.kind = 7
+         and posting.reason = 'screening: held for review'
+         and posting.leaf_index >= $2
+     order by posting.leaf_index
+     limit $3";
+
+/// The program's holds that stand and were placed for a review, from this leaf on, with the microsecond at which each lapses.
+pub async fn holds_for_review(
     conn: &mut PgConnection,
     program_id: i16,
-    reason: &str,
     first_leaf_index: u64,
     limit: u32,
 ) -> Result<Vec<(Fed, i64)>, StoreError> {
-    let due: Vec<(i64, i64)> = sqlx::query_as(
-        "select posting.leaf_index, reservation.due_at
-         from reservation
-         join posting using (posting_id)
-         where reservation.kind = 1
-             and reservation.due_at > greatest(
-                 (select recorded_at from log_head),
-                 (extract(epoch from clock_timestamp()) * 1000000)::bigint
-             ) + coalesce((select max(ahead_us) from sandbox_clock where sandbox_clock.program_id = $1), 0)
-             and posting.program_id = $1
-             and posting.reason = $2
-             and posting.leaf_index >= $3
-         order by posting.leaf_index
-         limit $4",
-    )
-    .bind(program_id)
-    .bind(reason)
-    .bind(i64::try_from(first_leaf_index).unwrap_or(i64::MAX))
-    .bind(i64::from(limit))
-    .fetch_all(&mut *conn)
-    .await?;
+    let due: Vec<(i64, i64)> = sqlx::query_as(FOR_REVIEW)
+        .bind(program_id)
+        .bind(i64::try_from(first_leaf_index).unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&mut *conn)
+        .await?;
     let statement = format!("{POSTINGS} where posting.leaf_index = any($1) order by posting.leaf_index");
     let rows: Vec<PostingRow> = sqlx::query_as(sqlx::AssertSqlSafe(statement))
         .bind(due.iter().map(|it| it.0).collect::<Vec<_>>())

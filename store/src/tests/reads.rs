@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
-use ledger::{AccountKind, Command, House, MemberRef, Name, Status};
+use ledger::{AccountKind, Command, HELD_FOR_REVIEW, House, MemberRef, Name, Status};
 use proof::Balances;
 use uuid::Uuid;
 
@@ -137,6 +137,47 @@ async fn a_partners_readiness_is_found_without_a_look_at_the_members() {
     let plan = plan.join("\n");
     assert!(plan.contains("(member_id IS NULL) AND (partner_id"), "{plan}");
     assert!(!plan.contains("Seq Scan on account"), "{plan}");
+}
+
+/// However many other holds there are, and other postings.
+#[tokio::test]
+async fn what_waits_for_a_review_is_found_without_a_look_at_other_holds() {
+    assert!(story::FOR_REVIEW.contains(HELD_FOR_REVIEW));
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    sqlx::query("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
+    sqlx::query(
+        "insert into posting (leaf_index, posting_id, program_id, kind, recorded_at, effective_at, reason,
+             header_commitment, details_commitment)
+         select number, lpad(number::text, 32, '0')::uuid, $1, 7, number, number,
+             case when number % 1000 = 0 then $2::text end, decode(repeat('00', 32), 'hex'), decode(repeat('00', 32), 'hex')
+         from generate_series(1, 20000) as number",
+    )
+    .bind(books.program.program_id)
+    .bind(HELD_FOR_REVIEW)
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into reservation
+         select posting_id, leaf_index, 1, 1, 9000000000000000, 9000000000000000, decode(repeat('00', 24), 'hex')
+         from posting",
+    )
+    .execute(&mut *conn)
+    .await
+    .unwrap();
+    sqlx::query("analyze posting, reservation").execute(&mut *conn).await.unwrap();
+    let explain = format!("explain {}", story::FOR_REVIEW);
+    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+        .bind(books.program.program_id)
+        .bind(0_i64)
+        .bind(51_i64)
+        .fetch_all(&mut *conn)
+        .await
+        .unwrap();
+    let plan = plan.join("\n");
+    assert!(plan.contains("posting_0_program_id_leaf_index_idx"), "{plan}");
+    assert!(!plan.contains("Seq Scan on posting_0") && !plan.contains("Seq Scan on reservation"), "{plan}");
 }
 
 /// Accounts of members who need not be there.
