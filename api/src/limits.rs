@@ -203,9 +203,7 @@ impl Limits {
                 }
                 if FORGOTTEN_EVERY <= forgotten.elapsed() {
                     forgotten = Instant::now();
-                    if let Err(error) = forget(&pool).await {
-                        tracing::warn!(%error, "old quotas cannot be forgotten");
-                    }
+                    tokio::spawn(forget(pool.clone()));
                 }
                 inner.rounds.fetch_add(1, Ordering::Relaxed);
                 metrics::counter!("daftari_quota_rounds_total").increment(1);
@@ -292,9 +290,12 @@ impl Inner {
     }
 }
 
-async fn forget(pool: &PgPool) -> Result<(), StoreError> {
-    store::forget_quotas(&mut *pool.acquire().await?).await?;
-    Ok(())
+/// Beside the bookings, which do not wait for it.
+async fn forget(pool: PgPool) {
+    let forgotten = async { store::forget_quotas(&mut *pool.acquire().await?).await };
+    if let Err(error) = forgotten.await {
+        tracing::warn!(%error, "old quotas cannot be forgotten");
+    }
 }
 
 async fn book(pool: &PgPool, due: &[Arc<Bucket>]) -> Result<(), StoreError> {

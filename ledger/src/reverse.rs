@@ -33,8 +33,8 @@ impl Desk<'_> {
             return Err(Refusal::MoreThanLeft { left, required: points });
         }
         // Else one person alone would move what takes two, and a reversal names no second one.
-        let is_adjusted = original.kind == PostingKind::ADJUST;
-        if let Some(above) = self.terms.policy.approval_above.filter(|it| is_adjusted && *it < points) {
+        let (is_adjusted, all) = (original.kind == PostingKind::ADJUST, original.reversed + points);
+        if let Some(above) = self.terms.policy.approval_above.filter(|it| is_adjusted && *it < all) {
             return Err(Refusal::ApprovalRequired { above });
         }
         let (side, house) = if original.points() < 0 {

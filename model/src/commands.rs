@@ -429,7 +429,7 @@ impl Attempt<'_> {
             return Err(Refusal::MoreThanLeft { left, required: points });
         }
         let alone = self.terms.policy.approval_above.unwrap_or(i64::MAX);
-        if past.kind == PostingKind::ADJUST && alone < points {
+        if past.kind == PostingKind::ADJUST && alone < past.reversed + points {
             return Err(Refusal::ApprovalRequired { above: alone });
         }
         if past.points < 0 {

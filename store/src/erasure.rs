@@ -112,8 +112,9 @@ macro_rules! key_names {
     };
 }
 
-/// The claims of requests that name the member and were not accepted. Those that name them are found first, and each is then looked
-/// up by itself (`offset 0`): the planner takes them to be half of all, and would hold all outcomes against them.
+/// The claims of requests that name the member and were not accepted, and whether they were refused. Those that name them are found
+/// first, and each is then looked up by itself (`offset 0`): the planner takes them to be half of all, and would hold all outcomes
+/// against them.
 macro_rules! unaccepted_claims {
     () => {
         concat!(
@@ -125,16 +126,17 @@ macro_rules! unaccepted_claims {
             key_names!(),
             "
              ), unaccepted as (
-                 select *
+                 select named.*, told.is_refused
                  from named
-                 where not exists (
-                     select from outcome
+                 left join lateral (
+                     select refusal is not null as is_refused
+                     from outcome
                      where outcome.program_id = named.program_id
                          and outcome.source = named.source
                          and outcome.key = named.key
-                         and outcome.refusal is null
                      offset 0
-                 )
+                 ) as told on true
+                 where told.is_refused is not false
              ) "
         )
     };
@@ -142,7 +144,7 @@ macro_rules! unaccepted_claims {
 
 pub(crate) const IS_IN_DOUBT: &str = concat!(
     unaccepted_claims!(),
-    "select exists (select from unaccepted as claimed_reference where not (",
+    "select exists (select from unaccepted as claimed_reference where is_refused is null and not (",
     is_abandoned!(),
     "))"
 );
@@ -157,13 +159,13 @@ pub(crate) const FORGET_CLAIMS: &str = concat!(
          and claimed_reference.reference = unaccepted.reference
          and claimed_reference.source = unaccepted.source
          and claimed_reference.key = unaccepted.key
-         and ",
-    is_abandoned!()
+         and (unaccepted.is_refused or ",
+    is_abandoned!(),
+    ")"
 );
 
-/// Demands that nothing comes any more of the requests that have claimed a reference, name the member and were not accepted. Were such
-/// a claim taken away before, another request could use the reference, too; were it kept, nothing would take the name out of it. One
-/// that was refused may be asked anew just now, and its refusal is forgotten with the member.
+/// Demands that of each request that has claimed a reference and names the member it is known what came of it. Were such a claim taken
+/// away before, another request could use the reference, too; were it kept, nothing would take the name out of it.
 pub async fn demand_undoubted(
     conn: &mut PgConnection,
     program_id: i16,

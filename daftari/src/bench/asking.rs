@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use ledger::{Command, MemberRef, Points, Request};
-use store::{Answer, Committer};
+use store::{Answer, Committer, SubmitError};
 use uuid::Uuid;
 
 use super::ground::PARTNER;
@@ -16,6 +16,9 @@ use crate::load::{Random, member};
 
 /// How many callers ask at once, each awaiting its answer before it asks again.
 pub(super) const CALLERS: u64 = 256;
+
+/// How often the same is asked again where nobody knows what became of it.
+const TRIES_MAX: u32 = 10;
 
 /// What they ask for.
 #[derive(Clone, Copy, PartialEq)]
@@ -215,9 +218,16 @@ impl Caller {
 
     async fn ask(&mut self, command: Command) -> anyhow::Result<Uuid> {
         let request = self.keyed(command);
-        let answer: Answer = self.committer.submit(request).await?;
+        let mut tries = 0;
+        let answer: Answer = loop {
+            match self.committer.submit(request.clone()).await {
+                // Whoever is told so asks again, and is told then.
+                Err(SubmitError::Unknown) if tries < TRIES_MAX => tries += 1,
+                told => break told?,
+            }
+        };
         let items = answer.outcome.map_err(|refused| refused.refusal).context("a request was refused")?;
-        ensure!(!answer.replayed, "a key came twice");
+        ensure!(0 < tries || !answer.replayed, "a key came twice");
         Ok(items[0].posting_id)
     }
 }

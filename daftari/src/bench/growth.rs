@@ -13,6 +13,8 @@ use crate::config::Bench;
 
 /// The small books.
 const FEW: u32 = 10_000;
+/// A quarter of this machine's memory, as whoever has large books would give it.
+const BUFFERS: &str = "6GB";
 
 pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     ensure!(FEW < config.members, "growth is beyond {FEW} members: give --members");
@@ -22,7 +24,8 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.setting("entries", config.entries);
     report
         .setting("load", "256 callers in the committer's own process, redeeming; the books grow by the same");
-    report.setting("postgres", "fsync, full_page_writes, synchronous_commit on; shared_buffers 1 GB");
+    let postgres = format!("fsync, full_page_writes, synchronous_commit on; shared_buffers {BUFFERS}");
+    report.setting("postgres", postgres);
     let [uniform, zipf] = rates(config, &root, FEW, 0, &mut report).await?;
     let [grown_uniform, grown_zipf] =
         rates(config, &root, config.members, config.entries, &mut report).await?;
@@ -41,7 +44,7 @@ async fn rates(
     entries: u64,
     report: &mut Report,
 ) -> anyhow::Result<[f64; 2]> {
-    let stage = Stage::start(root).await?;
+    let stage = Stage::with_buffers(root, BUFFERS).await?;
     let url = store::test_database(&stage.postgres.url("postgres")).await?;
     let (books, pool) = stage::prepare(&url, members).await?;
     let (committer, task) = Committer::start(pool.clone(), &books.log, Keyring::new(&WRAPPING_KEY)).await?;

@@ -37,10 +37,15 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn start(root: &Path) -> anyhow::Result<Self> {
+        Self::with_buffers(root, "1GB").await
+    }
+
+    /// The same with shared buffers of this size.
+    pub(super) async fn with_buffers(root: &Path, size: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(root.join(".cache"))?;
         let mut server = PostgresConfig::new(folder.path().join("postgres"));
         server.settings = [
-            ("shared_buffers", "1GB"),
+            ("shared_buffers", size),
             ("max_wal_size", "4GB"),
             ("min_wal_size", "4GB"),
             ("max_connections", "100"),

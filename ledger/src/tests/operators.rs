@@ -51,6 +51,7 @@ fn what_takes_two_to_adjust_is_not_reversed_by_one() {
         refuse(&mut shop, reverse(given, points), Refusal::ApprovalRequired { above: 100 });
     }
     check(&mut shop, reverse(given, 100), "asha 900");
+    refuse(&mut shop, reverse(given, 1), Refusal::ApprovalRequired { above: 100 });
     refuse(&mut shop, reverse(given, 901), Refusal::MoreThanLeft { left: 900, required: 901 });
     let taken = check(&mut shop, approved(-900), "asha 0");
     refuse(&mut shop, reverse(taken, 0), Refusal::ApprovalRequired { above: 100 });

@@ -58,6 +58,7 @@ impl Courier {
     pub async fn run(self, stop: CancellationToken) {
         let courier = Arc::new(self);
         let queueing = tokio::spawn(courier.clone().keep_queueing(stop.clone()));
+        let forgetting = tokio::spawn(courier.clone().keep_forgetting(stop.clone()));
         let (places, mut turns) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
         while let Some(place) = stop.run_until_cancelled(places.clone().acquire_owned()).await {
             let place = place.expect("nobody closes the places");
@@ -76,29 +77,31 @@ impl Courier {
             }
         }
         while turns.join_next().await.is_some() {}
-        let _ = queueing.await;
+        let _ = tokio::join!(queueing, forgetting);
     }
 
-    /// Looks through the log for what is to be told, and forgets what is old: by turns, so that neither waits until the other is
-    /// done, however much there is.
+    /// Looks through the log for what is to be told.
     async fn keep_queueing(self: Arc<Self>, stop: CancellationToken) {
-        let mut forget_at = Instant::now();
         while !stop.is_cancelled() {
-            let more_to_queue = self.queue().await.unwrap_or_else(|error| {
+            let more = self.queue().await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "webhook messages could not be queued");
                 false
             });
-            let forgets = forget_at <= Instant::now();
-            let more_to_forget = forgets
-                && self.forget().await.unwrap_or_else(|error| {
-                    tracing::warn!(%error, "old webhook messages could not be forgotten");
-                    false
-                });
-            if forgets && !more_to_forget {
-                forget_at = Instant::now() + FORGET_GAP;
-            }
-            if !more_to_queue && !more_to_forget {
+            if !more {
                 stop.run_until_cancelled(tokio::time::sleep(GAP)).await;
+            }
+        }
+    }
+
+    /// Forgets what is old, however much there is to queue.
+    async fn keep_forgetting(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let more = self.forget().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "old webhook messages could not be forgotten");
+                false
+            });
+            if !more {
+                stop.run_until_cancelled(tokio::time::sleep(FORGET_GAP)).await;
             }
         }
     }

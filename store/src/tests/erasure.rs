@@ -211,6 +211,11 @@ async fn an_erasure_takes_no_claim_that_is_in_doubt() {
     // Its transaction may wait for a standby.
     refuses().await;
     waiting.rollback().await.unwrap();
+    // Of one that was refused just now it is known, and its claim goes with its refusal.
+    let refused = format!("refused {}", it.name);
+    let answer = it.books.committer.submit(it.books.redeem(&refused, it.member, 10)).await.unwrap();
+    assert!(answer.outcome.is_err());
+    claim(&it.books, &refused).await.unwrap();
     it.erase(act).await.unwrap();
     let conn = &mut *it.books.pool.acquire().await.unwrap();
     assert_eq!(traces(&dump(conn).await, std::slice::from_ref(&it.name)), Vec::<&String>::new());
