@@ -55,18 +55,22 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The root of this tree or a smaller one, by tiles that lead to the root that was signed. Full ones are held against those
-    /// above them when they are read; with this no proof is made of a partial one that has rotted either.
+    /// The root of this tree, or of a smaller one by tiles that lead to the root that was signed. Full ones are held against those
+    /// above them when they are read; with this no proof is made of a partial one that has rotted either. A proof in this tree leads
+    /// to the signed root itself, or is not told.
     pub(crate) fn root_of(
         &self,
         size: u64,
         nodes: &mut impl FnMut(Node) -> Result<Hash, TileError>,
     ) -> Result<Hash, TileError> {
+        if size == self.size {
+            return Ok(self.root);
+        }
         if subtree_root(0, self.size, nodes)? != self.root {
             let problem = format!("they do not lead to the root of {} leaves that was signed", self.size);
             return Err(TileError::Damaged { path: "one of the partial tiles".to_owned(), problem });
         }
-        if size == self.size { Ok(self.root) } else { subtree_root(0, size, nodes) }
+        subtree_root(0, size, nodes)
     }
 }
 
