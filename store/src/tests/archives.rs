@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use uuid::Uuid;
 
 use super::erasure::{dump, seal};
-use super::fixture::{Fixture, PARTNER, keyring};
+use super::fixture::{Fixture, PARTNER, explain, keyring};
 use super::world::{World, points};
 use crate::*;
 
@@ -538,12 +538,10 @@ async fn what_is_away_is_counted_without_a_look_at_other_archives() {
     .await
     .unwrap();
     sqlx::query("analyze archived_posting").execute(&mut *conn).await.unwrap();
-    let explain = format!(
-        "explain update archive set moved_at = moved_at where archive_id = $1 and {} = postings",
+    let statement = format!(
+        "update archive set moved_at = moved_at where archive_id = $1 and {} = postings",
         archives::AWAY
     );
-    let plan: Vec<String> =
-        sqlx::query_scalar(AssertSqlSafe(explain)).bind(1_i64).fetch_all(&mut *conn).await.unwrap();
-    let plan = plan.join("\n");
+    let plan = explain(&statement).bind(1_i64).fetch_all(&mut *conn).await.unwrap().join("\n");
     assert!(plan.contains("archived_posting_pk") && !plan.contains("Seq Scan on archived_posting"), "{plan}");
 }

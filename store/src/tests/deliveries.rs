@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Connection;
 use uuid::Uuid;
 
-use super::fixture::{Fixture, PARTNER, keyring};
+use super::fixture::{Fixture, PARTNER, explain, keyring};
 use crate::*;
 
 /// How many rows about endpoints this connection has read; what it has read in earlier transactions may be among them.
@@ -90,16 +90,15 @@ async fn messages_are_sent_again_by_when_they_were_made() {
     .unwrap();
     sqlx::query("analyze webhook_message").execute(&mut *conn).await.unwrap();
     let (endpoint, made) = (Uuid::from_u128(7), (50_000_000_i64, 60_000_000_i64));
-    let explain = format!("explain {}", deliveries::REPLAY);
-    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+    let plan = explain(deliveries::REPLAY)
         .bind(endpoint)
         .bind(None::<Uuid>)
         .bind(made.0)
         .bind(made.1)
         .fetch_all(&mut *conn)
         .await
-        .unwrap();
-    let plan = plan.join("\n");
+        .unwrap()
+        .join("\n");
     assert!(plan.contains("webhook_message_of"), "{plan}");
     assert_eq!(replay_messages(conn, endpoint, None, made).await.unwrap(), 10);
     assert_eq!(replay_messages(conn, endpoint, None, (59_000_001, 61_000_001)).await.unwrap(), 2);

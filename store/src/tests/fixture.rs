@@ -1,6 +1,8 @@
 use ledger::{Command, Event, Item, MemberRef, Points, Request, RuleSet};
 use proof::Details;
-use sqlx::PgPool;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryScalar;
+use sqlx::{AssertSqlSafe, PgPool, Postgres};
 use uuid::Uuid;
 
 use crate::*;
@@ -87,4 +89,9 @@ impl Fixture {
     pub(super) async fn check_books(&self) -> BooksReport {
         check_books_opened(&mut self.pool.acquire().await.unwrap(), &keyring()).await.unwrap()
     }
+}
+
+/// How the planner answers a statement, line by line, once it has what the statement takes.
+pub(super) fn explain(statement: &str) -> QueryScalar<'static, Postgres, String, PgArguments> {
+    sqlx::query_scalar(AssertSqlSafe(format!("explain {statement}")))
 }

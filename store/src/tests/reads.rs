@@ -5,7 +5,7 @@ use ledger::{AccountKind, Command, HELD_FOR_REVIEW, House, MemberRef, Name, Stat
 use proof::Balances;
 use uuid::Uuid;
 
-use super::fixture::{Fixture, PARTNER, keyring};
+use super::fixture::{Fixture, PARTNER, explain, keyring};
 use super::world::{World, named, points};
 use crate::log_head;
 use crate::remembered::{self, Remembered};
@@ -66,14 +66,14 @@ async fn a_map_says_of_each_account_how_it_stood() {
             assert_eq!(mapped, stood, "account {number} at {size}");
         }
     }
-    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {}", mapped::STOOD)))
+    let plan = explain(mapped::STOOD)
         .bind(0_i64)
         .bind(1_i64)
         .bind(1_i64)
         .fetch_all(&mut *conn)
         .await
-        .unwrap();
-    let plan = plan.join("\n");
+        .unwrap()
+        .join("\n");
     assert!(plan.contains("Recursive Union"), "its place is found by halving: {plan}");
 }
 
@@ -93,16 +93,15 @@ async fn a_balance_is_found_by_the_keys_of_its_account() {
     .unwrap();
     for prepare in ["select 1", "analyze reservation"] {
         sqlx::query(prepare).execute(&mut *conn).await.unwrap();
-        let plan: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {}", balances::READ)))
-                .bind([1_i16])
-                .bind([0_i16])
-                .bind([None::<Uuid>])
-                .bind([Some("amina")])
-                .fetch_all(&mut *conn)
-                .await
-                .unwrap();
-        let plan = plan.join("\n");
+        let plan = explain(balances::READ)
+            .bind([1_i16])
+            .bind([0_i16])
+            .bind([None::<Uuid>])
+            .bind([Some("amina")])
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap()
+            .join("\n");
         assert!(plan.contains("reservation_by_account"), "{plan}");
         assert!(!plan.contains("reservation_by_due"), "{plan}");
     }
@@ -114,10 +113,7 @@ async fn the_houses_accounts_are_found_without_a_look_at_the_members() {
     let books = Fixture::new().await;
     let mut conn = books.pool.acquire().await.unwrap();
     accounts_of_nobody(&mut conn, books.program.program_id).await;
-    let explain = format!("explain {}", directory::HOUSES);
-    let plan: Vec<String> =
-        sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
-    let plan = plan.join("\n");
+    let plan = explain(directory::HOUSES).fetch_all(&mut *conn).await.unwrap().join("\n");
     assert!(plan.contains("account_of_house") && !plan.contains("Seq Scan on account"), "{plan}");
 }
 
@@ -127,14 +123,13 @@ async fn a_partners_readiness_is_found_without_a_look_at_the_members() {
     let books = Fixture::new().await;
     let mut conn = books.pool.acquire().await.unwrap();
     accounts_of_nobody(&mut conn, books.program.program_id).await;
-    let explain = format!("explain {}", partners::READINESS);
-    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+    let plan = explain(partners::READINESS)
         .bind(books.program.program_id)
         .bind(PARTNER)
         .fetch_all(&mut *conn)
         .await
-        .unwrap();
-    let plan = plan.join("\n");
+        .unwrap()
+        .join("\n");
     assert!(plan.contains("(member_id IS NULL) AND (partner_id"), "{plan}");
     assert!(!plan.contains("Seq Scan on account"), "{plan}");
 }
@@ -167,15 +162,14 @@ async fn what_waits_for_a_review_is_found_without_a_look_at_other_holds() {
     .await
     .unwrap();
     sqlx::query("analyze posting, reservation").execute(&mut *conn).await.unwrap();
-    let explain = format!("explain {}", story::FOR_REVIEW);
-    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+    let plan = explain(story::FOR_REVIEW)
         .bind(books.program.program_id)
         .bind(0_i64)
         .bind(51_i64)
         .fetch_all(&mut *conn)
         .await
-        .unwrap();
-    let plan = plan.join("\n");
+        .unwrap()
+        .join("\n");
     assert!(plan.contains("posting_0_program_id_leaf_index_idx"), "{plan}");
     assert!(!plan.contains("Seq Scan on posting_0") && !plan.contains("Seq Scan on reservation"), "{plan}");
 }
@@ -209,14 +203,13 @@ async fn whether_an_act_erased_somebody_is_found_without_a_look_at_all_erasures(
     .await
     .unwrap();
     sqlx::query("analyze erasure").execute(&mut *conn).await.unwrap();
-    let explain = format!("explain {}", check::outcomes::POSTED);
-    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+    let plan = explain(check::outcomes::POSTED)
         .bind([0_i64])
         .bind([1_i64])
         .fetch_all(&mut *conn)
         .await
-        .unwrap();
-    let plan = plan.join("\n");
+        .unwrap()
+        .join("\n");
     assert!(plan.contains("erasure_by_leaf") && !plan.contains("Seq Scan on erasure"), "{plan}");
 }
 
@@ -245,9 +238,6 @@ async fn what_is_held_about_a_member_is_found_without_a_look_at_others() {
     .execute(&mut *conn)
     .await
     .unwrap();
-    let explain = |statement: &str| {
-        sqlx::query_scalar::<sqlx::Postgres, String>(sqlx::AssertSqlSafe(format!("explain {statement}")))
-    };
     let nobody = Uuid::new_v4();
     for (question, index) in [
         (explain(held::SESSIONS).bind(1_i16).bind([nobody.to_string()]), "member_session_by_member"),
@@ -279,13 +269,8 @@ async fn claims_that_name_a_member_are_looked_up_without_a_look_at_all_outcomes(
     .await
     .unwrap();
     for statement in [erasure::IS_IN_DOUBT, erasure::FORGET_CLAIMS] {
-        let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {statement}")))
-            .bind(1_i16)
-            .bind(["nobody"])
-            .fetch_all(&mut *conn)
-            .await
-            .unwrap();
-        let plan = plan.join("\n");
+        let plan =
+            explain(statement).bind(1_i16).bind(["nobody"]).fetch_all(&mut *conn).await.unwrap().join("\n");
         assert!(plan.contains("outcome_pk") && !plan.contains("Seq Scan on outcome"), "{plan}");
     }
 }

@@ -3,7 +3,7 @@ use ledger::{Command, Day, Event, Maturity, MemberRef, Points, Refusal, RuleSet,
 use proof::Text;
 use uuid::Uuid;
 
-use super::fixture::{Fixture, PARTNER};
+use super::fixture::{Fixture, PARTNER, explain};
 use crate::*;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -258,14 +258,13 @@ async fn refusals_to_be_forgotten_are_found_without_a_look_at_the_others() {
     .await
     .unwrap();
     sqlx::query("analyze outcome").execute(&mut *conn).await.unwrap();
-    let explain = format!("explain {}", outcomes::FORGET_REFUSALS);
-    let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(explain))
+    let plan = explain(outcomes::FORGET_REFUSALS)
         .bind(clock_us(&mut conn).await.unwrap() - 30 * DAY_US)
         .bind(500_i64)
         .fetch_all(&mut *conn)
         .await
-        .unwrap();
-    let plan = plan.join("\n");
+        .unwrap()
+        .join("\n");
     assert!(plan.contains("outcome_refused") && plan.contains("Index Cond: (recorded_at <"), "{plan}");
 }
 

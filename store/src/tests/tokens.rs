@@ -1,6 +1,6 @@
 use futures::future::join_all;
 
-use super::fixture::{Fixture, keyring};
+use super::fixture::{Fixture, explain, keyring};
 use crate::*;
 
 async fn app(books: &Fixture) -> i64 {
@@ -130,10 +130,7 @@ async fn what_is_over_is_forgotten_without_a_look_at_the_rest_and_some_at_a_time
         (tokens::FORGET_SESSIONS, "member_session_to_forget"),
         (tokens::FORGET_REVOKED, "revoked_token_to_forget"),
     ] {
-        let explain = format!("explain {forget}");
-        let plan: Vec<String> =
-            sqlx::query_scalar(sqlx::AssertSqlSafe(explain)).fetch_all(&mut *conn).await.unwrap();
-        let plan = plan.join("\n");
+        let plan = explain(forget).fetch_all(&mut *conn).await.unwrap().join("\n");
         assert!(plan.contains(index) && !plan.contains("Seq Scan"), "{plan}");
     }
 
