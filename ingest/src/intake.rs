@@ -322,7 +322,7 @@ fn code_of(error: &RuleError) -> RejectCode {
     match error {
         RuleError::NoRate(_) => RejectCode::NoRate,
         RuleError::Nothing => RejectCode::NothingEarned,
-        RuleError::TooMuch => RejectCode::LimitExceeded,
+        RuleError::TooMuch | RuleError::TooLong => RejectCode::LimitExceeded,
         RuleError::Document(_) => unreachable!("the rule set is read already"),
     }
 }

@@ -66,6 +66,11 @@ pub enum RuleError {
     /// The amount comes to more points than there may be.
     #[error("the event comes to more points than one posting can carry")]
     TooMuch,
+    /// The amount times its rate has more digits than a decimal holds.
+    #[error(
+        "the amount times its rate has more than 28 digits, and none is dropped: give the amount or the rate fewer"
+    )]
+    TooLong,
 }
 
 #[derive(Deserialize)]
@@ -88,7 +93,7 @@ impl RuleSet {
         for (kind, rate) in raw.rates {
             match Decimal::from_str_exact(&rate) {
                 Ok(decimal) if decimal.is_sign_positive() && !decimal.is_zero() => {
-                    rates.insert(kind, decimal)
+                    rates.insert(kind, decimal.normalize())
                 }
                 _ => return Err(bad(format!("the rate {rate:?} of {kind:?} is not a decimal above zero"))),
             };
@@ -111,12 +116,10 @@ impl RuleSet {
         &self.hash
     }
 
-    /// What the event earns: its amount times its type's rate, rounded to the smallest unit.
+    /// What the event earns: its amount times its type's rate, rounded once, to the smallest unit.
     pub fn earn(&self, event: &Event) -> Result<Earning, RuleError> {
         let rate = self.rates.get(&event.kind).ok_or_else(|| RuleError::NoRate(event.kind.clone()))?;
-        let units = Decimal::from(10_u64.pow(self.scale));
-        let exact = event.amount.checked_mul(*rate).and_then(|it| it.checked_mul(units));
-        let exact = exact.ok_or(RuleError::TooMuch)?;
+        let exact = self.exact(event.amount, *rate).ok_or(RuleError::TooLong)?;
         let whole = exact.round_dp_with_strategy(0, self.rounding.strategy());
         match whole.to_i64() {
             Some(0) => Err(RuleError::Nothing),
@@ -126,6 +129,14 @@ impl RuleSet {
             }
             None => Err(RuleError::TooMuch),
         }
+    }
+
+    /// The product in smallest units with all its digits, where a decimal has room for them: its own product rounds them off.
+    fn exact(&self, amount: Decimal, rate: Decimal) -> Option<Decimal> {
+        let decimals = amount.scale() + rate.scale();
+        let zeros = 10_i128.pow(self.scale.saturating_sub(decimals));
+        let digits = amount.mantissa().checked_mul(rate.mantissa())?.checked_mul(zeros)?;
+        Decimal::try_from_i128_with_scale(digits, decimals.saturating_sub(self.scale)).ok()
     }
 }
 

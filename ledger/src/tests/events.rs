@@ -83,6 +83,23 @@ fn a_rate_earns_exact_points_rounded_down() {
 }
 
 #[test]
+fn what_an_event_earns_is_exact_or_refused() {
+    // A product of 28 decimals would be rounded up to a whole point.
+    check_earning("0.5", "1.9999999999999999999999999999", Err(RuleError::TooLong));
+    check_earning("0.5000", "1.9999999999999999999999999990", Err(RuleError::Nothing));
+    check_earning("1.0000000000000001", "10000000000000.0000000000001", Err(RuleError::TooLong));
+    check_earning("1.000000000000000000001", "1.000000000000000000001", Err(RuleError::TooLong));
+    check_earning("10000000000", "1000000000000000000000000000", Err(RuleError::TooLong));
+    let rules = RuleSet::parse(br#"{"rates":{"purchase":"1.0000000000001"}}"#).unwrap();
+    let event = Event::parse(EVENT.replace("150.00", "1.000000000000001").as_bytes()).unwrap();
+    let earning = rules.earn(&event).unwrap();
+    assert_eq!(
+        (earning.points.get(), &*earning.remainder.to_string()),
+        (1, "0.0000000000001010000000000001")
+    );
+}
+
+#[test]
 fn whom_bytes_name_is_known_also_where_they_are_no_event() {
     let parsed = Event::parse(EVENT.as_bytes()).unwrap();
     let twice = r#"{"user_id":"457","user_id":"456"}"#;
