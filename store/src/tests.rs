@@ -20,6 +20,7 @@ mod reads;
 mod receipts;
 mod references;
 mod roles;
+mod rules;
 mod serial;
 mod simulated;
 mod sweep;

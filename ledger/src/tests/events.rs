@@ -1,5 +1,7 @@
 //! Events, and what they earn.
 
+use rust_decimal::Decimal;
+
 use crate::*;
 
 const EVENT: &str =
@@ -79,6 +81,43 @@ fn a_rate_earns_exact_points_rounded_down() {
         r#"{"rates":{},"x":1}"#,
     ] {
         assert!(matches!(RuleSet::parse(bad.as_bytes()), Err(RuleError::Document(_))), "{bad}");
+    }
+}
+
+#[test]
+fn each_rounding_counts_at_each_scale_and_tells_what_it_took() {
+    let modes = ["down", "up", "half_up", "half_even"];
+    // Tenths of the smallest unit, and what each mode makes of them.
+    for (tenths, counted) in [
+        (4, [0, 1, 0, 0]),
+        (5, [0, 1, 1, 0]),
+        (15, [1, 2, 2, 2]),
+        (24, [2, 3, 2, 2]),
+        (25, [2, 3, 3, 2]),
+        (26, [2, 3, 3, 3]),
+        (100_000, [10_000; 4]),
+    ] {
+        for (mode, points) in modes.into_iter().zip(counted) {
+            for scale in [0, 2, 4] {
+                let rules = format!(r#"{{"rates":{{"purchase":"1"}},"scale":{scale},"rounding":"{mode}"}}"#);
+                let amount = Decimal::new(tenths, 1 + scale).to_string();
+                let event = Event::parse(EVENT.replace("150.00", &amount).as_bytes()).unwrap();
+                let earned = RuleSet::parse(rules.as_bytes()).unwrap().earn(&event);
+                let remainder = Decimal::new(tenths - 10 * points, 1);
+                let expected = if points == 0 { Err(RuleError::Nothing) } else { Ok((points, remainder)) };
+                let earned = earned.map(|it| (it.points.get(), it.remainder));
+                assert_eq!(earned, expected, "{amount} by {rules}");
+            }
+        }
+    }
+    for (counting, problem) in [
+        (r#""scale":5"#, "a point has 0 to 4 decimals, not 5"),
+        (r#""scale":-1"#, "invalid value: integer `-1`, expected u32"),
+        (r#""rounding":"nearest""#, "expected one of `down`, `up`, `half_up`, `half_even`"),
+    ] {
+        let rules = format!(r#"{{"rates":{{"purchase":"1"}},{counting}}}"#);
+        let error = RuleSet::parse(rules.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
     }
 }
 

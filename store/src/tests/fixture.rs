@@ -55,11 +55,16 @@ impl Fixture {
     }
 
     pub(super) fn earn(&self, key: &str, member: &str, points: i64) -> Request {
+        self.earn_by(RULE_SET, key, member, points)
+    }
+
+    /// What a purchase of this amount earns by these rules.
+    pub(super) fn earn_by(&self, rules: &[u8], key: &str, member: &str, amount: i64) -> Request {
         let payload = format!(
-            r#"{{"user_id":"{member}","type":"purchase","amount":{points},"timestamp":"2026-01-15T10:00:00Z","event_id":"{key}"}}"#
+            r#"{{"user_id":"{member}","type":"purchase","amount":{amount},"timestamp":"2026-01-15T10:00:00Z","event_id":"{key}"}}"#
         );
         let event = Event::parse(payload.as_bytes()).unwrap();
-        let earning = RuleSet::parse(RULE_SET).unwrap().earn(&event).unwrap();
+        let earning = RuleSet::parse(rules).unwrap().earn(&event).unwrap();
         self.request("event:events", key, Command::earn(earning, event, payload.into_bytes()))
     }
 
