@@ -69,5 +69,5 @@ pub use request::{
     Command, Destination, Differences, Fingerprint, HELD_FOR_REVIEW, House, Item, Maturity, MemberRef, Name,
     Request, Screening,
 };
-pub use rules::{Earning, Rounding, RuleError, RuleSet, RuleSets};
+pub use rules::{Earning, Rounding, RuleDocument, RuleError, RuleSet, RuleSets};
 pub use side::due_id;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use proof::Hash;
 use rust_decimal::{Decimal, RoundingStrategy, prelude::ToPrimitive};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::points::Points;
@@ -24,7 +25,7 @@ pub struct RuleSet {
 pub struct RuleSets(Vec<(i64, RuleSet)>);
 
 /// What becomes of the part of an earning below the smallest unit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
     /// It is cut off.
@@ -54,7 +55,8 @@ pub struct Earning {
 pub enum RuleError {
     /// The document is not a rule set.
     #[error(
-        "a rule set is a JSON object {{\"rates\": {{\"<event type>\": \"<points per unit of amount>\"}}}}: {0}"
+        "a rule set is a JSON object {{\"rates\": {{\"<event type>\": \"<points per unit of amount>\"}}}}, \
+         which may have \"scale\" (0 to 4) and \"rounding\" (down, up, half_up or half_even): {0}"
     )]
     Document(String),
     /// The event's type has no rate.
@@ -73,13 +75,17 @@ pub enum RuleError {
     TooLong,
 }
 
-#[derive(Deserialize)]
+/// What a rule set's bytes say.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Document {
+pub struct RuleDocument {
+    /// How many points an event of each type gives for one unit of its amount, as in `{"purchase": "0.1"}`.
     rates: BTreeMap<String, String>,
-    // How many decimals a point has: with 2, the smallest unit is a hundredth of a point.
+    /// How many decimals a point has, 0 to 4: with 2, the smallest unit is a hundredth of a point. The same in all of a program's
+    /// rule sets.
     #[serde(default)]
     scale: u32,
+    /// What becomes of the part of an earning below the smallest unit. The same in all of a program's rule sets.
     #[serde(default)]
     rounding: Rounding,
 }
@@ -88,7 +94,7 @@ impl RuleSet {
     /// Reads a rule set's bytes.
     pub fn parse(document: &[u8]) -> Result<Self, RuleError> {
         let bad = |problem: String| RuleError::Document(problem);
-        let raw: Document = serde_json::from_slice(document).map_err(|error| bad(error.to_string()))?;
+        let raw: RuleDocument = serde_json::from_slice(document).map_err(|error| bad(error.to_string()))?;
         let mut rates = BTreeMap::new();
         for (kind, rate) in raw.rates {
             match Decimal::from_str_exact(&rate) {

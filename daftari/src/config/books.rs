@@ -26,7 +26,7 @@ pub(crate) enum Books {
     Restore(Restore),
     /// List the events that were not posted, with the reason.
     Rejects(Rejects),
-    /// Print every kind of posting, every field of a policy, and every refusal.
+    /// Print every kind of posting, every field of a policy and of rules, and every refusal.
     Kinds(Kinds),
     /// Ask one thing of the books, or the several of a file together, and print what came of it.
     Post(Post),
@@ -121,7 +121,7 @@ pub(crate) enum What {
     },
 }
 
-/// Print every kind of posting, every field of a policy, and every refusal.
+/// Print every kind of posting, every field of a policy and of rules, and every refusal.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Kinds {
     /// Print only this part.
@@ -136,6 +136,8 @@ pub(crate) enum KindsPart {
     Postings,
     /// What a policy settles.
     Policy,
+    /// What rules settle.
+    Rules,
     /// Why something is refused.
     Refusals,
 }

@@ -117,7 +117,7 @@ fn each_rounding_counts_at_each_scale_and_tells_what_it_took() {
     ] {
         let rules = format!(r#"{{"rates":{{"purchase":"1"}},{counting}}}"#);
         let error = RuleSet::parse(rules.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains(problem), "{error}");
+        assert!(error.contains(problem) && error.contains("half_up or half_even"), "{error}");
     }
 }
 

@@ -1,9 +1,10 @@
-//! `daftari books kinds`: what can be asked, what a policy settles, why something is refused. All of it is read off the
-//! code that does it, so none of it can be out of date.
+//! `daftari books kinds`: what can be asked, what a policy and rules settle, why something is refused. All of it is read off
+//! the code that does it, so none of it can be out of date.
 
 use clap::{Command, Subcommand};
-use ledger::{Policy, Refusal};
-use schemars::Schema;
+use ledger::{Policy, Refusal, RuleDocument};
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::config::{Kinds, KindsPart};
@@ -18,7 +19,10 @@ pub(crate) fn run(config: &Kinds) -> anyhow::Result<()> {
         );
     }
     if part(KindsPart::Policy) {
-        println!("What a policy settles, by `daftari books policy set FILE`:\n\n{}", policy()?);
+        println!("What a policy settles, by `daftari books policy set FILE`:\n\n{}", fields::<Policy>()?);
+    }
+    if part(KindsPart::Rules) {
+        println!("What rules settle, by `daftari books rules set FILE`:\n\n{}", fields::<RuleDocument>()?);
     }
     if part(KindsPart::Refusals) {
         println!("Why something is refused, and what to do:\n\n{}", refusals());
@@ -51,10 +55,11 @@ fn field(name: &str) -> String {
     name.replace('-', "_")
 }
 
-fn policy() -> anyhow::Result<String> {
-    let schema = schemars::schema_for!(Policy);
+/// What a document of this kind settles.
+fn fields<T: Default + JsonSchema + Serialize>() -> anyhow::Result<String> {
+    let schema = schemars::schema_for!(T);
     let mut told = String::new();
-    tell_fields(&schema, schema.as_value(), &serde_json::to_value(Policy::default())?, 0, &mut told);
+    tell_fields(&schema, schema.as_value(), &serde_json::to_value(T::default())?, 0, &mut told);
     Ok(told)
 }
 
@@ -65,7 +70,7 @@ fn tell_fields(root: &Schema, object: &Value, usual: &Value, depth: usize, told:
     for (name, property) in properties {
         let description = described(property);
         let target = resolved(root, property);
-        let is_object = target["properties"].is_object();
+        let is_object = target["type"] == "object";
         let value = if is_object || usual.is_null() { String::new() } else { format!(" [{}]", usual[name]) };
         *told += &format!("{indent}{name}{value}: {description}\n");
         tell_fields(root, target, &usual[name], depth + 1, told);
@@ -236,7 +241,7 @@ mod tests {
 
     #[test]
     fn every_field_of_a_policy_is_listed_with_its_meaning() {
-        let told = policy().unwrap();
+        let told = fields::<Policy>().unwrap();
         fn names(value: &Value, found: &mut BTreeSet<String>) {
             for (name, inner) in value.as_object().into_iter().flatten() {
                 found.insert(name.clone());
@@ -251,5 +256,21 @@ mod tests {
         }
         let silent: Vec<&str> = told.lines().filter(|it| it.trim_end().ends_with(':')).collect();
         assert!(silent.is_empty(), "nothing is said of {silent:?}");
+    }
+
+    #[test]
+    fn what_rules_may_say_is_listed_with_its_meaning() {
+        let told = fields::<RuleDocument>().unwrap();
+        for said in [
+            "rates: How many points",
+            "scale [0]: How many decimals a point has, 0 to 4",
+            "rounding [\"down\"]: What becomes of",
+            "    \"down\": It is cut off.",
+            "    \"up\": Any part counts as a whole.",
+            "    \"half_up\": A half counts as a whole.",
+            "    \"half_even\": A half goes to the even neighbour.",
+        ] {
+            assert!(told.lines().any(|it| it.starts_with(said)), "{said} is missing:\n{told}");
+        }
     }
 }
