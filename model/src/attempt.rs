@@ -250,9 +250,14 @@ impl Attempt<'_> {
             let unit = member.unit;
             let breakage = Name::House(ledger::House::Breakage);
             let breakage = self.names[&(self.request.program, unit, breakage)];
+            let points: i128 = expired.iter().map(|it| i128::from(it.1)).sum();
+            // Where breakage has no room for it, it stays.
+            if i128::from(HOUSE_LIMIT) < self.state.houses[&breakage].points + points {
+                return;
+            }
             self.due(PostingKind::EXPIRE, &[account, breakage], |state| {
                 member_of(state, account).take(Place::Free, &expired);
-                house_of(state, breakage).points += expired.iter().map(|it| i128::from(it.1)).sum::<i128>();
+                house_of(state, breakage).points += points;
             });
         }
     }

@@ -36,6 +36,32 @@ fn house_accounts_refuse_at_their_limit_either_way() {
     shop.does(budget("prize", -(HOUSE_LIMIT - 12)));
 }
 
+/// Breakage has so much, and the fund `spring` has given it.
+fn fill_breakage(shop: &mut Shop, points: i64) {
+    for (name, available) in [("breakage", points), ("spring", -points)] {
+        let mut account = shop.account(name).clone();
+        account.balances.available = available;
+        shop.books.insert(account);
+    }
+}
+
+#[test]
+fn what_ends_while_breakage_is_full_stays_and_is_not_spent() {
+    let mut shop = Shop::under("{}");
+    shop.does(import("asha", &[("2026-01-20", 8), ("never", 3)]));
+    shop.does(hold("asha", 2, "duka", 60));
+    fill_breakage(&mut shop, HOUSE_LIMIT - 7);
+    shop.at("2026-01-21T00:00:00Z");
+    let request = shop.request(vec![earn("asha", 1)]);
+    assert_eq!(kinds(&shop.decide(&request)), ["lapse", "earn"]);
+    refuse(&mut shop, redeem("asha", 5, "duka"), lacks(4, 5));
+    let settle = Command::Settle { account: id("asha") };
+    check(&mut shop, settle, &format!("asha 12, breakage {}", HOUSE_LIMIT - 7));
+    assert_eq!(shop.account("asha").when_due(&shop.terms, shop.now).balances.available, 4);
+    fill_breakage(&mut shop, HOUSE_LIMIT - 8);
+    check(&mut shop, redeem("asha", 4, "duka"), &format!("asha 0, breakage {HOUSE_LIMIT}"));
+}
+
 #[test]
 fn amounts_that_no_posting_can_carry_are_refused() {
     let mut shop = Shop::under("{}");
