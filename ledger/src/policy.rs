@@ -45,7 +45,7 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Strangers {
-    /// They are enrolled by it.
+    /// They are enrolled by it, also where a limit then refuses it.
     Enrol,
     /// It is refused: who takes part is enrolled first.
     Refuse,

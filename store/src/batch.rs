@@ -276,7 +276,8 @@ async fn resolve_members(
     if newcomers.is_empty() {
         return Ok(known);
     }
-    // Only a request that will be posted enrols: not one of a known key, and not one ahead of the clock.
+    // A request of a known key enrols nobody, nor does one ahead of the clock. Any other is decided about an account: it enrols also
+    // where it is then refused, as by a limit.
     let asked: Vec<OutcomeKey> = newcomers.iter().map(|it| it.1.clone()).collect();
     let answered = outcomes::remembered(conn, &asked).await?;
     let now_us = log_head::clock_us(conn).await?;

@@ -46,6 +46,20 @@ async fn a_first_event_enrols_and_its_points_can_be_spent() {
 }
 
 #[tokio::test]
+async fn a_first_event_that_a_limit_refuses_enrols_too() {
+    let books = Fixture::new().await;
+    let mut conn = books.pool.acquire().await.unwrap();
+    add_policy(&mut conn, books.program.program_id, br#"{"earn":{"per_posting":10}}"#).await.unwrap();
+    let answer = books.committer.submit(books.earn("e1", "456", 50)).await.unwrap();
+    let refusal = Refusal::LimitExceeded { limit: ledger::Limit::PerPosting, left: 10, required: 50 };
+    assert_eq!(refused(&answer), refusal);
+    let balance = books.balance("456").await.unwrap();
+    assert_eq!((balance.available, balance.sequence), (0, 0));
+    assert_eq!(accepted(&books.committer.submit(books.earn("e2", "456", 10)).await.unwrap()), (0, 10));
+    assert_eq!(books.check_books().await.leaves, 1);
+}
+
+#[tokio::test]
 async fn a_uuid_names_the_member_itself() {
     let books = Fixture::new().await;
     let id = "550e8400-e29b-41d4-a716-446655440000";
