@@ -1,7 +1,8 @@
 //! `books check`: recomputes everything from the rows and names the first thing that is wrong.
 //!
 //! It runs beside the service in three passes of short transactions, each in memory that does not grow with the number of
-//! members: leaf by leaf up to the log's size of its beginning, outcome by outcome, and account by account ([`Walk`]).
+//! members: leaf by leaf up to the log's size of its beginning, outcome by outcome, and account by account ([`Walk`]), with a look
+//! for lots and reservations of accounts that are no member's.
 //! Across passes it keeps a bit for each leaf, and 24 bytes for each member who was ever suspended or closed.
 //!
 //! Postings that are archived are read from their files (`begin_reading`), or nothing is checked.
@@ -16,6 +17,7 @@ pub(crate) mod erasures;
 mod leaves;
 mod lots;
 pub(crate) mod outcomes;
+mod owners;
 mod reversals;
 mod shape;
 
@@ -102,6 +104,7 @@ async fn check_everything(
     leaves::check_nothing_beyond(conn).await?;
     let told = outcomes::check(conn, &scope, asked, watch).await?;
     accounts::check(conn, &scope, told, watch).await?;
+    owners::check(conn).await?;
     report.closed = erasures::check(conn, size).await?;
     Ok(report)
 }

@@ -283,7 +283,8 @@ impl Programs {
     }
 }
 
-/// Accounts of lots whose last day is over, those that ended first before the others. What is on hold does not expire.
+/// Accounts of lots whose last day is over, those that ended first before the others. What is on hold does not expire. A lot that is
+/// no member's is damage, which `books check` names: it would be found again and again, and fill a page.
 async fn expired_lots(conn: &mut PgConnection, programs: &Programs) -> Result<Vec<DueAccount>, StoreError> {
     let today: Vec<i32> = programs.by_id.values().map(|it| it.1.day.number()).collect();
     let accounts = sqlx::query_as(
@@ -295,6 +296,7 @@ async fn expired_lots(conn: &mut PgConnection, programs: &Programs) -> Result<Ve
              and lot.last_day < $3
              and lot.last_day < program.today
              and lot.available > 0
+             and account.kind = 1
          order by lot.last_day
          limit $4",
     )
@@ -307,7 +309,7 @@ async fn expired_lots(conn: &mut PgConnection, programs: &Programs) -> Result<Ve
     Ok(accounts)
 }
 
-/// Accounts of holds that have lapsed and of earnings that have matured.
+/// Accounts of holds that have lapsed and of earnings that have matured, of members as with lots.
 async fn over_reservations(
     conn: &mut PgConnection,
     programs: &Programs,
@@ -317,6 +319,7 @@ async fn over_reservations(
          from reservation
          join account using (account_id)
          where due_at <= $1
+             and account.kind = 1
          order by due_at
          limit $2",
     )

@@ -428,6 +428,27 @@ const ROWS: &[(&str, &str, &str)] = &[
         "insert into reservation select gen_random_uuid(), pg_temp.member('imani'), 1, house_id, due_at, due_at_max, parts from reservation limit 1",
         "its reservations are not",
     ),
+    // Of accounts that are no member's.
+    (
+        "a house has a lot",
+        "insert into lot values (1, 30000, 20000, 0, 5, 0, 0)",
+        "account 1: it has a lot and is no member's",
+    ),
+    (
+        "nobody has a lot",
+        "insert into lot values (99999, 30000, 20000, 0, 5, 0, 0)",
+        "account 99999: it has a lot and is no member's",
+    ),
+    (
+        "a house has a hold",
+        "insert into reservation select gen_random_uuid(), 1, 1, house_id, due_at, due_at_max, parts from reservation limit 1",
+        "account 1: it has a reservation and is no member's",
+    ),
+    (
+        "nobody has a hold",
+        "insert into reservation select gen_random_uuid(), 99999, 1, house_id, due_at, due_at_max, parts from reservation limit 1",
+        "account 99999: it has a reservation and is no member's",
+    ),
     (
         "a capture is of no hold",
         "update posting set follows = null where leaf_index = pg_temp.leaf(8, 1)",

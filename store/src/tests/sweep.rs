@@ -304,6 +304,31 @@ async fn idle_members_are_swept_when_their_time_is_over() {
 }
 
 #[tokio::test]
+async fn what_a_house_has_in_lots_keeps_nobody_from_being_swept() {
+    let books = Fixture::new().await;
+    books.import("m", 10, 1).await;
+    books.import("n", 10, 9).await;
+    books.hold("n", 10, 60).await;
+    // More than a page of each, that ended before the members'.
+    for planted in [
+        "insert into lot
+         select account_id, 0, earned_day, 0, 1, 0, 0
+         from account, generate_series(1, 600) as earned_day
+         where kind = 2",
+        "insert into reservation
+         select gen_random_uuid(), account.account_id, 1, house_id, 1, 1, parts
+         from reservation, account, generate_series(1, 600)
+         where account.kind = 2",
+    ] {
+        sqlx::query(planted).execute(&books.pool).await.unwrap();
+    }
+    books.days_pass(3).await;
+    assert_eq!(books.sweep().pass().await.unwrap(), Swept { accounts: 2, postings: 2 });
+    let found = check_books(&mut books.pool.acquire().await.unwrap()).await.unwrap_err().to_string();
+    assert!(found.contains("it has a lot and is no member's"), "{found}");
+}
+
+#[tokio::test]
 async fn a_settlement_is_remembered_under_no_key() {
     let books = Fixture::new().await;
     books.import("m", 10, 1).await;
