@@ -3,7 +3,9 @@
 //! A [`Model`] keeps each member's points as a list of [`Piece`]s and knows nothing of SQL, batches or undo: it tries a
 //! request on a copy of what the request concerns, and throws the copy away where the request is refused. What a posting
 //! changed is found by comparing what was there before with what is there after. Of `ledger` it uses the plain types of
-//! requests, refusals and terms, and nothing that decides.
+//! requests, refusals and terms, what a command names, the order of `Lot`s, and the calendar: `Terms::last_day`, `Terms::last_idle_day`
+//! and `Day::plus`; the dates of `Terms::moment` come from whoever drives it. By these it knows what has ended, and a mistake in them
+//! both sides make alike: `ledger`'s own tests look for it. All else that decides is written again here.
 //!
 //! To replay a log: open its accounts, and in leaf order decide each accepted request at its recorded time, under the
 //! terms that held. What was due before a request that was then refused, or for a sweep, was posted without one: it is
