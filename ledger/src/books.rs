@@ -138,6 +138,15 @@ impl Books {
         self.names.insert((program, unit, name), account);
     }
 
+    /// Takes an account out again, with this name for it. Only dry runs were decided with it in: nothing that was posted
+    /// touches it.
+    pub fn forget(&mut self, program: i16, unit: u16, name: Name) {
+        if let Some(account) = self.names.remove(&(program, unit, name)) {
+            self.accounts.remove(&account);
+            self.changed.remove(&account);
+        }
+    }
+
     /// Brings in a posting that a request goes on from.
     pub fn recall(&mut self, program: i16, id: Uuid, original: Original) {
         self.originals.insert((program, id), original);

@@ -129,6 +129,17 @@ pub(crate) fn name_of(member: &MemberRef) -> Option<&str> {
     }
 }
 
+/// Those of these members who may be enrolled: whoever was erased is left out.
+pub(crate) async fn may_be_enrolled<'a>(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    members: &'a BTreeSet<MemberKey>,
+) -> Result<Vec<&'a MemberKey>, StoreError> {
+    let names: Vec<(i16, &MemberRef)> = members.iter().map(|it| (it.0, &it.2)).collect();
+    let erased = erasure::erased_names(conn, &keyring.pepper(), &names).await?;
+    Ok(members.iter().enumerate().filter(|it| !erased.contains(&it.0)).map(|it| it.1).collect())
+}
+
 /// Enrols members who are not known yet, and opens accounts in units that they have none of. Two committers may try at
 /// once: the rows are made in one order, the second waits for the first, and both read the same member afterwards. Whoever
 /// was erased is left out. Says whether any account was opened.
@@ -137,10 +148,7 @@ pub(crate) async fn enrol(
     keyring: &Keyring,
     members: &BTreeSet<MemberKey>,
 ) -> Result<bool, StoreError> {
-    let names: Vec<(i16, &MemberRef)> = members.iter().map(|it| (it.0, &it.2)).collect();
-    let erased = erasure::erased_names(conn, &keyring.pepper(), &names).await?;
-    let members: Vec<&MemberKey> =
-        members.iter().enumerate().filter(|it| !erased.contains(&it.0)).map(|it| it.1).collect();
+    let members = may_be_enrolled(conn, keyring, members).await?;
     let account_ids: Vec<Uuid> = members.iter().map(|_| Uuid::new_v4()).collect();
     let secrets: Vec<Vec<u8>> = account_ids.iter().map(|id| keyring.generate(*id)).collect();
     let member_ids: Vec<Uuid> = members.iter().map(|it| id_of(&it.2).unwrap_or_else(Uuid::new_v4)).collect();

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use ledger::{
-    AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Refused, Request, Status, Strangers,
+    Account, AccountKind, Books, Command, House, Lot, Name, Posting, Refusal, Refused, Request, Status,
+    Strangers,
 };
 use proof::{
     Body, Commitments, Hash, Header, LeafKind, LotMovement, NO_LEAF, PostingKind, SaltPart, lots_digest, salt,
@@ -121,8 +122,8 @@ impl Session for Connected {
             }
         }
         let keys: Vec<OutcomeKey> = requests.iter().map(|it| outcomes::key(it)).collect();
-        let members = resolve_members(conn, context, &programs, requests, &keys).await?;
-        let mut scene = Scene::default();
+        let (members, newcomers) = resolve_members(conn, context, &programs, requests, &keys).await?;
+        let mut scene = Scene { newcomers, ..Scene::default() };
         scene.find_originals(conn, context, requests).await?;
         scene.find_settled(conn, context, requests).await?;
         scene.bring_in_members(members);
@@ -249,19 +250,22 @@ fn member_keys(request: &Request) -> impl Iterator<Item = MemberKey> {
     })
 }
 
+/// Members' accounts, as the requests name them.
+type KnownMembers = HashMap<MemberKey, Arc<Identity>>;
+
 /// The accounts of all members whom the requests name, so far as there are such members. It enrols those who may be;
-/// they are not kept for other batches, since this one may yet be rolled back.
+/// they are not kept for other batches, since this one may yet be rolled back. Besides, whom a dry run would enrol.
 async fn resolve_members(
     conn: &mut PgConnection,
     context: &Context,
     programs: &Programs,
     requests: &[&Request],
     keys: &[OutcomeKey],
-) -> Result<HashMap<MemberKey, Arc<Identity>>, StoreError> {
+) -> Result<(KnownMembers, BTreeSet<MemberKey>), StoreError> {
     let named = requests.iter().flat_map(|it| member_keys(it)).collect();
     let Members { mut known, strangers } = context.directory.members(named);
     if strangers.is_empty() {
-        return Ok(known);
+        return Ok((known, BTreeSet::new()));
     }
     let found = accounts::member_accounts(conn, &context.keyring, &strangers).await?;
     context.directory.keep(&found);
@@ -274,34 +278,39 @@ async fn resolve_members(
         .filter(|(request, _)| member_keys(request).any(|it| !known.contains_key(&it)))
         .collect();
     if newcomers.is_empty() {
-        return Ok(known);
+        return Ok((known, BTreeSet::new()));
     }
     // A request of a known key enrols nobody, nor does one ahead of the clock. Any other is decided about an account: it enrols also
     // where it is then refused, as by a limit.
     let asked: Vec<OutcomeKey> = newcomers.iter().map(|it| it.1.clone()).collect();
     let answered = outcomes::remembered(conn, &asked).await?;
     let now_us = log_head::clock_us(conn).await?;
-    let enrolled: BTreeSet<MemberKey> = newcomers
-        .into_iter()
-        .filter(|(request, key)| !answered.contains_key(*key) && !is_ahead(request, now_us))
-        .flat_map(|(request, _)| member_keys(request))
-        .filter(|it| !known.contains_key(it))
-        .collect();
+    let (mut enrolled, mut would_be) = (BTreeSet::<MemberKey>::new(), BTreeSet::<MemberKey>::new());
+    let enrolling = |it: &(&Request, &OutcomeKey)| !answered.contains_key(it.1) && !is_ahead(it.0, now_us);
+    for (request, _) in newcomers.into_iter().filter(enrolling) {
+        let strangers = if request.dry_run { &mut would_be } else { &mut enrolled };
+        strangers.extend(member_keys(request).filter(|it| !known.contains_key(it)));
+    }
     if !enrolled.is_empty() {
         accounts::enrol(conn, &context.keyring, &enrolled).await?;
         let enrolled: Vec<MemberKey> = enrolled.into_iter().collect();
         known.extend(accounts::member_accounts(conn, &context.keyring, &enrolled).await?);
     }
-    Ok(known)
+    would_be.retain(|it| !known.contains_key(it));
+    if !would_be.is_empty() {
+        let may_be = accounts::may_be_enrolled(conn, &context.keyring, &would_be).await?;
+        would_be = may_be.into_iter().cloned().collect();
+    }
+    Ok((known, would_be))
 }
 
-/// Whether the request enrols whom it names: events and imports do, where the program says so.
+/// Whether the request enrols whom it names: events and imports do, where the program says so. A dry run of one would.
 fn enrols(programs: &Programs, request: &Request) -> bool {
     let enrols = programs.program(request.program).is_some_and(|it| {
         it.strangers() == Strangers::Enrol && it.house(request.unit, &House::Issuance).is_some()
     });
     let brings = |command: &Command| matches!(command, Command::Earn { .. } | Command::Import { .. });
-    enrols && !request.dry_run && request.items.iter().all(|it| brings(&it.command))
+    enrols && request.items.iter().all(|it| brings(&it.command))
 }
 
 fn is_ahead(request: &Request, now_us: i64) -> bool {
@@ -318,6 +327,8 @@ pub(crate) struct Scene {
     identities: HashMap<Uuid, Arc<Identity>>,
     /// The members' accounts among them, which are locked.
     members: HashMap<i64, Arc<Identity>>,
+    /// Whom a dry run would enrol, and no other request of the batch does.
+    newcomers: BTreeSet<MemberKey>,
     states: Vec<State>,
     originals: HashMap<PostingKey, ledger::Original>,
     /// Each account's last entry, which its next one names.
@@ -369,7 +380,7 @@ impl Scene {
         Ok(())
     }
 
-    fn bring_in_members(&mut self, members: HashMap<MemberKey, Arc<Identity>>) {
+    fn bring_in_members(&mut self, members: KnownMembers) {
         for ((program, unit, member), identity) in members {
             self.books.name(program, unit, Name::Member(member), identity.id);
             self.bring_in(identity);
@@ -517,6 +528,22 @@ impl Scene {
         }
         self.books.insert(state.account);
     }
+
+    /// Whom this dry run would enrol, each with a fresh account. They are to be forgotten once it is decided: no other
+    /// request knows them, and nothing of them is written.
+    fn bring_in_newcomers(&mut self, programs: &Programs, request: &Request) -> BTreeSet<MemberKey> {
+        if !request.dry_run || !enrols(programs, request) {
+            return BTreeSet::new();
+        }
+        let newcomers: BTreeSet<MemberKey> =
+            member_keys(request).filter(|it| self.newcomers.contains(it)).collect();
+        for (program, unit, member) in newcomers.iter().cloned() {
+            let account = Account::new(Uuid::new_v4(), AccountKind::Member, unit);
+            self.books.name(program, unit, Name::Member(member), account.id);
+            self.books.insert(account);
+        }
+        newcomers
+    }
 }
 
 /// A batch under its locks.
@@ -570,7 +597,11 @@ impl Batch<'_> {
             return Err(Refused { item: 0, refusal: Refusal::UnitUnknown });
         }
         let (recorded_us, now) = (self.now_us, settled.terms.moment(self.now_us));
+        let newcomers = self.scene.bring_in_newcomers(self.programs, request);
         let decision = self.scene.books.decide(request, &settled.terms, now);
+        for (program, unit, member) in newcomers {
+            self.scene.books.forget(program, unit, Name::Member(member));
+        }
         let first = self.next_leaf;
         if !request.dry_run {
             for posting in &decision.postings {

@@ -145,6 +145,9 @@ impl Office {
     }
 
     async fn posts_and_is_refused(&self) {
+        let dry = ["earn", "nobody", "purchase", "1000", "2026-01-15T10:00:00Z", "--dry-run"];
+        assert_eq!(self.posted(&dry).await["available"], 100, "as for whom it would enrol");
+        self.refused(&["redeem", "nobody", "1"], "member_unknown").await;
         self.refused(&["redeem", "asha", "1"], "member_unknown").await;
         self.books(&["enrol", "asha", "juma"]).await.expect(0);
         self.books(&["enrol", "asha"]).await.expect(0);

@@ -2,13 +2,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use ledger::{Command, MemberRef, Points, Refusal, Refused, Request};
+use ledger::{Command, Day, MemberRef, Points, Refusal, Refused, Request};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::erasure::dump;
 use super::fixture::{Fixture, PARTNER, keyring};
 use super::serial::wait_for_waiting;
 use crate::batch::{Context, InPostgres};
@@ -42,6 +43,81 @@ async fn a_first_event_enrols_and_its_points_can_be_spent() {
     assert_eq!(refused(&too_much), refusal);
     let balance = books.balance("456").await.unwrap();
     assert_eq!((balance.available, balance.sequence), (110, 2));
+    assert_eq!(books.check_books().await.leaves, 2);
+}
+
+/// What is answered, but for the accounts: under which name a newcomer's stands in leaves nobody knows before it is opened.
+fn without_accounts(answer: Answer) -> (Result<Vec<Accepted>, Refused>, u64) {
+    let without = |it: Accepted| Accepted { account: Uuid::nil(), ..it };
+    (answer.outcome.map(|items| items.into_iter().map(without).collect()), answer.log_size)
+}
+
+#[tokio::test]
+async fn a_dry_run_says_of_a_newcomer_what_the_request_then_does() {
+    let books = Fixture::new().await;
+    let known = books.member_with("known", 100).await;
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    let named = |name: &str| MemberRef::External(name.to_owned());
+    let linked = |mut first: Request, second: Request| {
+        first.items.extend(second.items);
+        first
+    };
+    let (once, twice) = (books.earn("linked", "linked", 30), books.earn("linked#1", "linked", 12));
+    let three = linked(linked(once, twice), books.earn("linked#2", "known", 5));
+    let spends = linked(books.earn("spends", "spender", 9), books.redeem("spends#1", known, 1));
+    let earned = Day::parse("2026-01-05").unwrap();
+    let lots = vec![(Day::NEVER, earned, Points::new(70).unwrap())];
+    let brings = Command::Import { member: named("brought"), lots, effective_at_us: None };
+    let to = named("stranger");
+    let gives = Command::Transfer { from: MemberRef::Id(known), to, points: Points::new(3).unwrap() };
+    for (request, available) in [
+        (books.earn("first", "456", 100), Ok(vec![100])),
+        (three, Ok(vec![30, 42, 105])),
+        (books.request(OPERATOR_SOURCE, "brings", brings), Ok(vec![70])),
+        // Neither of these enrols: the one gives, the other spends too.
+        (books.request(OPERATOR_SOURCE, "gives", gives), Err(Refusal::MemberUnknown)),
+        (spends, Err(Refusal::MemberUnknown)),
+    ] {
+        let before = dump(conn).await;
+        let trial = Request { dry_run: true, ..request.clone() };
+        let told = books.committer.submit(trial).await.unwrap();
+        assert_eq!(dump(conn).await, before, "a dry run writes nothing");
+        let done = books.committer.submit(request).await.unwrap();
+        let found =
+            done.outcome.as_ref().map(|it| it.iter().map(|it| it.after.available).collect::<Vec<_>>());
+        assert_eq!(found.map_err(|it| it.refusal), available);
+        assert_eq!(without_accounts(told), without_accounts(done));
+    }
+    assert_eq!(books.check_books().await.leaves, 6);
+}
+
+/// In one batch with them nobody else knows whom a dry run brings in, and nothing of them is written.
+#[tokio::test]
+async fn a_newcomer_of_a_dry_run_is_there_for_it_alone() {
+    let books = Fixture::new().await;
+    let known = books.member_with("known", 100).await;
+    let database = database_of(&books).await;
+    let (mut session, stages) = (database.session().await.unwrap(), Stages::default());
+    let trial = |key, member, points| Request { dry_run: true, ..books.earn(key, member, points) };
+    let (to, points) = (MemberRef::External("stranger".to_owned()), Points::new(3).unwrap());
+    let gives = Command::Transfer { from: MemberRef::Id(known), to, points };
+    let requests = [
+        trial("a", "stranger", 10),
+        trial("b", "stranger", 20),
+        books.request(OPERATOR_SOURCE, "c", gives),
+        // Whom another request of the batch enrols is no newcomer to it.
+        trial("d", "456", 5),
+        books.earn("e", "456", 7),
+        trial("f", "456", 9),
+    ];
+    let Ok(answers) = stages::commit(&mut session, &stages, &requests.each_ref()).await else {
+        panic!("the batch is committed");
+    };
+    let told = |it: &Answer| it.outcome.as_ref().map(|it| it[0].after.available).map_err(|it| it.refusal);
+    let told: Vec<Result<i64, Refusal>> = answers.iter().map(told).collect();
+    assert_eq!(told, [Ok(10), Ok(20), Err(Refusal::MemberUnknown), Ok(5), Ok(7), Ok(16)]);
+    assert_eq!(books.balance("stranger").await, None);
+    assert_eq!(books.balance("456").await.unwrap().available, 7);
     assert_eq!(books.check_books().await.leaves, 2);
 }
 
@@ -493,21 +569,26 @@ async fn a_lock_that_is_not_to_be_had_is_no_fault_of_the_requests() {
     assert_eq!(books.balance("m").await.unwrap().available, 92);
 }
 
+/// Where a committer of these books commits.
+async fn database_of(books: &Fixture) -> InPostgres {
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    let context = Context {
+        log_id: books.log.log_id,
+        keyring: keyring(),
+        directory: Directory::read(conn, &keyring()).await.unwrap(),
+        guard: Guard::default(),
+        warnings: Mutex::default(),
+    };
+    context.guard.check(conn).await.unwrap();
+    InPostgres { pool: books.pool.clone(), context: Arc::new(context) }
+}
+
 /// One that PostgreSQL never answered is given up in the end, and then nothing is decided from where it would have left the log.
 #[tokio::test]
 async fn what_was_cut_off_is_no_ground_for_the_next() {
     let books = Fixture::new().await;
     let member = books.member_with("m", 100).await;
-    let mut conn = books.pool.acquire().await.unwrap();
-    let context = Context {
-        log_id: books.log.log_id,
-        keyring: keyring(),
-        directory: Directory::read(&mut conn, &keyring()).await.unwrap(),
-        guard: Guard::default(),
-        warnings: Mutex::default(),
-    };
-    context.guard.check(&mut conn).await.unwrap();
-    let database = InPostgres { pool: books.pool.clone(), context: Arc::new(context) };
+    let database = database_of(&books).await;
     let stages = Stages::default();
     let mut session = database.session().await.unwrap();
     // By the second posting in a row it is sure to be alone, and decides the third ahead.

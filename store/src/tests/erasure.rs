@@ -373,12 +373,15 @@ async fn after_an_erasure_others_proofs_stand_and_the_name_is_nobodys() {
     for committer in [books.committer.clone(), Fixture::committer_on(&books.pool, &books.log).await] {
         let again = committer.submit(books.earn(&format!("fund-{}", it.name), &it.name, 500)).await.unwrap();
         assert_eq!(again.outcome.unwrap_err().refusal, Refusal::MemberUnknown, "its key named the member");
-        let other = committer.submit(books.earn(&Uuid::new_v4().to_string(), &it.name, 5)).await.unwrap();
-        assert_eq!(
-            other.outcome.unwrap_err().refusal,
-            Refusal::MemberUnknown,
-            "an event enrols nobody again"
-        );
+        let other = books.earn(&Uuid::new_v4().to_string(), &it.name, 5);
+        for dry_run in [true, false] {
+            let other = committer.submit(ledger::Request { dry_run, ..other.clone() }).await.unwrap();
+            assert_eq!(
+                other.outcome.unwrap_err().refusal,
+                Refusal::MemberUnknown,
+                "an event enrols nobody again"
+            );
+        }
         let back = committer.submit(books.request(
             "operator",
             &Uuid::new_v4().to_string(),

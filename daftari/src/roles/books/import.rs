@@ -120,7 +120,7 @@ struct Report {
 struct Importer<'a> {
     committer: Committer,
     terms: &'a Terms,
-    /// Whether an unknown member is enrolled, which a dry run does not do.
+    /// Whether unknown members are enrolled before their groups are posted, which a dry run does not do.
     enrols: bool,
     report: Report,
     begun: Instant,
@@ -233,7 +233,8 @@ impl<'a> Importer<'a> {
     }
 }
 
-/// What would come of a group whose member is not enrolled yet.
+/// What would come of a group whose member is not enrolled yet. The committer knows that only of events and imports in a
+/// program that enrols: not of whom `--enrol` enrols, and not of a history with points that went.
 fn decide_as_newcomer(group: &Group, terms: &Terms, now_us: i64) -> Result<usize, (u16, Refusal)> {
     let Request { program, unit, .. } = group.request;
     let mut books = Books::default();
