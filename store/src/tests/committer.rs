@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::join_all;
-use ledger::{Command, Day, MemberRef, Points, Refusal, Refused, Request};
+use ledger::{Command, Day, MemberRef, Points, Refusal, Refused, Request, Status};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -315,6 +315,45 @@ async fn a_hold_for_a_partner_who_came_later_is_no_damage() {
     accepted(&second.submit(books.request("operator", "h", hold)).await.unwrap());
     let redeemed = books.committer.submit(books.redeem("r", member, 5)).await.unwrap();
     assert_eq!(accepted(&redeemed).1, 85);
+    books.check_books().await;
+}
+
+/// A request is about one unit, and so about one of a member's accounts.
+#[tokio::test]
+async fn who_is_suspended_or_merged_in_a_unit_takes_part_in_the_others() {
+    let books = Fixture::new().await;
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    ensure_unit(conn, &keyring(), books.program.program_id, 2).await.unwrap();
+    let [asha, juma, baraka] = ["asha", "juma", "baraka"].map(|it| MemberRef::External(it.to_owned()));
+    for name in ["asha", "juma", "baraka"] {
+        for unit in [1, 2] {
+            let earning = Request { unit, ..books.earn(&format!("{name}-{unit}"), name, 5) };
+            assert!(books.committer.submit(earning).await.unwrap().outcome.is_ok());
+        }
+    }
+    let ask = async |unit: u16, command: Command| {
+        let request = books.request(OPERATOR_SOURCE, &Uuid::new_v4().to_string(), command);
+        let answer = books.committer.submit(Request { unit, ..request }).await.unwrap();
+        answer.outcome.map(|it| it[0].after.available).map_err(|it| it.refusal)
+    };
+    let spend = |member: &MemberRef| Command::Redeem {
+        member: member.clone(),
+        points: Points::new(1).unwrap(),
+        partner: None,
+        up_to: false,
+    };
+    let suspend = || Command::SetStatus { member: asha.clone(), status: Status::Suspended };
+    ask(1, suspend()).await.unwrap();
+    assert_eq!(ask(1, spend(&asha)).await, Err(Refusal::MemberSuspended));
+    assert_eq!(ask(2, spend(&asha)).await, Ok(4));
+    ask(2, suspend()).await.unwrap();
+    assert_eq!(ask(2, spend(&asha)).await, Err(Refusal::MemberSuspended));
+
+    assert_eq!(ask(1, Command::Merge { from: juma.clone(), to: baraka.clone() }).await, Ok(10));
+    assert_eq!(ask(1, spend(&juma)).await, Err(Refusal::MemberClosed));
+    assert_eq!(ask(2, spend(&juma)).await, Ok(4));
+    assert_eq!(ask(2, Command::Merge { from: juma.clone(), to: baraka }).await, Ok(9));
+    assert_eq!(ask(2, spend(&juma)).await, Err(Refusal::MemberClosed));
     books.check_books().await;
 }
 

@@ -143,14 +143,16 @@ pub(crate) enum Ask {
         /// The day on which they end then; `never` for no day.
         last_day: Date,
     },
-    /// Join two members: the first one's points go over, and the account is closed.
+    /// Join two members in the unit: the first one's points go over, and the account is closed. In other units, do it again with
+    /// `--unit`.
     Merge {
         /// Who is closed.
         from: String,
         /// Who goes on.
         to: String,
     },
-    /// Suspend a member, make them active again, or close them; what a closed member has expires.
+    /// Suspend a member in the unit, make them active again, or close them; what a closed member has expires. In other units, do
+    /// it again with `--unit`.
     SetStatus {
         /// Who.
         member: String,
