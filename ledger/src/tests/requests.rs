@@ -192,6 +192,8 @@ fn a_fingerprint_tells_requests_apart_part_by_part() {
     for (at, way) in ways.iter().enumerate() {
         ways[..at].iter().for_each(|other| check_differs(way, other, &["counterpart"]));
     }
+    // It is read off the clock at each try.
+    check_differs(&one(withdraw("asha", 15, SOON)), &one(withdraw("asha", 15, SOON + 60)), &[]);
     let held = Uuid::from_u128(5);
     check_differs(&one(capture(held, 1, true)), &one(capture(held, 1, false)), &["amount"]);
     check_differs(&one(capture(held, 0, true)), &one(capture(held, 1, true)), &["amount"]);

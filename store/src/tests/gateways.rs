@@ -180,6 +180,22 @@ async fn what_the_bridge_is_refused_is_not_remembered() {
     }
 }
 
+/// Whoever asks again reads it off the clock again, so it is no part of what a key stands for.
+#[tokio::test]
+async fn a_withdrawal_asked_for_again_with_another_claim_before_is_the_first_one() {
+    let mut it = Bridged::new().await;
+    let first_before = it.claim_before;
+    let first = it.ask("operator:test", "out", it.withdraw(3, 4)).await;
+    it.claim_before += 60;
+    assert_eq!(it.ask("operator:test", "out", it.withdraw(4, 4)).await, first);
+    let open = open_withdrawals(&mut it.conn, &keyring(), &GATEWAY, 10).await.unwrap();
+    let open: Vec<([u8; 32], u64)> =
+        open.iter().map(|it| (it.withdrawal.withdrawal_id, it.withdrawal.claim_before)).collect();
+    assert_eq!((first.is_ok(), open), (true, vec![([3; 32], first_before)]));
+    let other = it.ask("operator:test", "out", it.withdraw(3, 5)).await;
+    assert!(matches!(other, Err(Refusal::KeyReused { .. })), "{other:?}");
+}
+
 fn burn(burn_id: u64, credit_to: Hash) -> Burn {
     Burn {
         burn_id,

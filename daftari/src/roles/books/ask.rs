@@ -174,7 +174,8 @@ pub(crate) enum Ask {
         /// Who receives there, as in 0x….
         #[arg(long)]
         holder: String,
-        /// Until when it can be claimed, to the second.
+        /// Until when it can be claimed, to the second. It is read off the clock at each try, so it is no part of what a key stands
+        /// for: asked again under the same key, the first one stands.
         #[arg(long)]
         claim_before: Instant,
     },
