@@ -159,7 +159,7 @@ pub(crate) async fn app_balance(api: Arc<Api>, asked: Asked) -> Result<Response,
         expires_on: expires_on(&balance),
         tier: balance.tier.map(Tier::from),
         next_change_at: balance.next_change_us.map(rfc3339),
-        status: status(balance.status),
+        status: balance.status.name(),
         version: balance.sequence as u64,
         as_of: None,
     }))
@@ -203,7 +203,7 @@ async fn then(api: &Api, member: &MemberRef, as_of: &str) -> Result<Response, Pr
         expires_on: None,
         tier: now.tier.map(Tier::from),
         next_change_at: None,
-        status: status(now.status),
+        status: now.status.name(),
         version: standing.version,
         as_of: Some(as_of.to_owned()),
     }))
@@ -243,14 +243,6 @@ pub(crate) fn user_id(asked: &Asked) -> Result<Uuid, Problem> {
 
 pub(crate) fn user_not_found() -> Problem {
     Problem::new(Code::UserNotFound, "The user was not found or is inactive.")
-}
-
-pub(crate) fn status(status: Status) -> &'static str {
-    match status {
-        Status::Active => "active",
-        Status::Suspended => "suspended",
-        Status::Closed => "closed",
-    }
 }
 
 fn debt(available: i64) -> Option<i64> {

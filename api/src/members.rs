@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::Api;
 use crate::acts::deed;
-use crate::balance::{POINTS, Tier, status, user_not_found, version_tag};
+use crate::balance::{POINTS, Tier, user_not_found, version_tag};
 use crate::body::json;
 use crate::error::Problem;
 use crate::post::Holdings;
@@ -121,7 +121,7 @@ async fn shown(api: &Api, found: &MemberBalance) -> Result<Response, Problem> {
     let mut response = json(&MemberTold {
         user_id: found.member_id,
         external_id,
-        status: status(found.status),
+        status: found.status.name(),
         tier: found.tier.map(Tier::from),
         balance: Holdings {
             available: found.available,

@@ -47,6 +47,19 @@ impl AccountKind {
         })
     }
 
+    /// Its name, for people and for documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Issuance => "issuance",
+            Self::Redemption => "redemption",
+            Self::Breakage => "breakage",
+            Self::Settlement => "settlement",
+            Self::Bridge => "bridge",
+            Self::Fund => "fund",
+        }
+    }
+
     /// The most that its balance can be, either way.
     pub fn balance_max(self) -> i64 {
         if self == Self::Member { MEMBER_LIMIT } else { HOUSE_LIMIT }
@@ -75,6 +88,15 @@ impl Status {
             3 => Self::Closed,
             _ => return None,
         })
+    }
+
+    /// Its name, for people and for documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Closed => "closed",
+        }
     }
 }
 

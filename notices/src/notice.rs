@@ -239,15 +239,7 @@ impl Side {
     fn of(entry: &FedEntry) -> Self {
         Self {
             account: entry.account,
-            of: match entry.kind {
-                AccountKind::Member => "member",
-                AccountKind::Issuance => "issuance",
-                AccountKind::Redemption => "redemption",
-                AccountKind::Breakage => "breakage",
-                AccountKind::Settlement => "settlement",
-                AccountKind::Bridge => "bridge",
-                AccountKind::Fund => "fund",
-            },
+            of: entry.kind.name(),
             user_id: entry.member_id,
             partner_id: entry.partner_id.clone(),
             unit: entry.unit,
