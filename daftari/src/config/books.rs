@@ -132,7 +132,7 @@ pub(crate) struct Kinds {
 /// A part of what `books kinds` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum KindsPart {
-    /// What can be asked.
+    /// What can be asked, and what postings there are.
     Postings,
     /// What a policy settles.
     Policy,

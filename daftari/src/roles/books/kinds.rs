@@ -1,8 +1,9 @@
-//! `daftari books kinds`: what can be asked, what a policy and rules settle, why something is refused. All of it is read off
-//! the code that does it, so none of it can be out of date.
+//! `daftari books kinds`: what can be asked, what postings there are, what a policy and rules settle, why something is refused. It
+//! is read off the code that does it, so none of it can be out of date; what a posting arises from is said here, and tested.
 
 use clap::{Command, Subcommand};
 use ledger::{Policy, Refusal, RuleDocument};
+use proof::PostingKind;
 use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +17,10 @@ pub(crate) fn run(config: &Kinds) -> anyhow::Result<()> {
         println!(
             "What can be asked, by `daftari books post KIND` or as an item of a file:\n\n{}",
             postings()
+        );
+        println!(
+            "Every kind of posting, as `books history` and `books feed` name it, and what it arises from:\n\n{}",
+            kinds()
         );
     }
     if part(KindsPart::Policy) {
@@ -48,6 +53,27 @@ fn postings() -> String {
         }
     }
     told
+}
+
+fn kinds() -> String {
+    let named = (1..=u8::MAX).map(PostingKind).map_while(|it| Some((it, it.name()?)));
+    named.map(|(kind, name)| format!("{name}: {}.\n", origin(kind, name))).collect()
+}
+
+/// What a posting of this kind arises from: what is asked stands in backquotes.
+fn origin(kind: PostingKind, name: &str) -> String {
+    match kind {
+        PostingKind::EXPIRE => {
+            "by itself, when points have ended or their member is closed; `expire_on_chain`".to_owned()
+        }
+        PostingKind::LAPSE => "by itself, when the time of a hold, or of a review, is over".to_owned(),
+        PostingKind::MATURE => "by itself, when the time of a pending earning has come; `confirm`".to_owned(),
+        PostingKind::ADJUST => "`adjust`, `budget`".to_owned(),
+        PostingKind::HOLD => "`hold`, and `redeem` where it is to be reviewed".to_owned(),
+        PostingKind::EXTEND => "`extend`, `prolong`".to_owned(),
+        PostingKind::ACT => "`set_status`, and whatever an operator settles or does".to_owned(),
+        _ => format!("`{name}`"),
+    }
 }
 
 /// A name as JSON files have it.
@@ -196,6 +222,22 @@ mod tests {
         let own: BTreeSet<String> =
             LedgerCommand::VARIANTS.iter().filter(|it| **it != "settle").map(ToString::to_string).collect();
         assert_eq!(listed, own, "the ledger has no command that cannot be asked");
+    }
+
+    #[test]
+    fn every_kind_of_posting_is_listed_with_what_it_arises_from() {
+        let told = kinds();
+        let lines: Vec<(&str, &str)> = told.lines().map(|it| it.split_once(": ").unwrap()).collect();
+        let known: Vec<&str> = (1..=19).map(|it| PostingKind(it).name().unwrap()).collect();
+        assert_eq!(lines.iter().map(|it| it.0).collect::<Vec<_>>(), known);
+        assert_eq!(PostingKind(20).name(), None, "there is one more, which this test does not know");
+        let alone = lines.iter().filter(|it| it.1.starts_with("by itself")).map(|it| it.0);
+        assert_eq!(alone.collect::<Vec<_>>(), ["expire", "lapse", "mature"]);
+        // Whatever can be asked comes to a posting of some kind, and nothing else is named.
+        let asked: BTreeSet<String> = asks().get_subcommands().map(|it| field(it.get_name())).collect();
+        let named: BTreeSet<String> =
+            lines.iter().flat_map(|it| it.1.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
+        assert_eq!(named, asked);
     }
 
     #[test]
