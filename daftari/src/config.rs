@@ -39,7 +39,7 @@ pub(crate) use door::Door;
 pub(crate) use export::Export;
 pub(crate) use keys_at::{ChainKeyAt, LogKeyAt};
 pub(crate) use log::{Adopt, LogAct, MakeMap, Mend, Rotate, Succeed, TheBooks};
-pub(crate) use look::{Check, History, Liability, Replay, Statement, Whose};
+pub(crate) use look::{Balance, Check, Feed, History, Liability, ProgramAt, Replay, Statement, Whose};
 pub(crate) use members::{EraseMember, ExportMember, Members, SettleTier};
 pub(crate) use outsiders::{Audit, Monitor, Trust, Witness};
 pub(crate) use streams::Streams;

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::{Archive, Check, Database, History, Liability, Replay, Restore, Statement};
+use crate::config::{
+    Archive, Balance, Check, Database, Feed, History, Liability, Replay, Restore, Statement,
+};
 use crate::roles::books::{Ask, Instant};
 
 /// Look into the books, and do in them what an operator does.
@@ -14,10 +16,14 @@ pub(crate) enum Books {
     Check(Check),
     /// Make balances, lots and reservations anew from the postings alone, and compare digests.
     Replay(Replay),
+    /// What a member has as of now, once what is due is done: lots, reservations, debt, status and version too.
+    Balance(Balance),
     /// What an account held before a period, what counted in it, and what it held after it.
     Statement(Statement),
     /// An account's entries by version, or what it held at a point of the log.
     History(History),
+    /// The program's postings in the order of the log.
+    Feed(Feed),
     /// The points that members hold, by the month in which they end and who gave them.
     Liability(Liability),
     /// Move the rows of old postings into a file.

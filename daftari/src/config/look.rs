@@ -37,15 +37,52 @@ pub(crate) struct Replay {
     pub(crate) archived: Archived,
 }
 
-/// Whose account, in which books.
+/// Which program, in which books.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Whose {
+pub(crate) struct ProgramAt {
     /// The PostgreSQL database of the books.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: SecretUrl,
     /// The program.
     #[arg(long, env = "PROGRAM", default_value = "default")]
     pub(crate) program: String,
+}
+
+/// What a member has as of now, once what is due is done.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Balance {
+    #[command(flatten)]
+    pub(crate) program: ProgramAt,
+    /// The unit; 1 is the program's points.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) unit: u16,
+    /// The member's UUID or external id.
+    pub(crate) member: String,
+    /// The version that the account must have reached: what is read before that is refused.
+    #[arg(long)]
+    pub(crate) min_version: Option<u64>,
+}
+
+/// The program's postings in the order of the log.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Feed {
+    #[command(flatten)]
+    pub(crate) program: ProgramAt,
+    /// Those after this leaf; without it, from the log's first on.
+    #[arg(long)]
+    pub(crate) after: Option<u64>,
+    /// At most so many.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) archived: Archived,
+}
+
+/// Whose account, in which books.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Whose {
+    #[command(flatten)]
+    pub(crate) program: ProgramAt,
     /// The unit; 1 is the program's points.
     #[arg(long, default_value_t = 1)]
     pub(crate) unit: u16,
@@ -97,12 +134,8 @@ pub(crate) struct History {
 /// The points that members hold, by the month in which they end and who gave them.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Liability {
-    /// The PostgreSQL database of the books.
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub(crate) database_url: SecretUrl,
-    /// The program.
-    #[arg(long, env = "PROGRAM", default_value = "default")]
-    pub(crate) program: String,
+    #[command(flatten)]
+    pub(crate) program: ProgramAt,
     /// When the log had so many leaves; now where it is not said.
     #[arg(long, conflicts_with = "at")]
     pub(crate) size: Option<u64>,

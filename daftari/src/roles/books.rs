@@ -21,8 +21,10 @@ pub(crate) async fn run(command: Books) -> anyhow::Result<()> {
     match command {
         Books::Check(config) => prove::check(config).await,
         Books::Replay(config) => prove::replay(config).await,
+        Books::Balance(config) => look::balance(config).await,
         Books::Statement(config) => look::statement(config).await,
         Books::History(config) => look::history(config).await,
+        Books::Feed(config) => look::feed(config).await,
         Books::Liability(config) => look::liability(config).await,
         Books::Archive(config) => archive::archive(config).await,
         Books::Restore(config) => archive::restore(config).await,
