@@ -15,7 +15,7 @@ use crate::Api;
 use crate::ask::Reason;
 use crate::body::json;
 use crate::code::Code;
-use crate::error::Problem;
+use crate::error::{Invalid, Problem};
 use crate::idempotency;
 use crate::post::{Done, Transaction, Wish};
 use crate::route::Asked;
@@ -31,7 +31,7 @@ const IN_FLIGHT_MAX: usize = 256;
 pub(crate) struct NewBatch {
     /// Whether each item stands for itself, or all are posted or none: of those at most 100.
     mode: Mode,
-    /// The items.
+    /// The items. Where all are posted or none, only the first may have an `expected_version`.
     #[schemars(length(min = 1, max = 1000))]
     items: Vec<BatchItem>,
 }
@@ -168,11 +168,14 @@ async fn all(
     let mut kinds = Vec::with_capacity(wishes.len());
     let mut items: Vec<Item> = Vec::with_capacity(wishes.len());
     let mut whole: Option<Request> = None;
-    for (kind, wish) in wishes {
+    for (at, (kind, wish)) in wishes.into_iter().enumerate() {
+        // A request of the books holds one version, that of its first item's account: no other is taken and then not held.
+        if 0 < at && wish.expected_version.is_some() {
+            return Err(version_not_held(at));
+        }
         let mut request = api.request(asked, key.clone(), wish)?;
         kinds.push(kind);
         items.append(&mut request.items);
-        // Only the first item's version can be held: it stands for the request.
         whole.get_or_insert(request);
     }
     let whole = whole.ok_or_else(|| Problem::internal("a batch has an item"))?;
@@ -202,4 +205,12 @@ async fn all(
             Err(problem.of_item(at).replayed(replayed))
         }
     }
+}
+
+fn version_not_held(at: usize) -> Problem {
+    let field = format!("items.{at}.redemption.expected_version");
+    let pointer = format!("/items/{at}/redemption/expected_version");
+    let words = "only the first item may have it where all are posted or none: \
+                 put this item first, or send it by itself";
+    Problem::invalid(vec![Invalid::in_body(field, &pointer, "UNSUPPORTED", words)])
 }

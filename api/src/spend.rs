@@ -44,7 +44,7 @@ pub(crate) struct NewRedemption {
     /// What it is about.
     #[schemars(length(max = 500))]
     pub(crate) description: Option<String>,
-    /// The version that the account must have.
+    /// The version that the account must have. In a batch of all or none only its first item may say it.
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub(crate) expected_version: Option<u64>,
 }

@@ -341,8 +341,28 @@ async fn a_batch_stands_item_by_item_or_as_a_whole() {
     let ask = post("batches", json!({"mode": "all_or_none", "items": good}));
     let told = json(&world, ask.clone()).await;
     assert_eq!(told["results"][1]["transaction"]["balance"]["available"], 320);
+    let version = told["results"][1]["transaction"]["balance"]["version"].as_u64().unwrap();
     let again = world.send(ask).await;
     assert_eq!((again.json(), again.header("idempotent-replayed")), (told, "true"));
+
+    let demands = |mode: &str, versions: [Value; 2]| {
+        let items = versions.map(|it| json!({"redemption": {"points": 1, "expected_version": it}}));
+        post("batches", json!({"mode": mode, "items": items}))
+    };
+    let stale = world.send(demands("all_or_none", [json!(version - 1), Value::Null])).await;
+    stale.check_problem(409, "VERSION_CONFLICT");
+    // What is not held is not taken, be it right or wrong.
+    for second in [version - 1, version + 1] {
+        let whole = world.send(demands("all_or_none", [json!(version), json!(second)])).await;
+        assert_eq!(whole.invalid_fields(), ["items.1.redemption.expected_version"]);
+        let error = &whole.json()["validation_errors"][0];
+        assert_eq!(error["pointer"], "/items/1/redemption/expected_version", "{error}");
+    }
+    assert_eq!(world.check_books().await.leaves, 6, "nothing of these was posted");
+    let apart = json(&world, demands("independent", [json!(version - 1), json!(version - 1)])).await;
+    for item in apart["results"].as_array().unwrap() {
+        assert_eq!(item["refusal"]["error"], "VERSION_CONFLICT", "{item}");
+    }
 
     let many: Vec<Value> = (0..101).map(|_| json!({"redemption": {"points": 1}})).collect();
     let told = world.send(post("batches", json!({"mode": "all_or_none", "items": many}))).await;
