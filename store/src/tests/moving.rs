@@ -81,9 +81,13 @@ impl Scene {
                 mapped.map(|it| format!("{:?}", it.map(|it| it.value)))
             }
             Question::LiabilityAt => liability(conn, program, Some(1)).await.map(|it| format!("{it:?}")),
-            Question::Statement => {
-                statement(conn, account, (0, i64::MAX), None, 100).await.map(|it| format!("{it:?}"))
-            }
+            Question::Statement => match statement(conn, account, (0, i64::MAX)).await {
+                Ok(mut told) => {
+                    let lines = told.next(100).await.unwrap();
+                    Ok(format!("{:?} {lines:?} {:?} {}", told.opening, told.closing, told.log_size))
+                }
+                Err(error) => Err(error),
+            },
             Question::Story => story(conn, program, self.spent).await.map(|it| format!("{it:?}")),
             Question::Opened => {
                 let (keyring, viewer) = (keyring(), Viewer::Member(self.member));

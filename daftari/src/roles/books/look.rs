@@ -49,16 +49,16 @@ pub(super) async fn balance(config: Balance) -> anyhow::Result<()> {
 pub(super) async fn statement(config: Statement) -> anyhow::Result<()> {
     let (mut conn, account) = open(&config.whose).await?;
     let period = (config.from.as_microsecond(), config.to.as_microsecond());
-    let mut page = store::statement(&mut conn, account, period, None, PAGE).await?;
-    println!("opening  {}", shown(&page.opening));
+    let mut statement = store::statement(&mut conn, account, period).await?;
+    println!("opening  {}", shown(&statement.opening));
     loop {
-        page.lines.iter().for_each(print);
-        if page.next.is_none() {
+        let lines = statement.next(PAGE).await?;
+        if lines.is_empty() {
             break;
         }
-        page = store::statement(&mut conn, account, period, page.next, PAGE).await?;
+        lines.iter().for_each(print);
     }
-    println!("closing  {}  (as of log size {})", shown(&page.closing), page.log_size);
+    println!("closing  {}  (as of log size {})", shown(&statement.closing), statement.log_size);
     Ok(())
 }
 
