@@ -34,6 +34,7 @@ mod guard;
 mod held;
 mod history;
 mod hurry;
+mod imports;
 mod keyring;
 mod keys;
 mod leaves;
@@ -139,6 +140,7 @@ pub use gateways::{
 pub use guard::{Ask, Guard, Outside, Seen};
 pub use held::{HeldError, everything_held};
 pub use hurry::{Hurried, hurried_by_mark, hurried_by_rule, hurry_posting, is_hurried, set_hurry_rule};
+pub use imports::{begin_import, end_import};
 pub use keyring::{Keyring, Pepper, Secret};
 pub use keys::{KeyFacts, KeyRefusal, NewKey, issue_key, key_facts, keys, revoke_key};
 pub use leaves::{StoredLeaf, leaves};

@@ -9,6 +9,7 @@ mod fixture;
 mod gateways;
 mod guard;
 mod hurry;
+mod imports;
 mod keys;
 mod migrations;
 mod moving;

@@ -36,6 +36,8 @@ async fn the_services_role_does_its_work_and_nothing_to_history() {
     ensure_partitions(&mut conn).await.unwrap();
     keep_rejected(&mut conn, books.program.program_id, None, "http", "no_rate", "none", b"{}").await.unwrap();
     ensure_partner(&mut conn, &keyring(), books.program.program_id, "second").await.unwrap();
+    assert!(!begin_import(&mut conn, books.program.program_id, "import:0").await.unwrap());
+    end_import(&mut conn, books.program.program_id, "import:0").await.unwrap();
     check_books_opened(&mut conn, &keyring()).await.unwrap();
 
     let mut refused = Vec::new();
@@ -55,6 +57,7 @@ async fn the_services_role_does_its_work_and_nothing_to_history() {
             "update checkpoint set size = 0",
             "insert into archive (first_leaf_index, end_leaf_index, postings, digest, file) values (0, 9, 1, sha256(''), '')",
             "delete from archived_posting",
+            "delete from ended_import",
             "delete from event",
             "update outcome set points = 0",
             "delete from member",
