@@ -26,6 +26,8 @@ async fn an_operator_keeps_the_books_from_the_command_line() {
     office.takes_in_another_systems_books().await;
     office.settled_what_the_log_says().await;
     office.is_cut_off_and_begins_again().await;
+    office.posts_what_was_refused_from_one_file().await;
+    office.enrols_whom_an_import_did_not_know().await;
     check_books(&office.database_url).await;
     office.stop().await;
 }
@@ -355,7 +357,7 @@ impl Office {
         assert!(done.stderr.contains("line 8: insufficient_balance: 6 points are asked and 5"), "{done:#?}");
         assert!(done.stderr.contains("with it lines 7 to 8, of the same member"), "{done:#?}");
         let kept = std::fs::read_to_string(&mended).expect("the refused lines are kept");
-        assert_eq!(kept.lines().collect::<Vec<_>>(), [header, lines[4], lines[5], lines[6]]);
+        assert_eq!(kept.trim_end().lines().collect::<Vec<_>>(), [header, lines[4], lines[5], lines[6]]);
         assert_eq!((self.available("zuri").await, self.available("neema").await), (120, 30));
 
         // The same file again is the same import; the lines that were mended are another.
@@ -525,6 +527,79 @@ impl Office {
         let idle = self.books(&["sweep"]).await.expect(0);
         assert_eq!(idle.stdout, "0 accounts had something due: 0 postings.\n");
         self.refused(&["redeem", "crowd-0", "1"], "insufficient_balance").await;
+    }
+
+    /// Lines that were refused are posted from the file that has them, and not from the first one as well, whatever has become
+    /// possible, was approved or is forgotten since.
+    async fn posts_what_was_refused_from_one_file(&self) {
+        let lines = [
+            "imara,5,2099-12-31,2026-01-05,,".to_owned(),
+            format!("jabali,7,2099-12-31,,{}T00:00:00Z,", self.day_in(20).await),
+            "imara,-6,,,,".to_owned(),
+            "kito,3000,2099-12-31,2026-01-05,,".to_owned(),
+            "kito,-1001,,,,".to_owned(),
+        ];
+        let header = "member,points,last_day,earned_day,effective_at,reason";
+        let file = self.file("partly.csv", &format!("{header}\n{}\n", lines.join("\n")));
+        let refused = self.path("partly-refused.csv");
+        let refused = refused.to_str().expect("a path is text");
+        let dry = self.books(&["import", &file, "--dry-run", "--refused", refused]).await.expect(2);
+        assert!(dry.stderr.contains("cannot be used with"), "{dry:#?}");
+        let done = self.books(&["import", &file, "--refused", refused]).await.expect(1);
+        assert!(
+            done.stdout.contains("1 postings posted, 0 requests answered as before, 3 refused"),
+            "{done:#?}"
+        );
+        for problem in ["line 3: in_future", "line 4: insufficient_balance", "line 6: approval_required"] {
+            assert!(done.stderr.contains(problem), "{done:#?}");
+        }
+        let kept = std::fs::read_to_string(refused).expect("the refused lines are kept");
+
+        self.sql("update log_head set recorded_at = recorded_at + 40 * 86400000000").await;
+        self.books(&["sweep"]).await.expect(0);
+        self.posted(&["adjust", "imara", "100", "--reason", "goodwill"]).await;
+        let done = self.books(&["import", refused, "--approver", "wanjiru"]).await.expect(0);
+        assert!(done.stdout.contains("4 postings posted, 0 requests answered as before"), "{done:#?}");
+        let again = self.path("partly-again.csv");
+        let again = again.to_str().expect("a path is text");
+        let leaves = self.leaves().await;
+        for words in [&["--dry-run"][..], &["--refused", again]] {
+            let words = [&["import", &file, "--approver", "wanjiru"], words].concat();
+            let done = self.books(&words).await.expect(1);
+            assert!(done.stdout.contains("0 postings "), "{done:#?}");
+            assert!(done.stdout.contains("1 requests answered as before, 3 refused"), "{done:#?}");
+            assert!(done.stderr.contains("line 3: refused when this file was imported"), "{done:#?}");
+        }
+        assert_eq!(self.leaves().await, leaves, "nothing was posted");
+        let same = std::fs::read_to_string(again).expect("the refused lines are kept");
+        assert_eq!(same, kept, "it is the same file, and the same import");
+        let done = self.books(&["import", again, "--approver", "wanjiru"]).await.expect(0);
+        assert!(done.stdout.contains("0 postings posted, 3 requests answered as before"), "{done:#?}");
+        let left =
+            (self.available("imara").await, self.available("jabali").await, self.available("kito").await);
+        assert_eq!(left, (99, 7, 1999));
+    }
+
+    /// In a program that enrols nobody by itself, all lines of strangers are refused, and their file is another one.
+    async fn enrols_whom_an_import_did_not_know(&self) {
+        let rules = self.file("closed.json", r#"{"rates":{"purchase":"0.1"}}"#);
+        let closed = ["--program", "closed"];
+        let program = ["program", "--point-value", "0.10", "--currency", "KES", "--rules", &rules];
+        self.books(&[&program[..], &closed].concat()).await.expect(0);
+        let json = r#"{"member":"zola","points":7,"last_day":"never","earned_day":"2026-01-05"}"#;
+        let file = self.file("strangers.jsonl", &format!("{json}\n"));
+        let refused = self.path("strangers-refused.jsonl");
+        let refused = refused.to_str().expect("a path is text");
+        let import = async |words: &[&str]| self.books(&[&["import"], words, &closed].concat()).await;
+        let done = import(&[file.as_str(), "--refused", refused]).await.expect(1);
+        assert!(done.stderr.contains("line 1: member_unknown"), "{done:#?}");
+        assert!(done.stderr.contains("import that one, with --enrol"), "{done:#?}");
+        let again = import(&[file.as_str(), "--enrol"]).await.expect(1);
+        assert!(again.stdout.contains("0 members enrolled"), "{again:#?}");
+        assert!(again.stderr.contains("--refused FILE writes, with --enrol"), "{again:#?}");
+        let done = import(&[refused, "--enrol"]).await.expect(0);
+        assert!(done.stdout.contains("1 postings posted, 0 requests answered as before"), "{done:#?}");
+        assert!(done.stdout.contains("1 members enrolled"), "{done:#?}");
     }
 
     /// Starts a command, and kills it once it has posted something. However fast it is, it does not come to its last posting:

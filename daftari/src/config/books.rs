@@ -178,7 +178,7 @@ pub(crate) struct Import {
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Where the lines that were refused are kept, to be mended and imported by themselves.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) refused: Option<PathBuf>,
 }
 

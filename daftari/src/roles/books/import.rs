@@ -1,7 +1,8 @@
 //! `daftari books import`: balances and history of another system, through the committer like everything else.
 //!
 //! A request's key is the hash of the whole file and the number of its first line, so an import that was cut off is begun
-//! again and posts nothing twice.
+//! again and posts nothing twice. What is refused is imported from another file, under other keys: so an import that came to its
+//! end with lines refused is noted, and posts nothing more.
 
 mod lines;
 
@@ -17,7 +18,7 @@ use ledger::{
     Account, AccountKind, Books, House, MemberRef, Name, Refusal, Refused, Request, Strangers, Terms,
 };
 use proof::Text;
-use store::{Answer, Committer, SubmitError};
+use store::{Answer, Committer, PgConnection, SubmitError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -37,9 +38,12 @@ pub(crate) async fn run(config: Import) -> anyhow::Result<()> {
     let source = Source::new(contents(&config.file)?, format_of(&config.file));
     let books = OpenBooks::open(&config.database).await?;
     let program = books.program.clone();
-    let terms = store::terms(&mut *books.pool.acquire().await?, program.program_id).await?;
+    let mut conn = books.pool.acquire().await?;
+    let terms = store::terms(&mut conn, program.program_id).await?;
+    let has_ended = store::begin_import(&mut conn, program.program_id, &source.name()).await?;
     let actor = Text::new(config.actor.clone()).context("the actor")?;
-    let Import { unit, dry_run, approver, .. } = config.clone();
+    let Import { unit, approver, .. } = config.clone();
+    let dry_run = config.dry_run || has_ended;
     let common = Common { program: program.program_id, unit, actor, approver, terms: &terms, dry_run };
 
     // Nothing is posted while a line is not understood: a file that is mended has another hash, and would be another
@@ -56,24 +60,32 @@ pub(crate) async fn run(config: Import) -> anyhow::Result<()> {
     }
 
     let (committer, committing) = books.committer().await?;
-    let enrols = config.enrol || terms.policy.strangers(program.enrols) == Strangers::Enrol;
-    let mut importer = Importer::new(committer, &terms, enrols);
+    let enrols = !has_ended && (config.enrol || terms.policy.strangers(program.enrols) == Strangers::Enrol);
+    let mut importer = Importer::new(committer, &terms, enrols, has_ended);
     let (chunks, enrolled) = mpsc::channel(1);
     let groups = source.groups(&common).filter_map(Result::ok);
-    let (handed_in, posted) =
-        tokio::join!(enrol_ahead(&books, &common, enrols, groups, chunks), importer.post_all(enrolled));
+    let (handed_in, posted) = tokio::join!(
+        enrol_ahead(&books, &mut conn, &common, enrols, groups, chunks),
+        importer.post_all(enrolled)
+    );
     let Importer { report, committer, .. } = importer;
     // The last handle: what waits is committed, then the committer ends.
     drop(committer);
     committing.await?;
     posted?;
-    report.tell(&source, &config, handed_in?)
+    let handed_in = handed_in?;
+    if !dry_run && !report.refused.is_empty() {
+        // Before there is a file from which these lines could be posted.
+        store::end_import(&mut conn, program.program_id, &source.name()).await?;
+    }
+    report.tell(&source, &config, handed_in)
 }
 
 /// Hands the groups in, a thousand at a time. Their members are enrolled while those before them are being committed.
 /// Gives how many these were.
 async fn enrol_ahead(
     books: &OpenBooks,
+    conn: &mut PgConnection,
     common: &Common<'_>,
     enrols: bool,
     groups: impl Iterator<Item = Group>,
@@ -87,11 +99,10 @@ async fn enrol_ahead(
         if enrols {
             let members: Vec<MemberRef> = chunk.iter().map(|it| it.member.clone()).collect();
             let (program, unit) = (common.program, common.unit);
-            let mut conn = books.pool.acquire().await?;
             if common.dry_run {
-                would_be.extend(store::unknown_members(&mut conn, &keyring, program, unit, &members).await?);
+                would_be.extend(store::unknown_members(conn, &keyring, program, unit, &members).await?);
             } else {
-                enrolled += store::enrol_members(&mut conn, &keyring, program, unit, &members).await?;
+                enrolled += store::enrol_members(conn, &keyring, program, unit, &members).await?;
             }
         }
         if chunks.send(chunk).await.is_err() {
@@ -115,6 +126,8 @@ struct Report {
     postings: u64,
     replayed: u64,
     refused: Vec<Range<usize>>,
+    /// Whether some were refused since their member is unknown.
+    has_strangers: bool,
 }
 
 struct Importer<'a> {
@@ -122,6 +135,8 @@ struct Importer<'a> {
     terms: &'a Terms,
     /// Whether unknown members are enrolled before their groups are posted, which a dry run does not do.
     enrols: bool,
+    /// Whether the import has come to its end before, so that nothing is posted any more.
+    has_ended: bool,
     report: Report,
     begun: Instant,
     told: Instant,
@@ -130,9 +145,9 @@ struct Importer<'a> {
 type Answered = (Group, Result<Answer, SubmitError>);
 
 impl<'a> Importer<'a> {
-    fn new(committer: Committer, terms: &'a Terms, enrols: bool) -> Self {
+    fn new(committer: Committer, terms: &'a Terms, enrols: bool, has_ended: bool) -> Self {
         let now = Instant::now();
-        Self { committer, terms, enrols, report: Report::default(), begun: now, told: now }
+        Self { committer, terms, enrols, has_ended, report: Report::default(), begun: now, told: now }
     }
 
     /// Posts the groups, many at a time. Those of one member follow one another: what they spend, they have earned.
@@ -206,11 +221,16 @@ impl<'a> Importer<'a> {
             outcome = decide_as_newcomer(&group, self.terms, answer.recorded_at_us);
         }
         match outcome {
+            Ok(_) if self.has_ended && !answer.replayed => {
+                let remedy = "import the file of refused lines";
+                self.refuse(&group, 0, "refused when this file was imported", remedy);
+            }
             Ok(postings) if !answer.replayed => self.report.postings += postings as u64,
             Ok(_) => {}
             Err((item, refusal)) => {
                 let again = if answer.replayed { ", as before" } else { "" };
                 let problem = format!("{}{again}: {refusal}", refusal.name());
+                self.report.has_strangers |= refusal == Refusal::MemberUnknown;
                 self.refuse(&group, item, &problem, refusal.remedy());
             }
         }
@@ -265,15 +285,25 @@ impl Report {
         if refused == 0 {
             return Ok(());
         }
-        let mut ranges = self.refused.clone();
-        ranges.sort_by_key(|it| it.start);
+        if config.dry_run {
+            bail!("{refused} requests would be refused");
+        }
+        let enrolling =
+            if self.has_strangers { ", with --enrol where their members are to be enrolled" } else { "" };
         let Some(path) = &config.refused else {
             bail!(
-                "{refused} requests were refused: import their lines by themselves, once they can be posted"
+                "{refused} requests were refused, and nothing more is posted from this file. Unless that was done, import \
+                 their lines from a file of their own, which --refused FILE writes{enrolling}"
             );
         };
+        let mut ranges = self.refused.clone();
+        ranges.sort_by_key(|it| it.start);
         std::fs::write(path, source.with_header(&ranges))
             .with_context(|| format!("cannot write {}", path.display()))?;
-        bail!("{refused} requests were refused: mend their lines in {} and import that file", path.display());
+        bail!(
+            "{refused} requests were refused, and nothing more is posted from this file: mend their lines in {} and \
+             import that one{enrolling}",
+            path.display()
+        );
     }
 }

@@ -99,7 +99,13 @@ impl Source {
         Self { bytes, digest, format }
     }
 
-    /// The bytes of these lines, with the header that goes before them.
+    /// Whose the requests' keys are.
+    pub(super) fn name(&self) -> String {
+        format!("import:{}", self.digest)
+    }
+
+    /// The bytes of these lines, with the header that goes before them. It is never this file again, also where these are all
+    /// lines: it ends with an empty line more, which is no line to whoever reads it.
     pub(super) fn with_header(&self, lines: &[Range<usize>]) -> Vec<u8> {
         let mut bytes = Vec::new();
         if self.format == Format::Csv {
@@ -112,6 +118,9 @@ impl Source {
                 bytes.push(b'\n');
             }
         }
+        let wanted = empty_lines_at_the_end(&self.bytes) + 1;
+        let more = wanted.saturating_sub(empty_lines_at_the_end(&bytes));
+        bytes.resize(bytes.len() + more, b'\n');
         bytes
     }
 
@@ -181,6 +190,11 @@ impl Source {
             understand(number, bytes, raw, terms)
         })
     }
+}
+
+/// How many empty lines there are after the last that is not.
+fn empty_lines_at_the_end(bytes: &[u8]) -> usize {
+    bytes.rsplit(|it| *it == b'\n').skip(1).take_while(|it| it.trim_ascii().is_empty()).count()
 }
 
 /// What is wrong with a record, without the place, which is said already.
@@ -255,7 +269,7 @@ impl<'a> GroupBuilder<'a> {
         let request = Request {
             program: common.program,
             unit: common.unit,
-            source: format!("import:{}", source.digest),
+            source: source.name(),
             key: line.number.to_string(),
             items: Vec::new(),
             expected_version: None,
@@ -400,7 +414,35 @@ a,1,2026-12-31,2025-01-05,,
         let kept = source.with_header(&[lines[2].bytes.clone(), lines[4].bytes.clone()]);
         let kept = String::from_utf8(kept).unwrap();
         let expected: Vec<&str> = [0, 3, 5].map(|it| CSV.lines().nth(it).unwrap()).to_vec();
-        assert_eq!(kept.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(kept.trim_end().lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_file_of_refused_lines_is_another_file_also_where_it_has_all_lines() {
+        let terms = Terms::parse(b"{}").unwrap();
+        let line = r#"{"member":"a","points":7,"last_day":"never","earned_day":"2026-01-05"}"#;
+        for (text, format) in [
+            (CSV.to_owned(), Format::Csv),
+            (CSV.trim_end().to_owned(), Format::Csv),
+            (CSV.replace('\n', "\r\n"), Format::Csv),
+            (format!("{line}\n{line}\n"), Format::JsonLines),
+            (format!("{line}\n{line}"), Format::JsonLines),
+        ] {
+            let commands = |text: &str| -> Vec<Vec<&'static str>> {
+                read(text, format).into_iter().map(|it| it.unwrap().1).collect()
+            };
+            let mut source = Source::new(text.clone().into_bytes(), format);
+            let mut seen = Vec::new();
+            // As often as all of them are refused.
+            for _ in 0..3 {
+                let lines: Vec<_> = source.lines(&terms).map(|it| it.unwrap().bytes).collect();
+                let kept = source.with_header(&lines);
+                assert_eq!(commands(std::str::from_utf8(&kept).unwrap()), commands(&text));
+                seen.push(source.digest);
+                source = Source::new(kept, format);
+                assert!(!seen.contains(&source.digest), "{text:?}");
+            }
+        }
     }
 
     #[test]
