@@ -7,10 +7,10 @@
 //!
 //! Postings that are archived are read from their files (`begin_reading`), or nothing is checked.
 //!
-//! What it cannot recompute, because no posting tells it: when an open hold is due and which house it is for before some of
-//! it was captured; what holds counted of a merchant's day of which nothing was captured; the status of a member who was
-//! suspended or closed by a request of several items; under which key, and in which words, anything but an earning was asked
-//! for.
+//! What it cannot recompute, because no posting tells it: what holds counted of a merchant's day of which nothing was captured;
+//! of a request of several items, when what it set aside is due, which house an open hold is for before some of it was captured,
+//! and whom it suspended or closed; under which key, and in which words, anything but an earning was asked for. Of a request of
+//! one item the fingerprint in its outcome tells these, and no leaf tells the fingerprint.
 
 mod accounts;
 pub(crate) mod erasures;

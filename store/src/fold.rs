@@ -2,7 +2,7 @@
 //! in the tables, and what `books replay` writes anew.
 //!
 //! Postings do not tell everything. When a hold is due, the house that an untouched hold is for, and whether a member is
-//! suspended or closed, stand in no entry: the last follows from outcomes (`check/outcomes.rs`), the others from nothing.
+//! suspended or closed, stand in no entry: `check/outcomes.rs` holds them against what was asked, where an outcome tells it.
 
 use ledger::{Account, AccountKind, Day, Flow, Lot, Reservation, ReservationKind, Tally, Used};
 use proof::{Balances, Body, Hash, LeafKind, LotMovement, PostingKind, Withdrawal};

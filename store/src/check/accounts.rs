@@ -77,7 +77,7 @@ fn same_reservations(entries: &Account, tables: &Account) -> bool {
         let house = one.house.is_nil() || one.house == other.house;
         let due = match other.kind {
             ledger::ReservationKind::Hold => other.due_us.is_some_and(|it| it <= other.due_us_max),
-            ledger::ReservationKind::Pending => true,
+            ledger::ReservationKind::Pending => other.due_us_max == i64::MAX,
         };
         one.kind == other.kind && one.parts == other.parts && house && due
     };

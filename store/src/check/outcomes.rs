@@ -2,6 +2,7 @@
 //! exactly once.
 
 mod earned;
+mod reserved;
 
 use std::collections::HashMap;
 
@@ -11,6 +12,7 @@ use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
 use self::earned::Earned;
+use self::reserved::Held;
 use super::leaves::Asked;
 use super::{Progress, Scope, Watch, ensure};
 use crate::error::StoreError;
@@ -163,6 +165,7 @@ async fn check_page(
     }
     let mut posted = posted(conn, &items).await?;
     let mut earned: Vec<Earned<'_>> = Vec::new();
+    let mut held: Vec<Held<'_>> = Vec::new();
     // Whether one of an outcome's items was erased.
     let mut erased = false;
     for (at, (item, row, place)) in (1_i64..).zip(items) {
@@ -198,10 +201,15 @@ async fn check_page(
                 it.other.into_iter().for_each(|it| told.hear(it, leaf_index, Some(Status::Closed)));
             }
             PostingKind::EARN => earned.push(Earned { leaf_index, row, place, posted: it }),
+            // The terms of what was posted since the check began are not known here.
+            PostingKind::HOLD | PostingKind::EXTEND if row.rest.is_none() && leaf_index < scope.size => {
+                held.push(Held { row, posted: it });
+            }
             _ => {}
         }
     }
-    earned::check(conn, &earned).await
+    earned::check(conn, &earned).await?;
+    reserved::check(conn, scope, &held).await
 }
 
 /// The postings of items, each a leaf and the account that its outcome names.

@@ -13,6 +13,9 @@ set session_replication_role = replica;
 create function pg_temp.member(name text) returns bigint language sql as $$
     select account_id from account join member using (program_id, member_id) where external_id = name and unit = 1
 $$;
+create function pg_temp.house(wanted integer) returns bigint language sql as $$
+    select account_id from account where kind = wanted and unit = 1
+$$;
 create function pg_temp.leaf(wanted integer, nth integer) returns bigint language sql as $$
     select leaf_index from posting where kind = wanted order by leaf_index offset nth - 1 limit 1
 $$;
@@ -414,13 +417,92 @@ const ROWS: &[(&str, &str, &str)] = &[
         "its reservations are not",
     ),
     (
+        // As if it had been asked for without a partner.
         "a captured hold is for another house",
-        "update reservation set house_id = 2 where account_id = pg_temp.member('amina')",
+        "with asked as (
+             update outcome
+             set fingerprint = overlay(fingerprint placing substr(sha256(int8send(0)), 1, 3) from 27)
+             where leaf_index = pg_temp.theirs(7, 1, 'amina')
+         )
+         update reservation
+         set house_id = pg_temp.house(3)
+         where account_id = pg_temp.member('amina')",
         "its reservations are not",
     ),
     (
+        // As if it had been asked for so long: 4 points, for a second more than a hold may last.
         "a hold lasts too long",
-        "update reservation set due_at = due_at_max + 1 where account_id = pg_temp.member('baraka')",
+        "with asked as (
+             update outcome
+             set fingerprint = overlay(
+                 fingerprint placing substr(sha256(int8send(12) || int8send(4) || int4send(30 * 86400 + 1)), 1, 3) from 24
+             )
+             where leaf_index = pg_temp.theirs(7, 2, 'baraka')
+         )
+         update reservation
+         set due_at = due_at_max + 1000000
+         where account_id = pg_temp.member('baraka')",
+        "its reservations are not",
+    ),
+    (
+        "a hold is for no partner",
+        "update reservation set house_id = pg_temp.house(3) where account_id = pg_temp.member('baraka')",
+        "for another house than was asked for",
+    ),
+    (
+        "a hold is for what expires",
+        "update reservation set house_id = pg_temp.house(4) where account_id = pg_temp.member('baraka')",
+        "for another house than was asked for",
+    ),
+    (
+        "a hold is for another partner",
+        "with other as (
+             insert into account (id, program_id, kind, partner_id, unit, secret)
+             select gen_random_uuid(), program_id, kind, 'other', unit, secret
+             from account
+             where account_id = pg_temp.house(5)
+             returning account_id
+         )
+         update reservation
+         set house_id = (select account_id from other)
+         where account_id = pg_temp.member('baraka')",
+        "for another house than was asked for",
+    ),
+    (
+        "a hold is for the partner's account of another unit",
+        "update reservation
+         set house_id = (select account_id from account where kind = 5 and unit = 2)
+         where account_id = pg_temp.member('baraka')",
+        "for another house than was asked for",
+    ),
+    (
+        "a hold ends later",
+        "update reservation set due_at = due_at + 1000000 where account_id = pg_temp.member('baraka')",
+        "ends at another time than was asked for",
+    ),
+    (
+        "a hold ends a moment earlier",
+        "update reservation set due_at = due_at - 1 where account_id = pg_temp.member('baraka')",
+        "ends at another time than was asked for",
+    ),
+    (
+        "a hold that was prolonged ends earlier",
+        "update reservation set due_at = due_at - 1000000 where account_id = pg_temp.member('amina')",
+        "ends at another time than was asked for",
+    ),
+    (
+        "a hold may last longer",
+        "update reservation set due_at_max = due_at_max + 1000000 where account_id = pg_temp.member('amina')",
+        "may last to another time than the policy lets it",
+    ),
+    (
+        "what waits to be confirmed matures by itself",
+        "update reservation set due_at = due_at_max where account_id = pg_temp.member('chema')",
+        "the fingerprint of another event",
+    ),
+    (
+        "a pending earning has a longest time",
+        "update reservation set due_at_max = due_at_max - 1 where account_id = pg_temp.member('chema')",
         "its reservations are not",
     ),
     (

@@ -2,15 +2,18 @@
 //! it would be posted twice.
 //!
 //! An event asks under its own source and id, and leaves no actor. The operator's events are named after the key. Whoever else
-//! asks by hand says who they are, and chooses source and key as they like. By hand one also asks when points mature, which stands
-//! nowhere once they have: that part of the fingerprint is believed then, and of a request of several items all of it.
+//! asks by hand says who they are, and chooses source and key as they like. By hand one also asks when points mature and which fund
+//! gives them, and when they mature stands nowhere once they have: that part of the fingerprint is believed then, and of a request of
+//! several items all of it.
 
 use std::collections::HashMap;
 
-use ledger::{Command, Earning, Event, Fingerprint, MemberRef, Points};
+use ledger::{Command, Earning, Event, Fingerprint, Maturity, MemberRef, Points};
 use proof::Hash;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
+use super::reserved::{self, Reserved};
 use super::{Posted, Row};
 use crate::error::StoreError;
 use crate::outcomes::{EVENT_SOURCE, OPERATOR_SOURCE};
@@ -31,10 +34,16 @@ pub(super) struct Earned<'a> {
 pub(super) async fn check(conn: &mut PgConnection, earned: &[Earned<'_>]) -> Result<(), StoreError> {
     for some in earned.chunks(STRIDE) {
         let events = events_of(conn, some).await?;
+        let pending: Vec<(&Row, Uuid)> = some
+            .iter()
+            .filter(|it| it.posted.pending_change != 0 && it.row.rest.is_none())
+            .map(|it| (it.row, it.posted.posting_id))
+            .collect();
+        let pending = reserved::open(conn, &pending).await?;
         for it in some {
             // What was erased has none any more, and nothing else lacks one: the pass over leaves has seen to it.
             let Some(payload) = events.get(&it.leaf_index) else { continue };
-            it.check(payload)
+            it.check(payload, pending.get(&it.leaf_index))
                 .map_err(|problem| StoreError::Damaged(format!("leaf {}: {problem}", it.leaf_index)))?;
         }
     }
@@ -57,7 +66,7 @@ async fn events_of(
 }
 
 impl Earned<'_> {
-    fn check(&self, payload: &[u8]) -> Result<(), &'static str> {
+    fn check(&self, payload: &[u8], pending: Option<&Reserved>) -> Result<(), &'static str> {
         let event = Event::parse(payload).map_err(|_| "its event cannot be read")?;
         let is_theirs = match &event.member {
             MemberRef::Id(id) => self.posted.member_id == Some(*id),
@@ -73,7 +82,7 @@ impl Earned<'_> {
         if !self.is_found_by(&event) {
             return Err("its outcome stands under another key than its event's");
         }
-        if !self.is_what_was_asked(event) {
+        if !self.is_what_was_asked(event, pending) {
             return Err("its outcome has the fingerprint of another event");
         }
         Ok(())
@@ -94,15 +103,21 @@ impl Earned<'_> {
         is_by_hand || *source == format!("{EVENT_SOURCE}{}", event.source) && *key == event.id
     }
 
-    fn is_what_was_asked(&self, event: Event) -> bool {
+    fn is_what_was_asked(&self, event: Event, pending: Option<&Reserved>) -> bool {
         if self.row.rest.is_some() {
             return true;
         }
         // It covers neither what the event earned nor its bytes.
         let points = Points::new(1).expect("a point is points");
         let earning = Earning { points, remainder: Default::default(), rule_set_hash: Hash::default() };
-        let asked = self.posted.fingerprint(self.row, Command::earn(earning, event, vec![]), false);
+        let mut command = Command::earn(earning, event, vec![]);
+        if let (Some(pending), Command::Earn { maturity, fund, .. }) = (pending, &mut command) {
+            *maturity = pending.due_at.map_or(Maturity::OnConfirmation, Maturity::At);
+            fund.clone_from(&pending.fund);
+        }
+        let asked = self.posted.fingerprint(self.row, command, false);
         let kept = self.row.fingerprint();
-        kept == asked || !self.is_by_event() && kept.differences(&asked).names().all(|it| it == "counterpart")
+        let is_believed = pending.is_none() && !self.is_by_event();
+        kept == asked || is_believed && kept.differences(&asked).names().all(|it| it == "counterpart")
     }
 }
