@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use ledger::{Command, Day, MemberRef, Points, Refusal, Refused, Request, Status};
@@ -606,6 +607,33 @@ async fn a_lock_that_is_not_to_be_had_is_no_fault_of_the_requests() {
         accepted(&committer.submit(books.redeem(&format!("k{it}"), member, 1)).await.unwrap());
     }
     assert_eq!(books.balance("m").await.unwrap().available, 92);
+}
+
+/// Whoever has the log's head and says nothing more holds up every commit: the server ends it, by the limit that each connection
+/// of ours has.
+#[tokio::test]
+async fn a_silent_holder_of_the_head_is_ended() {
+    let books = Fixture::new().await;
+    let member = books.member_with("m", 100).await;
+    let pool = connect(&books.url, 1).await.unwrap();
+    let mut holder = pool.acquire().await.unwrap();
+    sqlx::raw_sql("begin").execute(&mut *holder).await.unwrap();
+    log_head::lock(&mut holder, &books.log.log_id).await.unwrap();
+    let asked = async {
+        loop {
+            match books.committer.submit(books.redeem("k", member, 1)).await {
+                Err(SubmitError::Busy | SubmitError::Unknown) => {}
+                answer => break answer.unwrap(),
+            }
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(60), asked);
+    let mut watcher = PgConnection::connect(&books.url).await.unwrap();
+    let (answer, ()) = tokio::join!(asked, wait_for_waiting(&mut watcher, 1));
+    assert_eq!(accepted(&answer.expect("nobody ends who holds the head")), (1, 99));
+    let ended = sqlx::query("select 1").execute(&mut *holder).await;
+    assert!(ended.is_err(), "it goes on: {ended:?}");
+    books.check_books().await;
 }
 
 /// Where a committer of these books commits.
