@@ -12,6 +12,7 @@ use std::thread;
 
 use futures::future::join_all;
 use ledger::{Command, Item, MemberRef, Request, Status};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use model::Random;
 use proof::Details;
 use tokio::runtime::Builder;
@@ -31,8 +32,11 @@ const MEMBERS: u64 = 4;
 /// Small, so that a few callers fill a queue, and overlap.
 const SIZES: Sizes = Sizes { batch_max: 3, queue_max: 5, overlap_min: 1 };
 /// What has to come about for all this to show anything.
-const COMES: [&str; 13] = [
+const COMES: [&str; 16] = [
+    "40001",
+    "40P01",
     "busy",
+    "counted as a collision",
     "decided ahead",
     "failed",
     "failed yet persisted",
@@ -189,6 +193,9 @@ async fn play(seed: u64) -> BTreeMap<&'static str, u64> {
 }
 
 fn play_all(seeds: impl Iterator<Item = u64>) -> BTreeMap<&'static str, u64> {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
     let mut came = BTreeMap::new();
     for seed in seeds {
         let _named = Named(seed);
@@ -197,6 +204,9 @@ fn play_all(seeds: impl Iterator<Item = u64>) -> BTreeMap<&'static str, u64> {
             *came.entry(what).or_insert(0) += often;
         }
     }
+    let counted = metrics.render();
+    let collisions = counted.lines().find_map(|it| it.strip_prefix("daftari_commit_collisions_total "));
+    came.extend(collisions.map(|it| ("counted as a collision", it.parse().expect("a count"))));
     came
 }
 

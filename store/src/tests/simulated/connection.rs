@@ -105,7 +105,7 @@ impl Connection {
                 self.lose();
                 Err(lost())
             }
-            1 => Err(refused("40001")),
+            1 => Err(self.process.world().collide()),
             _ => Ok(()),
         }
     }
@@ -247,8 +247,9 @@ impl Session for Connection {
         let fate = self.process.world().random.below(FAULT_ONE_IN);
         match fate {
             0 => {
-                self.process.world().note("failed");
-                Err(BatchError::RolledBack(refused("40001")))
+                let mut world = self.process.world();
+                world.note("failed");
+                Err(BatchError::RolledBack(world.collide()))
             }
             1 => {
                 self.process.world().note("failed");

@@ -66,6 +66,13 @@ impl World {
         *self.came.entry(what).or_default() += 1;
     }
 
+    /// What the database says of a batch that met another's: one of two codes.
+    pub(super) fn collide(&mut self) -> StoreError {
+        let code = if self.random.one_in(2) { "40001" } else { "40P01" };
+        self.note(code);
+        refused(code)
+    }
+
     /// An operator settles something, if nobody has the head just now.
     pub(super) fn settle(&mut self) -> bool {
         let is_free = self.open.values().all(|it| !it.has_head);
