@@ -3,7 +3,7 @@
 //! It runs beside the service in three passes of short transactions, each in memory that does not grow with the number of
 //! members: leaf by leaf up to the log's size of its beginning, outcome by outcome, and account by account ([`Walk`]), with a look
 //! for lots and reservations of accounts that are no member's.
-//! Across passes it keeps a bit for each leaf, and 24 bytes for each member who was ever suspended or closed.
+//! Across passes it keeps a bit for each leaf, and 24 bytes for each member who was ever suspended, closed or merged.
 //!
 //! Postings that are archived are read from their files (`begin_reading`), or nothing is checked.
 //!
