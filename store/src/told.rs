@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use crate::archived;
 use crate::error::StoreError;
-use crate::outcomes::decode_rest;
+use crate::outcomes::{ItemRow, decode_rest};
 
 /// How many rows one statement looks at: a small part of a second, far from the time that a statement has.
 #[cfg(not(test))]
@@ -143,11 +143,11 @@ async fn page_of(
     for (source, key, leaf_index, account, rest) in rows {
         let rest = rest.as_deref().map_or(Some(vec![]), decode_rest);
         let rest = rest.ok_or_else(|| StoreError::Damaged(format!("the outcome of the key {key:?}")))?;
-        let named = rest.iter().filter(|it| accounts.contains(&it[1])).map(|it| it[0]);
-        let mut leaves: Vec<i64> = named.collect();
-        if theirs.binary_search(&leaf_index).is_ok() || accounts.contains(&account) {
-            leaves.push(leaf_index);
-        }
+        // Of a transfer an item names who gives: who was given to is found by the leaf.
+        let tells =
+            |[leaf, account, _]: &ItemRow| theirs.binary_search(leaf).is_ok() || accounts.contains(account);
+        let items = [[leaf_index, account, 0]].into_iter().chain(rest);
+        let leaves: Vec<i64> = items.filter(tells).map(|it| it[0]).collect();
         if !leaves.is_empty() {
             told.push(Told { source, key, leaves });
         }

@@ -406,6 +406,43 @@ async fn after_an_erasure_others_proofs_stand_and_the_name_is_nobodys() {
     books.check_books().await;
 }
 
+/// Of what was asked for together any item may be an erased member's: the others go on being answered.
+#[tokio::test]
+async fn a_request_of_which_a_later_item_was_an_erased_members_is_answered_again() {
+    let it = Erasing::new().await;
+    let books = &it.books;
+    let baraka = books.balance("baraka").await.unwrap().member_id;
+    let mut both = books.redeem("both", baraka, 10);
+    both.items.extend(books.redeem("", it.member, 20).items);
+    let mut given = books.redeem("given", baraka, 10);
+    let (from, to) = (MemberRef::Id(baraka), MemberRef::Id(it.member));
+    given.items.extend(books.request("", "", Command::Transfer { from, to, points: points(5) }).items);
+    let first = books.committer.submit(both.clone()).await.unwrap();
+    assert_eq!(first.outcome.as_ref().unwrap().len(), 2);
+    assert!(books.committer.submit(given).await.unwrap().outcome.is_ok());
+    let zeros = "update outcome set fingerprint = decode(repeat('00', 32), 'hex') where rest is not null";
+    let refused = sqlx::query(zeros).execute(&books.pool).await.unwrap_err().to_string();
+    assert!(refused.contains("outcome is append-only"), "{refused}");
+    let act = it.close().await;
+    seal(books).await;
+    it.erase(act).await.unwrap();
+    let forgotten: Vec<String> = sqlx::query_scalar(
+        "select key from outcome
+         where fingerprint = decode(repeat('00', 32), 'hex') and rest is not null
+         order by key",
+    )
+    .fetch_all(&books.pool)
+    .await
+    .unwrap();
+    assert_eq!(forgotten, ["both", "given"]);
+    books.check_books().await;
+    for committer in [books.committer.clone(), Fixture::committer_on(&books.pool, &books.log).await] {
+        let again = committer.submit(both.clone()).await.unwrap();
+        assert!(again.replayed);
+        assert_eq!(again.outcome, first.outcome);
+    }
+}
+
 #[tokio::test]
 async fn an_erasure_without_an_act_is_named() {
     let it = Erasing::new().await;
