@@ -103,12 +103,33 @@ pub async fn demand_unarchived(conn: &mut PgConnection, member: &MemberToErase) 
     leaves_of(conn, &member.numbers()).await.map(drop)
 }
 
+/// Whether a text names whom `$2` lists. A short name may stand within another's name, or in a number: where it begins and where it
+/// ends, no two letters or digits stand side by side. Whatever is neither stands for itself.
+macro_rules! text_names {
+    ($text:literal) => {
+        concat!(
+            "exists (
+             select
+             from unnest($2::text[]) as name
+             where position(lower(name) in lower(",
+            $text,
+            ")) > 0
+                 and lower(",
+            $text,
+            r") ~ (
+                     '((?<![[:alnum:]])|(?![[:alnum:]]))'
+                     || regexp_replace(lower(name), '[^[:alnum:]]', '\\\&', 'g')
+                     || '((?<![[:alnum:]])|(?![[:alnum:]]))'
+                 )
+         )"
+        )
+    };
+}
+
 /// Whether an outcome's or a claim's source or key names whom `$2` lists.
 macro_rules! key_names {
     () => {
-        "exists (
-             select from unnest($2::text[]) as name where position(lower(name) in lower(source || ' ' || key)) > 0
-         )"
+        text_names!("source || ' ' || key")
     };
 }
 
@@ -414,11 +435,9 @@ async fn forget_elsewhere(
          where program_id = $1
              and (",
         payload_names!(),
-        "
-                 or exists (
-                     select from unnest($2::text[]) as name where position(lower(name) in lower(detail)) > 0
-                 )
-             )"
+        " or ",
+        text_names!("detail"),
+        ")"
     ))
     .bind(program_id)
     .bind(member.names())

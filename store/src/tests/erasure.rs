@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use ledger::{Command, Item, MemberRef, Refusal, Status};
@@ -220,6 +221,44 @@ async fn an_erasure_takes_no_claim_that_is_in_doubt() {
     let conn = &mut *it.books.pool.acquire().await.unwrap();
     assert_eq!(traces(&dump(conn).await, std::slice::from_ref(&it.name)), Vec::<&String>::new());
     assert_eq!(claim(&it.books, "another").await, Ok(()));
+}
+
+/// What is refused is found by names alone, and a short one stands within others' names and numbers, too.
+#[tokio::test]
+async fn an_erasure_leaves_what_has_the_name_within_another_word() {
+    let books = Fixture::new().await;
+    let baraka = books.member_with("baraka", 5).await;
+    claim(&books, "order-4200").await.unwrap();
+    let mut it = Erasing { books, name: String::new(), member: baraka };
+    let program = it.books.program.program_id;
+    let mut kept = BTreeSet::new();
+    for (name, theirs, others) in [
+        ("42", ["42", "order_42/a", "420 or 42"], ["order-420", "x42", "42é"]),
+        ("a.b+c", ["a.b+c", "for A.B+C!", "(a.b+c)"], ["axb+c", "a.bbc", "a.b+cd"]),
+        ("[7]%", ["[7]%", "x[7]%y", "([7]%)"], ["7", "x7%", "[7]x"]),
+        ("Ñandú", ["ÑANDÚ", "ñandú-1", "a ñandú"], ["ñandús", "eñandú", "ñandu"]),
+    ] {
+        it.name = name.to_owned();
+        it.member = it.books.member_with(name, 5).await;
+        let conn = &mut *it.books.pool.acquire().await.unwrap();
+        for text in theirs.into_iter().chain(others) {
+            let answer = it.books.committer.submit(it.books.redeem(text, baraka, 100)).await.unwrap();
+            assert!(answer.outcome.is_err());
+            keep_rejected(conn, program, None, "http", "no_rate", text, text.as_bytes()).await.unwrap();
+        }
+        let act = it.close().await;
+        seal(&it.books).await;
+        assert_eq!(it.erase(act).await.unwrap().rejected_events, 3, "{name}");
+        kept.extend(others.map(str::to_owned));
+        for question in
+            ["select key from outcome where refusal is not null", "select detail from rejected_event"]
+        {
+            let left: Vec<String> = sqlx::query_scalar(question).fetch_all(&mut *conn).await.unwrap();
+            assert_eq!(left.into_iter().collect::<BTreeSet<_>>(), kept, "{name}: {question}");
+        }
+    }
+    assert_eq!(claim(&it.books, "another").await, Err((0, Taken::InDoubt)), "the claim is there");
+    it.books.check_books().await;
 }
 
 #[tokio::test]
