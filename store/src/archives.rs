@@ -125,9 +125,11 @@ pub(crate) async fn hold_still(conn: &mut PgConnection) -> Result<(), StoreError
     wait(conn, "select pg_advisory_lock_shared($1)").await
 }
 
-/// Demands that no row is on its way, and keeps all where they are until the transaction ends: what one says may be changed.
-pub(crate) async fn demand_settled(conn: &mut PgConnection) -> Result<(), StoreError> {
-    wait(conn, "select pg_advisory_xact_lock_shared($1)").await?;
+/// Demands that no row is on its way, and that nobody goes by all of them; in a transaction, until it ends: what they say may be
+/// changed.
+pub async fn demand_settled(conn: &mut PgConnection) -> Result<(), StoreError> {
+    // Not shared: whoever goes by all rows would meet some as they were, and others as they are.
+    wait(conn, "select pg_advisory_xact_lock($1)").await?;
     let file: Option<String> = sqlx::query_scalar(
         "select file from archive where restored_at is null and (moved_at is null or recalled_at is not null)",
     )

@@ -227,13 +227,14 @@ pub async fn erase_member(
     let acts: Vec<i64> = acts.iter().map(|it| *it as i64).collect();
     let mut transaction = conn.begin().await?;
     sqlx::query("set local statement_timeout = 0").execute(&mut *transaction).await?;
+    // First, since it may be waited for, and nobody waits for the accounts meanwhile.
+    archives::demand_settled(&mut transaction).await?;
     sqlx::query(
         "select account_id from balance where account_id = any($1) order by account_id for no key update",
     )
     .bind(&numbers)
     .execute(&mut *transaction)
     .await?;
-    archives::demand_settled(&mut transaction).await?;
     demand_quiet(&mut transaction, &numbers, &acts).await?;
     demand_undoubted(&mut transaction, program_id, member).await?;
     let mut leaves: BTreeSet<i64> = leaves_of(&mut transaction, &numbers).await?.into_iter().collect();

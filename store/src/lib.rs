@@ -98,8 +98,8 @@ pub use anchors::{
 pub use api_key::Environment;
 pub use archives::{
     Archive, ArchiveLine, ArchiveStage, NewArchive, archivable, archive_files, archive_lines, archives,
-    begin_archive, begin_moving, begin_reading, begin_return, end_archive, end_moving, end_reading,
-    end_return, give_back, read_lines, take_away, vacuum_archived,
+    begin_archive, begin_moving, begin_reading, begin_return, demand_settled, end_archive, end_moving,
+    end_reading, end_return, give_back, read_lines, take_away, vacuum_archived,
 };
 pub use balances::{MemberBalance, MemberStanding, Reader, member_id};
 pub use batch::Answer;

@@ -38,13 +38,16 @@ async fn erase(config: EraseMember) -> anyhow::Result<()> {
         .await
         .context("the member has postings in files: nothing was erased")?;
     store::demand_undoubted(conn, program, &member).await?;
+    store::demand_settled(conn).await.context("nothing was erased")?;
     if config.dry_run {
         return foretell(&books, conn, &member, &config.actor).await;
     }
     let acts = close(&books, &member, &config.actor, false).await?;
     until_sealed(conn, &member, &acts, config.patience.0).await?;
     let leaves: Vec<u64> = acts.iter().map(|it| it.leaf_index).collect();
-    let erased = store::erase_member(conn, &books.keyring()?, program, &member, &leaves).await?;
+    let erased = store::erase_member(conn, &books.keyring()?, program, &member, &leaves)
+        .await
+        .context("the accounts are closed: run it again to erase them")?;
     store::vacuum_erased(conn)
         .await
         .context("the member is erased, but VACUUM did not end: run it by hand")?;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::fixture::{Fixture, keyring};
 use super::references::{age_claims, claim};
+use super::serial::wait_for_waiting;
 use super::world::points;
 use crate::*;
 
@@ -259,6 +260,43 @@ async fn an_erasure_leaves_what_has_the_name_within_another_word() {
     }
     assert_eq!(claim(&it.books, "another").await, Err((0, Taken::InDoubt)), "the claim is there");
     it.books.check_books().await;
+}
+
+/// Whoever checks reads outcomes in the order of their keys, which an erasure changes: it would miss some, or meet them twice.
+#[tokio::test]
+async fn nobody_checks_while_somebody_erases() {
+    let it = Erasing::new().await;
+    let (books, program) = (&it.books, it.books.program.program_id);
+    let act = it.close().await;
+    seal(books).await;
+    let found = it.found().await.unwrap();
+    let checker = &mut *books.pool.acquire().await.unwrap();
+    let eraser = &mut *books.pool.acquire().await.unwrap();
+    let refused =
+        |error: StoreError| error.to_string().contains("archives, restores, checks or erases just now");
+    tamper(checker, "set lock_timeout = '50ms'").await.unwrap();
+    tamper(eraser, "set lock_timeout = '50ms'").await.unwrap();
+    archives::hold_still(checker).await.unwrap();
+    assert!(refused(demand_settled(eraser).await.unwrap_err()), "before anything is closed");
+    assert!(refused(erase_member(eraser, &keyring(), program, &found, &[act]).await.unwrap_err()));
+    assert_eq!(it.found().await.as_ref(), Some(&found), "nothing was erased");
+    archives::let_move(checker).await.unwrap();
+    demand_settled(eraser).await.unwrap();
+
+    // An erasure that is about to end.
+    let mut gate = books.pool.begin().await.unwrap();
+    tamper(&mut gate, "lock table tombstone in access exclusive mode").await.unwrap();
+    let watcher = &mut *books.pool.acquire().await.unwrap();
+    let opening = async {
+        wait_for_waiting(watcher, 1).await;
+        let checked = check_books(checker).await;
+        gate.commit().await.unwrap();
+        checked
+    };
+    let (erased, checked) = tokio::join!(it.erase(act), opening);
+    erased.unwrap();
+    assert!(refused(checked.unwrap_err()));
+    check_books(checker).await.unwrap();
 }
 
 #[tokio::test]
