@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::Pooled;
 use crate::accounts::{self, State};
 use crate::directory::{Directory, Identity, MemberKey, Members, Programs, Settled};
+use crate::erasure;
 use crate::error::StoreError;
 use crate::gateways::BRIDGE_SOURCE;
 use crate::guard::Guard;
@@ -138,7 +139,7 @@ impl Session for Connected {
             read => read?,
         }
         scene.read_reversed(conn, requests).await?;
-        let known = outcomes::remembered(conn, &keys).await?;
+        let known = remembered(conn, context, &programs, &keys).await?;
 
         let houses = match scene.houses(&programs, requests) {
             // What is reversed or captured may name a house that was opened after the programs were read.
@@ -283,7 +284,7 @@ async fn resolve_members(
     // A request of a known key enrols nobody, nor does one ahead of the clock. Any other is decided about an account: it enrols also
     // where it is then refused, as by a limit.
     let asked: Vec<OutcomeKey> = newcomers.iter().map(|it| it.1.clone()).collect();
-    let answered = outcomes::remembered(conn, &asked).await?;
+    let answered = remembered(conn, context, programs, &asked).await?;
     let now_us = log_head::clock_us(conn).await?;
     let (mut enrolled, mut would_be) = (BTreeSet::<MemberKey>::new(), BTreeSet::<MemberKey>::new());
     let enrolling = |it: &(&Request, &OutcomeKey)| !answered.contains_key(it.1) && !is_ahead(it.0, now_us);
@@ -302,6 +303,32 @@ async fn resolve_members(
         would_be = may_be.into_iter().cloned().collect();
     }
     Ok((known, would_be))
+}
+
+/// What is remembered under these keys, also where one named somebody who was erased, and a hash stands in its place.
+async fn remembered(
+    conn: &mut PgConnection,
+    context: &Context,
+    programs: &Programs,
+    keys: &[OutcomeKey],
+) -> Result<HashMap<OutcomeKey, Remembered>, StoreError> {
+    let pepper = context.keyring.pepper();
+    let hidden: Vec<(OutcomeKey, &OutcomeKey)> = keys
+        .iter()
+        .filter(|it| programs.has_erased(it.0))
+        .flat_map(|key| erasure::hidden_keys(&pepper, key).map(|it| (it, key)))
+        .collect();
+    if hidden.is_empty() {
+        return outcomes::remembered(conn, keys).await;
+    }
+    let asked: Vec<OutcomeKey> = keys.iter().chain(hidden.iter().map(|it| &it.0)).cloned().collect();
+    let mut known = outcomes::remembered(conn, &asked).await?;
+    for (hidden, key) in hidden {
+        if let Some(it) = known.remove(&hidden) {
+            known.entry(key.clone()).or_insert(it);
+        }
+    }
+    Ok(known)
 }
 
 /// Whether the request enrols whom it names: events and imports do, where the program says so. A dry run of one would.

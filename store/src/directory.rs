@@ -57,6 +57,8 @@ pub(crate) struct Programs {
     programs: HashMap<i16, Settled>,
     houses: HashMap<Uuid, Arc<Identity>>,
     houses_by_number: HashMap<i64, Uuid>,
+    /// Those of which somebody was erased.
+    erased: HashSet<i16>,
 }
 
 /// What is known of programs and members. Several batches in the making share it.
@@ -162,6 +164,14 @@ impl Programs {
             let program_id = program.program_id;
             read.programs.insert(program_id, Settled { program, terms, houses: HashMap::new() });
         }
+        let erased: Vec<i16> = sqlx::query_scalar(
+            "select program_id
+             from program
+             where exists (select from tombstone where tombstone.program_id = program.program_id)",
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        read.erased = erased.into_iter().collect();
         let rows: Vec<HouseRow> = sqlx::query_as(HOUSES).fetch_all(conn).await?;
         for row in rows {
             read.take_house(row, keyring)?;
@@ -197,6 +207,11 @@ impl Programs {
     /// The program of this number.
     pub(crate) fn program(&self, program_id: i16) -> Option<&Settled> {
         self.programs.get(&program_id)
+    }
+
+    /// Whether somebody was erased of this program.
+    pub(crate) fn has_erased(&self, program_id: i16) -> bool {
+        self.erased.contains(&program_id)
     }
 
     /// The house account of this id.

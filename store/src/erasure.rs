@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::accounts;
 use crate::error::StoreError;
 use crate::keyring::{Keyring, Pepper};
+use crate::outcomes::OutcomeKey;
 use crate::references::is_abandoned;
 use crate::told::{Told, leaves_of, outcomes_of};
 use crate::{archives, log_head};
@@ -347,10 +348,11 @@ async fn forget_outcomes(
     told: &[Told],
 ) -> Result<u64, StoreError> {
     let names: Vec<String> = member.names().iter().map(|it| it.to_lowercase()).collect();
-    let kept = |label, text: &str| {
+    let kept = |purpose, text: &str| {
         let text_lower = text.to_lowercase();
-        match names.iter().any(|name| text_lower.contains(name)) {
-            true => format!("erased:{}", hex::encode(pepper.hash(label, text.as_bytes()))),
+        // A hash names nobody, though a short name may be found in it, too.
+        match !is_hidden(text) && names.iter().any(|name| text_lower.contains(name)) {
+            true => hidden(pepper, purpose, text),
             false => text.to_owned(),
         }
     };
@@ -377,8 +379,8 @@ async fn forget_outcomes(
     .bind(program_id)
     .bind(told.iter().map(|it| it.source.as_str()).collect::<Vec<_>>())
     .bind(told.iter().map(|it| it.key.as_str()).collect::<Vec<_>>())
-    .bind(told.iter().map(|it| kept("outcome-source", &it.source)).collect::<Vec<_>>())
-    .bind(told.iter().map(|it| kept("outcome-key", &it.key)).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| kept(SOURCE, &it.source)).collect::<Vec<_>>())
+    .bind(told.iter().map(|it| kept(KEY, &it.key)).collect::<Vec<_>>())
     .execute(&mut *conn)
     .await?;
     // Nothing is in doubt but what was claimed just now, which stays, as what names the member after the erasure does.
@@ -395,6 +397,33 @@ async fn forget_outcomes(
     .execute(conn)
     .await?;
     Ok(changed.rows_affected())
+}
+
+/// What is hashed: a source, or a key.
+const SOURCE: &str = "outcome-source";
+const KEY: &str = "outcome-key";
+
+/// What stands before a hash.
+const HIDDEN: &str = "erased:";
+
+/// What stands in the place of a source or a key that named somebody who was erased.
+fn hidden(pepper: &Pepper, purpose: &str, text: &str) -> String {
+    format!("{HIDDEN}{}", hex::encode(pepper.hash(purpose, text.as_bytes())))
+}
+
+fn is_hidden(text: &str) -> bool {
+    let hash = text.strip_prefix(HIDDEN);
+    hash.is_some_and(|it| it.len() == 64 && it.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+/// Under which keys a request stands whose source, key or both named somebody who was erased.
+pub(crate) fn hidden_keys(pepper: &Pepper, (program_id, source, key): &OutcomeKey) -> [OutcomeKey; 3] {
+    let (hidden_source, hidden_key) = (hidden(pepper, SOURCE, source), hidden(pepper, KEY, key));
+    [
+        (*program_id, source.clone(), hidden_key.clone()),
+        (*program_id, hidden_source.clone(), key.clone()),
+        (*program_id, hidden_source, hidden_key),
+    ]
 }
 
 pub(crate) const FORGET_ATTEMPTS: &str = "update webhook_attempt
