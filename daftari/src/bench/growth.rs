@@ -13,8 +13,10 @@ use crate::config::Bench;
 
 /// The small books.
 const FEW: u32 = 10_000;
-/// A quarter of this machine's memory, as whoever has large books would give it.
-const BUFFERS: &str = "6GB";
+/// What whoever has large books would give PostgreSQL: buffers for what members have, and checkpoints by the clock. After each one a
+/// page that changes is written into the server's log whole, and with many members nearly every change is to another page.
+const SETTINGS: [(&str, &str); 3] =
+    [("shared_buffers", "14GB"), ("max_wal_size", "16GB"), ("checkpoint_timeout", "15min")];
 
 pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     ensure!(FEW < config.members, "growth is beyond {FEW} members: give --members");
@@ -24,8 +26,8 @@ pub(super) async fn run(config: &Bench) -> anyhow::Result<Report> {
     report.setting("entries", config.entries);
     report
         .setting("load", "256 callers in the committer's own process, redeeming; the books grow by the same");
-    let postgres = format!("fsync, full_page_writes, synchronous_commit on; shared_buffers {BUFFERS}");
-    report.setting("postgres", postgres);
+    let settings = SETTINGS.map(|(name, value)| format!("{name} {value}")).join(", ");
+    report.setting("postgres", format!("fsync, full_page_writes, synchronous_commit on; {settings}"));
     let [uniform, zipf] = rates(config, &root, FEW, 0, &mut report).await?;
     let [grown_uniform, grown_zipf] =
         rates(config, &root, config.members, config.entries, &mut report).await?;
@@ -44,7 +46,7 @@ async fn rates(
     entries: u64,
     report: &mut Report,
 ) -> anyhow::Result<[f64; 2]> {
-    let stage = Stage::with_buffers(root, BUFFERS).await?;
+    let stage = Stage::with_settings(root, &SETTINGS).await?;
     let url = store::test_database(&stage.postgres.url("postgres")).await?;
     let (books, pool) = stage::prepare(&url, members).await?;
     let (committer, task) = Committer::start(pool.clone(), &books.log, Keyring::new(&WRAPPING_KEY)).await?;

@@ -37,21 +37,21 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) async fn start(root: &Path) -> anyhow::Result<Self> {
-        Self::with_buffers(root, "1GB").await
+        Self::with_settings(root, &[]).await
     }
 
-    /// The same with shared buffers of this size.
-    pub(super) async fn with_buffers(root: &Path, size: &str) -> anyhow::Result<Self> {
+    /// The same with these settings of PostgreSQL besides, which win.
+    pub(super) async fn with_settings(root: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(root.join(".cache"))?;
         let mut server = PostgresConfig::new(folder.path().join("postgres"));
-        server.settings = [
-            ("shared_buffers", size),
+        let ours = [
+            ("shared_buffers", "1GB"),
             ("max_wal_size", "4GB"),
             ("min_wal_size", "4GB"),
             ("max_connections", "100"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
+        ];
+        let all = ours.iter().chain(settings);
+        server.settings = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let postgres = tokio::task::spawn_blocking(move || Postgres::start(&server)).await??;
         Ok(Self { folder, postgres })
     }
