@@ -90,7 +90,22 @@ pub struct RuleDocument {
     rounding: Rounding,
 }
 
+/// How many digits a new rate may have: an amount of sixteen then has room beside it.
+const RATE_DIGITS_MAX: usize = 12;
+
 impl RuleSet {
+    /// Reads the bytes of a rule set that is to be settled: what was settled once is read as it is.
+    pub fn parse_new(document: &[u8]) -> Result<Self, RuleError> {
+        let rules = Self::parse(document)?;
+        let has_room = |rate: &Decimal| rate.mantissa().to_string().len() <= RATE_DIGITS_MAX;
+        match rules.rates.iter().find(|(_, rate)| !has_room(rate)) {
+            Some((kind, rate)) => Err(RuleError::Document(format!(
+                "the rate {rate} of {kind:?} has more than {RATE_DIGITS_MAX} digits, which leaves no room for an amount's"
+            ))),
+            None => Ok(rules),
+        }
+    }
+
     /// Reads a rule set's bytes.
     pub fn parse(document: &[u8]) -> Result<Self, RuleError> {
         let bad = |problem: String| RuleError::Document(problem);

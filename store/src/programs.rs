@@ -223,7 +223,7 @@ pub async fn add_rule_set(
     document: &[u8],
     effective_at_us: i64,
 ) -> Result<(), StoreError> {
-    let rules = RuleSet::parse(document).map_err(|error| StoreError::Missing(error.to_string()))?;
+    let rules = RuleSet::parse_new(document).map_err(|error| StoreError::Missing(error.to_string()))?;
     let mut transaction = conn.begin().await?;
     // Two operators at once settle one after the other.
     sqlx::query("select from program where program_id = $1 for update")

@@ -129,7 +129,14 @@ fn what_an_event_earns_is_exact_or_refused() {
     check_earning("1.0000000000000001", "10000000000000.0000000000001", Err(RuleError::TooLong));
     check_earning("1.000000000000000000001", "1.000000000000000000001", Err(RuleError::TooLong));
     check_earning("10000000000", "1000000000000000000000000000", Err(RuleError::TooLong));
-    let rules = RuleSet::parse(br#"{"rates":{"purchase":"1.0000000000001"}}"#).unwrap();
+    let long = br#"{"rates":{"purchase":"1.0000000000001"}}"#;
+    let refused = RuleSet::parse_new(long).unwrap_err().to_string();
+    assert!(
+        refused.contains("the rate 1.0000000000001 of \"purchase\" has more than 12 digits"),
+        "{refused}"
+    );
+    assert!(RuleSet::parse_new(br#"{"rates":{"purchase":"0.00123456789012000"}}"#).is_ok());
+    let rules = RuleSet::parse(long).expect("what was settled once is read");
     let event = Event::parse(EVENT.replace("150.00", "1.000000000000001").as_bytes()).unwrap();
     let earning = rules.earn(&event).unwrap();
     assert_eq!(

@@ -16,7 +16,7 @@ use crate::roles::{OpenBooks, begin_act, by, deed};
 
 pub(crate) async fn program(Settle { database, who, what }: Settle<MakeProgram>) -> anyhow::Result<()> {
     let rule_set = contents(&what.rules)?;
-    ledger::RuleSet::parse(&rule_set).with_context(|| what.rules.display().to_string())?;
+    ledger::RuleSet::parse_new(&rule_set).with_context(|| what.rules.display().to_string())?;
     let pool = store::connect(&database.database_url.0, 1).await.context("cannot use the database")?;
     let log = store::log_identity(&mut *pool.acquire().await?).await?;
     let keyring = keys::keyring(&database.wrapping_key_file)?;
