@@ -104,8 +104,8 @@ pub async fn demand_unarchived(conn: &mut PgConnection, member: &MemberToErase) 
     leaves_of(conn, &member.numbers()).await.map(drop)
 }
 
-/// Whether a text names whom `$2` lists. A short name may stand within another's name, or in a number: where it begins and where it
-/// ends, no two letters or digits stand side by side. Whatever is neither stands for itself.
+/// Whether a text names whom `$2` lists. A name of fewer than eight characters may stand within another's name, or in a number: where
+/// it begins and where it ends, no two letters or digits stand side by side. Whatever is neither stands for itself.
 macro_rules! text_names {
     ($text:literal) => {
         concat!(
@@ -115,12 +115,15 @@ macro_rules! text_names {
              where position(lower(name) in lower(",
             $text,
             ")) > 0
-                 and lower(",
+                 and (
+                     8 <= length(name)
+                     or lower(",
             $text,
             r") ~ (
-                     '((?<![[:alnum:]])|(?![[:alnum:]]))'
-                     || regexp_replace(lower(name), '[^[:alnum:]]', '\\\&', 'g')
-                     || '((?<![[:alnum:]])|(?![[:alnum:]]))'
+                         '((?<![[:alnum:]])|(?![[:alnum:]]))'
+                         || regexp_replace(lower(name), '[^[:alnum:]]', '\\\&', 'g')
+                         || '((?<![[:alnum:]])|(?![[:alnum:]]))'
+                     )
                  )
          )"
         )
@@ -441,14 +444,19 @@ async fn forget_attempts(conn: &mut PgConnection, leaves: &[i64]) -> Result<(), 
     Ok(())
 }
 
-/// Whether an event's bytes name whom `$2` lists: as JSON has names, in quotes, since a short one may stand within a longer one.
+/// Whether an event's bytes name whom `$2` lists: as JSON has names, in quotes or as a field's number, since a short one may stand
+/// within a longer one.
 macro_rules! payload_names {
     () => {
-        "exists (
+        r"exists (
              select from unnest($2::text[]) as name
              where position(
-                 encode(convert_to(lower(to_jsonb(name)::text), 'UTF8'), 'escape') in lower(encode(payload, 'escape'))
-             ) > 0
+                     encode(convert_to(lower(to_jsonb(name)::text), 'UTF8'), 'escape') in lower(encode(payload, 'escape'))
+                 ) > 0
+                 or name ~ '^-?[0-9]'
+                     and lower(encode(payload, 'escape')) ~ (
+                         ':[[:space:]]*' || regexp_replace(lower(name), '[^[:alnum:]]', '\\\&', 'g') || '[[:space:],}]'
+                     )
          )"
     };
 }

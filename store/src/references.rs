@@ -3,9 +3,10 @@
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
+use crate::erasure::hidden_keys;
 use crate::error::StoreError;
 use crate::keyring::Keyring;
-use crate::outcomes::remembered_outcome;
+use crate::outcomes::{self, OutcomeKey, remembered_outcome};
 
 /// Whether a claim's request, of which nothing is known, comes to nothing by itself: five minutes are over, and no transaction goes on that
 /// began before. One that waits for a standby may be the request's, and so may one of which we may not see when it began.
@@ -79,9 +80,13 @@ pub async fn claim_references(
     for (hash, used) in hashed {
         if let Some(taken) = claim(&mut transaction, &hash, used).await? {
             transaction.rollback().await?;
-            // What was answered before is answered the same, also where it was before the partner chose this, or was refused.
-            let answered = remembered_outcome(conn, used.program_id, used.source, used.key).await?;
-            return Ok(if answered.is_some() { Ok(()) } else { Err((used.item, taken)) });
+            // What was answered before is answered the same, also where it was before the partner chose this, or was refused, or
+            // a hash stands in its key's place.
+            let key: OutcomeKey = (used.program_id, used.source.to_owned(), used.key.to_owned());
+            let mut keys = hidden_keys(&pepper, &key).to_vec();
+            keys.push(key);
+            let answered = outcomes::remembered(conn, &keys).await?;
+            return Ok(if answered.is_empty() { Err((used.item, taken)) } else { Ok(()) });
         }
     }
     transaction.commit().await?;
