@@ -668,7 +668,7 @@ export type NewAdjustment = {
 
 /** Many things in one request. */
 export type NewBatch = {
-  /** The items. */
+  /** The items. Where all are posted or none, only the first may have an `expected_version`. */
   items: Array<BatchItem>;
   /** Whether each item stands for itself, or all are posted or none: of those at most 100. */
   mode: Mode;
@@ -774,7 +774,7 @@ export type NewRate = {
 export type NewRedemption = {
   /** What it is about. */
   description?: string | null;
-  /** The version that the account must have. */
+  /** The version that the account must have. In a batch of all or none only its first item may say it. */
   expected_version?: number | null;
   /** What the merchant calls it. */
   merchant_reference?: string | null;

@@ -150,7 +150,7 @@ impl Office {
         assert_eq!(self.posted(&dry).await["available"], 100, "as for whom it would enrol");
         self.refused(&["redeem", "nobody", "1"], "member_unknown").await;
         self.refused(&["redeem", "asha", "1"], "member_unknown").await;
-        self.books(&["enrol", "asha", "juma", "halima", "jabali"]).await.expect(0);
+        self.books(&["enrol", "asha", "juma", "halima", "jelani"]).await.expect(0);
         self.books(&["enrol", "asha"]).await.expect(0);
         let earn = ["earn", "asha", "purchase", "5000", "2026-01-15T10:00:00Z", "--key", "till-1"];
         let earned = self.posted(&earn).await;
@@ -279,11 +279,11 @@ impl Office {
         let none = self.books(&["balance", "halima", "--unit", "2"]).await.expect(1);
         assert!(none.stderr.contains("there is no account \"halima\" in unit 2"), "{none:#?}");
 
-        let earned = self.posted(&["earn", "jabali", "purchase", "1000", "2026-02-15T10:00:00Z"]).await;
-        self.posted(&["redeem", "jabali", "100", "--partner", "duka"]).await;
+        let earned = self.posted(&["earn", "jelani", "purchase", "1000", "2026-02-15T10:00:00Z"]).await;
+        self.posted(&["redeem", "jelani", "100", "--partner", "duka"]).await;
         self.posted(&["reverse", earned["transaction_id"].as_str().expect("it has an id")]).await;
-        self.posted(&["set-status", "jabali", "suspended"]).await;
-        let told = self.books(&["balance", "jabali"]).await.expect(0).stdout;
+        self.posted(&["set-status", "jelani", "suspended"]).await;
+        let told = self.books(&["balance", "jelani"]).await.expect(0).stdout;
         assert_eq!(
             told, "version 3  available -100  held 0  pending 0\nstatus suspended\nowed 100\n",
             "a debt is in no lot"

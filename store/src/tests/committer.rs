@@ -63,18 +63,20 @@ async fn a_dry_run_says_of_a_newcomer_what_the_request_then_does() {
         first.items.extend(second.items);
         first
     };
-    let (once, twice) = (books.earn("linked", "linked", 30), books.earn("linked#1", "linked", 12));
-    let three = linked(linked(once, twice), books.earn("linked#2", "known", 5));
-    let spends = linked(books.earn("spends", "spender", 9), books.redeem("spends#1", known, 1));
-    let earned = Day::parse("2026-01-05").unwrap();
-    let lots = vec![(Day::NEVER, earned, Points::new(70).unwrap())];
-    let brings = Command::Import { member: named("brought"), lots, effective_at_us: None };
+    let brings = |key: &str, name: &str, points| {
+        let lots = vec![(Day::NEVER, Day::parse("2026-01-05").unwrap(), Points::new(points).unwrap())];
+        let command = Command::Import { member: named(name), lots, effective_at_us: None };
+        books.request(OPERATOR_SOURCE, key, command)
+    };
+    let (once, twice) = (brings("linked", "linked", 30), brings("", "linked", 12));
+    let three = linked(linked(once, twice), brings("", "known", 5));
+    let spends = linked(brings("spends", "spender", 9), books.redeem("", known, 1));
     let to = named("stranger");
     let gives = Command::Transfer { from: MemberRef::Id(known), to, points: Points::new(3).unwrap() };
     for (request, available) in [
         (books.earn("first", "456", 100), Ok(vec![100])),
         (three, Ok(vec![30, 42, 105])),
-        (books.request(OPERATOR_SOURCE, "brings", brings), Ok(vec![70])),
+        (brings("brings", "brought", 70), Ok(vec![70])),
         // Neither of these enrols: the one gives, the other spends too.
         (books.request(OPERATOR_SOURCE, "gives", gives), Err(Refusal::MemberUnknown)),
         (spends, Err(Refusal::MemberUnknown)),
