@@ -1,6 +1,6 @@
 //! Where secrets come from: files that only their owner may read, the environment, and programs that sign with them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -31,8 +31,14 @@ pub(crate) fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
 
 /// A file that only its owner may read, empty whatever it held.
 pub(crate) fn create_private(path: &Path) -> anyhow::Result<File> {
+    let at = || format!("cannot write {}", path.display());
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.with_context(|| format!("cannot write {}", path.display()))
+    let file = file.with_context(at)?;
+    // One that was there has kept its mode.
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600)).with_context(at)?;
+    }
+    Ok(file)
 }
 
 /// Writes a file that only its owner may read, replacing what it held.
@@ -151,6 +157,17 @@ pub(crate) fn random_hex() -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_private_is_so_also_where_the_file_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("export.json");
+        std::fs::write(&path, "of before").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        write_private(&path, b"now").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"now");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 
     #[test]
     fn a_key_that_others_may_read_is_refused() {

@@ -243,6 +243,21 @@ impl Office {
         assert!(first.stdout.contains("1800 available, 0 held, 0 pending"), "{first:#?}");
         let again = self.books(&["post", "file", &file]).await.expect(0);
         assert!(again.stdout.contains("was posted before, under this key"), "{again:#?}");
+        let nothing = self.file("nothing.json", r#"{"items":[]}"#);
+        let told = self.books(&["post", "file", &nothing]).await.expect(1).stderr;
+        assert!(told.contains("the file asks for nothing"), "{told}");
+        let told = self.books(&["post", "redeem", "juma", "1", "--key", ""]).await.expect(1).stderr;
+        assert!(told.contains("a key has 1 to 255 characters"), "{told}");
+        for (words, problem) in [
+            (&["enrol", " "][..], "not only blanks"),
+            (&["enrol", "as\tha"], "no control character"),
+            (&["partner", &"d".repeat(101)], "a name has 1 to 100 characters"),
+            (&["rate", "set", "--point-value", "abc", "--currency", "KES"], "a number as in 0.10"),
+            (&["rate", "set", "--point-value", "1", "--currency", "kes"], "three capitals"),
+        ] {
+            let told = self.books(words).await.expect(2).stderr;
+            assert!(told.contains(problem), "{told}");
+        }
 
         let merged = self.posted(&["merge", "juma", "asha"]).await;
         assert_eq!((&merged["points"], &merged["available"]), (&json!(1800), &json!(2390)));

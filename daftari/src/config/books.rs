@@ -197,10 +197,10 @@ pub(crate) struct Settle<A: Args> {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MakeProgram {
     /// What one point is worth, as in 0.10.
-    #[arg(long)]
+    #[arg(long, value_parser = worth)]
     pub(crate) point_value: String,
     /// In which currency, as in KES.
-    #[arg(long)]
+    #[arg(long, value_parser = currency)]
     pub(crate) currency: String,
     /// The file with the rule set, which says what events earn.
     #[arg(long)]
@@ -220,6 +220,7 @@ pub(crate) struct MakeProgram {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MakePartner {
     /// The partner's id.
+    #[arg(value_parser = name::<100>)]
     pub(crate) partner: String,
     /// How the partner shows who it is.
     #[arg(long, value_enum)]
@@ -287,7 +288,7 @@ pub(crate) struct MakeFund {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Enrol {
     /// The members' names.
-    #[arg(required = true)]
+    #[arg(required = true, value_parser = name::<200>)]
     pub(crate) members: Vec<String>,
     /// The unit; 1 is the program's points.
     #[arg(long, default_value_t = 1)]
@@ -381,10 +382,10 @@ pub(crate) enum RateAct {
         #[command(flatten)]
         who: Who,
         /// What one point is worth, as in 0.10.
-        #[arg(long)]
+        #[arg(long, value_parser = worth)]
         point_value: String,
         /// In which currency, as in KES.
-        #[arg(long)]
+        #[arg(long, value_parser = currency)]
         currency: String,
         /// The instant, which has not passed, as in 2026-01-31T00:00:00Z; without it, now.
         #[arg(long)]
@@ -401,4 +402,34 @@ pub(crate) struct Who {
     /// Why.
     #[arg(long)]
     pub(crate) reason: Option<String>,
+}
+
+/// A name of at most so many characters, as the books keep it.
+fn name<const CHARACTERS_MAX: usize>(text: &str) -> Result<String, String> {
+    let fits = text.chars().count() <= CHARACTERS_MAX && !text.chars().any(char::is_control);
+    match fits && !text.trim().is_empty() {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "a name has 1 to {CHARACTERS_MAX} characters, not only blanks, and no control character"
+        )),
+    }
+}
+
+/// What a point is worth, as the books keep it.
+fn worth(text: &str) -> Result<String, String> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let counts = |digits: &str, most| {
+        (1..=most).contains(&digits.len()) && digits.bytes().all(|it| it.is_ascii_digit())
+    };
+    match counts(whole, 12) && counts(decimals, 8) {
+        true => Ok(text.to_owned()),
+        false => Err("it is a number as in 0.10, of at most 12 digits and 8 decimals".to_owned()),
+    }
+}
+
+fn currency(text: &str) -> Result<String, String> {
+    match text.len() == 3 && text.bytes().all(|it| it.is_ascii_uppercase()) {
+        true => Ok(text.to_owned()),
+        false => Err("a currency has three capitals, as in KES".to_owned()),
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use ledger::{Item, Lot, Request, Screening};
 use proof::{Details, Text};
 use serde::Deserialize;
@@ -36,6 +36,12 @@ pub(crate) async fn run(Post { database, words, what }: Post) -> anyhow::Result<
     };
     let actor = words.actor.clone().context("say who asks: --actor NAME")?;
     let key = words.key.clone().or(file.key).unwrap_or_else(|| Uuid::now_v7().to_string());
+    // A variable that is not set would be everybody's key.
+    ensure!(
+        (1..=255).contains(&key.chars().count()),
+        "a key has 1 to 255 characters: give --key another one"
+    );
+    ensure!(!file.items.is_empty(), "the file asks for nothing: \"items\" has at least one");
     let books = OpenBooks::open(&database).await?;
     let rules = store::rule_sets(&mut *books.pool.acquire().await?, books.program.program_id).await?;
     let details = Details {
