@@ -27,6 +27,7 @@ pub use errors::{AnchorDoubt, AnchorError, AnchorObstacle};
 use hurry::Hurry;
 use look::Looked;
 use published::Published;
+pub(crate) use published::recorded;
 
 /// For how long a lease holds: two rounds that meet only silent endpoints fit in, and a standby takes over soon.
 const LEASE_MS: u64 = 8_000;

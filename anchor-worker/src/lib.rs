@@ -35,7 +35,7 @@ pub use failpoint::{Act, Failpoint, Moment, nowhere};
 pub use key::{KeyError, LogKey};
 pub use keys::LogKeys;
 pub use machine::{Alarm, AnchorPolicy, AtSpendCap, days_left};
-pub use map::{MadeMap, MapError, make_map, map_due_in};
+pub use map::{MadeMap, MapError, make_map, map_due_in, published_in};
 pub use mend::{MendError, Mended, mend};
 pub use reconcile::{Reconciled, reconcile};
 pub use rotate::{RotateError, check_introduction, check_retirement, introduce, retire};

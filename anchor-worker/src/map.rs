@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proof::{Body, Hash, LeafKind, MAP_PART_ROWS, MapIndex, MapRow, MapTree};
-use store::{Keyring, LogIdentity, MappedAccount, PgConnection, StoreError};
+use store::{Keyring, LogIdentity, MappedAccount, PgConnection, RecordedCheckpoint, StoreError};
 use tiles::{Beside, TileError, TileStore};
+
+use crate::anchor::recorded;
 
 /// How many accounts are read at a time, each time in a short transaction.
 const PAGE: u32 = 10_000;
@@ -67,6 +69,16 @@ pub async fn make_map(
     let body = Body::Map { log_size, accounts, root };
     let leaf_index = store::append_declarations(conn, log, vec![body]).await?;
     Ok(Some(MadeMap { leaf_index, log_size, accounts, root }))
+}
+
+/// The checkpoint that is published in this store, if it is one of the database's: a map belongs beside it.
+pub async fn published_in(
+    conn: &mut PgConnection,
+    tiles: &Arc<TileStore>,
+) -> Result<Option<RecordedCheckpoint>, MapError> {
+    let tiles = Arc::clone(tiles);
+    let note = tokio::task::spawn_blocking(move || tiles.checkpoint()).await;
+    recorded(conn, note.expect("the object store does not panic")?).await
 }
 
 /// How long it is until a map is due that is made so long after the last one: no time where there is none.

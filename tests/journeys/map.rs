@@ -73,6 +73,9 @@ impl Paths {
 
 /// Whoever makes one each day does not wait for a day where there is none.
 async fn the_first_map_is_made_at_once(paths: &Paths, home: &Path, url: &str) {
+    let published = Path::new(&paths.tiles).join("checkpoint");
+    eventually("the log is published", async || published.exists().then_some(())).await;
+    nothing_is_mapped_elsewhere(paths, home, url).await;
     let map = [&["log", "map"], &paths.books(url)[..]].concat();
     let mut keep = daftari();
     keep.args(&map).args(["--every", "24h"]);
@@ -81,6 +84,29 @@ async fn the_first_map_is_made_at_once(paths: &Paths, home: &Path, url: &str) {
     assert_eq!(keep.end_with("TERM", Duration::from_secs(30)).await, Some(0));
     let again = System::run(&map).await.expect(0);
     assert!(again.stdout.contains("Nothing was posted since the last map"), "{}", again.stdout);
+}
+
+/// A folder that was mistyped is not made, one that is not the log's gets nothing, and no leaf says what stands in neither.
+async fn nothing_is_mapped_elsewhere(paths: &Paths, home: &Path, url: &str) {
+    let books = store::connect(url, 1).await.expect("the database answers");
+    let size = async || {
+        let conn = &mut *books.acquire().await.expect("the database answers");
+        store::log_size(conn).await.expect("the log has a size")
+    };
+    let before = size().await;
+    let [mistyped, empty] = ["lgo", "empty"].map(|it| home.join(it));
+    std::fs::create_dir(&empty).expect("a folder can be made");
+    for folder in [&mistyped, &empty] {
+        let tiles = folder.display().to_string();
+        let map = ["log", "map", "--database-url", url, "--wrapping-key-file", &paths.wrapping_key];
+        let refused = System::run(&[&map[..], &["--tile-dir", &tiles]].concat()).await.expect(1);
+        let why = format!("{tiles} does not hold what is published of this log");
+        assert!(refused.stderr.contains(&why), "{}", refused.stderr);
+    }
+    assert!(!mistyped.exists(), "it was made");
+    assert_eq!(std::fs::read_dir(&empty).expect("it is there").count(), 0);
+    assert_eq!(size().await, before);
+    books.close().await;
 }
 
 /// A member's receipts, with what the map says of the account, are a chain to which nothing is missing.

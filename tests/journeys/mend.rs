@@ -26,6 +26,7 @@ async fn what_has_rotted_is_named_and_mended() {
         role.is_ready().await;
     }
     earn(&api, "first", 3).await;
+    eventually("a map has its place", async || folder.join("checkpoint").exists().then_some(())).await;
     let database = ["--database-url", &world.database_url];
     let map = ["log", "map", "--wrapping-key-file", &key, "--tile-dir", &tiles];
     System::run(&[&map[..], &database].concat()).await.expect(0);

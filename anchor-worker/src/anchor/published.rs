@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use proof::{Checkpoint, SignedNote};
-use store::{PgConnection, RecordedCheckpoint};
+use store::{PgConnection, RecordedCheckpoint, StoreError};
 use tiles::TileError;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -42,7 +42,7 @@ impl Anchorer {
         published.asking = None;
         match answer.expect("the object store does not panic") {
             Ok(note) => {
-                published.known = recorded(conn, note).await?;
+                published.known = recorded::<AnchorError>(conn, note).await?;
                 published.is_seen = true;
             }
             Err(error) if error.is_passing() => tracing::warn!(%error, "what is published is not seen"),
@@ -59,10 +59,10 @@ impl Published {
 }
 
 /// What is published was recorded before: what was not is of another history, which is the sealer's to tell.
-async fn recorded(
+pub(crate) async fn recorded<E: From<StoreError> + From<TileError>>(
     conn: &mut PgConnection,
     note: Option<String>,
-) -> Result<Option<RecordedCheckpoint>, AnchorError> {
+) -> Result<Option<RecordedCheckpoint>, E> {
     let Some(note) = note else { return Ok(None) };
     let text = SignedNote::parse(&note).map_err(|error| damaged(error.0))?.text;
     let published = Checkpoint::parse(&text).map_err(|error| damaged(error.0))?;

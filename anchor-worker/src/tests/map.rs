@@ -8,7 +8,7 @@ use store::Keyring;
 use tiles::Beside;
 
 use super::fixture::Fixture;
-use crate::{MadeMap, make_map, map_due_in};
+use crate::{MadeMap, make_map, map_due_in, published_in};
 
 async fn mapped() -> (Fixture, MadeMap) {
     let it = Fixture::new().await;
@@ -58,6 +58,20 @@ async fn an_audit_reads_maps_to_their_last_row() {
         it.folder.write_beside(beside, &sound).unwrap();
     }
     assert_eq!(audit(&it).await.findings, []);
+}
+
+#[tokio::test]
+async fn only_a_store_with_the_logs_own_checkpoint_is_its_place() {
+    let (it, other) = (Fixture::new().await, Fixture::new().await);
+    it.post(3).await;
+    other.post(3).await;
+    other.seal_all().await;
+    let conn = &mut *it.pool.acquire().await.unwrap();
+    assert_eq!(published_in(conn, &it.folder).await.unwrap(), None, "nothing is published");
+    it.seal_all().await;
+    let published = published_in(conn, &it.folder).await.unwrap().map(|it| it.size);
+    assert_eq!(published, Some(3));
+    assert_eq!(published_in(conn, &other.folder).await.unwrap(), None, "it is another log's");
 }
 
 #[tokio::test]

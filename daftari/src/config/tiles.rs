@@ -7,7 +7,7 @@ use clap::Args;
 use super::SecretText;
 
 /// The log's object store: a folder, or a bucket.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Tiles {
     /// The folder of bundles, tiles and the checkpoint.
     #[arg(long, env = "TILE_DIR", required_unless_present = "tile_store_url")]
@@ -30,6 +30,12 @@ pub(crate) struct Tiles {
 }
 
 impl Tiles {
+    /// Where it is, as it was said.
+    pub(crate) fn place(&self) -> String {
+        let folder = || self.tile_dir.as_ref().map(|it| it.display().to_string());
+        self.tile_store_url.clone().or_else(folder).unwrap_or_default()
+    }
+
     /// Opens it for reading alone: a folder is neither made nor touched.
     pub(crate) fn view(&self) -> anyhow::Result<tiles::TileStore> {
         match (&self.tile_store_url, &self.tile_dir) {

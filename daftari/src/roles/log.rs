@@ -9,11 +9,10 @@ use std::time::Duration;
 use anchor_worker::MadeMap;
 use anyhow::{Context, ensure};
 use proof::{Body, Text, verify_checkpoint};
-use store::{Ask, Guard, Keyring, LogIdentity, PgPool};
-use tiles::TileStore;
+use store::{Ask, Guard, Keyring, LogIdentity, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Adopt, LogAct, MakeMap, Succeed};
+use crate::config::{Adopt, LogAct, MakeMap, Succeed, Tiles};
 use crate::keys;
 use crate::roles::{OpenBooks, guard, trust};
 use crate::signals;
@@ -31,9 +30,8 @@ pub(crate) async fn run(act: LogAct) -> anyhow::Result<()> {
 async fn map(config: MakeMap) -> anyhow::Result<()> {
     let books = OpenBooks::open(&config.database).await?;
     let guard = guard::guard(&config.database.outside, &books.log)?;
-    let tiles = Arc::new(config.tiles.open()?);
-    let mapping =
-        Mapping { pool: books.pool.clone(), keyring: books.keyring()?, log: books.log, tiles, guard };
+    let (pool, keyring) = (books.pool.clone(), books.keyring()?);
+    let mapping = Mapping { pool, keyring, log: books.log, tiles: config.tiles, guard };
     match config.every {
         None => println!("{}", told(mapping.make().await?)),
         Some(every) => {
@@ -60,7 +58,7 @@ pub(crate) struct Mapping {
     pub(crate) pool: PgPool,
     pub(crate) keyring: Keyring,
     pub(crate) log: LogIdentity,
-    pub(crate) tiles: Arc<TileStore>,
+    pub(crate) tiles: Tiles,
     pub(crate) guard: Guard,
 }
 
@@ -71,7 +69,27 @@ impl Mapping {
         if !self.guard.check(conn).await? {
             anyhow::bail!("{}", self.guard.halted().unwrap_or_default());
         }
-        Ok(anchor_worker::make_map(conn, &self.keyring, &self.log, &self.tiles).await?)
+        self.check_place(conn).await?;
+        let tiles = Arc::new(self.tiles.open()?);
+        Ok(anchor_worker::make_map(conn, &self.keyring, &self.log, &tiles).await?)
+    }
+
+    /// A map's leaf stands for ever, and its parts are looked for where the log is: nothing is written anywhere else, and a
+    /// folder that is not there is not made.
+    async fn check_place(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
+        let tiles = Arc::new(self.tiles.view()?);
+        let is_there = anchor_worker::published_in(conn, &tiles).await?.is_some();
+        ensure!(
+            is_there || store::latest_checkpoint(conn).await?.is_some(),
+            "nothing of this log was published yet: `daftari anchor` publishes it first"
+        );
+        ensure!(
+            is_there,
+            "{} does not hold what is published of this log: give the folder or the bucket that `daftari anchor` \
+             publishes to. Nothing was written",
+            self.tiles.place()
+        );
+        Ok(())
     }
 
     /// How long it is until the next one is due, whichever process has made the last.

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Database, Door, Outside, SecretText, SecretUrl, Up};
+use crate::config::{Database, Door, Outside, SecretText, SecretUrl, Tiles, Up};
 use crate::roles::log::Mapping;
 use crate::roles::policy_file::PolicyFile;
 use crate::roles::{OpenBooks, anchor, api as api_role, bridge, sweep, verifier as verifier_role, watch};
@@ -137,7 +137,7 @@ async fn serve(
         pool: books.pool.clone(),
         keyring: books.keyring()?,
         log: books.log.clone(),
-        tiles: Arc::new(TileStore::open(&tiles)?),
+        tiles: Tiles { tile_dir: Some(tiles.clone()), ..Tiles::default() },
         guard: committer.guard().clone(),
     };
     let stopping = stop.clone();
