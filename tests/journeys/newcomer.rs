@@ -1,6 +1,6 @@
 //! Somebody who has just started the system pastes what it prints, and pulls the plug.
 
-use journeys::{System, bash, eventually, kill_all, processes_of};
+use journeys::{System, answer_of, bash, daftari, eventually, kill_all, processes_of};
 
 const MEMBER: &str = "550e8400-e29b-41d4-a716-446655440000";
 
@@ -41,6 +41,21 @@ async fn a_newcomer_pastes_the_four_commands() {
 
     system.interrupt().await;
     nothing_runs_in(folder).await;
+}
+
+/// The shell may have exported a database for something else: whoever did not know is told.
+#[tokio::test]
+async fn a_newcomer_whose_shell_names_a_database_is_told() {
+    let folder = System::folder();
+    let mut up = daftari();
+    up.args(["up", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path());
+    up.env("DATABASE_URL", "postgres://daftari@127.0.0.1:1/books");
+    up.env("CHAIN_RPC_URL", "http://127.0.0.1:1");
+    let refused = answer_of(up).await.expect(1);
+    let named = "DATABASE_URL or --database-url names it: unset it, and `up` starts its own PostgreSQL";
+    for told in ["up: using a PostgreSQL that runs already: ", "cannot use the database ("] {
+        assert!(refused.stderr.contains(&format!("{told}{named}")), "{}", refused.stderr);
+    }
 }
 
 /// Pastes the four commands in their order, as they were printed.

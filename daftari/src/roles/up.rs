@@ -28,7 +28,7 @@ use crate::roles::{OpenBooks, anchor, api as api_role, bridge, sweep, verifier a
 use crate::{keys, logging, signals};
 use greeting::Facts;
 use home::Home;
-use parts::Parts;
+use parts::{DATABASE_NAMED, Parts};
 
 const PROGRAM: &str = "default";
 const PARTNER: &str = "duka";
@@ -103,7 +103,7 @@ async fn serve(
             guard_rpc_url: Some(SecretText(parts.chain_rpc_url.clone())),
         },
     };
-    provision(&database, home, &key).await?;
+    provision(config, &database, home, &key).await?;
     let books = OpenBooks::open(&database).await?;
 
     let (place, contracts) = development_place(config, parts, &books).await?;
@@ -219,9 +219,12 @@ async fn serve(
 }
 
 /// The schema, the log, and a program with a partner and a development credential; what is there already stays.
-async fn provision(database: &Database, home: &Home, key: &LogKey) -> anyhow::Result<()> {
+async fn provision(config: &Up, database: &Database, home: &Home, key: &LogKey) -> anyhow::Result<()> {
     let keyring = keys::keyring(&home.wrapping_key())?;
-    let pool = store::connect(&database.database_url.0, 2).await.context("cannot use the database")?;
+    let pool = store::connect(&database.database_url.0, 2).await.with_context(|| {
+        let named = config.database_url.as_ref().map(|_| format!(" ({DATABASE_NAMED})"));
+        format!("cannot use the database{}", named.unwrap_or_default())
+    })?;
     store::migrate(&pool).await?;
     let mut conn = pool.acquire().await?;
     store::ensure_log(&mut conn, &key.log()).await?;

@@ -11,6 +11,9 @@ use super::home::Home;
 use crate::config::Up;
 
 const USUAL_CHAIN_PORT: u16 = 8545;
+/// A shell may have exported it long ago, for something else.
+pub(super) const DATABASE_NAMED: &str =
+    "DATABASE_URL or --database-url names it: unset it, and `up` starts its own PostgreSQL";
 
 /// The parts, and where they are. The embedded ones stop when this is stopped, or with the process.
 pub(super) struct Parts {
@@ -75,6 +78,8 @@ impl Parts {
                 Postgres::start(&PostgresConfig::new(postgres)).context("PostgreSQL did not start")?;
             parts.database_url = started.url("postgres");
             *lock(&parts.embedded.postgres) = Some(started);
+        } else {
+            eprintln!("up: using a PostgreSQL that runs already: {DATABASE_NAMED}");
         }
         if config.chain_rpc_url.is_none() {
             eprintln!("up: starting anvil, a local chain");
