@@ -108,11 +108,8 @@ impl Source {
     /// lines: it ends with an empty line more, which is no line to whoever reads it.
     pub(super) fn with_header(&self, lines: &[Range<usize>]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        if self.format == Format::Csv {
-            let end = self.bytes.iter().position(|it| *it == b'\n').map_or(self.bytes.len(), |at| at + 1);
-            bytes.extend(&self.bytes[..end]);
-        }
-        for range in lines {
+        let header = (self.format == Format::Csv).then(|| 0..self.csv().1.position().byte() as usize);
+        for range in header.iter().chain(lines) {
             bytes.extend(&self.bytes[range.clone()]);
             if bytes.last() != Some(&b'\n') {
                 bytes.push(b'\n');
@@ -151,10 +148,10 @@ impl Source {
     }
 
     fn csv_lines<'a>(&'a self, terms: &'a Terms) -> impl Iterator<Item = Result<Line, Problem>> + 'a {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(&self.bytes[..]);
+        let (header, mut reader) = self.csv();
         let mut record = csv::StringRecord::new();
-        let header = reader.headers().cloned();
         let mut is_over = false;
+        let (mut begin, mut number) = (0, 1);
         std::iter::from_fn(move || {
             let header = match &header {
                 Ok(header) => header,
@@ -164,18 +161,26 @@ impl Source {
                 }
                 Err(_) => return None,
             };
-            let begin = reader.position().clone();
+            // The reader ends a record at the first byte of `\r\n`, and passes empty lines by only with the record after them.
+            let end = reader.position().byte() as usize;
+            let next = end + self.bytes[end..].iter().take_while(|it| matches!(**it, b'\r' | b'\n')).count();
+            number += line_ends(&self.bytes[begin..next]);
+            begin = next;
             match reader.read_record(&mut record) {
                 Ok(false) => None,
                 Ok(true) => {
-                    let line = record.position().map_or(begin.line(), csv::Position::line);
                     let raw = record.deserialize(Some(header)).map_err(|error| csv_problem(&error));
-                    let bytes = begin.byte() as usize..reader.position().byte() as usize;
-                    Some(understand(line, bytes, raw, terms))
+                    Some(understand(number, begin..reader.position().byte() as usize, raw, terms))
                 }
-                Err(error) => Some(Err(Problem { line: begin.line(), problem: csv_problem(&error) })),
+                Err(error) => Some(Err(Problem { line: number, problem: csv_problem(&error) })),
             }
         })
+    }
+
+    /// The header, and a reader of what is below it.
+    fn csv(&self) -> (csv::Result<csv::StringRecord>, csv::Reader<&[u8]>) {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(&self.bytes[..]);
+        (reader.headers().cloned(), reader)
     }
 
     fn json_lines<'a>(&'a self, terms: &'a Terms) -> impl Iterator<Item = Result<Line, Problem>> + 'a {
@@ -190,6 +195,16 @@ impl Source {
             understand(number, bytes, raw, terms)
         })
     }
+}
+
+/// How many lines end in these bytes: with `\n`, `\r\n` or, as the reader takes it too, `\r`.
+fn line_ends(bytes: &[u8]) -> u64 {
+    let ends = |(at, it): &(usize, &u8)| match **it {
+        b'\n' => true,
+        b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    bytes.iter().enumerate().filter(ends).count() as u64
 }
 
 /// How many empty lines there are after the last that is not.
@@ -443,6 +458,40 @@ a,1,2026-12-31,2025-01-05,,
                 assert!(!seen.contains(&source.digest), "{text:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_line_is_numbered_as_it_stands_in_the_file() {
+        let terms = Terms::parse(b"{}").unwrap();
+        let lines = [
+            "",
+            "member,points,last_day,earned_day,reason",
+            "a,1,never,2026-01-05,",
+            "",
+            "",
+            "b,2,never,2026-01-05,\"said",
+            "",
+            "twice\"",
+            "c,0,never,2026-01-05,",
+            "a,4,never,2026-01-05,",
+            "",
+        ];
+        for end in ["\n", "\r\n", "\r"] {
+            let source = Source::new(lines.join(end).into_bytes(), Format::Csv);
+            let read: Vec<_> = source.lines(&terms).collect();
+            let numbers: Vec<u64> =
+                read.iter().map(|it| it.as_ref().map_or_else(|it| it.line, |it| it.number)).collect();
+            assert_eq!(numbers, [3, 6, 9, 10], "{end:?}");
+            let kept: Vec<_> = read.into_iter().filter_map(Result::ok).map(|it| it.bytes).collect();
+            let kept = String::from_utf8(source.with_header(&kept)).unwrap();
+            let expected = [&lines[..3], &lines[5..8], &lines[9..10]].concat().join(end);
+            // A line that stands alone ends with a line feed.
+            let kept = kept.replace("\r\n", "\n").replace('\r', "\n");
+            assert_eq!(kept.trim_end(), expected.replace("\r\n", "\n").replace('\r', "\n"), "{end:?}");
+        }
+        let windows = read("member,points,earned_day\r\nvv,10,2025-01-01\r\n", Format::Csv);
+        let keys: Vec<String> = windows.into_iter().map(|it| it.unwrap().0).collect();
+        assert_eq!(keys, ["2"]);
     }
 
     #[test]
