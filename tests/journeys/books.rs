@@ -342,6 +342,14 @@ impl Office {
         for problem in ["line 3: points: an amount", "line 4: last_day: \"soon\"", "nothing was posted"] {
             assert!(answered.stderr.contains(problem), "{answered:#?}");
         }
+        let leaves = self.leaves().await;
+        for (name, text) in [("empty.csv", ""), ("headless.csv", "zuri,50"), ("empty.jsonl", "\n")] {
+            let answered = self.books(&["import", &self.file(name, text)]).await.expect(1);
+            for told in ["line 1: ", header, "nothing was posted"] {
+                assert!(answered.stderr.contains(told), "{answered:#?}");
+            }
+        }
+        assert_eq!(self.leaves().await, leaves);
 
         let lines = [
             "zuri,100,2099-12-31,2026-01-05,,",

@@ -14,6 +14,8 @@ use crate::roles::books::Instant;
 const ITEMS_MAX: usize = 100;
 /// The longest name of a member, in characters.
 const NAME_MAX: usize = 200;
+/// The columns that a header may name; the first two it must.
+const COLUMNS: [&str; 6] = ["member", "points", "last_day", "earned_day", "effective_at", "reason"];
 
 /// What another system kept.
 pub(super) struct Source {
@@ -141,23 +143,31 @@ impl Source {
     }
 
     fn lines<'a>(&'a self, terms: &'a Terms) -> Box<dyn Iterator<Item = Result<Line, Problem>> + 'a> {
-        match self.format {
+        let lines: Box<dyn Iterator<Item = _> + 'a> = match self.format {
             Format::Csv => Box::new(self.csv_lines(terms)),
             Format::JsonLines => Box::new(self.json_lines(terms)),
-        }
+        };
+        let mut lines = lines.peekable();
+        let nothing = lines.peek().is_none().then(|| {
+            let problem =
+                format!("there is no line to import: CSV has them below the header {}", wanted_header());
+            Err(Problem { line: 1, problem })
+        });
+        Box::new(lines.chain(nothing))
     }
 
     fn csv_lines<'a>(&'a self, terms: &'a Terms) -> impl Iterator<Item = Result<Line, Problem>> + 'a {
         let (header, mut reader) = self.csv();
+        let header = header.map_err(|error| error.to_string()).and_then(checked_header);
         let mut record = csv::StringRecord::new();
         let mut is_over = false;
         let (mut begin, mut number) = (0, 1);
         std::iter::from_fn(move || {
             let header = match &header {
                 Ok(header) => header,
-                Err(error) if !is_over => {
+                Err(problem) if !is_over => {
                     is_over = true;
-                    return Some(Err(Problem { line: 1, problem: format!("the header: {error}") }));
+                    return Some(Err(Problem { line: 1, problem: format!("the header: {problem}") }));
                 }
                 Err(_) => return None,
             };
@@ -210,6 +220,21 @@ fn line_ends(bytes: &[u8]) -> u64 {
 /// How many empty lines there are after the last that is not.
 fn empty_lines_at_the_end(bytes: &[u8]) -> usize {
     bytes.rsplit(|it| *it == b'\n').skip(1).take_while(|it| it.trim_ascii().is_empty()).count()
+}
+
+fn wanted_header() -> String {
+    COLUMNS.join(",")
+}
+
+/// The header, if it is one: a file that has none has a line of data there, which would be passed over without a word.
+fn checked_header(header: csv::StringRecord) -> Result<csv::StringRecord, String> {
+    let missing = COLUMNS.into_iter().take(2).find(|wanted| !header.iter().any(|it| it == *wanted));
+    let problem = match (missing, header.iter().find(|it| !COLUMNS.contains(it))) {
+        (None, None) => return Ok(header),
+        (Some(missing), _) => format!("{missing} is missing"),
+        (None, Some(unknown)) => format!("{unknown:?} is no column"),
+    };
+    Err(format!("{problem}. It is {}, of which all but member and points may be left out", wanted_header()))
 }
 
 /// What is wrong with a record, without the place, which is said already.
@@ -523,8 +548,27 @@ a,1,2026-12-31,2025-01-05,,
                 }
             }
         }
-        let unknown = super::tests::read("member,points,ends\na,1,2026-12-31\n", Format::Csv);
-        assert!(unknown[0].as_ref().unwrap_err().problem.contains("unknown field"), "{unknown:?}");
+    }
+
+    #[test]
+    fn what_has_no_header_or_no_line_is_no_import() {
+        let header = CSV.lines().next().unwrap();
+        for (text, format, problem) in [
+            ("", Format::Csv, "the header: member is missing"),
+            ("\r\n\r\n", Format::Csv, "the header: member is missing"),
+            ("imp5,50", Format::Csv, "the header: member is missing"),
+            ("member\na\n", Format::Csv, "the header: points is missing"),
+            ("member,points,ends\na,1,2026-12-31\n", Format::Csv, "the header: \"ends\" is no column"),
+            (header, Format::Csv, "there is no line to import"),
+            ("member,points\n\n", Format::Csv, "there is no line to import"),
+            ("", Format::JsonLines, "there is no line to import"),
+            ("\n\n", Format::JsonLines, "there is no line to import"),
+        ] {
+            let read = read(text, format);
+            let [Err(told)] = &read[..] else { panic!("{text:?}: {read:?}") };
+            assert_eq!(told.line, 1);
+            assert!(told.problem.starts_with(problem) && told.problem.contains(header), "{told:?}");
+        }
     }
 
     #[test]
