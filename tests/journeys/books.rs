@@ -379,6 +379,11 @@ impl Office {
         assert!(done.stderr.contains("line 6: period_closed"), "{done:#?}");
         assert!(done.stderr.contains("line 8: insufficient_balance: 6 points are asked and 5"), "{done:#?}");
         assert!(done.stderr.contains("with it lines 7 to 8, of the same member"), "{done:#?}");
+        for remedy in
+            ["for, and import the file of refused lines\n", "amount, in the file of refused lines\n"]
+        {
+            assert!(done.stderr.contains(remedy), "{done:#?}");
+        }
         let kept = std::fs::read_to_string(&mended).expect("the refused lines are kept");
         assert_eq!(kept.trim_end().lines().collect::<Vec<_>>(), [header, lines[4], lines[5], lines[6]]);
         assert_eq!((self.available("zuri").await, self.available("neema").await), (120, 30));

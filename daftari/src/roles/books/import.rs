@@ -231,7 +231,11 @@ impl<'a> Importer<'a> {
                 let again = if answer.replayed { ", as before" } else { "" };
                 let problem = format!("{}{again}: {refusal}", refusal.name());
                 self.report.has_strangers |= refusal == Refusal::MemberUnknown;
-                self.refuse(&group, item, &problem, refusal.remedy());
+                // Nobody names the keys of an import: another file has others.
+                let remedy =
+                    refusal.remedy().replace("ask with a new key", "import the file of refused lines");
+                let remedy = remedy.replace("with a new key", "in the file of refused lines");
+                self.refuse(&group, item, &problem, &remedy);
             }
         }
         if PROGRESS_EVERY < self.told.elapsed() {
