@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -133,28 +133,36 @@ impl Folder {
             let placed = name(&staged.path, path).and_then(|()| File::open(folder)?.sync_all());
             match placed {
                 // Whoever holds a full tile takes its partial ones away, also from under a sealer that is behind and still
-                // writes one: that makes their folder anew. So it is where the staged file was swept before it was locked.
+                // writes one: that makes their folder anew.
                 Err(error) if error.kind() == ErrorKind::NotFound && lock(&self.settled).remove(folder) => {}
                 placed => return placed.map_err(at(path)),
             }
         }
     }
 
-    // The file stays locked until its writer has closed it, which is after it has its name: that is how a sweep tells it from
-    // what a crash left behind.
     fn stage(&self, bytes: &[u8]) -> Result<Staged, TileError> {
-        let path = self.staging();
-        let file = File::create(&path).map_err(at(&path))?;
-        let mut staged = Staged { path, file };
-        let locked = staged.file.lock();
-        let written =
-            locked.and_then(|()| staged.file.write_all(bytes)).and_then(|()| staged.file.sync_all());
+        let mut staged = self.staged_file()?;
+        let written = staged.file.write_all(bytes).and_then(|()| staged.file.sync_all());
         written.map_err(at(&staged.path))?;
         Ok(staged)
     }
 
+    // The file stays locked until its writer has closed it, which is after it has its name: that is how a sweep tells it from
+    // what a crash left behind. One that was swept before it was locked has no name any more, and another takes its place.
+    fn staged_file(&self) -> Result<Staged, TileError> {
+        loop {
+            let path = self.staging();
+            let file = File::create(&path).map_err(at(&path))?;
+            let staged = Staged { path, file };
+            let locked = staged.file.lock().and_then(|()| staged.file.metadata());
+            if locked.map_err(at(&staged.path))?.nlink() != 0 {
+                return Ok(staged);
+            }
+        }
+    }
+
     // By a link a file gets a name that nothing may have yet: where there are none, nothing could ever be sealed. A folder that
-    // we may only read is not tried, nor one whose staged file another has swept meanwhile.
+    // we may only read is not tried.
     fn try_link(&self) -> Result<(), TileError> {
         let Ok(staged) = self.stage(&[]) else { return Ok(()) };
         let name = self.staging();
@@ -163,7 +171,6 @@ impl Folder {
                 let _ = fs::remove_file(&name);
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => {
                 let problem = format!(
                     "this file system makes no hard link ({error}): keep the log on one that does, or in a bucket"

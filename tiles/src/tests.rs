@@ -2,6 +2,7 @@ mod places;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{BucketConfig, Edge, TileError, TileStore, stored_form};
 use places::{Place, places};
@@ -543,6 +544,30 @@ fn of_many_that_publish_at_once_the_greatest_stands() {
         });
         assert_eq!(place.open().checkpoint().unwrap(), Some(note(24)));
     }
+}
+
+/// Whoever opens a folder sweeps it, and may find a file that its writer has not locked yet.
+#[test]
+fn a_folder_that_others_open_is_published_in() {
+    let [place, _] = places();
+    let published = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (place, published) = (&place, &published);
+        for _ in 0..4 {
+            scope.spawn(move || {
+                while !published.load(Ordering::Relaxed) {
+                    place.open();
+                }
+            });
+        }
+        scope.spawn(move || {
+            let store = place.open();
+            let done = (1..300).try_for_each(|size| store.publish_checkpoint(&note(size), u64::MAX));
+            published.store(true, Ordering::Relaxed);
+            done.unwrap();
+        });
+    });
+    assert_eq!(place.open().checkpoint().unwrap(), Some(note(299)));
 }
 
 /// A folder that is lost, or put back from a backup, is not all that remembers.

@@ -1,15 +1,18 @@
 //! Each place that a log can be kept in: a folder, and a bucket of a real S3-compatible server in this process.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::Mutex;
 
 use crate::bucket::Bucket;
 use crate::{BucketConfig, TileStore};
@@ -66,12 +69,21 @@ impl Server {
         let mut service = S3ServiceBuilder::new(FileSystem::new(home.path()).unwrap());
         service.set_auth(SimpleAuth::from_single("test-id", "test-secret"));
         let service = service.build();
+        let alone = Arc::new(Mutex::new(()));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         runtime.spawn(async move {
             loop {
                 let (socket, _) = listener.accept().await.unwrap();
-                let service = service.clone();
+                let (service, alone) = (service.clone(), Arc::clone(&alone));
+                // This server looks whether a write may be and then writes; a store that is worth its name does both in one.
+                let service = service_fn(move |request: hyper::Request<Incoming>| {
+                    let (service, alone) = (service.clone(), Arc::clone(&alone));
+                    async move {
+                        let _alone = alone.lock().await;
+                        Service::call(&service, request).await
+                    }
+                });
                 tokio::spawn(async move {
                     let http = hyper::server::conn::http1::Builder::new();
                     // A client that goes away is no failure of the server's.
