@@ -1,13 +1,17 @@
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU16, Ordering};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
 
 use crate::Error;
 
 /// A loopback port that was free a moment ago. Nothing reserves it: whoever binds it must be ready to lose it.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let address = SocketAddrV4::try_from(getsockname(bound(0)?)?)?;
+    Ok(address.port())
 }
 
 /// A free port of the loopback that is still free when its server starts again: it lies below the range from which the
@@ -58,7 +62,16 @@ pub(crate) fn on_free_ports<const N: usize, T>(
 }
 
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    bound(port).is_ok()
+}
+
+// It does not listen there: a process that another thread starts just now has a copy of this socket until it runs its program, and
+// that of one that listens would keep the server away for so long.
+fn bound(port: u16) -> rustix::io::Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
+    Ok(socket)
 }
 
 /// Is it this process, and not another one that was quicker, that listens on the port? Two of the same kind that

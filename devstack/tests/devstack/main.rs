@@ -2,6 +2,7 @@
 
 mod anvil;
 mod kafka;
+mod port;
 mod postgres;
 mod run;
 mod standby;
