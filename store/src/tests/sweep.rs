@@ -1,4 +1,4 @@
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use ledger::{Command, Day, Event, Maturity, MemberRef, Points, Refusal, RuleSet, Status};
 use proof::Text;
 use uuid::Uuid;
@@ -54,6 +54,12 @@ impl Fixture {
         let lots = vec![(self.day(ahead).await, self.day(0).await, points(amount))];
         let command = Command::Import { member: member(name), lots, effective_at_us: None };
         self.posted(&format!("import-{name}-{ahead}"), command).await;
+    }
+
+    /// Ten points each that end tomorrow. A connection is waited for in turn, by no more than get one in time.
+    async fn import_many(&self, members: usize) {
+        let import = async |number| self.import(&format!("m{number}"), 10, 1).await;
+        stream::iter(0..members).for_each_concurrent(100, import).await;
     }
 
     async fn hold(&self, name: &str, amount: i64, seconds: u32) -> Uuid {
@@ -168,8 +174,7 @@ async fn what_is_held_is_never_swept() {
 #[tokio::test]
 async fn two_sweeps_at_once_post_each_expiry_once() {
     let books = Fixture::new().await;
-    let names: Vec<String> = (0..1200).map(|it| format!("m{it}")).collect();
-    join_all(names.iter().map(|it| books.import(it, 10, 1))).await;
+    books.import_many(1200).await;
     books.days_pass(2).await;
     let second = Fixture::committer_on(&books.pool, &books.log).await;
     let mut one = books.sweep();
@@ -186,8 +191,7 @@ async fn two_sweeps_at_once_post_each_expiry_once() {
 #[tokio::test]
 async fn a_sweep_that_is_cut_off_is_begun_again() {
     let books = Fixture::new().await;
-    let names: Vec<String> = (0..2500).map(|it| format!("m{it}")).collect();
-    join_all(names.iter().map(|it| books.import(it, 10, 1))).await;
+    books.import_many(2500).await;
     books.days_pass(2).await;
     let begun = |size: u64| {
         let pool = books.pool.clone();
