@@ -104,8 +104,17 @@ pub async fn demand_unarchived(conn: &mut PgConnection, member: &MemberToErase) 
     leaves_of(conn, &member.numbers()).await.map(drop)
 }
 
+/// A name within a regular expression: whatever is no letter or digit stands for itself.
+macro_rules! name_itself {
+    () => {
+        r"regexp_replace(lower(name), '[^[:alnum:]]', '\\\&', 'g')"
+    };
+}
+
+pub(crate) use name_itself;
+
 /// Whether a text names whom `$2` lists. A name of fewer than eight characters may stand within another's name, or in a number: where
-/// it begins and where it ends, no two letters or digits stand side by side. Whatever is neither stands for itself.
+/// it begins and where it ends, no two letters or digits stand side by side.
 macro_rules! text_names {
     ($text:literal) => {
         concat!(
@@ -119,9 +128,11 @@ macro_rules! text_names {
                      8 <= length(name)
                      or lower(",
             $text,
-            r") ~ (
+            ") ~ (
                          '((?<![[:alnum:]])|(?![[:alnum:]]))'
-                         || regexp_replace(lower(name), '[^[:alnum:]]', '\\\&', 'g')
+                         || ",
+            name_itself!(),
+            "
                          || '((?<![[:alnum:]])|(?![[:alnum:]]))'
                      )
                  )
@@ -448,16 +459,20 @@ async fn forget_attempts(conn: &mut PgConnection, leaves: &[i64]) -> Result<(), 
 /// within a longer one.
 macro_rules! payload_names {
     () => {
-        r"exists (
+        concat!(
+            "exists (
              select from unnest($2::text[]) as name
              where position(
                      encode(convert_to(lower(to_jsonb(name)::text), 'UTF8'), 'escape') in lower(encode(payload, 'escape'))
                  ) > 0
                  or name ~ '^-?[0-9]'
                      and lower(encode(payload, 'escape')) ~ (
-                         ':[[:space:]]*' || regexp_replace(lower(name), '[^[:alnum:]]', '\\\&', 'g') || '[[:space:],}]'
+                         ':[[:space:]]*' || ",
+            $crate::erasure::name_itself!(),
+            " || '[[:space:],}]'
                      )
          )"
+        )
     };
 }
 pub(crate) use payload_names;
