@@ -288,7 +288,7 @@ pub(crate) struct MakeFund {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Enrol {
     /// The members' names.
-    #[arg(required = true, value_parser = name::<200>)]
+    #[arg(required = true, value_parser = member_name)]
     pub(crate) members: Vec<String>,
     /// The unit; 1 is the program's points.
     #[arg(long, default_value_t = 1)]
@@ -404,7 +404,12 @@ pub(crate) struct Who {
     pub(crate) reason: Option<String>,
 }
 
-/// A name of at most so many characters, as the books keep it.
+/// The name of a member, as the books keep it.
+pub(crate) fn member_name(text: &str) -> Result<String, String> {
+    name::<200>(text)
+}
+
+/// A name of at most so many characters.
 fn name<const CHARACTERS_MAX: usize>(text: &str) -> Result<String, String> {
     let fits = text.chars().count() <= CHARACTERS_MAX && !text.chars().any(char::is_control);
     match fits && !text.trim().is_empty() {

@@ -8,12 +8,11 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::config::member_name;
 use crate::roles::books::Instant;
 
 /// How many items a request may have, and how many lots an item.
 const ITEMS_MAX: usize = 100;
-/// The longest name of a member, in characters.
-const NAME_MAX: usize = 200;
 /// The columns that a header may name; the first two it must.
 const COLUMNS: [&str; 6] = ["member", "points", "last_day", "earned_day", "effective_at", "reason"];
 
@@ -258,10 +257,7 @@ fn understand(
     let line = raw.and_then(|raw| {
         let effective_at_us = raw.effective_at.as_deref().map(str::parse::<Instant>).transpose()?;
         let effective_at_us = effective_at_us.map(|it| it.0);
-        let name_length = raw.member.chars().count();
-        if !(1..=NAME_MAX).contains(&name_length) || raw.member.chars().any(char::is_control) {
-            return Err(format!("member: a name has 1 to {NAME_MAX} characters, without control characters"));
-        }
+        member_name(&raw.member).map_err(|error| format!("member: {error}"))?;
         let reason = raw.reason.clone().map(Text::new).transpose();
         let reason = reason.map_err(|error| format!("reason: {error}"))?;
         let movement = movement(&raw, effective_at_us, terms)?;
@@ -524,6 +520,7 @@ a,1,2026-12-31,2025-01-05,,
         let lines = [
             ("a,100,2026-12-31,2025-01-05,,", ""),
             (",100,2026-12-31,2025-01-05,,", "a name has 1 to 200 characters"),
+            (" ,100,2026-12-31,2025-01-05,,", "not only blanks"),
             ("a,0,2026-12-31,2025-01-05,,", "an amount of points is from 1 to"),
             ("a,1.5,2026-12-31,2025-01-05,,", "invalid digit"),
             ("a,1,31.12.2026,2025-01-05,,", "as in 2026-12-31, or never"),
