@@ -119,7 +119,7 @@ pub(crate) async fn response(api: Arc<Api>, asked: Asked) -> Result<Response, Pr
     let source = Api::source(&asked);
     let mut conn = api.pool.acquire().await.map_err(StoreError::from)?;
     let mut is_running = api.running.is_running(&source, &key);
-    let mut known = store::remembered_outcome(&mut conn, api.program_id, &source, &key).await?;
+    let mut known = api.committer.remembered(&mut conn, api.program_id, &source, &key).await?;
     // The contract's key is a UUID, which is remembered in one way however it was written.
     if known.is_none()
         && !is_running
@@ -127,7 +127,7 @@ pub(crate) async fn response(api: Arc<Api>, asked: Asked) -> Result<Response, Pr
     {
         key = uuid.to_string();
         is_running = api.running.is_running(&source, &key);
-        known = store::remembered_outcome(&mut conn, api.program_id, &source, &key).await?;
+        known = api.committer.remembered(&mut conn, api.program_id, &source, &key).await?;
     }
     let told = |status, transactions, refusal| {
         json(&Became { idempotency_key: key.clone(), status, transactions, refusal })

@@ -255,7 +255,7 @@ impl Intake {
     async fn replay(&self, event: Event) -> Result<Option<Verdict>, Retry> {
         let request = self.request(event, &[], nothing());
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-        let known = store::remembered_outcome(&mut conn, self.program, &request.source, &request.key).await;
+        let known = self.committer.remembered(&mut conn, self.program, &request.source, &request.key).await;
         let known = match known {
             Err(error @ StoreError::Archived { .. }) => return Ok(Some(posted_long_ago(&error))),
             known => known?,

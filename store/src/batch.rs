@@ -20,7 +20,6 @@ use uuid::Uuid;
 use crate::Pooled;
 use crate::accounts::{self, State};
 use crate::directory::{Directory, Identity, MemberKey, Members, Programs, Settled};
-use crate::erasure;
 use crate::error::StoreError;
 use crate::gateways::BRIDGE_SOURCE;
 use crate::guard::Guard;
@@ -305,30 +304,13 @@ async fn resolve_members(
     Ok((known, would_be))
 }
 
-/// What is remembered under these keys, also where one named somebody who was erased, and a hash stands in its place.
 async fn remembered(
     conn: &mut PgConnection,
     context: &Context,
     programs: &Programs,
     keys: &[OutcomeKey],
 ) -> Result<HashMap<OutcomeKey, Remembered>, StoreError> {
-    let pepper = context.keyring.pepper();
-    let hidden: Vec<(OutcomeKey, &OutcomeKey)> = keys
-        .iter()
-        .filter(|it| programs.has_erased(it.0))
-        .flat_map(|key| erasure::hidden_keys(&pepper, key).map(|it| (it, key)))
-        .collect();
-    if hidden.is_empty() {
-        return outcomes::remembered(conn, keys).await;
-    }
-    let asked: Vec<OutcomeKey> = keys.iter().chain(hidden.iter().map(|it| &it.0)).cloned().collect();
-    let mut known = outcomes::remembered(conn, &asked).await?;
-    for (hidden, key) in hidden {
-        if let Some(it) = known.remove(&hidden) {
-            known.entry(key.clone()).or_insert(it);
-        }
-    }
-    Ok(known)
+    outcomes::remembered(conn, &context.keyring.pepper(), keys, |it| programs.has_erased(it)).await
 }
 
 /// Whether the request enrols whom it names: events and imports do, where the program says so. A dry run of one would.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use ledger::{MemberRef, Request};
+use ledger::{Fingerprint, MemberRef, Refused, Request};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Mutex, RwLock, mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
@@ -19,6 +19,7 @@ use crate::error::StoreError;
 use crate::guard::Guard;
 use crate::keyring::{Keyring, Pepper};
 use crate::log_head::LogIdentity;
+use crate::outcomes::{self, Accepted};
 use crate::pulse::{Commits, Pulse};
 use crate::stages::{self, BatchError, Database, Session, Stages};
 use crate::waiting::{Named, Waiting, named};
@@ -169,6 +170,18 @@ impl Committer {
         member: &MemberRef,
     ) -> Result<bool, StoreError> {
         Ok(!erasure::erased_names(conn, &self.pepper, &[(program_id, member)]).await?.is_empty())
+    }
+
+    /// What is remembered under a key: the fingerprint of what was asked, and what came of it.
+    pub async fn remembered(
+        &self,
+        conn: &mut PgConnection,
+        program_id: i16,
+        source: &str,
+        key: &str,
+    ) -> Result<Option<(Fingerprint, Result<Vec<Accepted>, Refused>)>, StoreError> {
+        let known = outcomes::remembered_one(conn, &self.pepper, program_id, source, key).await?;
+        Ok(known.map(|it| (it.fingerprint, it.outcome)))
     }
 
     /// Hands in a request and awaits what came of it, once the database holds it.

@@ -151,7 +151,7 @@ pub use members::{
     Enrolment, NameTaken, New, Tier, Tiered, enrol_member, enrol_members, external_id, lock_tier, set_tier,
     unknown_members,
 };
-pub use outcomes::{Accepted, EVENT_SOURCE, OPERATOR_SOURCE, remembered_outcome};
+pub use outcomes::{Accepted, EVENT_SOURCE, OPERATOR_SOURCE};
 pub use parked::{
     ParkedEvent, ToPark, events_parked_for, hold_parked, park, parked_event, parked_event_beyond,
     parked_events, releasable_events, unpark,

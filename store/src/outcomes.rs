@@ -8,7 +8,9 @@ use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::archived;
+use crate::erasure::hidden_keys;
 use crate::error::StoreError;
+use crate::keyring::Pepper;
 
 /// Whose keys an operator's are, whoever it is: the same file is posted once, though two should post it.
 pub const OPERATOR_SOURCE: &str = "operator";
@@ -70,8 +72,33 @@ pub(crate) fn key(request: &Request) -> OutcomeKey {
     (request.program, request.source.clone(), request.key.clone())
 }
 
-/// What is remembered under these keys. Asked after the account locks, so that a retry waits for its twin.
+/// What is remembered under these keys, also where one named somebody who was erased and a hash stands in its place, which is
+/// asked for in the programs that have erased anybody. Asked after the account locks, so that a retry waits for its twin.
 pub(crate) async fn remembered(
+    conn: &mut PgConnection,
+    pepper: &Pepper,
+    keys: &[OutcomeKey],
+    has_erased: impl Fn(i16) -> bool,
+) -> Result<HashMap<OutcomeKey, Remembered>, StoreError> {
+    let hidden: Vec<(OutcomeKey, &OutcomeKey)> = keys
+        .iter()
+        .filter(|it| has_erased(it.0))
+        .flat_map(|key| hidden_keys(pepper, key).map(|it| (it, key)))
+        .collect();
+    if hidden.is_empty() {
+        return stored(conn, keys).await;
+    }
+    let asked: Vec<OutcomeKey> = keys.iter().chain(hidden.iter().map(|it| &it.0)).cloned().collect();
+    let mut known = stored(conn, &asked).await?;
+    for (hidden, key) in hidden {
+        if let Some(it) = known.remove(&hidden) {
+            known.entry(key.clone()).or_insert(it);
+        }
+    }
+    Ok(known)
+}
+
+async fn stored(
     conn: &mut PgConnection,
     keys: &[OutcomeKey],
 ) -> Result<HashMap<OutcomeKey, Remembered>, StoreError> {
@@ -105,15 +132,16 @@ pub(crate) async fn remembered(
     Ok(remembered.collect())
 }
 
-/// What is remembered under one key: the fingerprint of what was asked, and what came of it.
-pub async fn remembered_outcome(
+/// What is remembered under one key.
+pub(crate) async fn remembered_one(
     conn: &mut PgConnection,
+    pepper: &Pepper,
     program_id: i16,
     source: &str,
     key: &str,
-) -> Result<Option<(Fingerprint, Result<Vec<Accepted>, Refused>)>, StoreError> {
-    let known = remembered(conn, &[(program_id, source.to_owned(), key.to_owned())]).await?;
-    Ok(known.into_values().next().map(|it| (it.fingerprint, it.outcome)))
+) -> Result<Option<Remembered>, StoreError> {
+    let keys = [(program_id, source.to_owned(), key.to_owned())];
+    Ok(remembered(conn, pepper, &keys, |_| true).await?.into_values().next())
 }
 
 /// How long a refusal that depended on state is remembered, in microseconds: 30 days.

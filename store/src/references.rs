@@ -3,10 +3,9 @@
 use sqlx::{Connection, FromRow, PgConnection};
 use uuid::Uuid;
 
-use crate::erasure::hidden_keys;
 use crate::error::StoreError;
-use crate::keyring::Keyring;
-use crate::outcomes::{self, OutcomeKey, remembered_outcome};
+use crate::keyring::{Keyring, Pepper};
+use crate::outcomes::remembered_one;
 
 /// Whether a claim's request, of which nothing is known, comes to nothing by itself: five minutes are over, and no transaction goes on that
 /// began before. One that waits for a standby may be the request's, and so may one of which we may not see when it began.
@@ -78,15 +77,12 @@ pub async fn claim_references(
     hashed.sort_by_key(|(hash, used)| (used.kind, *hash, used.item));
     let mut transaction = conn.begin().await?;
     for (hash, used) in hashed {
-        if let Some(taken) = claim(&mut transaction, &hash, used).await? {
+        if let Some(taken) = claim(&mut transaction, &pepper, &hash, used).await? {
             transaction.rollback().await?;
             // What was answered before is answered the same, also where it was before the partner chose this, or was refused, or
             // a hash stands in its key's place.
-            let key: OutcomeKey = (used.program_id, used.source.to_owned(), used.key.to_owned());
-            let mut keys = hidden_keys(&pepper, &key).to_vec();
-            keys.push(key);
-            let answered = outcomes::remembered(conn, &keys).await?;
-            return Ok(if answered.is_empty() { Err((used.item, taken)) } else { Ok(()) });
+            let answered = remembered_one(conn, &pepper, used.program_id, used.source, used.key).await?;
+            return Ok(if answered.is_none() { Err((used.item, taken)) } else { Ok(()) });
         }
     }
     transaction.commit().await?;
@@ -95,6 +91,7 @@ pub async fn claim_references(
 
 async fn claim(
     conn: &mut PgConnection,
+    pepper: &Pepper,
     hash: &[u8; 32],
     used: &ReferenceUse<'_>,
 ) -> Result<Option<Taken>, StoreError> {
@@ -128,7 +125,7 @@ async fn claim(
     if (claim.source.as_str(), claim.key.as_str()) == (source, key) {
         return Ok((claim.item != item).then_some(Taken::ByTwin));
     }
-    let taken = taken_by(&mut *conn, used, &claim).await?;
+    let taken = taken_by(&mut *conn, pepper, used, &claim).await?;
     if taken.is_none() {
         sqlx::query(
             "update claimed_reference
@@ -154,14 +151,15 @@ async fn claim(
 /// Who has the reference by what came of another request's claim: nobody where that was nothing.
 async fn taken_by(
     conn: &mut PgConnection,
+    pepper: &Pepper,
     used: &ReferenceUse<'_>,
     claim: &Claim,
 ) -> Result<Option<Taken>, StoreError> {
-    let outcome = remembered_outcome(conn, used.program_id, &claim.source, &claim.key).await?;
-    let Some((_, outcome)) = outcome else {
+    let known = remembered_one(conn, pepper, used.program_id, &claim.source, &claim.key).await?;
+    let Some(known) = known else {
         return Ok((!claim.is_abandoned).then_some(Taken::InDoubt));
     };
-    let Some(posted) = outcome.ok().and_then(|items| items.into_iter().nth(claim.item as usize)) else {
+    let Some(posted) = known.outcome.ok().and_then(|items| items.into_iter().nth(claim.item as usize)) else {
         return Ok(None);
     };
     // Whoever claims it with a key that was used for something else is refused, and has not used it. Words that were erased may

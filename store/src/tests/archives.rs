@@ -320,7 +320,7 @@ async fn what_is_archived_is_not_undone_nor_done_twice_nor_forgotten_by_halves()
     assert_eq!(undone.unwrap_err(), SubmitError::Archived { leaf_index: 1 });
     assert_eq!(event.unwrap_err(), SubmitError::Archived { leaf_index: 0 });
     assert_eq!(other.unwrap().outcome.unwrap()[0].leaf_index, 3);
-    let remembered = remembered_outcome(conn, program, "credential:test", "spend").await;
+    let remembered = books.committer.remembered(conn, program, "credential:test", "spend").await;
     assert_eq!(file_named(remembered.unwrap_err()), "0-2");
     assert_eq!((log_size(conn).await.unwrap(), books.balance("amina").await.unwrap().available), (4, 450));
 

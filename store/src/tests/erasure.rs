@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use devstack::{Postgres, Scratch, test_postgres_config};
-use ledger::{Command, Item, MemberRef, Refusal, Status};
+use ledger::{Command, Item, MemberRef, Refusal, Request, Status};
 use proof::{Details, Text};
 use sqlx::{AssertSqlSafe, Executor};
 use uuid::Uuid;
@@ -554,6 +554,10 @@ async fn a_key_that_named_whoever_was_erased_posts_nothing_twice() {
             for request in [&own, &both, &event] {
                 let again = committer.submit(request.clone()).await.unwrap();
                 assert!(again.replayed && again.outcome.is_ok(), "{} after {name}", request.key);
+                let Request { program, source, key, .. } = request;
+                let conn = &mut *it.books.pool.acquire().await.unwrap();
+                let told = committer.remembered(conn, *program, source, key).await.unwrap();
+                assert_eq!(told.map(|it| it.1), Some(again.outcome), "who only asks what came of it");
             }
         }
         assert_eq!(claim(&it.books, &both.key).await, Ok(()), "it has the reference as before");
