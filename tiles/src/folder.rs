@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -154,8 +154,8 @@ impl Folder {
             let path = self.staging();
             let file = File::create(&path).map_err(at(&path))?;
             let staged = Staged { path, file };
-            let locked = staged.file.lock().and_then(|()| staged.file.metadata());
-            if locked.map_err(at(&staged.path))?.nlink() != 0 {
+            let named = staged.file.lock().and_then(|()| staged.path.try_exists());
+            if named.map_err(at(&staged.path))? {
                 return Ok(staged);
             }
         }

@@ -550,7 +550,7 @@ fn of_many_that_publish_at_once_the_greatest_stands() {
 #[test]
 fn a_folder_that_others_open_is_published_in() {
     let [place, _] = places();
-    let published = AtomicBool::new(false);
+    let (store, published) = (place.open(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let (place, published) = (&place, &published);
         for _ in 0..4 {
@@ -561,7 +561,6 @@ fn a_folder_that_others_open_is_published_in() {
             });
         }
         scope.spawn(move || {
-            let store = place.open();
             let done = (1..300).try_for_each(|size| store.publish_checkpoint(&note(size), u64::MAX));
             published.store(true, Ordering::Relaxed);
             done.unwrap();
