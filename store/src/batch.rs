@@ -138,6 +138,7 @@ impl Session for Connected {
             read => read?,
         }
         scene.read_reversed(conn, requests).await?;
+        // After the account locks, so that a retry waits for its twin.
         let known = remembered(conn, context, &programs, &keys).await?;
 
         let houses = match scene.houses(&programs, requests) {

@@ -73,7 +73,7 @@ pub(crate) fn key(request: &Request) -> OutcomeKey {
 }
 
 /// What is remembered under these keys, also where one named somebody who was erased and a hash stands in its place, which is
-/// asked for in the programs that have erased anybody. Asked after the account locks, so that a retry waits for its twin.
+/// asked for in the programs that have erased anybody.
 pub(crate) async fn remembered(
     conn: &mut PgConnection,
     pepper: &Pepper,

@@ -548,6 +548,14 @@ a,1,2026-12-31,2025-01-05,,
     }
 
     #[test]
+    fn a_name_of_blanks_is_none_where_blanks_are_kept() {
+        let line = r#"{"member":" \t","points":100,"last_day":"never","earned_day":"2026-01-05"}"#;
+        let read = read(line, Format::JsonLines);
+        let [Err(told)] = &read[..] else { panic!("{read:?}") };
+        assert!(told.problem.contains("not only blanks"), "{told:?}");
+    }
+
+    #[test]
     fn what_has_no_header_or_no_line_is_no_import() {
         let header = CSV.lines().next().unwrap();
         for (text, format, problem) in [
