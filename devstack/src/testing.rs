@@ -34,7 +34,7 @@ pub fn test_kafka_brokers() -> Result<String, Error> {
 /// A server in a folder to throw away, with room for many tests at once.
 pub fn test_postgres_config(folder: &Path) -> PostgresConfig {
     let settings = [
-        ("max_connections", "400"),
+        ("max_connections", "1000"),
         // A database per test is cloned, used and dropped: less WAL per clone, and segments that come back quickly.
         ("wal_level", "minimal"),
         ("max_wal_senders", "0"),

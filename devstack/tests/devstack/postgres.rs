@@ -3,6 +3,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use devstack::{Disk, Error, Postgres, PostgresConfig, Scratch};
+use rustix::net::{Shutdown, shutdown};
 use rustix::process::Signal;
 
 use crate::support::{is_alive, send};
@@ -134,7 +135,8 @@ fn a_taken_port_is_named() {
     config.port = Some(port);
     let error = Postgres::start(&config).unwrap_err();
     assert!(matches!(error, Error::PortTaken { port: it, .. } if it == port), "{error}");
-    drop(taken);
+    // A process that another test is just starting may still have a copy, which no longer listens either.
+    shutdown(&taken, Shutdown::Both).unwrap();
     assert_eq!(Postgres::start(&config).unwrap().port(), port);
 }
 
