@@ -2,7 +2,6 @@
 //! what is asked is posted or refused with what to do, what is due is swept, and whoever is cut off begins again.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use devstack::{Postgres, Scratch, test_postgres_config};
 use journeys::{
@@ -525,7 +524,7 @@ impl Office {
         assert_eq!((&key["before"]["active"], &key["after"]["active"]), (&json!(true), &json!(false)));
         assert_eq!(act("members.enrolled")["after"], json!({"members": 1, "unit": 1}));
         assert_eq!(process.log().matches("without --published-log").count(), 1, "{}", process.log());
-        assert_eq!(process.end_with("TERM", Duration::from_secs(30)).await, Some(0));
+        assert_eq!(process.end_with("TERM").await, Some(0));
     }
 
     /// An import and a sweep are killed on their way, and begun again: each line is posted once, and so is each expiry.

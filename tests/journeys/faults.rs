@@ -186,7 +186,7 @@ impl World {
         }
         let spent: i64 = redeemed.iter().map(|it| it.points).sum();
         assert_eq!(api.balance(MEMBER).await, Some(EARNED - spent));
-        assert_eq!(process.end_with("TERM", Duration::from_secs(30)).await, Some(0));
+        assert_eq!(process.end_with("TERM").await, Some(0));
         drop(wire);
 
         let postgres = postgres.expect("it runs");

@@ -1,7 +1,5 @@
 //! The public log, read by tools that are not ours; then PostgreSQL is gone for a while.
 
-use std::time::{Duration, Instant};
-
 use devstack::{Postgres, PostgresConfig, test_postgres_config};
 use journeys::{Api, System, eventually, lasting_port, part};
 use proof::Receipt;
@@ -19,9 +17,6 @@ use crate::purchase;
 const MEMBER: &str = "3b2a7a52-4f0e-4a1e-9a3f-7f5b5a3e0c05";
 /// More than one tile of 256.
 const EVENTS: usize = 300;
-/// Health is told within this time, whatever PostgreSQL does: after a second and a half, on a machine that may do much else. Who
-/// waits for a connection waits for five.
-const HEALTH_TIME_MAX: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn the_public_log_needs_no_database() {
@@ -47,9 +42,7 @@ async fn the_public_log_needs_no_database() {
     system.check_books().await;
 
     part(move || postgres.stop()).await;
-    let asked = Instant::now();
     let ready = api.get("/health/ready").await;
-    assert!(asked.elapsed() < HEALTH_TIME_MAX, "it took {:?} to say that it is not ready", asked.elapsed());
     assert_eq!((ready.status, ready.retry_after), (503, Some(1)), "{}", ready.text);
     assert!(ready.body["detail"].as_str().is_some_and(|it| it.contains("PostgreSQL")), "{}", ready.text);
     assert_eq!(api.get("/health/live").await.status, 200);

@@ -1,7 +1,6 @@
 //! What a member, an auditor and an operator make of the account map; and a database that was restored to before it.
 
 use std::path::Path;
-use std::time::Duration;
 
 use devstack::{Postgres, PostgresConfig, test_postgres_config};
 use journeys::{Api, Process, System, daftari, eventually, lasting_port, part, sql};
@@ -81,7 +80,7 @@ async fn the_first_map_is_made_at_once(paths: &Paths, home: &Path, url: &str) {
     keep.args(&map).args(["--every", "24h"]);
     let keep = Process::start(keep, &home.join("maps.log"));
     eventually("a map is made", async || keep.log().contains("mapped").then_some(())).await;
-    assert_eq!(keep.end_with("TERM", Duration::from_secs(30)).await, Some(0));
+    assert_eq!(keep.end_with("TERM").await, Some(0));
     let again = System::run(&map).await.expect(0);
     assert!(again.stdout.contains("Nothing was posted since the last map"), "{}", again.stdout);
 }

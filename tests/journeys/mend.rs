@@ -7,7 +7,7 @@ use journeys::{Answered, System, eventually, sql};
 use proof::Cosigner;
 
 use crate::purchase;
-use crate::roles::{DRAIN_TIME_MAX, Role, World, text};
+use crate::roles::{Role, World, text};
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c28";
 /// Three earnings, a map, and as many more as make a third bundle.
@@ -102,7 +102,7 @@ async fn what_has_rotted_is_named_and_mended() {
     assert!(left.stderr.contains("take them from a copy of the log"), "{}", left.stderr);
 
     for role in [sealer, api] {
-        assert_eq!(role.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+        assert_eq!(role.process.end_with("TERM").await, Some(0));
     }
     world.stop().await;
 }

@@ -5,7 +5,7 @@ use journeys::{Answered, JsonRpc, System, cast, check_books, commands_of, eventu
 use serde_json::json;
 
 use crate::purchase;
-use crate::roles::{DRAIN_TIME_MAX, Role, World, text};
+use crate::roles::{Role, World, text};
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c27";
 const TRUE: u64 = 4;
@@ -179,5 +179,5 @@ async fn shows(proofs: &Role, size: u64) {
 }
 
 async fn ends(role: Role) {
-    assert_eq!(role.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+    assert_eq!(role.process.end_with("TERM").await, Some(0));
 }

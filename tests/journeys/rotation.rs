@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::purchase;
-use crate::roles::{DRAIN_TIME_MAX, ORIGIN, Role, World, text};
+use crate::roles::{ORIGIN, Role, World, text};
 
 const MEMBER: &str = "9f6a0d1c-2b3e-4f5a-8c7d-1e2f3a4b5c17";
 
@@ -72,7 +72,7 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     std::fs::rename(walk.policy("new.txt", &said), &served).expect("a policy can be replaced");
 
     // 4. Sealers go on with what is left, and the proof service has never stopped.
-    assert_eq!(anchor.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+    assert_eq!(anchor.process.end_with("TERM").await, Some(0));
     let first = walk.public_key("log.key");
     let anchor =
         walk.world.start("anchor", "2", &["--log-key-file", &next, "--log-first-public-key", &first]);
@@ -82,7 +82,7 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     walk.verify(&receipt, &policy, &[]).await.expect(0);
     // It was never blind meanwhile, and starts again under the new key.
     assert!(!api.process.log().contains("what is published is not looked at"), "{}", api.process.log());
-    assert_eq!(api.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+    assert_eq!(api.process.end_with("TERM").await, Some(0));
     let api = walk.world.start("api", "2", &outside);
     api.is_ready().await;
     walk.earn(&api, "restarted").await;
@@ -94,7 +94,7 @@ async fn a_rotated_key_takes_the_logs_with_it() {
         (asked.status == 503 && asked.text.contains("is not this log's")).then_some(())
     })
     .await;
-    assert_eq!(blind.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+    assert_eq!(blind.process.end_with("TERM").await, Some(0));
     let stale = walk.verify(&receipt, &old_policy, &["--json"]).await.expect(1).json();
     assert_eq!(stale["code"], "unsigned", "{stale}");
 
@@ -134,7 +134,7 @@ async fn a_rotated_key_takes_the_logs_with_it() {
     }
     check_books(&walk.world.database_url).await;
     for role in [api, anchor, proofs] {
-        assert_eq!(role.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+        assert_eq!(role.process.end_with("TERM").await, Some(0));
     }
     walk.world.stop().await;
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::purchase;
-use crate::roles::{DRAIN_TIME_MAX, PARTNER, World, text, verify_from_anywhere};
+use crate::roles::{PARTNER, World, text, verify_from_anywhere};
 
 const MEMBER: &str = "c5a1d6e2-8f37-4b90-a2c4-6d0e9b7f1308";
 const RPC_KEY: &str = "rpc-0c1d2e3f4a5b6c7d8e9f";
@@ -61,7 +61,7 @@ async fn no_log_tells_a_secret_however_talkative() {
         let log = role.process.log();
         // Whoever says nothing tells nothing: each has logged at its lowest level what it asked, of others' crates too.
         assert!(log.contains("TRACE") && log.contains("sqlx"), "{} is not talkative", role.name);
-        assert_eq!(role.process.end_with("TERM", DRAIN_TIME_MAX).await, Some(0));
+        assert_eq!(role.process.end_with("TERM").await, Some(0));
     }
     secrets.are_kept(&world);
     world.stop().await;

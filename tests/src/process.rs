@@ -117,20 +117,16 @@ impl Process {
 
     /// Waits for the end of a process that ends by itself.
     pub async fn end(mut self) -> Option<i32> {
-        self.end_within(PATIENCE).await
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.unwrap_or_else(|_| panic!("it has not ended within {PATIENCE:?}"));
+        status.expect("it can be waited for").code()
     }
 
     /// Sends a signal by name, as a user would, and gives the exit code.
-    pub async fn end_with(mut self, signal: &str, patience: Duration) -> Option<i32> {
+    pub async fn end_with(self, signal: &str) -> Option<i32> {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status().await;
         assert!(sent.expect("kill is installed").success(), "it had ended by itself");
-        self.end_within(patience).await
-    }
-
-    async fn end_within(&mut self, patience: Duration) -> Option<i32> {
-        let ended = tokio::time::timeout(patience, self.child.wait()).await;
-        let status = ended.unwrap_or_else(|_| panic!("it has not ended within {patience:?}"));
-        status.expect("it can be waited for").code()
+        self.end().await
     }
 }
 

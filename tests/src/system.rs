@@ -1,7 +1,6 @@
 //! The whole system, as `daftari up` runs it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use devstack::Scratch;
 use serde_json::Value;
@@ -83,7 +82,7 @@ impl System {
 
     /// Stops the system as Ctrl-C does; it must end well, with everything it has started.
     pub async fn interrupt(self) {
-        assert_eq!(self.process.end_with("INT", Duration::from_secs(30)).await, Some(0));
+        assert_eq!(self.process.end_with("INT").await, Some(0));
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_redemption_is_worth_what_a_point_is_worth_when_it_takes_effect() {
     let begin_us = world.now_us().await;
     // A new one every forty milliseconds, settled well before it counts.
     let rates: Vec<(i64, String)> =
-        (1..=25).map(|it| (begin_us + 4 * SECOND_US + it * 40_000, format!("{it}.05"))).collect();
+        (1..=25).map(|it| (begin_us + 10 * SECOND_US + it * 40_000, format!("{it}.05"))).collect();
     for (from_us, value) in &rates {
         assert_eq!(world.rate_from(Some(*from_us), value, "KES").await, Some(*from_us));
     }

@@ -71,8 +71,7 @@ impl Worker {
 
     /// Ends as an operator ends it.
     pub(super) async fn stop(self) {
-        let patience = std::time::Duration::from_secs(30);
-        assert_eq!(self.process.end_with("TERM", patience).await, Some(0));
+        assert_eq!(self.process.end_with("TERM").await, Some(0));
     }
 }
 
