@@ -18,7 +18,7 @@ use crate::{Error, fetched, home};
 const PART: &str = "anvil";
 
 // A state of many megabytes takes a while to read back.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+const START_PATIENCE: Duration = Duration::from_secs(120);
 const STOP_GRACE: Duration = Duration::from_secs(20);
 
 /// Which chain to start.

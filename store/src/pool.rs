@@ -1,5 +1,6 @@
 //! Connections, migrations, and databases for tests.
 
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -109,10 +110,24 @@ pub async fn test_database(server_url: &str) -> Result<String, StoreError> {
             .execute(&mut conn)
             .await?;
     }
-    let name = format!("test_{}", Uuid::new_v4().simple());
+    drop_left(&mut conn).await?;
+    let name = format!("test_{}_{}", std::process::id(), Uuid::new_v4().simple());
     sqlx::query(AssertSqlSafe(format!("create database {name} template {template}")))
         .execute(&mut conn)
         .await?;
     conn.close().await?;
     Ok(server.database(&name).to_url_lossy().to_string())
+}
+
+// What test processes have left that have ended, so that many need no more room than one.
+async fn drop_left(conn: &mut PgConnection) -> Result<(), StoreError> {
+    let names: Vec<String> =
+        sqlx::query_scalar("select datname from pg_database where datname ~ '^test_[0-9]+_'")
+            .fetch_all(&mut *conn)
+            .await?;
+    let is_left = |it: &String| it.split('_').nth(1).is_some_and(|it| !Path::new("/proc").join(it).exists());
+    for name in names.into_iter().filter(is_left) {
+        sqlx::query(AssertSqlSafe(format!("drop database {name} with (force)"))).execute(&mut *conn).await?;
+    }
+    Ok(())
 }

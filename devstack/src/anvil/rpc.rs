@@ -20,7 +20,8 @@ pub(super) fn call(port: u16, method: &str, params: &Value) -> Result<Value, Err
 
 pub(crate) fn post(port: u16, body: &str) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    // A thousand blocks on a machine that does much else take their time.
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     // HTTP/1.0: the answer comes in one piece and ends with the connection.
     write!(
         stream,
