@@ -285,27 +285,29 @@ impl Programs {
 
 /// Accounts of lots whose last day is over, those that ended first before the others. What is on hold does not expire. A lot that is
 /// no member's is damage, which `books check` names: it would be found again and again, and fill a page.
+pub(crate) const EXPIRED_LOTS: &str = "
+    select account.id, account.program_id, account.unit
+    from lot
+    -- The limit keeps the planner from reading all accounts.
+    cross join lateral (select * from account where account.account_id = lot.account_id limit 1) as account
+    join unnest($1::smallint[], $2::integer[]) as program (program_id, today) using (program_id)
+    where lot.last_day < 2147483647
+        and lot.last_day < $3
+        and lot.last_day < program.today
+        and lot.available > 0
+        and account.kind = 1
+    order by lot.last_day
+    limit $4";
+
 async fn expired_lots(conn: &mut PgConnection, programs: &Programs) -> Result<Vec<DueAccount>, StoreError> {
     let today: Vec<i32> = programs.by_id.values().map(|it| it.1.day.number()).collect();
-    let accounts = sqlx::query_as(
-        "select account.id, account.program_id, account.unit
-         from lot
-         join account using (account_id)
-         join unnest($1::smallint[], $2::integer[]) as program (program_id, today) using (program_id)
-         where lot.last_day < 2147483647
-             and lot.last_day < $3
-             and lot.last_day < program.today
-             and lot.available > 0
-             and account.kind = 1
-         order by lot.last_day
-         limit $4",
-    )
-    .bind(programs.by_id.keys().copied().collect::<Vec<_>>())
-    .bind(&today)
-    .bind(today.iter().max().copied().unwrap_or_default())
-    .bind(PAGE)
-    .fetch_all(conn)
-    .await?;
+    let accounts = sqlx::query_as(EXPIRED_LOTS)
+        .bind(programs.by_id.keys().copied().collect::<Vec<_>>())
+        .bind(&today)
+        .bind(today.iter().max().copied().unwrap_or_default())
+        .bind(PAGE)
+        .fetch_all(conn)
+        .await?;
     Ok(accounts)
 }
 
@@ -317,7 +319,7 @@ async fn over_reservations(
     let accounts = sqlx::query_as(
         "select account.id, account.program_id, account.unit
          from reservation
-         join account using (account_id)
+         cross join lateral (select * from account where account.account_id = reservation.account_id limit 1) as account
          where due_at <= $1
              and account.kind = 1
          order by due_at
@@ -345,7 +347,7 @@ async fn idle_accounts(
     let accounts = sqlx::query_as(
         "select account.id, account.program_id, account.unit
          from balance
-         join account using (account_id)
+         cross join lateral (select * from account where account.account_id = balance.account_id limit 1) as account
          join unnest($1::smallint[], $2::integer[]) as program (program_id, idle_before) using (program_id)
          where balance.account_id >= $3
              and balance.account_id < $4

@@ -186,6 +186,27 @@ async fn two_sweeps_at_once_post_each_expiry_once() {
     assert_eq!(books.check_books().await.leaves, 2400);
 }
 
+/// Also right after an import, when the planner knows nothing of the tables yet.
+#[tokio::test]
+async fn what_is_due_is_found_without_looking_at_all_accounts() {
+    let books = Fixture::new().await;
+    books.import_many(1000).await;
+    let conn = &mut *books.pool.acquire().await.unwrap();
+    let plan = explain(sweep::EXPIRED_LOTS)
+        .bind(vec![books.program.program_id])
+        .bind(vec![books.day(3).await.number()])
+        .bind(books.day(3).await.number())
+        .bind(500_i64)
+        .fetch_all(conn)
+        .await
+        .unwrap()
+        .join("\n");
+    assert!(
+        plan.contains("lot_by_last_day") && plan.contains("Index Cond: (account_id = lot.account_id)"),
+        "{plan}"
+    );
+}
+
 /// A sweep is cut off: its task between two waits, its connections at the server. The next one does the rest, and nothing
 /// twice.
 #[tokio::test]
