@@ -119,15 +119,16 @@ pub async fn test_database(server_url: &str) -> Result<String, StoreError> {
     Ok(server.database(&name).to_url_lossy().to_string())
 }
 
-// What test processes have left that have ended, so that many need no more room than one.
+// A few of what test processes have left that have ended, so that many need little more room than one. What cannot go now, since
+// a session of theirs is still there, goes later.
 async fn drop_left(conn: &mut PgConnection) -> Result<(), StoreError> {
     let names: Vec<String> =
         sqlx::query_scalar("select datname from pg_database where datname ~ '^test_[0-9]+_'")
             .fetch_all(&mut *conn)
             .await?;
     let is_left = |it: &String| it.split('_').nth(1).is_some_and(|it| !Path::new("/proc").join(it).exists());
-    for name in names.into_iter().filter(is_left) {
-        sqlx::query(AssertSqlSafe(format!("drop database {name} with (force)"))).execute(&mut *conn).await?;
+    for name in names.into_iter().filter(is_left).take(4) {
+        let _ = sqlx::query(AssertSqlSafe(format!("drop database {name}"))).execute(&mut *conn).await;
     }
     Ok(())
 }
