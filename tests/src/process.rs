@@ -117,16 +117,22 @@ impl Process {
 
     /// Waits for the end of a process that ends by itself.
     pub async fn end(mut self) -> Option<i32> {
+        self.ended().await
+    }
+
+    async fn ended(&mut self) -> Option<i32> {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let status = ended.unwrap_or_else(|_| panic!("it has not ended within {PATIENCE:?}"));
         status.expect("it can be waited for").code()
     }
 
-    /// Sends a signal by name, as a user would, and gives the exit code.
-    pub async fn end_with(self, signal: &str) -> Option<i32> {
+    /// Sends a signal by name, as a user would, and gives the exit code. Nothing may be cut off because it does not end.
+    pub async fn end_with(mut self, signal: &str) -> Option<i32> {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()).status().await;
         assert!(sent.expect("kill is installed").success(), "it had ended by itself");
-        self.end().await
+        let code = self.ended().await;
+        assert!(!self.log().contains("did not drain in time"), "some connections were cut off");
+        code
     }
 }
 
