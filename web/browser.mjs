@@ -7,13 +7,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium as driver } from "playwright-core";
 
-// Several start at once, on a machine that does much else.
-const LAUNCH_MS = 90_000;
+/** How long is waited for a page, or for the browser itself: several start at once, on a machine that does much else. */
+export const WAIT_MS = 90_000;
 // The package proposes flags of its own, among them one that switches the same-origin rules off: what passes then proves nothing.
 const FLAGS = ["--headless=shell", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
 
 export async function launchBrowser() {
-  return driver.launch({ executablePath: await unpack(), args: FLAGS, headless: true, timeout: LAUNCH_MS });
+  return driver.launch({ executablePath: await unpack(), args: FLAGS, headless: true, timeout: WAIT_MS });
 }
 
 /**

@@ -3,9 +3,7 @@
 // Looks at both descriptions, and redeems 40 of the member's points by the form of the partner contract. Prints one JSON line,
 // {"apis", "contract", "answer", "elsewhere", "faults"}: the paths that either description shows, what the form was answered, the
 // requests to other hosts, all of which are refused, and what went wrong in the page.
-import { launchBrowser } from "./browser.mjs";
-
-const WAIT_MS = 90_000;
+import { launchBrowser, WAIT_MS } from "./browser.mjs";
 
 const [pageUrl, apiKey, member] = process.argv.slice(2);
 if (member === undefined) {

@@ -2,9 +2,8 @@
 //
 // Prints one JSON line, {"verdict", "code", "says", "took_ms", "steps": [{"id", "state", "found"}]}, and exits with 0 for
 // valid, 1 for refused and 2 for everything else, as `daftari verify` does.
-import { launchBrowser } from "./browser.mjs";
+import { launchBrowser, WAIT_MS } from "./browser.mjs";
 
-const WAIT_MS = 90_000;
 const EXIT = { valid: 0, refused: 1 };
 
 const [pageUrl, receipt, apiKey = ""] = process.argv.slice(2);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { type Browser, type Page } from "playwright-core";
-import { launchBrowser } from "../browser.mjs";
+import { launchBrowser, WAIT_MS } from "../browser.mjs";
 import { scriptedChain } from "../../sdk/test/endpoint.js";
 import { hash, makeHistory, POLICY } from "../../sdk/test/make.js";
 import { serveChain } from "./site.js";
@@ -35,6 +35,7 @@ after(async () => {
 /** Opens the file in a fresh browser profile, and afterwards holds it to whom it may have asked. */
 async function openFromDisk(endpoint: string, act: (page: Page) => Promise<void>): Promise<void> {
   const context = await browser.newContext();
+  context.setDefaultTimeout(WAIT_MS);
   try {
     const page = await context.newPage();
     const address = pathToFileURL(join(folder, "kept.html")).href;
@@ -88,7 +89,7 @@ test("an export is checked from its archive, and its own policy is not believed"
   openFromDisk("", async (page) => {
     const archive = join(folder, "export.tar");
     await writeFile(join(folder, "policy.txt"), POLICY);
-    execFileSync("tar", ["--format=ustar", "-cf", archive, "-C", folder, "policy.txt", ...kept.map((path) => path.slice(folder.length + 1))]);
+    execFileSync("tar", ["--format=ustar", "--owner=0", "--group=0", "--numeric-owner", "-cf", archive, "-C", folder, "policy.txt", ...kept.map((path) => path.slice(folder.length + 1))]);
     await page.setInputFiles("#file", archive);
     await expectVerdict(page, "could_not_check");
     await page.fill("#policy", POLICY);

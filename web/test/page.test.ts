@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, beforeEach, test } from "node:test";
 import { type Browser, type BrowserContext, type Page } from "playwright-core";
-import { launchBrowser } from "../browser.mjs";
+import { launchBrowser, WAIT_MS } from "../browser.mjs";
 import { anchor, deploy, register, startAnvil } from "../../sdk/test/chain.js";
 import { type ScriptedChain, scriptedChain } from "../../sdk/test/endpoint.js";
 import { base64, hash, LOG, logIdOf, logOf, makeKey, makeReceipt, redeemLeaf, signatureLine, treeRoot, vkey } from "../../sdk/test/make.js";
@@ -55,6 +55,7 @@ interface Visit {
 async function visit(act: (visit: Visit) => Promise<void>, options: Parameters<Browser["newContext"]>[0] & { readonly hash?: string } = {}): Promise<void> {
   const { hash: fragment = "", ...contextOptions } = options;
   const context: BrowserContext = await browser.newContext(contextOptions);
+  context.setDefaultTimeout(WAIT_MS);
   try {
     const page = await context.newPage();
     const requests: Visit["requests"] = [];
@@ -178,6 +179,7 @@ test("whoever opened the page cannot send a typed key to themselves", async () =
   const keys: string[] = [];
   const thief = await serveThief(keys, RECEIPT);
   const context = await browser.newContext();
+  context.setDefaultTimeout(WAIT_MS);
   try {
     const opener = await context.newPage();
     await opener.goto(`${thief.origin}/`);
@@ -347,6 +349,7 @@ test("against the real contract on anvil", async () => {
 
 test("the user's own policy is kept, and the server's comes back when asked for", async () => {
   const context = await browser.newContext();
+  context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
   const open = async () => {
     await page.goto(`${site.origin}/verify/`);
